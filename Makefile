@@ -1,0 +1,65 @@
+# make quickstart, make test: each sets up what it needs on a machine that has Python 3.11 and nothing else.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+LOCK := requirements/dev.txt
+STAMP := $(VENV)/.installed
+BENCH_VENV := .venv-bench
+BENCH_BIN := $(BENCH_VENV)/bin
+
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.PHONY: help setup quickstart test lint types format lock bench-setup clean python
+
+help:
+	@echo "make setup       an environment in $(VENV) with the locked packages"
+	@echo "make quickstart  trains, scores, exports and annotates on a synthetic corpus (minutes, no data needed)"
+	@echo "make test        every check: format, lint, types, tests"
+	@echo "make lock        resolves pyproject.toml again into requirements/*.txt"
+	@echo "make bench-setup an environment of its own for benchmarks/ in $(BENCH_VENV)"
+
+python:
+	@$(PYTHON) -c 'import sys, venv; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || { \
+	  echo "Python 3.11 is needed, with its venv module, and '$(PYTHON)' is not that." >&2; \
+	  echo "Get it:  Debian 12: apt-get install python3.11 python3.11-venv;  elsewhere: https://www.python.org/downloads/ or pyenv install 3.11" >&2; \
+	  echo "Then name it:  make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
+
+$(STAMP): $(LOCK) pyproject.toml | python
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip check
+	@touch $@
+
+setup: $(STAMP)
+
+quickstart: $(STAMP)
+	$(BIN)/python -m emr_ner_tf.cli.quickstart --work_dir=runs/quickstart
+
+test: $(STAMP) lint types
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(STAMP)
+	$(BIN)/pyright
+
+format: $(STAMP)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: $(STAMP)
+	$(BIN)/uv pip compile --quiet --python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes \
+	  --no-emit-index-url --extra dev pyproject.toml -o requirements/dev.txt
+	$(BIN)/uv pip compile --quiet --python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes \
+	  --no-emit-index-url --extra bench pyproject.toml -o requirements/bench.txt
+
+bench-setup: | python
+	$(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
+	$(BENCH_BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+
+clean:
+	rm -rf $(VENV) $(BENCH_VENV) runs build *.egg-info

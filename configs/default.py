@@ -1,0 +1,18 @@
+"""The recipe that we recommend: AdamW, rates apart for encoder and head, warm-up, linear decay, clipping.
+
+Name the encoder and the records: --config.encoder=DIR_OR_NAME --config.data.train=FILE
+"""
+
+from emr_ner_tf.config import base_config
+
+
+def get_config():
+    """Returns the recommended recipe."""
+    config = base_config()
+    config.optimizer.encoder_rate = 2e-4
+    config.optimizer.head_rate = 1e-3
+    config.optimizer.weight_decay = 0.01
+    config.optimizer.warmup_fraction = 0.1
+    config.optimizer.decay = "linear"
+    config.optimizer.clip_norm = 1.0
+    return config

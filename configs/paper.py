@@ -1,0 +1,27 @@
+"""The paper's own settings (its Table II), one name for each of its systems: `configs/paper.py:ROW`.
+
+Length 256 with [CLS] and [SEP], GRU of 512 units each way, dropout 0.25, Adam at 1e-4, batch 10. Where the paper
+is silent the choice is ours: BERT is tuned at the same rate, a batch counts windows, 30 epochs.
+"""
+
+from emr_ner_tf.config import base_config
+from emr_ner_tf.models.zoo import zoo_row
+
+
+def get_config(row: str = "bert_bigru_att_crf"):
+    """Returns the settings of Table II for one system of the paper.
+
+    Args:
+        row: a name of `emr_ner_tf.models.zoo`; an unknown one raises and lists the choices.
+    """
+    config = base_config()
+    system = zoo_row(row)
+    config.model.context = system.context
+    config.model.attention = system.attention
+    config.model.units = 512
+    config.model.dropout = 0.25
+    config.optimizer.encoder_rate = 1e-4
+    config.optimizer.head_rate = 1e-4
+    config.train.batch_size = 10
+    config.train.epochs = 30
+    return config

@@ -1,0 +1,20 @@
+"""A random tiny BERT under the full architecture, for the synthetic corpus of `make quickstart`."""
+
+from emr_ner_tf.config import RANDOM_ENCODER, base_config
+
+
+def get_config():
+    """Returns the quickstart's recipe: minutes on two cores, nothing fetched."""
+    config = base_config()
+    config.encoder = RANDOM_ENCODER
+    config.model.units = 64
+    config.model.heads = 4
+    config.model.dropout = 0.2
+    config.optimizer.encoder_rate = 1e-3
+    config.optimizer.head_rate = 2e-3
+    config.optimizer.warmup_fraction = 0.1
+    config.optimizer.decay = "linear"
+    config.optimizer.clip_norm = 1.0
+    config.train.epochs = 12
+    config.train.batch_size = 16
+    return config

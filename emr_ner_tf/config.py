@@ -1,0 +1,184 @@
+"""The typed configuration that every recipe in `configs/` starts from, and its JSON form.
+
+A recipe changes values, never keys: an unknown key or a value of another type raises and lists the choices.
+"""
+
+import json
+import os
+import pathlib
+
+import ml_collections
+
+from emr_ner_tf.data.files import atomic_writer
+from emr_ner_tf.errors import UserError
+
+ConfigDict = ml_collections.ConfigDict
+
+RANDOM_ENCODER = "random"
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+
+
+def base_config() -> ConfigDict:
+    """Returns the configuration with every key, its type and its neutral value; locked."""
+    config = ConfigDict()
+    # Directory or hub name in the Hugging Face layout. "random" starts from `random_encoder` instead.
+    config.encoder = ""
+    config.encoder_backend = "keras_nlp"
+    config.random_encoder = ConfigDict(
+        {
+            "hidden_size": 128,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "intermediate_size": 512,
+            "max_position_embeddings": 512,
+            "hidden_dropout_prob": 0.1,
+            "attention_probs_dropout_prob": 0.1,
+        }
+    )
+
+    config.data = ConfigDict()
+    config.data.train = ""  # one file, or several joined by commas
+    config.data.validation = ""  # empty: a part of the training records, by `validation_fraction`
+    config.data.validation_fraction = 0.1
+    config.data.format = "ccks2019"
+    config.data.labels = "ccks2019"  # ccks2019, infer, or a file with one label a line
+    config.data.overlaps = "error"  # error, or longest: keep the longest of overlapping mentions
+
+    config.text = ConfigDict()
+    config.text.window = 254  # characters a window holds, without [CLS] and [SEP]
+    config.text.overlap = 64  # characters that neighbouring windows share when a record is tagged
+    config.text.slack = 32  # a cut may come this much earlier to fall on punctuation
+    config.text.token_budget = 8192  # characters that the encoder sees at once when records are tagged
+    config.text.extend_vocabulary = True
+
+    config.model = ConfigDict()
+    config.model.scheme = "BIO"
+    config.model.context = "bigru"
+    config.model.units = 256  # each way
+    config.model.reset_after = True  # GRU as cuDNN and PyTorch have it; False is eq. 3 as printed
+    config.model.attention = "multi_head"
+    config.model.heads = 8
+    config.model.dropout = 0.25
+    config.model.constrain_decoding = True
+    config.model.constrain_loss = False
+
+    config.optimizer = ConfigDict()
+    config.optimizer.encoder_rate = 1e-4
+    config.optimizer.head_rate = 1e-4
+    config.optimizer.weight_decay = 0.0
+    config.optimizer.warmup_fraction = 0.0
+    config.optimizer.decay = "none"  # none, linear
+    config.optimizer.clip_norm = 0.0  # 0: no clipping
+    config.optimizer.beta_1 = 0.9
+    config.optimizer.beta_2 = 0.999
+    config.optimizer.epsilon = 1e-7
+
+    config.train = ConfigDict()
+    config.train.seed = 1
+    config.train.epochs = 10
+    config.train.batch_size = 10  # windows of all replicas together
+    config.train.token_budget = 0  # above 0: characters of a batch, padding included, instead of batch_size
+    config.train.precision = "float32"
+    config.train.patience = 0  # epochs without a better validation F1 before stopping; 0: never
+    config.train.checkpoint_seconds = 300.0
+    config.train.log_seconds = 10.0
+    config.train.deterministic = True
+    config.lock()
+    return config
+
+
+def check_config(config: ConfigDict) -> None:
+    """Checks the values that have a fixed set of choices or a range.
+
+    Raises:
+        UserError: naming the key, the rule and the value.
+    """
+    choices = {
+        "data.overlaps": ("error", "longest"),
+        "train.precision": PRECISIONS,
+        "optimizer.decay": ("none", "linear"),
+        "encoder_backend": ("keras_nlp", "transformers"),
+    }
+    for key, allowed in choices.items():
+        value = _get(config, key)
+        if value not in allowed:
+            raise UserError(f"config.{key} must be one of {', '.join(allowed)}, got {value!r}")
+    at_least = {
+        "train.epochs": 1,
+        "train.batch_size": 1,
+        "train.token_budget": 0,
+        "text.window": 8,
+        "text.overlap": 0,
+        "text.slack": 0,
+        "text.token_budget": 1,
+        "model.units": 1,
+        "model.heads": 1,
+        "train.patience": 0,
+        "train.checkpoint_seconds": 0,
+        "optimizer.clip_norm": 0,
+        "optimizer.weight_decay": 0,
+    }
+    for key, least in at_least.items():
+        value = _get(config, key)
+        if not value >= least:
+            raise UserError(f"config.{key} must be at least {least}, got {value}")
+    for key in ("model.dropout", "data.validation_fraction", "optimizer.warmup_fraction"):
+        value = _get(config, key)
+        if not 0 <= value < 1:
+            raise UserError(f"config.{key} must be at least 0 and below 1, got {value}")
+    text = config.text
+    if text.overlap + text.slack >= text.window:
+        raise UserError(
+            f"config.text.overlap + config.text.slack must be below config.text.window, "
+            f"got {text.overlap} + {text.slack} and {text.window}"
+        )
+
+
+def save_config(config: ConfigDict, path: str | os.PathLike[str]) -> None:
+    """Writes the configuration as JSON."""
+    with atomic_writer(path) as file:
+        json.dump(config.to_dict(), file, ensure_ascii=False, indent=2)
+        file.write("\n")
+
+
+def load_config(path: str | os.PathLike[str]) -> ConfigDict:
+    """Reads a configuration that `save_config` wrote.
+
+    Raises:
+        UserError: the file is missing or holds keys that this version does not know.
+    """
+    path = pathlib.Path(path)
+    try:
+        saved = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file; a trained model directory holds one") from error
+    except ValueError as error:
+        raise UserError(f"{path}: not a configuration in JSON") from error
+    config = base_config()
+    try:
+        config.update(saved)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: {error}") from error
+    return config
+
+
+def differences(one: ConfigDict, other: ConfigDict) -> list[str]:
+    """Returns `key: value -> other value` for each leaf in which two configurations differ."""
+    left, right = _flat(one), _flat(other)
+    return [f"{key}: {left.get(key)!r} -> {right.get(key)!r}" for key in left if left[key] != right.get(key)]
+
+
+def _get(config: ConfigDict, key: str):
+    for part in key.split("."):
+        config = config[part]
+    return config
+
+
+def _flat(config: ConfigDict, prefix: str = "") -> dict:
+    flat = {}
+    for key, value in config.items():
+        if isinstance(value, ConfigDict):
+            flat.update(_flat(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

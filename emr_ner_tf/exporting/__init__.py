@@ -1,0 +1,1 @@
+"""Export: the decoding signatures and the versioned bundle that carries them."""

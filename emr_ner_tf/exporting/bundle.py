@@ -1,0 +1,114 @@
+"""The bundle: one directory per version, named by an integer, that TensorFlow Serving loads as it is."""
+
+import os
+import pathlib
+import shutil
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from emr_ner_tf.annotator import encode_texts, entities_of
+from emr_ner_tf.data.document import Entity
+from emr_ner_tf.errors import UserError
+from emr_ner_tf.exporting.model_card import model_card
+from emr_ner_tf.exporting.signatures import ServingModule
+from emr_ner_tf.models.definition import ModelDefinition
+from emr_ner_tf.models.text_tagger import TextTagger
+
+CONTRACT_VERSION = "1"
+TAGS, MODEL_CARD, CONTRACT, METRICS = "tags.txt", "model_card.md", "contract_version", "metrics.json"
+
+
+class Bundle:
+    """A loaded bundle.
+
+    Attributes:
+        path: directory of the version.
+        definition: configuration, vocabulary, labels.
+        tags: strings of the K tags, by id.
+        signatures: callables by signature name, tensors by keyword in, tensors by name out.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Loads a version, or the newest version of a directory of them.
+
+        Raises:
+            UserError: there is no bundle, or one of another contract.
+        """
+        self.path = find_version(path)
+        assets = self.path / "assets"
+        contract = (assets / CONTRACT).read_text(encoding="utf-8").strip()
+        if contract != CONTRACT_VERSION:
+            raise UserError(
+                f"{assets / CONTRACT}: this version of emr_ner_tf reads contract {CONTRACT_VERSION}, got {contract!r}"
+            )
+        self.definition = ModelDefinition.load(assets)
+        self.tags = tuple((assets / TAGS).read_text(encoding="utf-8").splitlines())
+        self._model = tf.saved_model.load(str(self.path))
+        self.signatures = self._model.signatures
+
+    def tag_texts(self, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
+        """Entities of each text, by the signature `serving_default`."""
+        outputs = self.signatures["serving_default"](text=tf.constant(encode_texts(texts), tf.string))
+        return entities_of({name: value.numpy() for name, value in outputs.items()})
+
+
+def find_version(path: str | os.PathLike[str]) -> pathlib.Path:
+    """The directory of a bundle's version: `path` itself, or the highest integer in it.
+
+    Raises:
+        UserError: neither holds a bundle; the message names what was looked for.
+    """
+    path = pathlib.Path(path)
+    versions = _versions(path)
+    found = path if (path / "saved_model.pb").exists() else path / str(max(versions, default=0))
+    for needed in ("saved_model.pb", f"assets/{CONTRACT}"):
+        if not (found / needed).exists():
+            raise UserError(
+                f"{path}: no bundle: looked for {needed} in it and in its folders named by an integer; "
+                "python -m emr_ner_tf.cli.export writes one"
+            )
+    return found
+
+
+def write_bundle(
+    text_tagger: TextTagger, definition: ModelDefinition, output: str | os.PathLike[str], metrics: str
+) -> pathlib.Path:
+    """Writes an unpublished version beside the others; `publish` gives it its number.
+
+    Args:
+        text_tagger: with its weights, built under float32.
+        definition: of the model.
+        output: directory of the versions.
+        metrics: JSON text of the training run's metrics.
+
+    Returns:
+        The unpublished directory.
+    """
+    output = pathlib.Path(output)
+    output.mkdir(parents=True, exist_ok=True)
+    beside = output / f".unpublished.{os.getpid()}"
+    shutil.rmtree(beside, ignore_errors=True)
+    module = ServingModule(text_tagger)
+    tf.saved_model.save(module, str(beside), signatures=module.signatures())
+    assets = beside / "assets"
+    assets.mkdir(exist_ok=True)
+    definition.save(assets)
+    (assets / TAGS).write_text("".join(f"{tag}\n" for tag in text_tagger.table.tags), encoding="utf-8")
+    (assets / MODEL_CARD).write_text(model_card(definition, metrics), encoding="utf-8")
+    (assets / METRICS).write_text(metrics, encoding="utf-8")
+    (assets / CONTRACT).write_text(f"{CONTRACT_VERSION}\n", encoding="utf-8")
+    return beside
+
+
+def publish(unpublished: pathlib.Path, output: str | os.PathLike[str]) -> pathlib.Path:
+    """Renames an unpublished version to the next free integer, so that a server sees it whole or not at all."""
+    output = pathlib.Path(output)
+    version = max(_versions(output), default=0) + 1
+    return unpublished.rename(output / str(version))
+
+
+def _versions(path: pathlib.Path) -> list[int]:
+    if not path.is_dir():
+        return []
+    return [int(entry.name) for entry in path.iterdir() if entry.name.isdigit() and entry.is_dir()]

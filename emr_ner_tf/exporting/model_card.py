@@ -1,0 +1,54 @@
+"""The model card that travels in a bundle: what the model is, and what it must not be taken for."""
+
+import json
+
+from emr_ner_tf.models.definition import ModelDefinition
+
+
+def model_card(definition: ModelDefinition, metrics: str) -> str:
+    """Writes the card as Markdown.
+
+    Args:
+        definition: of the model.
+        metrics: JSON text of the training run's metrics.
+
+    Returns:
+        Markdown; no text of any record in it.
+    """
+    config = definition.config
+    run = json.loads(metrics)
+    best = run["best"]
+    scored = (
+        f"exact-match F1 {best['f1']:.4f} (precision {best['precision']:.4f}, recall {best['recall']:.4f}) on "
+        "the validation records, which also chose the checkpoint"
+        if "f1" in best
+        else "not scored during training"
+    )
+    labels = "\n".join(f"- {label}" for label in definition.labels)
+    return f"""# Model card
+
+Named entity recognition for Chinese electronic medical records: characters in, mentions with offsets and
+probabilities out.
+
+## Model
+- encoder: `{config.encoder}` ({definition.encoder["num_hidden_layers"]} layers, hidden \
+{definition.encoder["hidden_size"]}); context: {config.model.context}, {config.model.units} units each way; \
+attention: {config.model.attention}; a CRF over {config.model.scheme} tags
+- {run["parameters"]} trainable parameters
+- windows of {config.text.window} characters that share {config.text.overlap}; records of any length
+
+## Labels
+{labels}
+
+## Training
+- {run["epochs"]} epochs of `{config.data.train}`; the checkpoint is that of epoch {best["epoch"]}
+- {scored}
+
+## What it is derived from
+The vocabulary lists single characters of the training text that the encoder's own lacked. Nothing else of any
+record is in this directory but the weights.
+
+## Use
+Scores are measured on records like those of the training; measure on your own before you rely on them. Not a
+medical device: a person answers for what is done with what it finds.
+"""

@@ -1,0 +1,33 @@
+"""The four signatures of a bundle, as a module without any Keras object in it."""
+
+import tensorflow as tf
+
+from emr_ner_tf.models.text_tagger import TextTagger
+
+
+class ServingModule(tf.Module):
+    """What is saved: the signatures' functions and the variables that they read.
+
+    The tagger itself is closed over, not held: saving a Keras model would also save a traced copy of every layer's
+    call, which nobody calls.
+
+    Attributes:
+        weights: every variable of the model.
+    """
+
+    def __init__(self, text_tagger: TextTagger) -> None:
+        super().__init__(name="emr_ner")
+        self.weights = list(text_tagger.tagger.variables)
+        text = tf.TensorSpec([None], tf.string, name="text")
+        tokens = tf.TensorSpec([None, None], tf.int32, name="token_ids")
+        length = tf.TensorSpec([None], tf.int32, name="length")
+        self._signatures = {
+            "serving_default": tf.function(text_tagger.entities, input_signature=[text]),
+            "tag": tf.function(text_tagger.tags, input_signature=[text]),
+            "decode": tf.function(text_tagger.decode, input_signature=[tokens, length]),
+            "marginals": tf.function(text_tagger.marginals, input_signature=[tokens, length]),
+        }
+
+    def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
+        """Returns the concrete functions by signature name."""
+        return {name: function.get_concrete_function() for name, function in self._signatures.items()}

@@ -1,0 +1,119 @@
+"""The tagger: encoder -> context -> attention -> emissions, and the CRF over them."""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from emr_ner_tf.data.tags import TagTable
+from emr_ner_tf.encoders.base import Encoder
+from emr_ner_tf.errors import UserError
+from emr_ner_tf.layers.attention import PlainAttention, SelfAttention
+from emr_ner_tf.layers.crf import CRF
+
+ATTENTIONS = ("none", "plain", "multi_head")
+
+
+class SpecialTokens(NamedTuple):
+    """Ids of the tokens that the tagger itself adds to every window."""
+
+    pad: int
+    cls: int
+    sep: int
+
+
+class Tagger(tf.keras.Model):
+    """Emission scores of windows, and the CRF that reads them (the paper's Figure of the whole model).
+
+    Order of layers: encoder, dropout, context, dropout, attention, dropout, linear to the K tags, CRF.
+
+    Attributes:
+        encoder: maps token ids with special tokens to float [B, T, H].
+        context: layer called with (inputs, length), or None.
+        attention: layer called with (inputs, length), or None.
+        crf: the conditional random field over the K tags.
+        table: the tags.
+        special: ids of the special tokens.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        context: tf.keras.layers.Layer | None,
+        attention: tf.keras.layers.Layer | None,
+        table: TagTable,
+        special: SpecialTokens,
+        *,
+        dropout: float,
+        constrain_decoding: bool = True,
+        constrain_loss: bool = False,
+    ) -> None:
+        super().__init__(name="tagger")
+        self.encoder = encoder
+        self.context = context
+        self.attention = attention
+        self.table = table
+        self.special = special
+        self.encoder_dropout = tf.keras.layers.Dropout(dropout, name="encoder_dropout")
+        self.context_dropout = tf.keras.layers.Dropout(dropout, name="context_dropout")
+        self.attention_dropout = tf.keras.layers.Dropout(dropout, name="attention_dropout")
+        self.linear = tf.keras.layers.Dense(table.num_tags, name="emissions", dtype=tf.float32)
+        self.crf = CRF.from_table(
+            table, constrain_decoding=constrain_decoding, constrain_loss=constrain_loss, name="crf"
+        )
+
+    def call(self, token_ids: tf.Tensor, length: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        """Scores each tag of each character.
+
+        Args:
+            token_ids: int32 [B, T], no special tokens; what stands past `length` is not read.
+            length: int32 [B].
+            training: whether dropout is on.
+
+        Returns:
+            Emissions, float32 [B, T, K].
+        """
+        outputs = self.encoder_dropout(self._encode(token_ids, length, training), training=training)
+        if self.context is not None:
+            outputs = self.context(outputs, length, training=training)
+            outputs = self.context_dropout(outputs, training=training)
+        if self.attention is not None:
+            outputs = self.attention(outputs, length, training=training)
+            outputs = self.attention_dropout(outputs, training=training)
+        return self.linear(tf.cast(outputs, tf.float32))
+
+    def loss_of(self, token_ids: tf.Tensor, tag_ids: tf.Tensor, length: tf.Tensor, training: bool) -> tf.Tensor:
+        """Negative log-likelihood of the gold tags (eq. 13), float32 [B]; 0 where `length` is 0."""
+        emissions = self(token_ids, length, training=training)
+        return self.crf.negative_log_likelihood(emissions, tag_ids, length)
+
+    def make_variables(self) -> None:
+        """Makes every variable, by one pass over a window of one character."""
+        tokens = tf.fill([1, 1], self.special.cls)
+        self.loss_of(tokens, tf.zeros([1, 1], tf.int32), tf.ones([1], tf.int32), training=False)
+
+    def _encode(self, token_ids: tf.Tensor, length: tf.Tensor, training: bool | None) -> tf.Tensor:
+        batch = tf.shape(token_ids)[0]
+        position = tf.range(tf.shape(token_ids)[1] + 2)[tf.newaxis, :]
+        last = length[:, tf.newaxis] + 1
+        edge = tf.fill([batch, 1], self.special.cls)
+        tail = tf.fill([batch, 1], self.special.pad)
+        with_edges = tf.concat([edge, token_ids, tail], axis=1)
+        with_edges = tf.where(position < last, with_edges, self.special.pad)
+        with_edges = tf.where(position == last, self.special.sep, with_edges)
+        outputs = self.encoder(with_edges, position <= last, training=training)
+        return outputs[:, 1:-1]
+
+
+def build_attention(name: str, *, heads: int) -> tf.keras.layers.Layer | None:
+    """Builds the attention of that name (a row of the paper's Table V), or None for "none".
+
+    Raises:
+        UserError: an unknown name; the message lists the choices.
+    """
+    if name == "none":
+        return None
+    if name == "plain":
+        return PlainAttention(name="attention")
+    if name == "multi_head":
+        return SelfAttention(num_heads=heads, name="attention")
+    raise UserError(f"config.model.attention must be one of {', '.join(ATTENTIONS)}, got {name!r}")

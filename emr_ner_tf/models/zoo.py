@@ -1,0 +1,41 @@
+"""The paper's systems as a table: encoder x context x attention by name, a line for each."""
+
+import dataclasses
+
+from emr_ner_tf.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class ZooRow:
+    """One system: names of its encoder, its context and its attention; a CRF ends each.
+
+    Attributes:
+        encoder: "bert", whatever checkpoint it is.
+        context: a name of `emr_ner_tf.models.contexts`.
+        attention: a name of `emr_ner_tf.models.tagger`.
+    """
+
+    encoder: str
+    context: str
+    attention: str
+
+
+ZOO = {
+    "bert_bigru_att_crf": ZooRow("bert", "bigru", "multi_head"),
+    "bert_bilstm_att_crf": ZooRow("bert", "bilstm", "multi_head"),
+    "bert_bigru_plain_att_crf": ZooRow("bert", "bigru", "plain"),
+    "bert_bigru_crf": ZooRow("bert", "bigru", "none"),
+    "bert_bilstm_crf": ZooRow("bert", "bilstm", "none"),
+    "bert_crf": ZooRow("bert", "none", "none"),
+}
+
+
+def zoo_row(name: str) -> ZooRow:
+    """Returns the system of that name.
+
+    Raises:
+        UserError: an unknown name; the message lists the choices.
+    """
+    if name not in ZOO:
+        raise UserError(f"the system must be one of {', '.join(ZOO)}, got {name!r}")
+    return ZOO[name]

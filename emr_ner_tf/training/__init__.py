@@ -1,0 +1,1 @@
+"""Training: examples, batch plans, tf.data steps, optimisation, distribution, the trainer."""

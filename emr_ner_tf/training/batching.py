@@ -1,0 +1,69 @@
+"""The plan of an epoch's batches, as a pure function of lengths, seed and epoch.
+
+Windows of like length go together, so that little is padding; which ones, and in what order the batches come,
+changes from epoch to epoch.
+"""
+
+import dataclasses
+
+import numpy as np
+
+# Batches are formed within shuffled pools of this many, sorted by length: large enough to keep padding near
+# nothing, small enough that the same windows rarely meet twice.
+_POOL_BATCHES = 32
+
+
+@dataclasses.dataclass(frozen=True)
+class EpochPlan:
+    """Batches of one epoch.
+
+    Attributes:
+        batches: for each step the indices of its windows (all replicas together).
+        padding_share: padded positions over all positions that the encoder sees, special tokens left aside.
+    """
+
+    batches: tuple[np.ndarray, ...]
+    padding_share: float
+
+
+def plan_epoch(lengths: np.ndarray, *, seed: int, epoch: int, batch_size: int, token_budget: int = 0) -> EpochPlan:
+    """Plans an epoch: every window once, in batches of like length, in an order of this epoch's own.
+
+    Args:
+        lengths: int [N], characters of each window.
+        seed: of the run.
+        epoch: counted from 0.
+        batch_size: windows in a batch; the last of a pool may have fewer.
+        token_budget: where above 0, instead of `batch_size`: windows in a batch times its longest is at most this
+            (a batch has one window at least).
+
+    Returns:
+        The plan; the same arguments give the same plan on every machine.
+    """
+    lengths = np.asarray(lengths)
+    random = np.random.Generator(np.random.Philox(key=[seed, epoch]))
+    order = random.permutation(len(lengths))
+    mean = max(1.0, float(lengths.mean())) if len(lengths) else 1.0
+    size = max(1, int(token_budget / mean)) if token_budget else batch_size
+    pool = _POOL_BATCHES * size
+    batches: list[np.ndarray] = []
+    for first in range(0, len(order), pool):
+        members = order[first : first + pool]
+        members = members[np.argsort(lengths[members], kind="stable")]
+        batches.extend(_cut(members, lengths, batch_size, token_budget))
+    batches = [batches[i] for i in random.permutation(len(batches))]
+    padded = sum(len(batch) * int(lengths[batch].max()) for batch in batches)
+    share = 1.0 - float(lengths.sum()) / padded if padded else 0.0
+    return EpochPlan(tuple(batches), share)
+
+
+def _cut(members: np.ndarray, lengths: np.ndarray, batch_size: int, token_budget: int) -> list[np.ndarray]:
+    if not token_budget:
+        return [members[i : i + batch_size] for i in range(0, len(members), batch_size)]
+    batches, begin = [], 0
+    for i in range(1, len(members) + 1):
+        # Members rise in length, so that the next one would set the width.
+        if i == len(members) or (i + 1 - begin) * lengths[members[i]] > token_budget:
+            batches.append(members[begin:i])
+            begin = i
+    return batches

@@ -1,0 +1,117 @@
+"""Checkpoints of a run: the last state, from which it resumes exactly, and the best weights."""
+
+import json
+import os
+import pathlib
+from typing import Any
+
+import tensorflow as tf
+
+from emr_ner_tf.errors import UserError
+from emr_ner_tf.models.tagger import Tagger
+from emr_ner_tf.training.optimization import Optimizer
+
+LAST, BEST = "last", "best"
+
+
+class Progress(tf.train.experimental.PythonState):
+    """Where a run stands, saved within the checkpoint so that it can never disagree with the weights.
+
+    Attributes:
+        epoch: the epoch under way, counted from 0.
+        step: steps of that epoch already taken.
+        loss_sum: loss summed over those steps.
+        seconds: that they took.
+        history: one entry for each finished epoch, as `history.json` shows it.
+        best_f1: best validation F1 so far, -1 before the first.
+        stale: epochs since then.
+        finished: the run has ended.
+        data_digest: of the training windows, so that a run never goes on with other records.
+    """
+
+    def __init__(self, data_digest: str) -> None:
+        self.data_digest = data_digest
+        self.epoch = 0
+        self.step = 0
+        self.loss_sum = 0.0
+        self.seconds = 0.0
+        self.history: list[dict[str, Any]] = []
+        self.best_f1 = -1.0
+        self.stale = 0
+        self.finished = False
+
+    def serialize(self) -> str:
+        """Returns the state as JSON; floats come back bit for bit."""
+        # What TensorFlow itself keeps on the object begins with an underscore.
+        return json.dumps({name: value for name, value in vars(self).items() if name[0] != "_"})
+
+    def deserialize(self, string_value: str) -> None:
+        """Takes the state of `serialize`."""
+        for name, value in json.loads(string_value).items():
+            setattr(self, name, value)
+
+
+class Checkpoints:
+    """Saves and restores a run under `model_dir/checkpoints`.
+
+    TensorFlow writes the data, then the index, then the file that names the newest checkpoint, each by rename: a
+    process killed between any two of them leaves the one before in force.
+    """
+
+    def __init__(
+        self,
+        model_dir: str | os.PathLike[str],
+        tagger: Tagger,
+        optimizer: Optimizer,
+        step: tf.Variable,
+        progress: Progress,
+    ) -> None:
+        folder = pathlib.Path(model_dir) / "checkpoints"
+        state = tf.train.Checkpoint(model=tagger, optimizer=optimizer, step=step, progress=progress)
+        self._state = state
+        self._last = tf.train.CheckpointManager(state, str(folder / LAST), max_to_keep=1)
+        weights = tf.train.Checkpoint(model=tagger)
+        self._best = tf.train.CheckpointManager(weights, str(folder / BEST), max_to_keep=1)
+        self._step = step
+
+    def restore_last(self) -> bool:
+        """Restores the newest state; False where there is none."""
+        path = self._last.latest_checkpoint
+        if path is None:
+            return False
+        self._state.restore(path).assert_existing_objects_matched()
+        return True
+
+    def save_last(self) -> None:
+        """Saves the whole state."""
+        self._last.save(checkpoint_number=int(self._step.numpy()))
+
+    def save_best(self) -> None:
+        """Saves the weights alone."""
+        self._best.save(checkpoint_number=int(self._step.numpy()))
+
+
+def restore_weights(tagger: Tagger, model_dir: str | os.PathLike[str], which: str = BEST) -> str:
+    """Reads the weights of a run's best or last checkpoint into `tagger`.
+
+    Returns:
+        The checkpoint's path.
+
+    Raises:
+        UserError: there is none, or it is of another model.
+    """
+    folder = pathlib.Path(model_dir) / "checkpoints" / which
+    path = tf.train.latest_checkpoint(str(folder))
+    if path is None:
+        raise UserError(f"{folder}: no checkpoint; train first (python -m emr_ner_tf.cli.train)")
+    try:
+        status = tf.train.Checkpoint(model=tagger).restore(path)
+        status.assert_existing_objects_matched()
+        if which == BEST:
+            status.assert_consumed()
+        else:
+            status.expect_partial()
+    except (AssertionError, ValueError, tf.errors.OpError) as error:
+        raise UserError(f"{path}: does not fit the model that {model_dir} describes: {error}") from error
+    return path
+

@@ -1,0 +1,95 @@
+"""Records as training windows: token ids and gold tags, flat, with the place where each window begins."""
+
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from emr_ner_tf.data.document import Document
+from emr_ner_tf.data.tags import TagTable
+from emr_ner_tf.text.characters import decode, token_ids
+from emr_ner_tf.text.vocabulary import Vocabulary
+from emr_ner_tf.text.windows import plan_windows
+
+_RECORDS_AT_ONCE = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Examples:
+    """Training windows of all records, one after the other.
+
+    Attributes:
+        token_ids: int32 [total], without special tokens.
+        tag_ids: int32 [total], a legal tag sequence within each window.
+        offsets: int64 [N + 1]; window n is [offsets[n], offsets[n + 1]).
+    """
+
+    token_ids: np.ndarray
+    tag_ids: np.ndarray
+    offsets: np.ndarray
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """int64 [N], characters in each window."""
+        return np.diff(self.offsets)
+
+    def digest(self) -> str:
+        """SHA-256 of all three arrays, in hexadecimal."""
+        digest = hashlib.sha256()
+        for array in (self.token_ids, self.tag_ids, self.offsets):
+            digest.update(array.tobytes())
+        return digest.hexdigest()
+
+
+def build_examples(
+    documents: Sequence[Document], vocabulary: Vocabulary, table: TagTable, *, window: int, slack: int
+) -> Examples:
+    """Cuts records into training windows, every character in exactly one.
+
+    A cut falls after punctuation that is not inside a mention where there is any within `slack`. Where none is,
+    a mention may be cut; each of its parts is then tagged as a mention of its own, so that the gold path of a
+    window is legal under every constraint.
+
+    Args:
+        documents: records with their gold mentions.
+        vocabulary: of the encoder.
+        table: the tags.
+        window: most characters in a window.
+        slack: how much earlier a cut may come to fall on punctuation.
+
+    Returns:
+        The windows in the order of the records; an empty record has none.
+    """
+    codes = tf.constant(vocabulary.code_point_table())
+    breaks = vocabulary.break_table()
+    all_tokens, all_tags, lengths = [], [], []
+    for first in range(0, len(documents), _RECORDS_AT_ONCE):
+        batch = documents[first : first + _RECORDS_AT_ONCE]
+        code_points, length = decode(tf.constant([document.text for document in batch], tf.string))
+        tokens = token_ids(code_points, length, codes, vocabulary.pad_id).numpy()
+        breakable = breaks[tokens]
+        for row, document in enumerate(batch):
+            for entity in document.entities:
+                breakable[row, entity.start : entity.end - 1] = False
+        windows = plan_windows(
+            length, tf.constant(breakable), size=window, overlap=0, slack=slack, shift_last=False
+        )
+        for record, start, size in zip(
+            windows.record.numpy(), windows.start.numpy(), windows.length.numpy(), strict=True
+        ):
+            spans = (
+                (max(entity.start, start) - start, min(entity.end, start + size) - start, entity.label)
+                for entity in batch[record].entities
+                if entity.start < start + size and entity.end > start
+            )
+            all_tokens.append(tokens[record, start : start + size])
+            all_tags.append(table.encode(spans, size))
+            lengths.append(size)
+    empty = [np.zeros(0, np.int32)]
+    return Examples(
+        token_ids=np.concatenate(all_tokens or empty),
+        tag_ids=np.concatenate(all_tags or empty),
+        offsets=np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64),
+    )

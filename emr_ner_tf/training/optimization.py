@@ -1,0 +1,125 @@
+"""AdamW with rates of their own for encoder and head, warm-up and decay."""
+
+import re
+
+import tensorflow as tf
+
+from emr_ner_tf.config import ConfigDict
+
+Optimizer = tf.keras.optimizers.legacy.Optimizer
+
+# Biases and normalisation are not decayed, as in BERT's own recipe; neither are the CRF's transitions.
+_NOT_DECAYED = re.compile(r"bias|layer_?norm|gamma|beta|chain_kernel|boundary", re.IGNORECASE)
+
+
+class WarmupDecay(tf.keras.optimizers.schedules.LearningRateSchedule):
+    """A factor on the rate: up linearly from 0 to 1, then constant or down linearly to 0.
+
+    Attributes:
+        total_steps: updates of the whole run.
+        warmup_steps: updates over which the factor rises.
+        decay: "linear" or "none".
+    """
+
+    def __init__(self, total_steps: int, warmup_steps: int, decay: str) -> None:
+        self.total_steps = total_steps
+        self.warmup_steps = warmup_steps
+        self.decay = decay
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        """Factor at update `step` (counted from 0), float32 scalar."""
+        step = tf.cast(step, tf.float32)
+        factor = tf.minimum(1.0, (step + 1.0) / float(max(1, self.warmup_steps)))
+        if self.decay == "linear":
+            left = (self.total_steps - step) / float(max(1, self.total_steps - self.warmup_steps))
+            factor = tf.minimum(factor, tf.clip_by_value(left, 0.0, 1.0))
+        return factor
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        return {"total_steps": self.total_steps, "warmup_steps": self.warmup_steps, "decay": self.decay}
+
+
+class AdamW(tf.keras.optimizers.legacy.Adam):
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019) and a rate of its own for each variable.
+
+    The legacy class is the base because its update is one fused kernel; Keras 2.15's new optimisers take some ten
+    passes over each variable, which on a CPU costs as much as a small encoder's own step.
+
+    Attributes:
+        rates: from `variable.ref()` to that variable's peak rate.
+        weight_decay: share of a variable that a rate of 1 would take off in one update.
+    """
+
+    def __init__(self, schedule: WarmupDecay, rates: dict, weight_decay: float, **kwargs) -> None:
+        super().__init__(learning_rate=schedule, name="adamw", **kwargs)
+        self.rates = rates
+        self.weight_decay = weight_decay
+
+    def _resource_apply_dense(self, grad, var, apply_state=None):
+        state = apply_state[(var.device, var.dtype.base_dtype)]
+        rate = self.rates[_reference(var)]
+        slot_m, slot_v = self.get_slot(var, "m"), self.get_slot(var, "v")
+        if self.weight_decay and not _NOT_DECAYED.search(var.name):
+            decayed = var.assign_sub(var * (state["lr_t"] * rate * self.weight_decay), read_value=False)
+        else:
+            decayed = tf.no_op()
+        with tf.control_dependencies([decayed]):
+            return tf.raw_ops.ResourceApplyAdam(
+                var=var.handle,
+                m=slot_m.handle,
+                v=slot_v.handle,
+                beta1_power=state["beta_1_power"],
+                beta2_power=state["beta_2_power"],
+                lr=state["lr_t"] * rate,
+                beta1=state["beta_1_t"],
+                beta2=state["beta_2_t"],
+                epsilon=state["epsilon"],
+                grad=grad,
+                use_locking=self._use_locking,
+            )
+
+
+def build_optimizer(
+    config: ConfigDict, encoder_variables: list[tf.Variable], head_variables: list[tf.Variable], total_steps: int
+) -> Optimizer:
+    """Builds the optimiser of `config.optimizer` for a run of `total_steps` updates.
+
+    Returns:
+        `AdamW`, inside a `LossScaleOptimizer` where `config.train.precision` is mixed_float16.
+    """
+    settings = config.optimizer
+    rates = {variable.ref(): settings.encoder_rate for variable in encoder_variables}
+    rates |= {variable.ref(): settings.head_rate for variable in head_variables}
+    schedule = WarmupDecay(total_steps, round(settings.warmup_fraction * total_steps), settings.decay)
+    optimizer = AdamW(
+        schedule,
+        rates,
+        settings.weight_decay,
+        beta_1=settings.beta_1,
+        beta_2=settings.beta_2,
+        epsilon=settings.epsilon,
+    )
+    if config.train.precision == "mixed_float16":
+        return tf.keras.mixed_precision.LossScaleOptimizer(optimizer)
+    return optimizer
+
+
+def clip_by_global_norm(gradients: list[tf.Tensor], norm: float) -> tuple[list[tf.Tensor], tf.Tensor]:
+    """Scales all gradients so that their joint L2 norm is at most `norm`; 0 leaves them.
+
+    Returns:
+        The gradients and the joint norm that they had, float32 scalar.
+    """
+    joint = tf.linalg.global_norm(gradients)
+    if norm <= 0:
+        return gradients, joint
+    scale = norm / tf.maximum(joint, norm)
+    return [gradient * scale for gradient in gradients], joint
+
+
+def _reference(variable: tf.Variable):
+    """The key of `rates` under any strategy: a replica's component stands for its mirrored variable."""
+    container = getattr(variable, "_distributed_container", None)
+    whole = container() if container is not None else None
+    return (whole if whole is not None else variable).ref()

@@ -1,0 +1,53 @@
+"""Lines that say how far a run is: loss, speed, padding, time left."""
+
+import time
+
+from absl import logging
+
+
+class ProgressLog:
+    """Logs at most every `seconds`.
+
+    Attributes:
+        seconds: between two lines.
+        total_steps: of the whole run.
+    """
+
+    def __init__(self, seconds: float, total_steps: int, first_step: int) -> None:
+        self.seconds = seconds
+        self.total_steps = total_steps
+        self._began = self._said = time.monotonic()
+        self._first_step = self._said_step = first_step
+        self._tokens = 0
+        self._loss = 0.0
+
+    def step(self, step: int, loss: float, tokens: int, where: str) -> None:
+        """Counts one step.
+
+        Args:
+            step: steps taken since the run began, over all its processes.
+            loss: of this step.
+            tokens: real characters in it.
+            where: the epoch and step as text.
+        """
+        self._tokens += tokens
+        self._loss += loss
+        now = time.monotonic()
+        if now - self._said < self.seconds:
+            return
+        steps = step - self._said_step
+        pace = (now - self._began) / (step - self._first_step)
+        logging.info(
+            "%s: loss %.3f, %.0f characters/s, %s left",
+            where,
+            self._loss / steps,
+            self._tokens / (now - self._said),
+            clock(pace * (self.total_steps - step)),
+        )
+        self._said, self._said_step, self._tokens, self._loss = now, step, 0, 0.0
+
+
+def clock(seconds: float) -> str:
+    """Seconds as `h:mm:ss`."""
+    whole = round(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"

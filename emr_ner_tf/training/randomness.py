@@ -1,0 +1,50 @@
+"""Dropout as a function of (seed, layer, step, replica), with no hidden state.
+
+Legacy Keras draws dropout from op-level seeds and counters that live in the process, so that a resumed run could
+never repeat an undisturbed one. Each `Dropout` in the model, whichever library made it, gets a generator that
+derives its draw from the training step instead.
+"""
+
+import tensorflow as tf
+
+
+class StatelessDropout:
+    """Stands in for a Keras `RandomGenerator` inside one `tf.keras.layers.Dropout`.
+
+    Attributes:
+        seed: identifies the layer and the run.
+        step: scalar int64 variable, the training step.
+    """
+
+    def __init__(self, seed: int, step: tf.Variable) -> None:
+        self.seed = seed
+        self.step = step
+
+    def dropout(self, inputs: tf.Tensor, rate: float, noise_shape=None) -> tf.Tensor:
+        """Same contract as the Keras generator's own method; `inputs` of any float dtype and shape."""
+        replica = 0
+        context = tf.distribute.get_replica_context()
+        if context is not None:
+            replica = tf.cast(context.replica_id_in_sync_group, tf.int64)
+        # Replicas differ in the high bits, steps in the low ones.
+        position = tf.cast(self.step, tf.int64) + replica * (1 << 40)
+        seed = tf.stack([tf.constant(self.seed, tf.int64), position])
+        return tf.nn.experimental.stateless_dropout(inputs, rate, seed=seed, noise_shape=noise_shape)
+
+
+def make_dropout_stateless(model: tf.Module, *, seed: int, step: tf.Variable) -> int:
+    """Replaces the generator of every dropout layer in `model`.
+
+    Args:
+        model: built or not; its `submodules` are walked in their order, which is the order of construction.
+        seed: of the run.
+        step: scalar int64 variable that the training loop advances.
+
+    Returns:
+        How many layers were found.
+    """
+    layers = [layer for layer in model.submodules if isinstance(layer, tf.keras.layers.Dropout)]
+    for index, layer in enumerate(layers):
+        # Private in Keras 2.15, and the one place through which Dropout draws.
+        layer._random_generator = StatelessDropout(seed * 100_003 + index, step)
+    return len(layers)

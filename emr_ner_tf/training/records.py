@@ -1,0 +1,66 @@
+"""The records of a run: read, checked, and a part set apart for validation."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from absl import logging
+
+from emr_ner_tf.config import ConfigDict
+from emr_ner_tf.data.document import Document
+from emr_ner_tf.data.labels import resolve_labels
+from emr_ner_tf.data.reading import RejectsWriter, read_documents
+from emr_ner_tf.errors import UserError
+
+
+def training_records(
+    config: ConfigDict, rejects: RejectsWriter | None
+) -> tuple[list[Document], list[Document], tuple[str, ...]]:
+    """Reads what `config.data` names.
+
+    Args:
+        config: the whole configuration.
+        rejects: takes bad records; None raises at the first.
+
+    Returns:
+        Training records, validation records (none where `validation_fraction` is 0 and no file is named), labels.
+
+    Raises:
+        UserError: no file named, a bad record, or nothing to train on.
+    """
+    settings = config.data
+    paths = [path for path in settings.train.split(",") if path]
+    if not paths:
+        raise UserError("config.data.train must name a file of records (--config.data.train=FILE), got ''")
+    labels = resolve_labels(settings.labels, paths)
+
+    def read(path: str) -> list[Document]:
+        return list(
+            read_documents(
+                path, format=settings.format, labels=labels, overlaps=settings.overlaps, rejects=rejects
+            )
+        )
+
+    train = [document for path in paths for document in read(path)]
+    if settings.validation:
+        validation = [document for path in settings.validation.split(",") for document in read(path)]
+    else:
+        train, validation = set_apart(train, settings.validation_fraction, config.train.seed)
+    if not any(document.text for document in train):
+        raise UserError(f"config.data.train={settings.train}: no record with text to train on")
+    logging.info(
+        "%d training records with %d mentions, %d validation records",
+        len(train),
+        sum(len(document.entities) for document in train),
+        len(validation),
+    )
+    return train, validation, labels
+
+
+def set_apart(
+    documents: Sequence[Document], fraction: float, seed: int
+) -> tuple[list[Document], list[Document]]:
+    """Parts records at random, by seed: (the rest, `fraction` of them rounded), both in their old order."""
+    chosen = np.random.Generator(np.random.Philox(key=[seed, 2**32])).permutation(len(documents))
+    apart = set(chosen[: round(fraction * len(documents))].tolist())
+    rest = [document for i, document in enumerate(documents) if i not in apart]
+    return rest, [document for i, document in enumerate(documents) if i in apart]

@@ -1,0 +1,59 @@
+"""One update under any strategy and precision."""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from emr_ner_tf.models.tagger import Tagger
+from emr_ner_tf.training.optimization import Optimizer, clip_by_global_norm
+
+
+def make_train_step(
+    tagger: Tagger, optimizer: Optimizer, step: tf.Variable, strategy: tf.distribute.Strategy, clip_norm: float
+) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
+    """Builds the function that takes a distributed batch and updates the model.
+
+    The loss is the mean negative log-likelihood over the windows of the *whole* batch: each replica sums its own
+    and divides by the global count, and gradients are summed over replicas, so that the update does not depend on
+    how many there are, or on one of them having no window. Gradients are clipped after that sum.
+
+    Args:
+        tagger: its variables made.
+        optimizer: as `build_optimizer` makes it; under float16 it scales the loss too.
+        step: counts updates; advanced here.
+        strategy: under whose scope all of these were made.
+        clip_norm: most joint L2 norm of the gradients; 0 leaves them.
+
+    Returns:
+        A function of (token_ids, tag_ids, length, global_size) that returns the loss and the number of characters.
+    """
+    scaler = optimizer if isinstance(optimizer, tf.keras.mixed_precision.LossScaleOptimizer) else None
+    variables = tagger.trainable_variables
+
+    def replica_step(token_ids, tag_ids, length, global_size):
+        with tf.GradientTape() as tape:
+            losses = tagger.loss_of(token_ids, tag_ids, length, training=True)
+            loss = tf.reduce_sum(losses) / tf.maximum(global_size, 1.0)
+            target = loss if scaler is None else scaler.get_scaled_loss(loss)
+        gradients = tape.gradient(target, variables)
+        # Embedding rows arrive as slices; the joint norm needs their sums.
+        gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
+        if scaler is not None:
+            gradients = scaler.get_unscaled_gradients(gradients)
+        replica = tf.distribute.get_replica_context()
+        if replica.num_replicas_in_sync > 1:
+            gradients = replica.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+        gradients, _ = clip_by_global_norm(gradients, clip_norm)
+        optimizer.apply_gradients(
+            zip(gradients, variables, strict=True), experimental_aggregate_gradients=False
+        )
+        return loss, tf.reduce_sum(length)
+
+    @tf.function(reduce_retracing=True)
+    def train_step(batch):
+        losses, characters = strategy.run(replica_step, args=batch)
+        step.assign_add(1)
+        total = tf.distribute.ReduceOp.SUM
+        return strategy.reduce(total, losses, axis=None), strategy.reduce(total, characters, axis=None)
+
+    return train_step

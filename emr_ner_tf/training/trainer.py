@@ -1,0 +1,277 @@
+"""The training run: from a configuration and records to a model directory, resumable at any moment."""
+
+import importlib.metadata
+import json
+import pathlib
+import platform
+import time
+from typing import Any
+
+import tensorflow as tf
+from absl import logging
+
+from emr_ner_tf.annotator import annotate
+from emr_ner_tf.config import ConfigDict, check_config, differences, load_config
+from emr_ner_tf.data.document import Document
+from emr_ner_tf.data.files import atomic_writer
+from emr_ner_tf.data.reading import RejectsWriter
+from emr_ner_tf.data.tags import TagTable
+from emr_ner_tf.errors import UserError
+from emr_ner_tf.evaluation.matching import score
+from emr_ner_tf.models.definition import CONFIG, ModelDefinition, build_tagger, start_vocabulary
+from emr_ner_tf.models.text_tagger import TextTagger
+from emr_ner_tf.training.batching import EpochPlan, plan_epoch
+from emr_ner_tf.training.checkpoints import Checkpoints, Progress
+from emr_ner_tf.training.examples import build_examples
+from emr_ner_tf.training.learning_curve import draw_learning_curve
+from emr_ner_tf.training.optimization import build_optimizer
+from emr_ner_tf.training.pipeline import training_dataset
+from emr_ner_tf.training.progress_log import ProgressLog, clock
+from emr_ner_tf.training.randomness import make_dropout_stateless
+from emr_ner_tf.training.records import training_records
+from emr_ner_tf.training.restoring import InProcessTagger
+from emr_ner_tf.training.strategies import build_strategy, is_chief
+from emr_ner_tf.training.train_step import make_train_step
+
+METRICS = "metrics.json"
+_PACKAGES = ("tensorflow", "tensorflow-addons", "keras-nlp", "transformers", "numpy", "emr_ner_tf")
+
+
+def train(
+    config: ConfigDict, model_dir: str, *, strategy_name: str = "one_device", rejects: RejectsWriter | None = None
+) -> dict[str, Any]:
+    """Trains, or goes on with the run that `model_dir` holds.
+
+    Args:
+        config: resolved; must equal the one that `model_dir` was begun with.
+        model_dir: takes `config.json`, the vocabulary, labels, checkpoints, `history.json`, `metrics.json`,
+            `learning_curve.png` and TensorBoard's events.
+        strategy_name: of `emr_ner_tf.training.strategies`.
+        rejects: takes bad records; None raises at the first.
+
+    Returns:
+        What `metrics.json` says.
+
+    Raises:
+        UserError: a wrong value, record, encoder or model directory.
+    """
+    check_config(config)
+    _same_run(config, pathlib.Path(model_dir))
+    if config.train.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    tf.keras.utils.set_random_seed(config.train.seed)
+    tf.keras.mixed_precision.set_global_policy(config.train.precision)
+    strategy = build_strategy(strategy_name)
+    return _Run(config, pathlib.Path(model_dir), strategy, rejects).run()
+
+
+class _Run:
+    """One process's part of a run."""
+
+    def __init__(
+        self,
+        config: ConfigDict,
+        model_dir: pathlib.Path,
+        strategy: tf.distribute.Strategy,
+        rejects: RejectsWriter | None,
+    ) -> None:
+        self.config = config
+        self.model_dir = model_dir
+        self.strategy = strategy
+        self.chief = is_chief(strategy)
+        train_documents, self.validation, labels = training_records(config, rejects)
+        vocabulary = start_vocabulary(config, [document.text for document in train_documents])
+        table = TagTable(labels, config.model.scheme)
+        self.examples = build_examples(
+            train_documents, vocabulary, table, window=config.text.window, slack=config.text.slack
+        )
+        self.plans: dict[int, EpochPlan] = {}
+        steps = [len(self._plan(epoch).batches) for epoch in range(config.train.epochs)]
+        self.total_steps = sum(steps)
+        self.steps_before = [sum(steps[:epoch]) for epoch in range(len(steps))]
+        with strategy.scope():
+            self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
+            self.tagger, definition = build_tagger(ModelDefinition(config, vocabulary, labels))
+            encoder_variables = self.tagger.encoder.trainable_variables
+            inside = {variable.ref() for variable in encoder_variables}
+            head_variables = [v for v in self.tagger.trainable_variables if v.ref() not in inside]
+            optimizer = build_optimizer(config, encoder_variables, head_variables, self.total_steps)
+        make_dropout_stateless(self.tagger, seed=config.train.seed, step=self.step)
+        self.train_step = make_train_step(
+            self.tagger, optimizer, self.step, strategy, config.optimizer.clip_norm
+        )
+        self.in_process = InProcessTagger(TextTagger(self.tagger, vocabulary, config))
+        self.progress = Progress(self.examples.digest())
+        self.checkpoints = Checkpoints(model_dir, self.tagger, optimizer, self.step, self.progress)
+        if self.chief:
+            definition.save(model_dir)
+            _write_json(model_dir / "versions.json", _versions())
+        counts = [sum(v.shape.num_elements() for v in vs) for vs in (encoder_variables, head_variables)]
+        logging.info("%d trainable parameters: encoder %d, head %d", sum(counts), *counts)
+        logging.info(
+            "%d windows, %d characters; %d epochs, %d updates; %.1f %% of the first epoch is padding",
+            len(self.examples.lengths),
+            len(self.examples.token_ids),
+            config.train.epochs,
+            self.total_steps,
+            100 * self._plan(0).padding_share,
+        )
+
+    def run(self) -> dict[str, Any]:
+        """Trains to the end and returns the metrics."""
+        progress = self.progress
+        if self.checkpoints.restore_last():
+            if progress.data_digest != self.examples.digest():
+                raise UserError(
+                    f"{self.model_dir} holds a run on other records than config.data.train="
+                    f"{self.config.data.train} holds now; name another --model_dir"
+                )
+            if progress.finished:
+                logging.info("%s is finished; nothing to do", self.model_dir)
+                return self._finish()
+            logging.info("resumed at epoch %d, step %d", progress.epoch + 1, progress.step)
+        log = ProgressLog(self.config.train.log_seconds, self.total_steps, self._global_step())
+        writer = tf.summary.create_file_writer(str(self.model_dir / "tensorboard")) if self.chief else None
+        while not progress.finished:
+            self._run_epoch(log)
+            self._end_epoch(writer)
+        return self._finish()
+
+    def _plan(self, epoch: int) -> EpochPlan:
+        if epoch not in self.plans:
+            settings = self.config.train
+            self.plans[epoch] = plan_epoch(
+                self.examples.lengths,
+                seed=settings.seed,
+                epoch=epoch,
+                batch_size=settings.batch_size,
+                token_budget=settings.token_budget,
+            )
+        return self.plans[epoch]
+
+    def _global_step(self) -> int:
+        return self.steps_before[self.progress.epoch] + self.progress.step
+
+    def _run_epoch(self, log: ProgressLog) -> None:
+        progress, config = self.progress, self.config
+        batches = self._plan(progress.epoch).batches
+        saved = before = time.monotonic()
+        for batch in self._batches(batches[progress.step :]):
+            loss, characters = self.train_step(batch)
+            loss = float(loss.numpy())
+            progress.step += 1
+            progress.loss_sum += loss
+            now = time.monotonic()
+            progress.seconds += now - before
+            before = now
+            where = f"epoch {progress.epoch + 1}/{config.train.epochs}, step {progress.step}/{len(batches)}"
+            log.step(self._global_step(), loss, int(characters.numpy()), where)
+            due = now - saved >= config.train.checkpoint_seconds
+            if self.chief and due and progress.step < len(batches):
+                self.checkpoints.save_last()
+                saved = time.monotonic()
+
+    def _batches(self, batches):
+        replicas = self.strategy.num_replicas_in_sync
+
+        def dataset(context: tf.distribute.InputContext) -> tf.data.Dataset:
+            count = replicas // context.num_input_pipelines
+            return training_dataset(
+                self.examples,
+                batches,
+                pad_id=self.tagger.special.pad,
+                replicas=replicas,
+                first=context.input_pipeline_id * count,
+                count=count,
+            )
+
+        return self.strategy.distribute_datasets_from_function(dataset)
+
+    def _end_epoch(self, writer: tf.summary.SummaryWriter | None) -> None:
+        progress, config = self.progress, self.config
+        plan = self._plan(progress.epoch)
+        entry: dict[str, Any] = {
+            "epoch": progress.epoch + 1,
+            "loss": progress.loss_sum / len(plan.batches),
+            "seconds": round(progress.seconds, 1),
+            "padding_share": round(plan.padding_share, 4),
+        }
+        if self.validation:
+            exact = self._validate()
+            entry |= {"precision": exact.precision, "recall": exact.recall, "f1": exact.f1}
+        better = entry.get("f1", 0.0) > progress.best_f1 or not self.validation
+        progress.stale = 0 if better else progress.stale + 1
+        progress.best_f1 = max(progress.best_f1, entry.get("f1", -1.0))
+        progress.history.append(entry)
+        progress.epoch += 1
+        progress.step, progress.loss_sum, progress.seconds = 0, 0.0, 0.0
+        stopped = bool(config.train.patience) and progress.stale >= config.train.patience
+        progress.finished = stopped or progress.epoch == config.train.epochs
+        if self.chief:
+            if better:
+                self.checkpoints.save_best()
+            self.checkpoints.save_last()
+            self._show(writer)
+        f1 = f", validation F1 {entry['f1']:.4f}" if "f1" in entry else ""
+        stop = f"; stopped early, {progress.stale} epochs without a better F1" if stopped else ""
+        logging.info(
+            "epoch %d: loss %.3f%s, %s%s%s",
+            entry["epoch"],
+            entry["loss"],
+            f1,
+            clock(entry["seconds"]),
+            " (best)" if better and f1 else "",
+            stop,
+        )
+
+    def _validate(self):
+        gold = self.validation
+        found = list(annotate(gold, self.in_process.tag_texts))
+        return score(gold, found, self.tagger.table.labels).exact.micro
+
+    def _show(self, writer: tf.summary.SummaryWriter | None) -> None:
+        history = self.progress.history
+        _write_json(self.model_dir / "history.json", history)
+        draw_learning_curve(history, self.model_dir / "learning_curve.png")
+        with writer.as_default(step=history[-1]["epoch"]):
+            for name, value in history[-1].items():
+                if name != "epoch":
+                    tf.summary.scalar(name, value)
+            writer.flush()
+
+    def _finish(self) -> dict[str, Any]:
+        history = self.progress.history
+        scored = [entry for entry in history if "f1" in entry]
+        best = max(scored, key=lambda entry: entry["f1"]) if scored else history[-1]
+        metrics = {
+            "epochs": len(history),
+            "best": best,
+            "training_seconds": round(sum(entry["seconds"] for entry in history), 1),
+            "parameters": sum(v.shape.num_elements() for v in self.tagger.trainable_variables),
+            "replicas": self.strategy.num_replicas_in_sync,
+        }
+        if self.chief:
+            _write_json(self.model_dir / METRICS, metrics)
+        return metrics
+
+
+def _same_run(config: ConfigDict, model_dir: pathlib.Path) -> None:
+    if not (model_dir / CONFIG).exists():
+        return
+    changed = differences(load_config(model_dir / CONFIG), config)
+    if changed:
+        raise UserError(
+            f"{model_dir} holds a run with other settings ({'; '.join(changed)}); "
+            "name another --model_dir, or the same settings to go on with that run"
+        )
+
+
+def _versions() -> dict[str, str]:
+    found = {package: importlib.metadata.version(package) for package in _PACKAGES}
+    return {"python": platform.python_version()} | found
+
+
+def _write_json(path: pathlib.Path, value: Any) -> None:
+    with atomic_writer(path) as file:
+        json.dump(value, file, ensure_ascii=False, indent=2)
+        file.write("\n")
