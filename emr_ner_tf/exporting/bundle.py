@@ -1,5 +1,6 @@
 """The bundle: one directory per version, named by an integer, that TensorFlow Serving loads as it is."""
 
+import hashlib
 import os
 import pathlib
 import shutil
@@ -46,6 +47,12 @@ class Bundle:
         self.tags = tuple((assets / TAGS).read_text(encoding="utf-8").splitlines())
         self._model = tf.saved_model.load(str(self.path))
         self.signatures = self._model.signatures
+
+    def fingerprint(self) -> str:
+        """Version directory and a hash of what it holds: two bundles with the same one are the same model."""
+        digest = hashlib.sha256((self.path / "saved_model.pb").read_bytes())
+        digest.update((self.path / "variables" / "variables.index").read_bytes())
+        return f"{self.path} {digest.hexdigest()[:16]}"
 
     def tag_texts(self, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
         """Entities of each text, by the signature `serving_default`."""

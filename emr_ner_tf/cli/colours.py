@@ -1,0 +1,35 @@
+"""A record on a terminal, its entities coloured by label."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.text import Text
+
+from emr_ner_tf.data.document import Document
+
+_STYLES = ("black on cyan", "black on yellow", "black on green", "white on magenta", "white on red", "white on blue")
+# Control characters act on a terminal, and rich drops some, which would shift the colours: show their pictures.
+_PICTURES = {code: 0x2400 + code for code in range(32) if code != 10} | {code: 0xFFFD for code in range(127, 160)}
+
+
+def coloured(document: Document, labels: Sequence[str], console: Console | None = None) -> None:
+    """Prints the text with each mention on its label's colour, then a line for each mention.
+
+    Args:
+        document: with its entities.
+        labels: in the model's order, which fixes the colours.
+        console: where to; standard output if None.
+    """
+    console = console or Console(highlight=False, force_terminal=True)
+    style = {label: _STYLES[i % len(_STYLES)] for i, label in enumerate(labels)}
+    text = Text(document.text.translate(_PICTURES))
+    for entity in document.entities:
+        text.stylize(style.get(entity.label, _STYLES[0]), entity.start, entity.end)
+    console.print(text, soft_wrap=True)
+    for entity in document.entities:
+        line = Text(f"  {entity.start:>5}-{entity.end:<5} ")
+        line.append(f" {entity.label} ", style.get(entity.label, _STYLES[0]))
+        score = "" if entity.score is None else f"  {entity.score:.3f}"
+        line.append(f" {document.mention(entity).translate(_PICTURES)}{score}")
+        console.print(line, soft_wrap=True)
+    console.print()

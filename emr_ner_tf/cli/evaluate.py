@@ -1,0 +1,99 @@
+"""Scores a model on annotated records: exact and relaxed match, by type, on character spans of whole records.
+
+  python -m emr_ner_tf.cli.evaluate --bundle=runs/bundles/ner --input=held.jsonl --train=train.jsonl --output=scores.json
+
+With --train (by default the training file that the model's own config names, where it still stands) mentions whose
+form training has not shown are scored apart.
+"""
+
+import json
+import pathlib
+
+from absl import flags, logging
+from rich.console import Console
+
+from emr_ner_tf.cli.runner import run
+from emr_ner_tf.errors import UsageError
+
+_BUNDLE = flags.DEFINE_string("bundle", None, "A bundle's version, or the directory of its versions (newest taken).")
+_MODEL_DIR = flags.DEFINE_string("model_dir", None, "A directory that the train main has written, instead of --bundle.")
+_CHECKPOINT = flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Of --model_dir.")
+_INPUT = flags.DEFINE_string("input", None, "Annotated records.")
+_FORMAT = flags.DEFINE_string("format", "ccks2019", "Of --input and --train: ccks2019 or bio.")
+_TRAIN = flags.DEFINE_string("train", None, "Training records, for what is seen and unseen.")
+_OVERLAPS = flags.DEFINE_enum("overlaps", "error", ["error", "longest"], "What to do with overlapping mentions.")
+_OUTPUT = flags.DEFINE_string("output", None, "Takes the scores as JSON.")
+_ON_ERROR = flags.DEFINE_enum(
+    "on_error", "raise", ["raise", "skip"], "At a bad record: stop, or write it to OUTPUT.rejects.jsonl."
+)
+_LOOKUP = flags.DEFINE_bool("lookup_baseline", False, "Score a plain lookup of the training mentions, too.")
+flags.mark_flags_as_required(["input"])
+
+
+def main() -> None:
+    """Tags, scores, prints and writes."""
+    if (_BUNDLE.value is None) == (_MODEL_DIR.value is None):
+        raise UsageError("give --bundle or --model_dir, one of the two")
+    if _ON_ERROR.value == "skip" and _OUTPUT.value is None:
+        raise UsageError("--on_error=skip needs --output: beside it stands the rejects file")
+
+    from emr_ner_tf.annotator import annotate
+    from emr_ner_tf.data.files import atomic_writer
+    from emr_ner_tf.data.reading import RejectsWriter, read_documents
+    from emr_ner_tf.evaluation.lookup import LookupTagger
+    from emr_ner_tf.evaluation.matching import score, seen_mentions
+    from emr_ner_tf.exporting.bundle import Bundle
+    from emr_ner_tf.training.restoring import restore
+
+    if _BUNDLE.value is not None:
+        tagger = Bundle(_BUNDLE.value)
+        definition = tagger.definition
+    else:
+        tagger, definition = restore(_MODEL_DIR.value, _CHECKPOINT.value)
+    labels = definition.labels
+    rejects = RejectsWriter(f"{_OUTPUT.value}.rejects.jsonl") if _ON_ERROR.value == "skip" else None
+
+    def read(path):
+        return list(
+            read_documents(
+                path, format=_FORMAT.value, labels=labels, overlaps=_OVERLAPS.value, rejects=rejects
+            )
+        )
+
+    gold = read(_INPUT.value)
+    train = [document for path in _training_files(definition.config) for document in read(path)]
+    if _LOOKUP.value and not train:
+        raise UsageError("--lookup_baseline needs --train")
+    seen = seen_mentions(train) if train else None
+    report = score(gold, list(annotate(gold, tagger.tag_texts)), labels, seen)
+    console = Console()
+    report.print(console)
+    result = report.to_json()
+    if _LOOKUP.value:
+        baseline = score(gold, list(annotate(gold, LookupTagger(train))), labels, seen)
+        console.print("\nlookup of training mentions", style="bold")
+        baseline.print(console)
+        result["lookup_baseline"] = baseline.to_json()
+    if rejects is not None:
+        rejects.close()
+        if rejects.count:
+            logging.warning("%d records rejected and not scored, see %s.rejects.jsonl", rejects.count, _OUTPUT.value)
+    if _OUTPUT.value is not None:
+        with atomic_writer(_OUTPUT.value) as file:
+            json.dump(result, file, ensure_ascii=False, indent=2)
+            file.write("\n")
+
+
+def _training_files(config) -> list[str]:
+    if _TRAIN.value is not None:
+        return _TRAIN.value.split(",")
+    named = [path for path in config.data.train.split(",") if path]
+    absent = [path for path in named if not pathlib.Path(path).exists()]
+    if absent:
+        logging.warning("no figures for unseen mentions: %s is not there; name it with --train", ", ".join(absent))
+        return []
+    return named
+
+
+if __name__ == "__main__":
+    run(main)

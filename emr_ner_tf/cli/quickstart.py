@@ -1,0 +1,104 @@
+"""The whole way on a synthetic corpus: write it, train, score, export, annotate an unseen sentence.
+
+  python -m emr_ner_tf.cli.quickstart --work_dir=runs/quickstart
+
+Each step is one of the commands that you would type for your own records; it is shown before it runs. The encoder
+is a tiny random BERT, so nothing is fetched, and the figures say nothing of real records.
+"""
+
+import json
+import pathlib
+import shlex
+import subprocess
+import sys
+import time
+
+from absl import flags
+from rich.console import Console
+from rich.table import Table
+
+from emr_ner_tf.cli.runner import run
+from emr_ner_tf.errors import UserError
+
+_WORK_DIR = flags.DEFINE_string("work_dir", "runs/quickstart", "Takes the corpus, the run, the bundle and the scores.")
+
+# What the synthetic corpus must give on any machine; below it something is broken.
+_LEAST_F1, _LEAST_UNSEEN_F1, _LEAST_GAIN = 0.90, 0.80, 0.10
+_SENTENCE = "患者3天前无明显诱因出现右侧腰部疼痛，门诊以“右肾结石”收入院，行泌尿系彩超检查，予头孢哌酮静滴。"
+
+
+def main() -> None:
+    """Runs the five steps and prints a summary."""
+    console = Console(highlight=False)
+    if not pathlib.Path("configs/quickstart.py").exists():
+        raise UserError("configs/quickstart.py: no such file; run this from the project's root")
+    work = pathlib.Path(_WORK_DIR.value)
+    began = time.monotonic()
+    data, model, bundles, scores = work / "data", work / "model", work / "bundles", work / "scores.json"
+    _step(console, "1/5 a synthetic corpus", "synthesize", f"--output_dir={data}")
+    _step(
+        console,
+        "2/5 train",
+        "train",
+        "--config=configs/quickstart.py",
+        f"--config.data.train={data}/train.jsonl",
+        f"--model_dir={model}",
+    )
+    _step(
+        console,
+        "3/5 export",
+        "export",
+        f"--model_dir={model}",
+        f"--output={bundles}",
+        f"--verify_on={data}/test.jsonl",
+    )
+    _step(
+        console,
+        "4/5 score on the test records",
+        "evaluate",
+        f"--bundle={bundles}",
+        f"--input={data}/test.jsonl",
+        f"--train={data}/train.jsonl",
+        "--lookup_baseline",
+        f"--output={scores}",
+    )
+    _step(console, "5/5 annotate a sentence", "annotate", f"--bundle={bundles}", f"--text={_SENTENCE}", "--colour=always")
+    _summary(console, json.loads(scores.read_text(encoding="utf-8")), time.monotonic() - began, work)
+
+
+def _step(console: Console, title: str, word: str, *arguments: str) -> None:
+    command = [sys.executable, "-m", f"emr_ner_tf.cli.{word}", *arguments]
+    shown = shlex.join(["python", *command[1:]])
+    console.print(f"\n[bold]{title}[/bold]")
+    console.print(f"$ {shown}", markup=False, soft_wrap=True)
+    status = subprocess.run(command, check=False).returncode
+    if status:
+        raise UserError(f"step {title!r} ended with status {status}; its message stands above")
+
+
+def _summary(console: Console, scores: dict, seconds: float, work: pathlib.Path) -> None:
+    f1 = scores["exact"]["micro"]["f1"]
+    unseen = scores["unseen"]["f1"]
+    lookup = scores["lookup_baseline"]["exact"]["micro"]["f1"]
+    table = Table(title="quickstart", show_header=False)
+    table.add_row("exact F1", f"{f1:.4f}", f"at least {_LEAST_F1:.2f}")
+    table.add_row("exact F1, mentions unseen in training", f"{unseen:.4f}", f"at least {_LEAST_UNSEEN_F1:.2f}")
+    table.add_row("exact F1 of a lookup of training mentions", f"{lookup:.4f}", f"at least {_LEAST_GAIN:.2f} below")
+    table.add_row("time", f"{seconds / 60:.1f} min", "")
+    table.add_row("learning curve", f"{work}/model/learning_curve.png", "")
+    table.add_row("bundle for TensorFlow Serving", f"{work}/bundles", "")
+    console.print()
+    console.print(table)
+    if f1 < _LEAST_F1 or unseen < _LEAST_UNSEEN_F1 or f1 - lookup < _LEAST_GAIN:
+        raise UserError("the scores above are below what this corpus gives; something in this installation is broken")
+    console.print("next, on records of your own with an encoder of your choice:", highlight=False)
+    console.print(
+        "  .venv/bin/python -m emr_ner_tf.cli.train --config=configs/default.py --config.encoder=DIR_OR_NAME "
+        "--config.data.train=FILE --model_dir=runs/mine",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,85 @@
+"""Trains a tagger on annotated records, and goes on with a run that was interrupted.
+
+The paper's model, its own settings, on your records:
+
+  python -m emr_ner_tf.cli.train --config=configs/paper.py:bert_bigru_att_crf \\
+    --config.encoder=hfl/chinese-roberta-wwm-ext --config.data.train=train.jsonl --model_dir=runs/paper
+
+The recipe that we recommend, with another batch size:
+
+  python -m emr_ner_tf.cli.train --config=configs/default.py --config.encoder=DIR_OR_NAME \\
+    --config.data.train=train.jsonl --config.train.batch_size=16 --model_dir=runs/mine
+
+Kill it at any moment; the same command goes on and ends with the weights of an undisturbed run.
+"""
+
+from absl import flags
+from ml_collections import config_flags
+from rich.console import Console
+from rich.table import Table
+
+from emr_ner_tf.cli.runner import run
+
+_CONFIG = config_flags.DEFINE_config_file(
+    "config",
+    None,
+    "Recipe: configs/default.py (ours), configs/paper.py:ROW (the paper's), configs/quickstart.py. "
+    "Any key of it: --config.KEY=VALUE.",
+    lock_config=True,
+)
+_MODEL_DIR = flags.DEFINE_string(
+    "model_dir", None, "Takes checkpoints, the resolved config, metrics and the learning curve."
+)
+_STRATEGY = flags.DEFINE_string(
+    "strategy", "one_device", "one_device, mirrored (all GPUs here), or multi_worker_mirrored (TF_CONFIG)."
+)
+_LOGICAL_CPUS = flags.DEFINE_integer(
+    "logical_cpus", 1, "Logical devices to part the CPU into, for --strategy=mirrored without GPUs.", lower_bound=1
+)
+_ON_ERROR = flags.DEFINE_enum(
+    "on_error", "raise", ["raise", "skip"], "At a bad record: stop, or write it to MODEL_DIR/rejects.jsonl."
+)
+flags.mark_flags_as_required(["config", "model_dir"])
+
+
+def main() -> None:
+    """Runs the training that the flags name and prints its metrics."""
+    import tensorflow as tf
+
+    from emr_ner_tf.data.reading import RejectsWriter
+    from emr_ner_tf.training.trainer import train
+
+    if _LOGICAL_CPUS.value > 1:
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        parts = [tf.config.LogicalDeviceConfiguration() for _ in range(_LOGICAL_CPUS.value)]
+        tf.config.set_logical_device_configuration(cpu, parts)
+    with RejectsWriter(f"{_MODEL_DIR.value}/rejects.jsonl") as rejects:
+        metrics = train(
+            _CONFIG.value,
+            _MODEL_DIR.value,
+            strategy_name=_STRATEGY.value,
+            rejects=rejects if _ON_ERROR.value == "skip" else None,
+        )
+        rejected = rejects.count
+    table = Table(title=f"{_MODEL_DIR.value}", show_header=False)
+    best = metrics["best"]
+    table.add_row("epochs", str(metrics["epochs"]))
+    table.add_row("best epoch", str(best["epoch"]))
+    for name in ("precision", "recall", "f1"):
+        if name in best:
+            table.add_row(f"validation {name}", f"{best[name]:.4f}")
+    table.add_row("parameters", f"{metrics['parameters']:,}")
+    table.add_row("training time", f"{metrics['training_seconds'] / 60:.1f} min")
+    if rejected:
+        table.add_row("records rejected", f"{rejected} (rejects.jsonl)")
+    console = Console()
+    console.print(table)
+    console.print(
+        f"next: python -m emr_ner_tf.cli.export --model_dir={_MODEL_DIR.value} --output=BUNDLES",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+if __name__ == "__main__":
+    run(main)

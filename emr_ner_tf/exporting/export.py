@@ -1,0 +1,75 @@
+"""From a model directory to a published, proven bundle."""
+
+import itertools
+import os
+import pathlib
+import shutil
+from typing import NamedTuple
+
+from absl import logging
+
+from emr_ner_tf.data.reading import read_documents
+from emr_ner_tf.data.synthetic import generate
+from emr_ner_tf.errors import UserError
+from emr_ner_tf.exporting.bundle import Bundle, publish, write_bundle
+from emr_ner_tf.exporting.verification import Verification, verify
+from emr_ner_tf.training.checkpoints import BEST
+from emr_ner_tf.training.restoring import restore
+from emr_ner_tf.training.trainer import METRICS
+
+_SYNTHETIC_RECORDS = 64
+
+
+class ExportResult(NamedTuple):
+    """What was written and how it was proven.
+
+    Attributes:
+        path: the published version.
+        verification: what the reloaded bundle was compared on.
+        megabytes: size of the version, in 1e6 bytes.
+    """
+
+    path: pathlib.Path
+    verification: Verification
+    megabytes: float
+
+
+def export(
+    model_dir: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    verify_on: str | None = None,
+    checkpoint: str = BEST,
+) -> ExportResult:
+    """Writes, reloads, compares, and only then publishes a bundle.
+
+    Args:
+        model_dir: of a run with a checkpoint.
+        output: directory of the bundle's versions.
+        verify_on: records in CCKS2019 JSON lines; None compares on synthetic ones.
+        checkpoint: "best" or "last".
+
+    Raises:
+        UserError: nothing to export, bad records, or a bundle that does not find what the model finds (then
+            nothing is published).
+    """
+    metrics = pathlib.Path(model_dir) / METRICS
+    if not metrics.exists():
+        raise UserError(
+            f"{metrics}: no such file; the run is not finished (the train main writes it at its end)"
+        )
+    tagger, definition = restore(model_dir, checkpoint)
+    if verify_on is None:
+        documents = list(itertools.islice(generate("test", records=_SYNTHETIC_RECORDS, seed=0), _SYNTHETIC_RECORDS))
+    else:
+        documents = list(read_documents(verify_on, require_entities=False))
+    unpublished = write_bundle(tagger.text_tagger, definition, output, metrics.read_text(encoding="utf-8"))
+    try:
+        logging.info("written; comparing the reloaded bundle on %d records", len(documents))
+        verification = verify(Bundle(unpublished), tagger.tag_texts, documents)
+        path = publish(unpublished, output)
+    except BaseException:
+        shutil.rmtree(unpublished, ignore_errors=True)
+        raise
+    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    return ExportResult(path, verification, size / 1e6)

@@ -1,0 +1,7 @@
+"""The export main under the name that Model Garden users look for: same flags, same bundle."""
+
+from emr_ner_tf.cli.export import main
+from emr_ner_tf.cli.runner import run
+
+if __name__ == "__main__":
+    run(main)

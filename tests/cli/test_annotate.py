@@ -1,0 +1,86 @@
+"""The annotate main through its flags: forms of input, errors, a job that died."""
+
+import json
+
+import pytest
+
+
+def test_one_text(cli, bundles):
+    done = cli("annotate", f"--bundle={bundles}", "--text=患者因右肺上叶腺癌入院。")
+    assert done.returncode == 0, done.stderr
+    record = json.loads(done.stdout)
+    assert record["originalText"] == "患者因右肺上叶腺癌入院。"
+    assert isinstance(record["entities"], list)
+
+
+def test_a_file_keeps_ids_and_other_keys_and_skips_bad_records(cli, bundles, tmp_path):
+    lines = [
+        json.dumps({"id": "a-1", "originalText": "胸部CT示右肺结节。", "ward": 7}, ensure_ascii=False).encode(),
+        b'{"originalText": 5}',
+        b'{"originalText": "\xff"}',
+        json.dumps({"originalText": "\ud800x"}).encode(),
+        json.dumps({"originalText": ""}).encode(),
+    ]
+    source, output = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_bytes(b"\n".join(lines) + b"\n")
+    done = cli("annotate", f"--bundle={bundles}", f"--input={source}", f"--output={output}")
+    assert done.returncode == 1
+    assert f"{source}:2" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not output.exists()
+    (tmp_path / "out.jsonl.partial").unlink(missing_ok=True)
+    done = cli("annotate", f"--bundle={bundles}", f"--input={source}", f"--output={output}", "--on_error=skip")
+    assert done.returncode == 0, done.stderr
+    records = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
+    assert [record["originalText"] for record in records] == ["胸部CT示右肺结节。", ""]
+    assert records[0]["id"] == "a-1"
+    assert records[0]["ward"] == 7
+    rejects = (tmp_path / "out.jsonl.rejects.jsonl").read_text(encoding="utf-8").splitlines()
+    assert len(rejects) == 3
+    assert not (tmp_path / "out.jsonl.partial").exists()
+
+
+def test_resume_goes_on_and_gives_the_whole(cli, bundles, corpus, tmp_path):
+    output = tmp_path / "out.jsonl"
+    flags = (f"--bundle={bundles}", f"--input={corpus}/test.jsonl", f"--output={output}")
+    whole = cli("annotate", *flags)
+    assert whole.returncode == 0, whole.stderr
+    expected = output.read_bytes()
+    output.unlink()
+    # What a job that died leaves: its header, some lines, and half a line.
+    partial = tmp_path / "out.jsonl.partial"
+    lines = expected.splitlines(keepends=True)
+    from emr_ner_tf.exporting.bundle import Bundle
+
+    header = json.dumps({"partial_output_of": Bundle(bundles).fingerprint()}, ensure_ascii=False) + "\n"
+    partial.write_bytes(header.encode() + b"".join(lines[:5]) + lines[5][:20])
+    refused = cli("annotate", *flags)
+    assert refused.returncode == 1
+    assert "--resume" in refused.stderr
+    resumed = cli("annotate", *flags, "--resume")
+    assert resumed.returncode == 0, resumed.stderr
+    assert output.read_bytes() == expected
+    assert "5 of an earlier try" in resumed.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "status", "message"),
+    [
+        (("--text=x", "--input=y"), 2, "one of the two"),
+        ((), 2, "one of the two"),
+        (("--text=x", "--resume"), 2, "--output"),
+        (("--input=absent.jsonl",), 1, "absent.jsonl"),
+    ],
+)
+def test_wrong_calls(cli, bundles, flags, status, message):
+    done = cli("annotate", f"--bundle={bundles}", *flags)
+    assert done.returncode == status, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_no_bundle(cli, tmp_path):
+    done = cli("annotate", f"--bundle={tmp_path}/none", "--text=x")
+    assert done.returncode == 1
+    assert "no bundle" in done.stderr
+    assert "Traceback" not in done.stderr

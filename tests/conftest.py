@@ -1,0 +1,97 @@
+"""Shared fixtures: the research data where it is, and a tiny model trained once for all tests that need one."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+# A model small enough to train in seconds, with every part of the full one.
+TINY = (
+    "--config=configs/quickstart.py",
+    "--config.random_encoder.hidden_size=32",
+    "--config.random_encoder.num_hidden_layers=1",
+    "--config.random_encoder.num_attention_heads=2",
+    "--config.random_encoder.intermediate_size=64",
+    "--config.random_encoder.max_position_embeddings=66",
+    "--config.model.units=16",
+    "--config.model.heads=2",
+    "--config.text.window=64",
+    "--config.text.overlap=16",
+    "--config.text.slack=8",
+    "--config.train.batch_size=8",
+)
+
+
+def run_main(word: str, *arguments: object, env: dict | None = None, **options) -> subprocess.CompletedProcess:
+    """Runs `python -m emr_ner_tf.cli.WORD` from the project's root, as a user would."""
+    command = [sys.executable, "-m", f"emr_ner_tf.cli.{word}", *map(str, arguments)]
+    return subprocess.run(
+        command,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2", "NO_COLOR": "1", "COLUMNS": "120"} | (env or {}),
+        **options,
+    )
+
+
+@pytest.fixture(scope="session")
+def cli():
+    """The function that runs a main with flags in a process of its own."""
+    return run_main
+
+
+@pytest.fixture(scope="session")
+def tiny_flags():
+    """Flags of a configuration that trains in seconds."""
+    return TINY
+
+
+@pytest.fixture(scope="session")
+def shared() -> pathlib.Path:
+    """The folder of the research data and the real encoder."""
+    folder = os.environ.get("EMR_NER_SHARED", "")
+    if not folder:
+        pytest.skip("needs the research data and the encoder: EMR_NER_SHARED is not set")
+    return pathlib.Path(folder)
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory) -> pathlib.Path:
+    """A small synthetic corpus: train.jsonl with 48 records, test.jsonl with 16."""
+    from emr_ner_tf.data.synthetic import generate
+    from emr_ner_tf.data.writing import write_documents
+
+    folder = tmp_path_factory.mktemp("corpus")
+    write_documents(folder / "train.jsonl", generate("train", records=48, seed=7))
+    write_documents(folder / "test.jsonl", generate("test", records=16, seed=7))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained(corpus, tmp_path_factory) -> pathlib.Path:
+    """A model directory: the tiny model after two epochs."""
+    model_dir = tmp_path_factory.mktemp("trained") / "model"
+    done = run_main(
+        "train",
+        *TINY,
+        f"--config.data.train={corpus}/train.jsonl",
+        "--config.train.epochs=2",
+        f"--model_dir={model_dir}",
+    )
+    assert done.returncode == 0, done.stderr
+    return model_dir
+
+
+@pytest.fixture(scope="session")
+def bundles(trained, corpus, tmp_path_factory) -> pathlib.Path:
+    """The directory of the tiny model's bundle."""
+    output = tmp_path_factory.mktemp("bundles") / "ner"
+    done = run_main("export", f"--model_dir={trained}", f"--output={output}", f"--verify_on={corpus}/test.jsonl")
+    assert done.returncode == 0, done.stderr
+    return output
