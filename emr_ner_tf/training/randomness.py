@@ -20,6 +20,9 @@ class StatelessDropout:
         self.seed = seed
         self.step = step
 
+    def _maybe_init(self) -> None:
+        """Keras calls this when it builds the layer; there is no state to make."""
+
     def dropout(self, inputs: tf.Tensor, rate: float, noise_shape=None) -> tf.Tensor:
         """Same contract as the Keras generator's own method; `inputs` of any float dtype and shape."""
         replica = 0
@@ -36,7 +39,7 @@ def make_dropout_stateless(model: tf.Module, *, seed: int, step: tf.Variable) ->
     """Replaces the generator of every dropout layer in `model`.
 
     Args:
-        model: built or not; its `submodules` are walked in their order, which is the order of construction.
+        model: built, since some layers make their dropout only then; its `submodules` are walked in their order.
         seed: of the run.
         step: scalar int64 variable that the training loop advances.
 

@@ -1,0 +1,82 @@
+"""The annotator over a callable: order kept, calls within their budget, resumable jobs."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emr_ner_tf.annotation_job import annotate_to_file
+from emr_ner_tf.annotator import annotate, encode_texts, entities_of
+from emr_ner_tf.data.document import Document, Entity
+from emr_ner_tf.errors import UserError
+
+
+def _first_characters(texts):
+    """Tags the first character of each text with the text's own length as label: order cannot be faked."""
+    return [(Entity(0, 1, str(len(text))),) if text else () for text in texts]
+
+
+@given(texts=st.lists(st.text(max_size=30), max_size=40), budget=st.integers(1, 100))
+def test_order_and_budget(texts, budget):
+    calls = []
+
+    def tag(batch):
+        calls.append([len(text) for text in batch])
+        return _first_characters(batch)
+
+    documents = [Document(str(i), text) for i, text in enumerate(texts)]
+    found = list(annotate(documents, tag, batch_characters=budget))
+    assert [document.id for document in found] == [document.id for document in documents]
+    assert [document.entities for document in found] == _first_characters(texts)
+    assert all(len(call) == 1 or len(call) * max(call) <= budget for call in calls)
+    assert sum(map(len, calls)) == len(texts)
+
+
+def test_entities_of_padded_outputs():
+    outputs = {
+        "num_entities": np.array([1, 0, 2]),
+        "start": np.array([[3, -1], [-1, -1], [0, 5]]),
+        "end": np.array([[4, -1], [-1, -1], [2, 9]]),
+        "label": np.array([["药物".encode(), b""], [b"", b""], [b"x", b"y"]], object),
+        "score": np.array([[0.5, 0], [0, 0], [1, 0.25]]),
+    }
+    assert entities_of(outputs) == [(Entity(3, 4, "药物"),), (), (Entity(0, 2, "x"), Entity(5, 9, "y"))]
+    assert entities_of(outputs)[2][1].score == 0.25
+
+
+def test_lone_surrogate_is_named():
+    with pytest.raises(UserError, match=r"text 1: character 2 .*U\+D800"):
+        encode_texts(["fine", "ab\ud800"])
+
+
+def test_a_job_that_dies_is_resumed(tmp_path):
+    documents = [Document(str(i), "字" * i, extra={"id": str(i)}) for i in range(600)]
+    output = tmp_path / "out.jsonl"
+    calls = 0
+
+    def dies(texts):
+        nonlocal calls
+        calls += 1
+        if calls > 8:
+            raise RuntimeError("power cut")
+        return _first_characters(texts)
+
+    with pytest.raises(RuntimeError):
+        annotate_to_file(documents, dies, output, model="m")
+    partial = tmp_path / "out.jsonl.partial"
+    assert not output.exists()
+    finished = len(partial.read_text(encoding="utf-8").splitlines()) - 1
+    assert 0 < finished < 600
+    with pytest.raises(UserError, match="--resume"):
+        annotate_to_file(documents, _first_characters, output, model="m")
+    with pytest.raises(UserError, match="this model"):
+        annotate_to_file(documents, _first_characters, output, model="other", resume=True)
+    with pytest.raises(UserError, match="not made from this input"):
+        annotate_to_file(reversed(documents), _first_characters, output, model="m", resume=True)
+    result = annotate_to_file(documents, _first_characters, output, model="m", resume=True)
+    assert (result.records, result.resumed) == (600, finished)
+    assert not partial.exists()
+    records = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
+    assert [record["originalText"] for record in records] == [document.text for document in documents]

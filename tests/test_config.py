@@ -1,0 +1,77 @@
+"""The configuration: unknown keys and wrong values are refused by name; what is saved comes back."""
+
+import importlib.util
+import pathlib
+
+import pytest
+
+from emr_ner_tf.config import base_config, check_config, differences, load_config, save_config
+from emr_ner_tf.errors import UserError
+from emr_ner_tf.models.zoo import ZOO
+
+CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
+
+
+def _recipe(name, *arguments):
+    spec = importlib.util.spec_from_file_location(name, CONFIGS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.get_config(*arguments)
+
+
+@pytest.mark.parametrize("recipe", [("default",), ("quickstart",), *(("paper", row) for row in ZOO)])
+def test_recipes_are_whole_and_come_back(recipe, tmp_path):
+    config = _recipe(*recipe)
+    check_config(config)
+    save_config(config, tmp_path / "config.json")
+    assert differences(config, load_config(tmp_path / "config.json")) == []
+    with pytest.raises(AttributeError, match="Other fields present.*epochs"):
+        config.train.no_such_key = 1
+
+
+def test_paper_row_has_table_ii():
+    config = _recipe("paper", "bert_bigru_att_crf")
+    assert (config.text.window + 2, config.model.units, config.model.dropout) == (256, 512, 0.25)
+    assert (config.optimizer.encoder_rate, config.optimizer.head_rate, config.train.batch_size) == (1e-4, 1e-4, 10)
+    with pytest.raises(UserError, match="bert_bigru_att_crf"):
+        _recipe("paper", "no_such_row")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("train.precision", "float8", r"config.train.precision .*mixed_bfloat16.*'float8'"),
+        ("data.overlaps", "shortest", "config.data.overlaps"),
+        ("train.epochs", 0, r"config.train.epochs must be at least 1, got 0"),
+        ("model.dropout", 1.0, r"below 1, got 1.0"),
+        ("text.overlap", 250, r"below config.text.window"),
+    ],
+)
+def test_wrong_values_are_named(key, value, message):
+    config = base_config()
+    section, name = key.split(".")
+    config[section][name] = value
+    with pytest.raises(UserError, match=message):
+        check_config(config)
+
+
+def test_a_wrong_type_is_refused():
+    with pytest.raises(TypeError):
+        base_config().train.epochs = "many"
+
+
+def test_files_that_are_no_configuration(tmp_path):
+    with pytest.raises(UserError, match="no such file"):
+        load_config(tmp_path / "config.json")
+    (tmp_path / "config.json").write_text("{", encoding="utf-8")
+    with pytest.raises(UserError, match="JSON"):
+        load_config(tmp_path / "config.json")
+    (tmp_path / "config.json").write_text('{"train": {"no_such_key": 1}}', encoding="utf-8")
+    with pytest.raises(UserError, match="no_such_key"):
+        load_config(tmp_path / "config.json")
+
+
+def test_differences_name_the_key():
+    one, other = base_config(), base_config()
+    other.train.epochs = 3
+    assert differences(one, other) == ["train.epochs: 10 -> 3"]
