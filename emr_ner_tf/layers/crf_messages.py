@@ -11,8 +11,8 @@ from typing import NamedTuple
 import tensorflow as tf
 
 # Score of a transition that is forbidden: exp() of it is 0, its multiples are finite, and no difference of
-# emissions that float16 can hold makes up for it. Not -inf, so that a gold path that is itself forbidden has a
-# loss, and a row without any allowed path a best one.
+# emissions that float16 can hold makes up for it. Not -inf: so a gold path that is forbidden has a loss, and a
+# row without any allowed path a best one.
 FORBIDDEN = -1e6
 
 _STEPS_PER_TURN = 8

@@ -37,9 +37,9 @@ def span_log_probability(
     """Log-probability that exactly this span is a mention of its label.
 
     It is the sum of P(path) over every path that has the label's first tag at the span's start, its tags
-    inside, its last tag, and then not the tag that would make the mention longer; the rest of the path is free.
-    Given the tag at t, the tags after it do not depend on those before: so it is one marginal and a product of
-    conditional probabilities, those inside a mention taken from one cumulated sum over the record.
+    inside, its last tag, and then not the tag that would make the mention longer; the rest of it is free.
+    Given the tag at t, the tags after it do not depend on those before: so it is one marginal and a product
+    of conditional probabilities, those inside a mention taken from one cumulated sum over the record.
 
     Args:
         emissions: float [B, T, K].

@@ -1,0 +1,109 @@
+"""The two recursions of forward-backward, against a third in numpy with log-sum-exp throughout."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from emr_ner_tf.layers import crf_messages
+from emr_ner_tf.layers.crf_messages import FORBIDDEN
+
+
+def log_sum(values, axis):
+    peak = np.max(values, axis, keepdims=True)
+    return np.squeeze(peak + np.log(np.sum(np.exp(values - peak), axis, keepdims=True)), axis)
+
+
+def reference(emissions, transitions, start, end):
+    """Log-partition, marginals [n, K] and transition counts [K, K] of one record, in float64."""
+    emissions, transitions = emissions.astype(float), transitions.astype(float)
+    forward, backward = [start + emissions[0]], [end + emissions[-1]]
+    for t in range(1, len(emissions)):
+        forward.append(emissions[t] + log_sum(forward[-1][:, None] + transitions, 0))
+        backward.append(emissions[-1 - t] + log_sum(backward[-1][None, :] + transitions, 1))
+    backward.reverse()
+    total = log_sum(forward[-1] + end, 0)
+    marginals = np.exp(np.array(forward) + np.array(backward) - emissions - total)
+    counts = np.zeros_like(transitions)
+    for before, after in zip(forward[:-1], backward[1:], strict=True):
+        counts += np.exp(before[:, None] + transitions + after - total)
+    return total, marginals, counts
+
+
+def problem(seed, steps, tags, scale, forbid):
+    rng = np.random.default_rng(seed)
+    emissions = rng.uniform(-scale / 2, scale / 2, [2, steps, tags]).astype(np.float32)
+    weights = [rng.uniform(-scale / 2, scale / 2, shape) for shape in ([tags, tags], [tags], [tags])]
+    for values in weights:
+        values[rng.random(values.shape) < forbid] = FORBIDDEN
+    length = rng.integers(1, steps + 1, 2).astype(np.int32)
+    return emissions, length, *(values.astype(np.float32) for values in weights)
+
+
+@tf.function(reduce_retracing=True)
+def posterior(*potentials):
+    return crf_messages.posterior(*potentials)
+
+
+@tf.function(reduce_retracing=True)
+def fits(*potentials):
+    return crf_messages._scaled_posterior(crf_messages.make_chain(*potentials))[1]
+
+
+# Up to scales at which products of probabilities come near to the smallest float64, and beyond.
+@settings(max_examples=80, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    steps=st.integers(1, 30),
+    tags=st.integers(1, 6),
+    scale=st.sampled_from([1.0, 30.0, 80.0, 103.0, 104.0, 150.0, 1e3, 1e5]),
+    forbid=st.sampled_from([0.0, 0.3, 0.6]),
+)
+def test_equals_log_sum_exp(seed, steps, tags, scale, forbid):
+    emissions, length, *weights = problem(seed, steps, tags, scale, forbid)
+    result = posterior(emissions, length, *weights)
+    for row, n in enumerate(length):
+        total, marginals, counts = reference(emissions[row, :n], *weights)
+        np.testing.assert_allclose(result.log_partition[row], total, rtol=1e-9, atol=1e-6)
+        np.testing.assert_allclose(result.marginals[row, :n], marginals, atol=1e-5)
+        assert not result.marginals.numpy()[row, n:].any()
+        np.testing.assert_allclose(result.transition_counts[row], counts, atol=1e-4)
+
+
+def test_each_recursion_is_used():
+    """Ordinary potentials take the fast one; what it would round to 0 takes the other."""
+    emissions, length, transitions, start, end = problem(0, 256, 13, 40.0, 0.0)
+    transitions[np.arange(13) % 2 == 1, 0] = FORBIDDEN
+    assert fits(emissions, length, transitions, start, end)
+    assert not fits(emissions * 10, length, transitions, start, end)
+    assert not fits(emissions, length, transitions * 10, start, end)
+    assert not fits(emissions, length, transitions, start * 10, end)
+    assert not fits(emissions, length, transitions, start, end * 10)
+    emissions[0, 0] = np.nan
+    assert not fits(emissions, length, transitions, start, end)
+
+
+@pytest.mark.parametrize("gap", [40.0, 60.0, 90.0])
+def test_a_tag_that_fades_slowly_is_not_rounded_away(gap):
+    """A tag fed by itself alone falls by `gap` a step until one emission makes it the best again."""
+    steps = 20
+    emissions = np.zeros([1, steps, 2], np.float32)
+    emissions[0, :-1, 1] = -gap
+    emissions[0, -1, 1] = gap * steps * 0.9
+    emissions = np.concatenate([emissions, np.zeros([1, 3, 2], np.float32)], 1)
+    transitions = np.array([[0, FORBIDDEN], [0, 0]], np.float32)
+    nothing = np.zeros(2, np.float32)
+    result = posterior(emissions, [steps], transitions, nothing, nothing)
+    total, marginals, counts = reference(emissions[0, :steps], transitions, nothing, nothing)
+    np.testing.assert_allclose(result.log_partition, [total], rtol=1e-9)
+    np.testing.assert_allclose(result.marginals[0, :steps], marginals, atol=1e-5)
+    np.testing.assert_allclose(result.transition_counts[0], counts, atol=1e-4)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 8, 9, 10, 17])
+def test_scan_returns_every_state(steps):
+    """At lengths around the number of steps that make one turn of the loop."""
+    inputs = tf.range(steps, dtype=tf.float64)[:, tf.newaxis]
+    states = crf_messages.scan_steps(lambda state, value: state + value, tf.constant([100.0], tf.float64), inputs)
+    np.testing.assert_array_equal(states[:, 0], 100 + np.cumsum(np.arange(steps)))
