@@ -105,5 +105,7 @@ def test_a_tag_that_fades_slowly_is_not_rounded_away(gap):
 def test_scan_returns_every_state(steps):
     """At lengths around the number of steps that make one turn of the loop."""
     inputs = tf.range(steps, dtype=tf.float64)[:, tf.newaxis]
-    states = crf_messages.scan_steps(lambda state, value: state + value, tf.constant([100.0], tf.float64), inputs)
+    states = crf_messages.scan_steps(
+        lambda state, value: state + value, tf.constant([100.0], tf.float64), inputs
+    )
     np.testing.assert_array_equal(states[:, 0], 100 + np.cumsum(np.arange(steps)))

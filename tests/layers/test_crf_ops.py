@@ -43,7 +43,10 @@ def numbers(scale):
 def cases(draw, forbid=False):
     batch, steps, tags = draw(st.integers(1, 3)), draw(st.integers(1, 5)), draw(st.integers(1, 4))
     scale = draw(st.sampled_from([1.0, 5.0, 60.0, 110.0, 900.0, 20000.0]))
-    array = lambda *shape: draw(hnp.arrays(np.float32, shape, elements=numbers(scale)))
+
+    def array(*shape):
+        return draw(hnp.arrays(np.float32, shape, elements=numbers(scale)))
+
     potentials = [array(tags, tags), array(tags), array(tags)]
     if forbid:
         for values in potentials:
@@ -55,7 +58,10 @@ def cases(draw, forbid=False):
 
 def random_case(batch, steps, tags, seed=0, scale=2.0):
     rng = np.random.default_rng(seed)
-    real = lambda *shape: (rng.normal(size=shape) * scale).astype(np.float32)
+
+    def real(*shape):
+        return (rng.normal(size=shape) * scale).astype(np.float32)
+
     length = rng.integers(2, steps + 1, batch).astype(np.int32)
     tag_ids = rng.integers(0, tags, (batch, steps)).astype(np.int32)
     return Case(real(batch, steps, tags), length, real(tags, tags), real(tags), real(tags), tag_ids)
@@ -123,7 +129,7 @@ def everything(emissions, length, transitions, start, end, tag_ids):
 
 
 def check(case):
-    """Compares everything with the enumeration; paths that are forbidden count as impossible if any is not."""
+    """Compares everything with the enumeration, and returns it."""
     out = tf.nest.map_structure(lambda x: x.numpy(), everything(*case))
     for row, n in enumerate(case.length):
         paths, scores = paths_of(case, row)
@@ -156,7 +162,7 @@ def test_equals_the_enumeration_of_every_path(case):
 def test_forbidden_transitions_take_no_probability_and_are_not_decoded(case):
     out = check(case)
     for row, n in enumerate(case.length):
-        paths, scores = paths_of(case, row)
+        _, scores = paths_of(case, row)
         if n and scores.max() > FORBIDDEN / 2:  # some path is allowed
             decoded = out["tag_ids"][row, :n]
             assert case.start[decoded[0]] != FORBIDDEN
@@ -200,7 +206,9 @@ def test_gradient_equals_finite_differences():
 def test_a_forbidden_gold_path_has_a_large_finite_loss_and_finite_gradients():
     case = random_case(2, 5, 4)
     case.transitions[0, 1] = FORBIDDEN
-    case = case._replace(tag_ids=np.array([[0, 1, 0, 1, 2], [0, 1, 1, 1, 1]], np.int32), length=np.array([5, 3]))
+    case = case._replace(
+        tag_ids=np.array([[0, 1, 0, 1, 2], [0, 1, 1, 1, 1]], np.int32), length=np.array([5, 3])
+    )
     out = everything(*case)
     np.testing.assert_allclose(out["loss"] / -FORBIDDEN, [2, 1], rtol=1e-3)
     for gradient in out["gradients"]:

@@ -58,9 +58,13 @@ def brute_force(table, emissions, weights, spans):
 
 
 def weights_of(table, rng, scale, constrained):
-    weights = [rng.normal(size=shape) * scale for shape in ([table.num_tags] * 2, table.num_tags, table.num_tags)]
+    weights = [
+        rng.normal(size=shape) * scale for shape in ([table.num_tags] * 2, table.num_tags, table.num_tags)
+    ]
     if constrained:
-        for values, allowed in zip(weights, (table.allowed, table.allowed_start, table.allowed_end), strict=True):
+        for values, allowed in zip(
+            weights, (table.allowed, table.allowed_start, table.allowed_end), strict=True
+        ):
             values[~allowed] = FORBIDDEN
     return [values.astype(np.float32) for values in weights]
 
