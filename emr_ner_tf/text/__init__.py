@@ -1,0 +1,1 @@
+"""The one text path, in TensorFlow operations: characters, windows, and entities from tags."""

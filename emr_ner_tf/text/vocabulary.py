@@ -1,0 +1,250 @@
+"""The vocabulary at character level: a token id for every code point, and rows for characters it lacks."""
+
+import collections
+import dataclasses
+import functools
+import os
+import pathlib
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+
+from emr_ner_tf.data.files import atomic_writer
+from emr_ner_tf.errors import UserError
+
+CODE_POINTS = 0x110000
+
+_NEEDED = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
+_UNUSED = re.compile(r"\[unused\d+\]")
+# How a line writes a character that cannot stand in it: white space, a control, a format character.
+_ESCAPED = re.compile(r"\[U\+([0-9A-F]{4,6})\]")
+_UNWRITABLE = frozenset(("Cc", "Cf", "Zs", "Zl", "Zp"))
+_SURROGATES = range(0xD800, 0xE000)
+_REPLACEMENT = 0xFFFD
+# "Other punctuation" that stands inside numbers, units and words: a window is better not cut after it.
+_WITHIN_WORDS = frozenset("\"#%&'*./@\\·†‡•‧‰′″※〃・")
+_BLOCK = 256
+
+
+@dataclasses.dataclass(frozen=True)
+class Vocabulary:
+    """Tokens in the order of their rows in the embedding table.
+
+    Only a token of one character ever stands for a character of a text: `##x` never does.
+
+    Attributes:
+        tokens: every token; the index is its id.
+        added: (character, id) of each character that `extended` gave a row; empty after `load`.
+    """
+
+    tokens: tuple[str, ...] = dataclasses.field(repr=False)
+    added: tuple[tuple[str, int], ...] = dataclasses.field(default=(), compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tokens", tuple(self.tokens))
+        _check(self.tokens, "vocabulary", lambda row: f"vocabulary: row {row}")
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "Vocabulary":
+        """Reads a vocabulary of one token a line, as Hugging Face lays it out (`vocab.txt`).
+
+        A line `[U+000A]` is the character of that code point.
+
+        Raises:
+            UserError: no such file, not UTF-8, a token twice, or one of [PAD], [UNK], [CLS], [SEP] missing.
+        """
+        path = pathlib.Path(path)
+        try:
+            text = path.read_bytes().decode("utf-8")
+        except UnicodeDecodeError as error:
+            line = error.object.count(b"\n", 0, error.start) + 1
+            raise UserError(
+                f"{path}:{line}: a vocabulary must be UTF-8, got byte {error.start} malformed"
+            ) from error
+        except OSError as error:
+            raise UserError(f"{path}: no vocabulary can be read here: {error.strerror}") from error
+        lines = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        if not lines[-1]:
+            del lines[-1]
+        tokens = tuple(map(_from_line, lines))
+        _check(tokens, str(path), lambda row: f"{path}:{row + 1}")
+        return cls(tokens)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the file that `load` reads back as an equal vocabulary; it is whole or absent."""
+        with atomic_writer(path) as file:
+            file.writelines(f"{_to_line(token)}\n" for token in self.tokens)
+
+    @property
+    def pad_id(self) -> int:
+        """Id of `[PAD]`."""
+        return self._rows["[PAD]"]
+
+    @property
+    def unk_id(self) -> int:
+        """Id of `[UNK]`."""
+        return self._rows["[UNK]"]
+
+    @property
+    def cls_id(self) -> int:
+        """Id of `[CLS]`."""
+        return self._rows["[CLS]"]
+
+    @property
+    def sep_id(self) -> int:
+        """Id of `[SEP]`."""
+        return self._rows["[SEP]"]
+
+    @property
+    def mask_id(self) -> int:
+        """Id of `[MASK]`, which only pre-training needs.
+
+        Raises:
+            UserError: the vocabulary has none.
+        """
+        if "[MASK]" not in self._rows:
+            raise UserError(f"vocabulary must hold [MASK] here, got {len(self.tokens)} tokens without it")
+        return self._rows["[MASK]"]
+
+    def code_point_table(self) -> np.ndarray:
+        """The token id of every code point.
+
+        A character counts as it is where the vocabulary holds it, else lower-cased, else in its NFKC form
+        where that is one character, else that lower-cased, else as `[UNK]`.
+
+        Returns:
+            int32 [0x110000].
+        """
+        # One entry more, so that "no such form", which is -1, finds "no such row" there.
+        row_of = np.full(CODE_POINTS + 1, -1, np.int32)
+        for row, token in enumerate(self.tokens):
+            if len(token) == 1:
+                row_of[ord(token)] = row
+        table = row_of[:CODE_POINTS].copy()
+        for form in _forms():
+            np.copyto(table, row_of[form], where=table < 0)
+        table[table < 0] = self.unk_id
+        return table
+
+    def break_table(self) -> np.ndarray:
+        """Whether a window may well end after a token: white space, a closing bracket, the end of a clause.
+
+        Returns:
+            bool [len(tokens)].
+        """
+        return np.array([_is_break(token) for token in self.tokens], bool)
+
+    def extended(self, texts: Iterable[str], *, min_count: int = 1) -> "Vocabulary":
+        """Gives a row to each character that the texts have and that would count as `[UNK]`.
+
+        The most frequent comes first, and of equals the lower code point; rows of `[unused...]` tokens are
+        taken first, then new ones at the end. U+FFFD and surrogates stay `[UNK]`.
+
+        Args:
+            texts: training texts.
+            min_count: how often a character must occur in all the texts together.
+
+        Returns:
+            A vocabulary that lists them in `added`, after those of this one.
+
+        Raises:
+            ValueError: `min_count` is below 1.
+        """
+        if min_count < 1:
+            raise ValueError(f"min_count must be at least 1, got {min_count}")
+        count: collections.Counter[str] = collections.Counter()
+        for text in texts:
+            count.update(text)
+        table = self.code_point_table()
+        lacking = [
+            character
+            for character, times in count.items()
+            if times >= min_count
+            and table[ord(character)] == self.unk_id
+            and ord(character) != _REPLACEMENT
+            and ord(character) not in _SURROGATES
+        ]
+        lacking.sort(key=lambda character: (-count[character], character))
+        tokens = list(self.tokens)
+        free = [row for row, token in enumerate(tokens) if _UNUSED.fullmatch(token)]
+        new = range(len(tokens), len(tokens) + max(0, len(lacking) - len(free)))
+        tokens.extend("" for _ in new)
+        added = tuple(zip(lacking, [*free, *new], strict=False))
+        for character, row in added:
+            tokens[row] = character
+        return Vocabulary(tuple(tokens), self.added + added)
+
+    @functools.cached_property
+    def _rows(self) -> dict[str, int]:
+        return {token: row for row, token in enumerate(self.tokens)}
+
+
+def _check(tokens: Sequence[str], name: str, place: Callable[[int], str]) -> None:
+    """Raises a UserError that says where, for tokens that are no vocabulary or could not be read back."""
+    rows: dict[str, int] = {}
+    for row, token in enumerate(tokens):
+        if token in rows:
+            raise UserError(
+                f"{place(row)}: a token must stand once, got {token!r}, which is {place(rows[token])}"
+            )
+        if any(ord(character) in _SURROGATES for character in token):
+            raise UserError(f"{place(row)}: a token must hold no surrogate, got {token!r}")
+        if (
+            _from_line(_to_line(token)) != token
+            or re.search("[\n\r]", _to_line(token))
+            or token[:1] == "\ufeff" != token
+        ):
+            raise UserError(f"{place(row)}: a token must fit on a line of its own, got {token!r}")
+        rows[token] = row
+    missing = [token for token in _NEEDED if token not in rows]
+    if missing:
+        raise UserError(
+            f"{name}: must hold {', '.join(_NEEDED)}, got {len(tokens)} tokens without {', '.join(missing)}"
+        )
+
+
+def _to_line(token: str) -> str:
+    if len(token) == 1 and unicodedata.category(token) in _UNWRITABLE:
+        return f"[U+{ord(token):04X}]"
+    return token
+
+
+def _from_line(line: str) -> str:
+    escaped = _ESCAPED.fullmatch(line)
+    if escaped and int(escaped[1], 16) < CODE_POINTS:
+        return chr(int(escaped[1], 16))
+    return line
+
+
+def _is_break(token: str) -> bool:
+    if len(token) != 1:
+        return False
+    category = unicodedata.category(token)
+    if category == "Po":
+        return unicodedata.normalize("NFKC", token) not in _WITHIN_WORDS
+    return token.isspace() or category in ("Zs", "Zl", "Zp", "Pe", "Pf")
+
+
+@functools.cache
+def _forms() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Lower case, NFKC, and that in lower case, of every code point: int32 [0x110000] each, -1 for none."""
+    lower, normal, normal_lower = (np.full(CODE_POINTS, -1, np.int32) for _ in range(3))
+    for first in range(0, CODE_POINTS, _BLOCK):
+        if first in _SURROGATES:
+            continue
+        # Whole blocks are looked at first: few hold a character that has another form at all.
+        block = "".join(map(chr, range(first, first + _BLOCK)))
+        if block.lower() == block and unicodedata.is_normalized("NFKC", block):
+            continue
+        for code, character in enumerate(block, first):
+            lower[code] = _code(character.lower())
+            form = unicodedata.normalize("NFKC", character)
+            normal[code] = _code(form)
+            normal_lower[code] = _code(form.lower()) if len(form) == 1 else -1
+    return lower, normal, normal_lower
+
+
+def _code(form: str) -> int:
+    return ord(form) if len(form) == 1 else -1
