@@ -1,0 +1,56 @@
+"""The lookup baseline: a dictionary of the training mentions, and nothing learned.
+
+What a tagger gains over it is what it has learned beyond its training data's list of forms.
+"""
+
+import collections
+from collections.abc import Iterable, Sequence
+
+from emr_ner_tf.data.document import Document, Entity
+
+
+class LookupTagger:
+    """Tags each text with the training mentions that it holds, leftmost first and the longest of each start.
+
+    A form that training has under several labels gets the most frequent one; of equally frequent ones, the
+    first in code point order.
+
+    Args:
+        train_documents: annotated documents.
+    """
+
+    def __init__(self, train_documents: Iterable[Document]) -> None:
+        counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+        for document in train_documents:
+            for entity in document.entities:
+                if entity.start < entity.end:
+                    counts[document.mention(entity)][entity.label] += 1
+        self._label_of = {
+            form: min(labels, key=lambda label: (-labels[label], label)) for form, labels in counts.items()
+        }
+        # Only lengths that forms with this first character have are tried: a few hash look-ups a character.
+        lengths: dict[str, set[int]] = collections.defaultdict(set)
+        for form in self._label_of:
+            lengths[form[0]].add(len(form))
+        self._lengths_of = {first: sorted(some, reverse=True) for first, some in lengths.items()}
+
+    def __call__(self, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
+        """Returns the mentions of each text, in order of `start`; none overlap."""
+        return [tuple(self._tag(text)) for text in texts]
+
+    def _tag(self, text: str) -> Iterable[Entity]:
+        start = 0
+        while start < len(text):
+            end = self._longest(text, start)
+            if end is None:
+                start += 1
+            else:
+                yield Entity(start, end, self._label_of[text[start:end]])
+                start = end
+
+    def _longest(self, text: str, start: int) -> int | None:
+        for length in self._lengths_of.get(text[start], ()):
+            # At the end of the text a slice is shorter than asked for, and may be a form of its own.
+            if start + length <= len(text) and text[start : start + length] in self._label_of:
+                return start + length
+        return None

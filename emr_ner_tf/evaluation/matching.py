@@ -1,0 +1,172 @@
+"""Exact and relaxed match of predicted mentions with annotated ones, on character spans of whole records.
+
+A mention is one triple (start, end, label). Exact: the same triple. Relaxed: the same label and at least one
+character in common. Either way one to one: no mention is matched twice, so that neither one long prediction
+over three mentions nor three predictions on one mention count as more than one match.
+"""
+
+import collections
+from collections.abc import Iterable, Mapping, Sequence
+
+from emr_ner_tf.data.document import Document
+from emr_ner_tf.errors import UserError
+from emr_ner_tf.evaluation.report import Counts, Report, Scores
+
+Span = tuple[int, int]
+
+
+def seen_mentions(documents: Iterable[Document]) -> frozenset[tuple[str, str]]:
+    """Returns every (surface form, label) that the mentions of `documents` have."""
+    return frozenset(
+        (document.mention(entity), entity.label) for document in documents for entity in document.entities
+    )
+
+
+def score(
+    gold: Sequence[Document],
+    predicted: Sequence[Document],
+    labels: Sequence[str],
+    seen_mentions: Iterable[tuple[str, str]] | None = None,
+) -> Report:
+    """Scores predictions against annotation.
+
+    Args:
+        gold: annotated documents.
+        predicted: the same documents, in the same order, with the mentions found.
+        labels: every label that a mention may have, in the order of the report.
+        seen_mentions: (surface form, label) pairs known from training; with them, exact matches are also
+            counted apart for mentions seen in training and unseen ones. A mention, annotated or predicted, is
+            seen if its form stood in training under the same label: precision on unseen mentions has the
+            predictions of unseen forms for its denominator.
+
+    Returns:
+        The counts, from which the report computes precision, recall and F1.
+
+    Raises:
+        UserError: other documents or another order on either side, or a label that is not one of `labels`.
+    """
+    _check_pairs(gold, predicted)
+    known = None if seen_mentions is None else frozenset(seen_mentions)
+    exact = {label: [0, 0, 0] for label in labels}
+    relaxed = {label: [0, 0, 0] for label in labels}
+    seen = {label: [0, 0, 0] for label in labels}
+    unseen = {label: [0, 0, 0] for label in labels}
+    for one, other in zip(gold, predicted, strict=True):
+        gold_spans = _spans_by_label(one, labels, "annotated")
+        found_spans = _spans_by_label(other, labels, "predicted")
+        for label in labels:
+            wanted, found = gold_spans[label], found_spans[label]
+            _count(exact[label], wanted, found)
+            matched = relaxed_matches(wanted, found)
+            _add(relaxed[label], matched, len(found) - matched, len(wanted) - matched)
+            if known is not None:
+                is_seen = {span: (one.text[slice(*span)], label) in known for span in {*wanted, *found}}
+                _count(seen[label], *([s for s in spans if is_seen[s]] for spans in (wanted, found)))
+                _count(unseen[label], *([s for s in spans if not is_seen[s]] for spans in (wanted, found)))
+    return Report(
+        records=len(gold),
+        exact=_scores(exact),
+        relaxed=_scores(relaxed),
+        seen=None if known is None else _scores(seen),
+        unseen=None if known is None else _scores(unseen),
+    )
+
+
+def relaxed_matches(gold: Sequence[Span], predicted: Sequence[Span]) -> int:
+    """Returns the size of a largest one-to-one matching of spans that share a character.
+
+    Args:
+        gold: half-open spans of one label, in any order, overlapping one another or not.
+        predicted: the same of the other side.
+    """
+    overlaps = _overlaps(gold, predicted)
+    of_gold: dict[int, int] = {}
+    of_predicted: dict[int, int] = {}
+    # A matching that no path can augment is largest (Berge, 1957); each annotated span looks for one once.
+    for root in range(len(gold)):
+        came_from: dict[int, int] = {}
+        frontier = collections.deque([root])
+        while frontier:
+            i = frontier.popleft()
+            fresh = [j for j in overlaps[i] if j not in came_from]
+            came_from.update(dict.fromkeys(fresh, i))
+            free = next((j for j in fresh if j not in of_predicted), None)
+            if free is not None:
+                _augment(free, came_from, of_gold, of_predicted)
+                break
+            frontier.extend(of_predicted[j] for j in fresh)
+    return len(of_gold)
+
+
+def _augment(
+    free: int, came_from: Mapping[int, int], of_gold: dict[int, int], of_predicted: dict[int, int]
+) -> None:
+    """Turns over the path that ends at `free`: each annotated span on it takes its next partner."""
+    j: int | None = free
+    while j is not None:
+        i = came_from[j]
+        of_predicted[j] = i
+        of_gold[i], j = j, of_gold.get(i)
+
+
+def _overlaps(gold: Sequence[Span], predicted: Sequence[Span]) -> list[list[int]]:
+    """For each annotated span the predicted ones that share a character, by one sweep from left to right."""
+    pairs: list[list[int]] = [[] for _ in gold]
+    sides = (gold, predicted)
+    order = sorted(
+        (start, end, side, i) for side in (0, 1) for i, (start, end) in enumerate(sides[side]) if start < end
+    )
+    active: tuple[list[int], list[int]] = ([], [])
+    for start, _, side, i in order:
+        other = 1 - side
+        active[other][:] = [j for j in active[other] if sides[other][j][1] > start]
+        for j in active[other]:
+            pairs[i if side == 0 else j].append(j if side == 0 else i)
+        active[side].append(i)
+    return pairs
+
+
+def _check_pairs(gold: Sequence[Document], predicted: Sequence[Document]) -> None:
+    if len(gold) != len(predicted):
+        raise UserError(
+            "annotated and predicted documents must be the same ones, "
+            f"got {len(gold)} annotated and {len(predicted)} predicted"
+        )
+    for i, (one, other) in enumerate(zip(gold, predicted, strict=True)):
+        if one.id != other.id:
+            raise UserError(
+                "annotated and predicted documents must stand in the same order, "
+                f"got document {i} with id {one.id!r} and with id {other.id!r}"
+            )
+        if one.text != other.text:
+            raise UserError(
+                f"document {i}, id {one.id!r}: annotated and predicted text must be the same, "
+                f"got {len(one.text)} characters and {len(other.text)}, not alike"
+            )
+
+
+def _spans_by_label(document: Document, labels: Sequence[str], side: str) -> Mapping[str, list[Span]]:
+    spans: dict[str, list[Span]] = {label: [] for label in labels}
+    for entity in document.entities:
+        if entity.label not in spans:
+            raise UserError(
+                f"document {document.id!r}: the label of {side} mentions must be one of "
+                f"{', '.join(labels)}, got {entity.label!r}"
+            )
+        spans[entity.label].append((entity.start, entity.end))
+    return spans
+
+
+def _count(counts: list[int], gold: Sequence[Span], predicted: Sequence[Span]) -> None:
+    # As multisets: the same mention predicted twice is one match and one false positive.
+    matched = (collections.Counter(gold) & collections.Counter(predicted)).total()
+    _add(counts, matched, len(predicted) - matched, len(gold) - matched)
+
+
+def _add(counts: list[int], *more: int) -> None:
+    for k, value in enumerate(more):
+        counts[k] += value
+
+
+def _scores(counts: Mapping[str, Sequence[int]]) -> Scores:
+    return Scores({label: Counts(*values) for label, values in counts.items()})
