@@ -44,7 +44,7 @@ def every_path(layer, emissions, n):
         for weight in (layer.chain_kernel, layer.left_boundary, layer.right_boundary)
     )
     paths = np.array(list(itertools.product(range(layer.units), repeat=n)), int)
-    scores = start[paths[:, 0]] + end[paths[:, -1]] + emissions[range(n), paths].sum(1)
+    scores = emissions[range(n), paths].astype(float).sum(1) + start[paths[:, 0]] + end[paths[:, -1]]
     for t in range(1, n):
         scores += transitions[paths[:, t - 1], paths[:, t]]
 
@@ -197,7 +197,9 @@ def test_a_model_is_saved_and_loaded(tmp_path, kind):
     def build():
         emissions = tf.keras.Input([None, 4])
         length = tf.keras.Input([], dtype=tf.int32)
-        scores = tf.keras.layers.Dense(5)(emissions)
+        scores = tf.keras.layers.Dense(5, kernel_initializer=tf.keras.initializers.GlorotUniform(7))(
+            emissions
+        )
         layer = CRF(["x", "y"], name="crf")
         return tf.keras.Model([emissions, length], layer(scores, length)), layer
 

@@ -49,7 +49,7 @@ def brute_force(table, emissions, weights, spans):
     transitions, start, end = weights
     n = len(emissions)
     paths = np.array(list(itertools.product(range(table.num_tags), repeat=n)), int)
-    scores = start[paths[:, 0]].astype(float) + end[paths[:, -1]] + emissions[range(n), paths].sum(1)
+    scores = emissions[range(n), paths].astype(float).sum(1) + start[paths[:, 0]] + end[paths[:, -1]]
     for t in range(1, n):
         scores += transitions[paths[:, t - 1], paths[:, t]]
     chance = np.exp(scores - scores.max())
