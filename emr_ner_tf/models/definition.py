@@ -96,6 +96,7 @@ def build_tagger(definition: ModelDefinition) -> tuple[Tagger, ModelDefinition]:
     config, vocabulary = definition.config, definition.vocabulary
     rows = len(vocabulary.tokens)
     if definition.encoder is not None:
+        rows = definition.encoder["vocab_size"]
         encoder = build_encoder(definition.encoder, backend=config.encoder_backend, vocabulary_size=rows)
     elif config.encoder == RANDOM_ENCODER:
         shape = config.random_encoder.to_dict() | {"model_type": "bert", "hidden_act": "gelu"}

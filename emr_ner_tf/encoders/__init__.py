@@ -1,0 +1,1 @@
+"""Encoders in the Hugging Face layout, on keras-nlp and on transformers."""
