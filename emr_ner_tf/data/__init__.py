@@ -1,0 +1,1 @@
+"""Records, readers and writers of formats, labels and tags, the synthetic corpus."""

@@ -1,0 +1,166 @@
+"""Records as BIO columns: one character and its tag on a line, a blank line between records.
+
+Characters that a reader of columns may lose (white space, control and format characters, private use) are written as
+`<U+0020>`. What columns cannot hold (id and other keys, keys and scores of mentions, a record without text) stands in
+a line `# {...}` before the record, written only where there is such a thing. `# O` is still the character `#`.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Any, NoReturn
+
+from emr_ner_tf.data.ccks2019 import ENTITIES, OVERLAP, SCORE, TEXT, document_id, parse_score
+from emr_ner_tf.data.document import Document, Entity
+from emr_ner_tf.data.lines import Line, decoded, json_line, parsed_object
+from emr_ner_tf.data.record_error import RecordError, shortened, shown
+from emr_ner_tf.data.rules import check_label, check_overlaps, check_text, label_problem
+
+_COMMENT = "# {"
+# The character first and alone, so that a file whose white space is not written as `<U+0020>` is read, too.
+_ROW = re.compile(r"(?:<U\+([0-9A-F]{4,6})>|(.))[ \t]+(\S.*?)[ \t]*", re.DOTALL)
+
+
+def blocks(lines: Iterable[Line]) -> Iterator[list[Line]]:
+    """Parts the lines of a file into records, at lines that are empty or hold only ASCII white space."""
+    block: list[Line] = []
+    for line in lines:
+        if line.raw.strip():
+            block.append(line)
+        elif block:
+            yield block
+            block = []
+    if block:
+        yield block
+
+
+def parse_block(block: Sequence[Line], default_id: str, *, labels: Collection[str] | None = None) -> Document:
+    """Parses and checks one record.
+
+    Args:
+        block: its lines, the one of other keys first where there is one.
+        default_id: the document's id where the record has none.
+        labels: the labels in use; None takes any.
+
+    Returns:
+        The document.
+
+    Raises:
+        RecordError: with the line, without the file.
+    """
+    number = block[0].number
+    try:
+        first = decoded(block[0])
+        extra = parsed_object(first[2:]) if first.startswith(_COMMENT) else {}
+        mention_keys = extra.pop(ENTITIES, None)
+        identifier = document_id(extra, default_id)
+        characters: list[str] = []
+        spans: list[tuple[int, int, str]] = []
+        for line in block[1:] if first.startswith(_COMMENT) else block:
+            number = line.number
+            character, tag = _row(decoded(line))
+            _extend(spans, tag, len(characters), labels)
+            characters.append(character)
+        number = block[0].number
+        entities = _entities(spans, mention_keys)
+    except RecordError as error:
+        error.line = number
+        raise
+    return Document(identifier, "".join(characters), entities, extra)
+
+
+def bio_block(document: Document) -> str:
+    """Writes a document as columns, with the blank line that ends it.
+
+    Raises:
+        RecordError: mentions overlap, reach past the text or have a label that cannot be part of a tag.
+    """
+    tags = ["O"] * len(document.text)
+    check_overlaps(document.entities, range(1, len(document.entities) + 1))
+    for number, entity in enumerate(document.entities, start=1):
+        if not 0 <= entity.start < entity.end <= len(tags):
+            problem = f"must be a part of the text ({len(tags)} characters), got"
+            raise RecordError(problem, value=f"{entity.start} to {entity.end}", entity=number)
+        problem = label_problem(entity.label)
+        if problem is not None:
+            raise RecordError(problem, key="label", value=shortened(repr(entity.label)), entity=number)
+        tags[entity.start : entity.end] = [f"I-{entity.label}"] * (entity.end - entity.start)
+        tags[entity.start] = f"B-{entity.label}"
+    rows = [f"{_written(character)}\t{tag}\n" for character, tag in zip(document.text, tags, strict=True)]
+    return "".join([*_comment(document), *rows, "\n"])
+
+
+def _written(character: str) -> str:
+    plain = character.isprintable() and not character.isspace()
+    return character if plain else f"<U+{ord(character):04X}>"
+
+
+def _comment(document: Document) -> list[str]:
+    keys = {key: value for key, value in document.extra.items() if key not in (TEXT, ENTITIES)}
+    mention_keys = [_keys(entity) for entity in document.entities]
+    if any(mention_keys):
+        keys[ENTITIES] = mention_keys
+    return [f"# {json_line(keys)}\n"] if keys or not document.text else []
+
+
+def _keys(entity: Entity) -> dict[str, Any] | None:
+    """What the tags do not say of a mention; `overlap` 0 is what CCKS2019 JSON lines say in any case."""
+    keys = dict(entity.extra)
+    if type(keys.get(OVERLAP)) is int and keys[OVERLAP] == 0:
+        del keys[OVERLAP]
+    if entity.score is not None:
+        keys[SCORE] = entity.score
+    return keys or None
+
+
+def _row(text: str) -> tuple[str, str]:
+    match = _ROW.fullmatch(text)
+    if match is None:
+        _refuse_row(text)
+    code, character, tag = match.groups()
+    if code is not None:
+        if int(code, 16) > 0x10FFFF:
+            raise RecordError("is no code point", key="character", value=f"<U+{code}>")
+        character = chr(int(code, 16))
+        check_text(character, "character")
+    return character, tag
+
+
+def _refuse_row(text: str) -> NoReturn:
+    size = f"{len(text)} characters in {len(text.split())} columns"
+    raise RecordError("the line is not one character, a tab or a space, and a tag", value=size)
+
+
+def _extend(spans: list[tuple[int, int, str]], tag: str, at: int, labels: Collection[str] | None) -> None:
+    """Adds what the tag of character `at` says to the mentions so far."""
+    prefix, label = tag[:2], tag[2:]
+    if tag == "O":
+        return
+    if prefix not in ("B-", "I-"):
+        # Where the columns are others than they should be this may be text: it is shown only where it looks a tag.
+        value = shortened(repr(tag)) if re.match(r"[A-Z]-.", tag) else shown(tag)
+        raise RecordError("is not O, B-label or I-label", key="tag", value=value)
+    check_label(label, labels, key="label")
+    if prefix == "B-":
+        spans.append((at, at + 1, label))
+        return
+    if not spans or spans[-1][1] != at or spans[-1][2] != label:
+        raise RecordError("does not follow B or I of its label", key="tag", value=shortened(repr(tag)))
+    spans[-1] = (spans[-1][0], at + 1, label)
+
+
+def _entities(spans: Sequence[tuple[int, int, str]], mention_keys: Any) -> tuple[Entity, ...]:
+    if mention_keys is None:
+        return tuple(Entity(*span) for span in spans)
+    if not isinstance(mention_keys, list) or len(mention_keys) != len(spans):
+        problem = f"is not a list with one element for each of the record's {len(spans)} mentions"
+        raise RecordError(problem, key=ENTITIES, value=shown(mention_keys))
+    entities = []
+    for number, (span, keys) in enumerate(zip(spans, mention_keys, strict=True), start=1):
+        if keys is not None and not isinstance(keys, dict):
+            raise RecordError(
+                "the keys of the mention are neither null nor an object", value=shown(keys), entity=number
+            )
+        extra = dict(keys or {})
+        score = parse_score(extra)
+        entities.append(Entity(*span, score, extra))
+    return tuple(entities)

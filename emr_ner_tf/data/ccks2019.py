@@ -1,0 +1,139 @@
+"""Records as CCKS2019 JSON lines: `originalText`, and `entities` of `label_type`, `start_pos`, `end_pos`, `overlap`."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from emr_ner_tf.data.document import Document, Entity
+from emr_ner_tf.data.lines import json_line, parsed_object
+from emr_ner_tf.data.record_error import RecordError, shown
+from emr_ner_tf.data.rules import check_label, check_overlaps, check_text, longest
+
+TEXT, ENTITIES, ID = "originalText", "entities", "id"
+LABEL, START, END, SCORE, OVERLAP = "label_type", "start_pos", "end_pos", "score", "overlap"
+
+
+def record_line(document: Document) -> str:
+    """Writes a document as one JSON line, without the line feed.
+
+    The id stands first, where the record had one, and other keys last. A mention has the keys it had; `overlap` is 0
+    where it had none, since the format wants one, and `score` is written where it has one.
+    """
+    extra = document.extra
+    record: dict[str, Any] = {ID: extra[ID]} if ID in extra else {}
+    record[TEXT] = document.text
+    record[ENTITIES] = [
+        {
+            LABEL: entity.label,
+            OVERLAP: 0,
+            **entity.extra,
+            START: entity.start,
+            END: entity.end,
+            **_score(entity),
+        }
+        for entity in document.entities
+    ]
+    return json_line(record | {key: value for key, value in extra.items() if key not in record})
+
+
+def parse_record(
+    line: str,
+    default_id: str,
+    *,
+    labels: Collection[str] | None = None,
+    overlaps: str = "error",
+    require_entities: bool = True,
+) -> tuple[Document, int]:
+    """Parses and checks one line.
+
+    Args:
+        line: without a byte order mark.
+        default_id: the document's id where the record has none.
+        labels: the labels in use; None takes any.
+        overlaps: "error", or "longest" (see `rules.longest`).
+        require_entities: whether the record must have `entities`; where it has them, they are checked in any case.
+
+    Returns:
+        The document, and how many of its mentions `overlaps` has taken out.
+
+    Raises:
+        RecordError: without file and line.
+    """
+    record = parsed_object(line)
+    text = _text(record)
+    items = record.get(ENTITIES, [])
+    if ENTITIES not in record and require_entities:
+        raise RecordError("is missing", key=ENTITIES)
+    if not isinstance(items, list):
+        raise RecordError("is not a list", key=ENTITIES, value=shown(items))
+    found = [(_entity(item, number, len(text), labels), number) for number, item in enumerate(items, start=1)]
+    found.sort(key=lambda pair: pair[0])
+    entities = [entity for entity, _ in found]
+    if overlaps == "longest":
+        entities = longest(entities)
+    else:
+        check_overlaps(entities, [number for _, number in found])
+    extra = {key: value for key, value in record.items() if key not in (TEXT, ENTITIES)}
+    return Document(document_id(extra, default_id), text, tuple(entities), extra), len(found) - len(entities)
+
+
+def document_id(extra: Mapping[str, Any], default: str) -> str:
+    """Returns a record's id as a string, or `default` where `id` is missing, null or empty.
+
+    Raises:
+        RecordError: it is something else than a string or a whole number.
+    """
+    given = extra.get(ID)
+    if given is None or given == "":
+        return default
+    if isinstance(given, bool) or not isinstance(given, str | int):
+        raise RecordError("is neither a string nor a whole number", key=ID, value=shown(given))
+    check_text(str(given), ID)
+    return str(given)
+
+
+def parse_score(keys: dict[str, Any]) -> float | None:
+    """Takes `score` out of a mention's keys, where it is a probability; anything else stays an unknown key."""
+    score = keys.get(SCORE)
+    if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
+        return None
+    return float(keys.pop(SCORE))
+
+
+def _score(entity: Entity) -> Mapping[str, float]:
+    return {} if entity.score is None else {SCORE: entity.score}
+
+
+def _text(record: Mapping[str, Any]) -> str:
+    if TEXT not in record:
+        raise RecordError("is missing", key=TEXT)
+    text = record[TEXT]
+    if not isinstance(text, str):
+        raise RecordError("is not a string", key=TEXT, value=shown(text))
+    check_text(text, TEXT)
+    return text
+
+
+def _entity(item: Any, number: int, length: int, labels: Collection[str] | None) -> Entity:
+    if not isinstance(item, dict):
+        raise RecordError("the mention is not an object", value=shown(item), entity=number)
+    for key, kind, name in (
+        (LABEL, str, "a string"),
+        (START, int, "a whole number"),
+        (END, int, "a whole number"),
+    ):
+        if key not in item:
+            raise RecordError("is missing", key=key, entity=number)
+        if type(item[key]) is not kind:  # bool is an int to isinstance
+            raise RecordError(f"is not {name}", key=key, value=shown(item[key]), entity=number)
+    start, end = item[START], item[END]
+    if start < 0:
+        raise RecordError("is before the text", key=START, value=shown(start), entity=number)
+    if end > length:
+        problem = f"is past the end of the text ({length} characters)"
+        raise RecordError(problem, key=END, value=shown(end), entity=number)
+    if end <= start:
+        how = "is the same as" if end == start else "is before"
+        raise RecordError(f"{how} `{START}`={shown(start)}", key=END, value=shown(end), entity=number)
+    check_label(item[LABEL], labels, key=LABEL, entity=number)
+    extra = {key: value for key, value in item.items() if key not in (LABEL, START, END)}
+    return Entity(start, end, item[LABEL], parse_score(extra), extra)

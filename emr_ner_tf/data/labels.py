@@ -1,0 +1,80 @@
+"""Labels: the six of CCKS2019, the user's own, or what the records hold."""
+
+import os
+import pathlib
+from collections.abc import Sequence
+
+from emr_ner_tf.data.reading import read_again
+from emr_ner_tf.data.rules import label_problem
+from emr_ner_tf.errors import UserError
+
+CCKS2019_LABELS: dict[str, str] = {
+    "疾病和诊断": "Diseases",
+    "影像检查": "Image",
+    "实验室检验": "Laboratory",
+    "手术": "Operation",
+    "药物": "Drug",
+    "解剖部位": "Anatomy",
+}
+
+
+def resolve_labels(
+    spec: str, paths: Sequence[str | os.PathLike[str]] = (), *, format: str = "ccks2019"
+) -> tuple[str, ...]:
+    """Resolves what the user names as labels.
+
+    Args:
+        spec: "ccks2019"; "infer", the labels of the records in `paths`, sorted by code point so that neither their
+            order nor that of the files matters; or a file with one label a line, whose order is kept.
+        paths: files of records, read for "infer" only. Bad records are passed over here: another pass reports them.
+        format: of `paths`.
+
+    Returns:
+        The labels in their order.
+
+    Raises:
+        UserError: no such file, a bad or repeated label in it, or no label at all.
+    """
+    if spec == "ccks2019":
+        return tuple(CCKS2019_LABELS)
+    if spec == "infer":
+        return _inferred(paths, format)
+    return _labels_of_file(spec)
+
+
+def _inferred(paths: Sequence[str | os.PathLike[str]], format: str) -> tuple[str, ...]:
+    labels: set[str] = set()
+    for path in paths:
+        for document in read_again(path, format=format, overlaps="longest", require_entities=False):
+            labels.update(entity.label for entity in document.entities)
+    if not labels:
+        names = ", ".join(map(os.fspath, paths))
+        raise UserError(f"labels=infer: no good record of {names} has a mention to take a label from")
+    return tuple(sorted(labels))
+
+
+def _labels_of_file(path: str) -> tuple[str, ...]:
+    try:
+        lines = pathlib.Path(path).read_bytes().decode("utf-8-sig").split("\n")
+    except FileNotFoundError:
+        raise UserError(
+            f"labels={path}: must be ccks2019, infer, or a file with one label a line, and there is no such file"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not valid UTF-8 at byte {error.start}") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    labels: dict[str, int] = {}
+    for number, line in enumerate(lines, start=1):
+        label = line.removesuffix("\r")
+        if not label.strip():
+            continue
+        problem = label_problem(label)
+        if problem is not None:
+            raise UserError(f"{path}:{number}: the label {problem}")
+        if label in labels:
+            raise UserError(f"{path}:{number}: the label stands in line {labels[label]} already")
+        labels[label] = number
+    if not labels:
+        raise UserError(f"{path}: must hold one label a line, got none")
+    return tuple(labels)

@@ -1,0 +1,103 @@
+"""Lines of a file as bytes with their places, and JSON values on one line."""
+
+import json
+import os
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from emr_ner_tf.data.record_error import RecordError
+
+BOM = b"\xef\xbb\xbf"
+# Legal inside a JSON string, but some programs (str.splitlines among them) would break the line there.
+_LINE_BREAKS = {"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+
+
+class Line(NamedTuple):
+    """A line of a file.
+
+    Attributes:
+        number: counted from 1.
+        offset: of its first byte in the file.
+        raw: its bytes without the line feed.
+    """
+
+    number: int
+    offset: int
+    raw: bytes
+
+
+def read_lines(path: str | os.PathLike[str]) -> Iterator[Line]:
+    """Yields the lines of a file; only a line feed ends one.
+
+    Raises:
+        RecordError: the file cannot be read.
+    """
+    offset = 0
+    try:
+        with open(path, "rb") as file:
+            for number, raw in enumerate(file, start=1):
+                yield Line(number, offset, raw.removesuffix(b"\n"))
+                offset += len(raw)
+    except FileNotFoundError:
+        raise RecordError("no such file", path=os.fspath(path)) from None
+    except OSError as error:
+        raise RecordError("cannot be read", value=error.strerror, path=os.fspath(path)) from None
+
+
+def decoded(line: Line) -> str:
+    """Decodes a line without its carriage return.
+
+    Raises:
+        RecordError: it is not valid UTF-8.
+    """
+    try:
+        return line.raw.removesuffix(b"\r").decode("utf-8")
+    except UnicodeDecodeError as error:
+        at = error.start
+        raise RecordError(
+            "the line is not valid UTF-8",
+            value=f"0x{line.raw[at]:02x} at byte {at} of the line, {line.offset + at} of the file, from 0",
+            line=line.number,
+        ) from None
+
+
+def json_line(value: Any) -> str:
+    """Writes a JSON value on one line that UTF-8 can hold and that no reader of lines breaks in two."""
+    line = json.dumps(value, ensure_ascii=False)
+    try:
+        line.encode("utf-8")
+    except UnicodeEncodeError:  # a lone surrogate, which JSON can only hold escaped
+        return json.dumps(value)
+    for character, escaped in _LINE_BREAKS.items():
+        line = line.replace(character, escaped)
+    return line
+
+
+def parsed_object(text: str) -> dict[str, Any]:
+    """Parses a JSON object.
+
+    Raises:
+        RecordError: not JSON, not an object, or an object that has a key twice (one value would be lost).
+    """
+    try:
+        value = json.loads(text, object_pairs_hook=_object)
+    except json.JSONDecodeError as error:
+        # Some messages end with what they met there: only what stands before a colon is surely not the record's.
+        why = error.msg.split(":")[0].removesuffix(" at")
+        raise RecordError("the line is not JSON", value=f"{why} at column {error.pos + 1}") from None
+    except RecursionError:
+        raise RecordError("the line is not JSON that can be read", value="nested too deeply") from None
+    except ValueError:
+        raise RecordError(
+            "the line is not JSON that can be read", value="a number has too many digits"
+        ) from None
+    if not isinstance(value, dict):
+        raise RecordError("the line does not hold a JSON object")
+    return value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise RecordError("an object of the line has a key twice")
+    return value

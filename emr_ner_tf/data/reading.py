@@ -1,0 +1,159 @@
+"""Files of records as streams of documents, in every format that is read."""
+
+import os
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import NamedTuple
+
+from absl import logging
+
+from emr_ner_tf.data import bio_columns, ccks2019
+from emr_ner_tf.data.document import Document
+from emr_ner_tf.data.lines import BOM, Line, decoded, read_lines
+from emr_ner_tf.data.record_error import RecordError
+from emr_ner_tf.data.rejects import Rejects, RejectsWriter
+from emr_ner_tf.data.rules import OVERLAPS
+from emr_ner_tf.errors import UserError
+
+__all__ = ["READ_FORMATS", "RecordError", "RejectsWriter", "read_again", "read_documents"]
+
+READ_FORMATS = ("ccks2019", "bio", "text")
+
+
+class _Rules(NamedTuple):
+    labels: Collection[str] | None
+    overlaps: str
+    require_entities: bool
+
+
+def read_documents(
+    path: str | os.PathLike[str],
+    *,
+    format: str = "ccks2019",
+    labels: Collection[str] | None = None,
+    overlaps: str = "error",
+    rejects: Rejects | None = None,
+    require_entities: bool = True,
+) -> Iterator[Document]:
+    """Reads records one by one, with no more than one of them in memory.
+
+    Args:
+        path: the file; UTF-8 with or without a byte order mark, lines ended by LF or CRLF; blank lines are no records.
+        format: "ccks2019" (JSON lines), "bio" (BIO columns) or "text" (one record a line, without mentions).
+        labels: the labels in use; None takes any.
+        overlaps: "error", or "longest": of mentions that overlap the longest is kept. How many were left out is
+            logged at the end of the file.
+        rejects: takes bad records, and reading goes on after them; None raises at the first.
+        require_entities: whether a record of "ccks2019" must have `entities`; records to be annotated need not.
+
+    Returns:
+        The documents in the order of the file. One without an id is named `PATH:LINE`.
+
+    Raises:
+        UserError: an unknown format, or an unknown value of `overlaps`.
+        RecordError: while iterating: a bad record, or a file that cannot be read.
+    """
+    pairs = _read(path, format, _Rules(labels, overlaps, require_entities), rejects)
+
+    def documents() -> Iterator[Document]:
+        dropped = 0
+        for document, number in pairs:
+            dropped += number
+            yield document
+        if dropped:
+            logging.warning("%s: %d mentions left out that overlap longer ones", os.fspath(path), dropped)
+
+    return documents()
+
+
+def read_again(
+    path: str | os.PathLike[str],
+    *,
+    format: str = "ccks2019",
+    labels: Collection[str] | None = None,
+    overlaps: str = "error",
+    require_entities: bool = True,
+) -> Iterator[Document]:
+    """Yields the good records of a file, silently: for a second pass over what another one reports on."""
+    pairs = _read(path, format, _Rules(labels, overlaps, require_entities), _Nothing())
+    return (document for document, _ in pairs)
+
+
+class _Nothing:
+    """Takes rejects and forgets them."""
+
+    def add(self, error: RecordError, raw: bytes) -> None:
+        """Does nothing: another pass keeps the record."""
+
+
+def _read(
+    path: str | os.PathLike[str], format: str, rules: _Rules, rejects: Rejects | None
+) -> Iterator[tuple[Document, int]]:
+    """Yields documents, each with the number of its mentions that were left out."""
+    if format not in READ_FORMATS:
+        raise UserError(f"format of records must be one of {', '.join(READ_FORMATS)}, got {format!r}")
+    if rules.overlaps not in OVERLAPS:
+        raise UserError(f"overlaps must be one of {', '.join(OVERLAPS)}, got {rules.overlaps!r}")
+    path = os.fspath(path)
+    if format == "bio":
+        records, parse = bio_columns.blocks(_without_mark(read_lines(path))), _parse_bio
+    else:
+        lines = read_lines(path)
+        # Files that were joined by hand have marks within; in a text such a mark may be a character.
+        lines = _without_mark(lines) if format == "text" else _without_marks(lines)
+        records = ([line] for line in lines if line.raw.strip())
+        parse = _parse_text if format == "text" else _parse_ccks2019
+    return _parsed(records, path, parse, rules, rejects)
+
+
+def _parsed(
+    records: Iterator[list[Line]],
+    path: str,
+    parse: Callable[[Sequence[Line], str, _Rules], tuple[Document, int]],
+    rules: _Rules,
+    rejects: Rejects | None,
+) -> Iterator[tuple[Document, int]]:
+    for lines in records:
+        try:
+            parsed = parse(lines, f"{path}:{lines[0].number}", rules)
+        except RecordError as error:
+            error.path = path
+            error.line = error.line or lines[0].number
+            if rejects is None:
+                raise
+            rejects.add(error, b"\n".join(line.raw for line in lines))
+        else:
+            yield parsed
+
+
+def _parse_ccks2019(lines: Sequence[Line], default_id: str, rules: _Rules) -> tuple[Document, int]:
+    return ccks2019.parse_record(
+        decoded(lines[0]),
+        default_id,
+        labels=rules.labels,
+        overlaps=rules.overlaps,
+        require_entities=rules.require_entities,
+    )
+
+
+def _parse_bio(lines: Sequence[Line], default_id: str, rules: _Rules) -> tuple[Document, int]:
+    return bio_columns.parse_block(lines, default_id, labels=rules.labels), 0
+
+
+def _parse_text(lines: Sequence[Line], default_id: str, rules: _Rules) -> tuple[Document, int]:
+    return Document(default_id, decoded(lines[0])), 0
+
+
+def _without_mark(lines: Iterator[Line]) -> Iterator[Line]:
+    for line in lines:
+        yield _unmarked(line) if line.number == 1 else line
+
+
+def _without_marks(lines: Iterator[Line]) -> Iterator[Line]:
+    for line in lines:
+        yield _unmarked(line)
+
+
+def _unmarked(line: Line) -> Line:
+    if not line.raw.startswith(BOM):
+        return line
+    return Line(line.number, line.offset + len(BOM), line.raw.removeprefix(BOM))

@@ -1,0 +1,63 @@
+"""What is wrong with a record, said without any of its text."""
+
+from typing import Any
+
+from emr_ner_tf.errors import UserError
+
+_LONGEST_SHOWN = 40
+
+
+class RecordError(UserError):
+    """A record breaks a rule. Its text names place, rule and value, and holds no text of the record.
+
+    Attributes:
+        path: the file, as the user named it; "" until the reader has said which.
+        line: counted from 1; None where the file as a whole is meant.
+        entity: which mention of the record, counted from 1; None where the record as a whole is meant.
+        rule: what is wrong, with the key that it is about.
+        value: what was received, described; None where there is nothing to say.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        key: str | None = None,
+        value: str | None = None,
+        entity: int | None = None,
+        path: str = "",
+        line: int | None = None,
+    ) -> None:
+        super().__init__(problem)
+        self.path = path
+        self.line = line
+        self.entity = entity
+        self.rule = f"`{key}` {problem}" if key else problem
+        self.value = value
+        if value is None:
+            self._what = self.rule
+        else:
+            self._what = f"`{key}`={value} {problem}" if key else f"{problem}: {value}"
+
+    def __str__(self) -> str:
+        place = self.path if self.line is None else f"{self.path}:{self.line}"
+        entity = "" if self.entity is None else f"entity {self.entity}"
+        return ": ".join(part for part in (place, entity, self._what) if part)
+
+
+def shown(value: Any) -> str:
+    """Describes a JSON value for a message: numbers as they are, of the rest only kind and size."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return shortened(str(value))
+    if isinstance(value, str):
+        return f"<string of {len(value)} characters>"
+    return f"<list of {len(value)}>" if isinstance(value, list) else "<object>"
+
+
+def shortened(value: str) -> str:
+    """Cuts what is too long for a message."""
+    return value if len(value) <= _LONGEST_SHOWN else f"{value[:_LONGEST_SHOWN]}..."

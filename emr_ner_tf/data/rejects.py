@@ -1,0 +1,74 @@
+"""The file that keeps the records that something is wrong with."""
+
+import base64
+import contextlib
+import os
+import pathlib
+from typing import IO, Any, Protocol
+
+from emr_ner_tf.data.lines import json_line
+from emr_ner_tf.data.record_error import RecordError
+
+
+class Rejects(Protocol):
+    """Takes the records that a reader passes over."""
+
+    def add(self, error: RecordError, raw: bytes) -> None:
+        """Takes one record: what is wrong, and the bytes of its line or lines."""
+
+
+class RejectsWriter:
+    """Writes bad records to a file of JSON lines, which begins to exist with the first of them.
+
+    A line holds `file`, `line`, `entity`, `rule`, `value`, `message`, and the record itself: `record`, its line as
+    it stood (several, joined by line feeds, in BIO columns), or `record_base64` where that is not UTF-8.
+
+    Attributes:
+        path: the file.
+        count: records written.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = pathlib.Path(path)
+        self.count = 0
+        self._file: IO[str] | None = None
+
+    def add(self, error: RecordError, raw: bytes) -> None:
+        """Writes one record, at once, so that a job that dies leaves those it met."""
+        if self._file is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = open(self.path, "w", encoding="utf-8", newline="\n")  # noqa: SIM115 (closed by close)
+        self._file.write(f"{json_line(_reject(error, raw))}\n")
+        self._file.flush()
+        self.count += 1
+
+    def close(self) -> None:
+        """Closes the file; with nothing rejected, takes away what an earlier run left under its name."""
+        if self._file is not None:
+            self._file.close()
+        else:
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                self.path.unlink()
+
+    def __enter__(self) -> "RejectsWriter":
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        # A run that failed before it met a bad record says nothing about the rejects of an earlier one.
+        if kind is None or self._file is not None:
+            self.close()
+
+
+def _reject(error: RecordError, raw: bytes) -> dict[str, Any]:
+    fields = {
+        "file": error.path,
+        "line": error.line,
+        "entity": error.entity,
+        "rule": error.rule,
+        "value": error.value,
+        "message": str(error),
+    }
+    try:
+        return fields | {"record": raw.decode("utf-8")}
+    except UnicodeDecodeError:
+        return fields | {"record_base64": base64.b64encode(raw).decode("ascii")}

@@ -1,0 +1,71 @@
+"""Documents into files: whole or not at all."""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from emr_ner_tf.data.bio_columns import bio_block
+from emr_ner_tf.data.ccks2019 import record_line
+from emr_ner_tf.data.document import Document
+from emr_ner_tf.data.files import atomic_writer
+from emr_ner_tf.errors import UserError
+
+__all__ = ["WRITE_FORMATS", "document_writers", "record_line", "write_documents"]
+
+WRITE_FORMATS = ("ccks2019", "bio")
+
+
+def write_documents(
+    path: str | os.PathLike[str], documents: Iterable[Document], format: str = "ccks2019"
+) -> int:
+    """Writes documents as they come; the file begins to exist when all are in it.
+
+    Args:
+        path: the file; its folder is made.
+        documents: any number of them.
+        format: "ccks2019" (JSON lines) or "bio" (BIO columns).
+
+    Returns:
+        How many were written.
+
+    Raises:
+        UserError: an unknown format, or a document that the format cannot hold.
+    """
+    count = 0
+    with document_writers([path], format) as (write,):
+        for document in documents:
+            write(document)
+            count += 1
+    return count
+
+
+@contextlib.contextmanager
+def document_writers(
+    paths: Sequence[str | os.PathLike[str]], format: str = "ccks2019"
+) -> Iterator[list[Callable[[Document], object]]]:
+    """Opens several files that begin to exist together, once the block has ended well.
+
+    Args:
+        paths: the files.
+        format: of all of them, see `write_documents`.
+
+    Yields:
+        For each file, the function that writes a document to it.
+
+    Raises:
+        UserError: an unknown format.
+    """
+    if format not in WRITE_FORMATS:
+        raise UserError(f"format to write must be one of {', '.join(WRITE_FORMATS)}, got {format!r}")
+    with contextlib.ExitStack() as stack:
+        files = [stack.enter_context(atomic_writer(path)) for path in paths]
+        yield [_writer(file.write, format) for file in files]
+        # A full disk shows here, before the first file is renamed.
+        for file in files:
+            file.flush()
+
+
+def _writer(write: Callable[[str], object], format: str) -> Callable[[Document], object]:
+    if format == "bio":
+        return lambda document: write(bio_block(document))
+    return lambda document: write(f"{record_line(document)}\n")
