@@ -1,8 +1,8 @@
 """Records as BIO columns: one character and its tag on a line, a blank line between records.
 
-Characters that a reader of columns may lose (white space, control and format characters, private use) are written as
-`<U+0020>`. What columns cannot hold (id and other keys, keys and scores of mentions, a record without text) stands in
-a line `# {...}` before the record, written only where there is such a thing. `# O` is still the character `#`.
+Characters that a reader of columns may lose (white space, control and format characters, private use) are
+written as `<U+0020>`. What columns cannot hold (id and other keys, keys and scores of mentions, a record
+without text) stands in a line `# {...}` before the record, where there is any. `# O` is still a character `#`.
 """
 
 import re
@@ -136,7 +136,7 @@ def _extend(spans: list[tuple[int, int, str]], tag: str, at: int, labels: Collec
     if tag == "O":
         return
     if prefix not in ("B-", "I-"):
-        # Where the columns are others than they should be this may be text: it is shown only where it looks a tag.
+        # In columns of another kind this may be text: it is shown only where it looks like a tag.
         value = shortened(repr(tag)) if re.match(r"[A-Z]-.", tag) else shown(tag)
         raise RecordError("is not O, B-label or I-label", key="tag", value=value)
     check_label(label, labels, key="label")

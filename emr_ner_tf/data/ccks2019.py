@@ -1,4 +1,4 @@
-"""Records as CCKS2019 JSON lines: `originalText`, and `entities` of `label_type`, `start_pos`, `end_pos`, `overlap`."""
+"""Records as CCKS2019 JSON lines, each with a text and its mentions, from one line and to one."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -15,8 +15,8 @@ LABEL, START, END, SCORE, OVERLAP = "label_type", "start_pos", "end_pos", "score
 def record_line(document: Document) -> str:
     """Writes a document as one JSON line, without the line feed.
 
-    The id stands first, where the record had one, and other keys last. A mention has the keys it had; `overlap` is 0
-    where it had none, since the format wants one, and `score` is written where it has one.
+    The id stands first, where the record had one, and other keys last. A mention has the keys it had;
+    `overlap` is 0 where it had none, since the format wants one, and `score` is written where it has one.
     """
     extra = document.extra
     record: dict[str, Any] = {ID: extra[ID]} if ID in extra else {}
@@ -50,7 +50,7 @@ def parse_record(
         default_id: the document's id where the record has none.
         labels: the labels in use; None takes any.
         overlaps: "error", or "longest" (see `rules.longest`).
-        require_entities: whether the record must have `entities`; where it has them, they are checked in any case.
+        require_entities: whether the record must have `entities`; where it has them, they are always checked.
 
     Returns:
         The document, and how many of its mentions `overlaps` has taken out.
@@ -92,7 +92,7 @@ def document_id(extra: Mapping[str, Any], default: str) -> str:
 
 
 def parse_score(keys: dict[str, Any]) -> float | None:
-    """Takes `score` out of a mention's keys, where it is a probability; anything else stays an unknown key."""
+    """Takes `score` out of a mention's keys, where it is a probability; else it stays an unknown key."""
     score = keys.get(SCORE)
     if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
         return None

@@ -24,9 +24,9 @@ def resolve_labels(
     """Resolves what the user names as labels.
 
     Args:
-        spec: "ccks2019"; "infer", the labels of the records in `paths`, sorted by code point so that neither their
-            order nor that of the files matters; or a file with one label a line, whose order is kept.
-        paths: files of records, read for "infer" only. Bad records are passed over here: another pass reports them.
+        spec: "ccks2019"; "infer", the labels of the records in `paths`, sorted by code point so that no order
+            of records or files matters; or a file with one label a line, whose order is kept.
+        paths: files of records, read for "infer" only. Bad ones are passed over: another pass reports them.
         format: of `paths`.
 
     Returns:
@@ -57,9 +57,8 @@ def _labels_of_file(path: str) -> tuple[str, ...]:
     try:
         lines = pathlib.Path(path).read_bytes().decode("utf-8-sig").split("\n")
     except FileNotFoundError:
-        raise UserError(
-            f"labels={path}: must be ccks2019, infer, or a file with one label a line, and there is no such file"
-        ) from None
+        choices = "ccks2019, infer, or a file with one label a line"
+        raise UserError(f"labels must be {choices}, got {path!r}, and there is no such file") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not valid UTF-8 at byte {error.start}") from None
     except OSError as error:

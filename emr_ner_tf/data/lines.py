@@ -82,15 +82,13 @@ def parsed_object(text: str) -> dict[str, Any]:
     try:
         value = json.loads(text, object_pairs_hook=_object)
     except json.JSONDecodeError as error:
-        # Some messages end with what they met there: only what stands before a colon is surely not the record's.
+        # Some messages end with what they met there: what stands before a colon is surely not the record's.
         why = error.msg.split(":")[0].removesuffix(" at")
         raise RecordError("the line is not JSON", value=f"{why} at column {error.pos + 1}") from None
     except RecursionError:
-        raise RecordError("the line is not JSON that can be read", value="nested too deeply") from None
+        raise RecordError("the line is not JSON", value="nested too deeply") from None
     except ValueError:
-        raise RecordError(
-            "the line is not JSON that can be read", value="a number has too many digits"
-        ) from None
+        raise RecordError("the line is not JSON", value="a number has too many digits") from None
     if not isinstance(value, dict):
         raise RecordError("the line does not hold a JSON object")
     return value

@@ -37,13 +37,13 @@ def read_documents(
     """Reads records one by one, with no more than one of them in memory.
 
     Args:
-        path: the file; UTF-8 with or without a byte order mark, lines ended by LF or CRLF; blank lines are no records.
+        path: UTF-8 with or without a byte order mark, lines ended by LF or CRLF; blank lines are no records.
         format: "ccks2019" (JSON lines), "bio" (BIO columns) or "text" (one record a line, without mentions).
         labels: the labels in use; None takes any.
-        overlaps: "error", or "longest": of mentions that overlap the longest is kept. How many were left out is
-            logged at the end of the file.
+        overlaps: "error", or "longest": of mentions that overlap the longest is kept. How many were left out
+            is logged at the end of the file.
         rejects: takes bad records, and reading goes on after them; None raises at the first.
-        require_entities: whether a record of "ccks2019" must have `entities`; records to be annotated need not.
+        require_entities: whether a record of "ccks2019" must have `entities`; one to be annotated need not.
 
     Returns:
         The documents in the order of the file. One without an id is named `PATH:LINE`.

@@ -1,4 +1,4 @@
-"""Rules that records keep in every format: texts that UTF-8 can hold, labels with a name, mentions that do not overlap."""
+"""Rules of every format: texts that UTF-8 can hold, labels that are names, mentions that do not overlap."""
 
 import bisect
 from collections.abc import Collection, Sequence
@@ -10,7 +10,7 @@ OVERLAPS = ("error", "longest")
 
 
 def lone_surrogate(text: str) -> int | None:
-    """Returns where the first lone surrogate of a text stands, which no UTF-8 can hold; None where there is none."""
+    """Returns where a text holds a lone surrogate, which no UTF-8 can hold; None where it holds none."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
@@ -88,9 +88,9 @@ def check_overlaps(entities: Sequence[Entity], numbers: Sequence[int]) -> None:
 
 
 def longest(entities: Sequence[Entity]) -> list[Entity]:
-    """Keeps the longest of the mentions that overlap, then the longest of those that overlap none kept, and so on.
+    """Keeps the longest mention, then the longest of those that overlap none kept, and so on.
 
-    So of nested mentions the outermost stays. Of equally long ones the first stays: by start, then as they come.
+    So of nested mentions the outermost stays. Of equally long ones the first stays, by start, then as given.
 
     Args:
         entities: sorted by start.

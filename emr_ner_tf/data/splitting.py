@@ -1,0 +1,113 @@
+"""Which records go to which side of a split: by seed, near-duplicates together where wanted."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from emr_ner_tf.errors import UserError
+
+SHARED_CHARACTERS = 30
+# Stands after a text shorter than a shingle; no code point.
+_PADDING = 0x110000
+
+
+def choose_sides(groups: Sequence[int], ratio: tuple[int, int], seed: int) -> list[bool]:
+    """Draws the first side of a split.
+
+    Args:
+        groups: for each record the number of its group; a group stays together. All different: a plain draw.
+        ratio: parts of the first and of the second side.
+        seed: the same seed and groups give the same split, on any machine.
+
+    Returns:
+        For each record, whether it goes to the first side. Of N records that are round(N * a / (a + b)), yet
+        at least one on each side; groups of several may leave it off by less than the largest of them.
+
+    Raises:
+        UserError: fewer than two groups.
+    """
+    members: dict[int, list[int]] = {}
+    for record, group in enumerate(groups):
+        members.setdefault(group, []).append(record)
+    if len(members) < 2:
+        raise UserError(
+            f"a split needs two records that may part, got {len(groups)} records in {len(members)} groups"
+        )
+    wanted = min(max(round(len(groups) * ratio[0] / sum(ratio)), 1), len(groups) - 1)
+    drawn = sorted(members.values(), key=lambda records: _draw(seed, records[0]))
+    # Large groups first, while there is room for them; a stable sort keeps the drawn order among equals.
+    drawn.sort(key=len, reverse=True)
+    first = [False] * len(groups)
+    room = wanted
+    for records in drawn:
+        if len(records) <= room:
+            room -= len(records)
+            for record in records:
+                first[record] = True
+    if room == wanted:  # every group is larger than the first side should be
+        for record in drawn[-1]:
+            first[record] = True
+    return first
+
+
+def near_duplicate_groups(texts: Iterable[str], shared: int = SHARED_CHARACTERS) -> list[int]:
+    """Groups records that share `shared` consecutive characters, directly or through other records.
+
+    A shorter record belongs to those that are equal to it. Strings are compared by their 64-bit hashes.
+
+    Args:
+        texts: of the records.
+        shared: characters in a row that two records must have in common.
+
+    Returns:
+        For each record the number of its group: that of the group's first record.
+    """
+    hashes: list[np.ndarray] = []
+    for text in texts:
+        hashes.append(_shingles(text, shared))
+    parent = list(range(len(hashes)))
+    if not hashes:
+        return parent
+    owners = np.repeat(np.arange(len(hashes)), [len(part) for part in hashes])
+    joined = np.concatenate(hashes)
+    order = np.argsort(joined, kind="stable")
+    joined, owners = joined[order], owners[order]
+    same = joined[1:] == joined[:-1]
+    pairs = np.unique(np.stack([owners[:-1][same], owners[1:][same]], axis=1), axis=0)
+    for one, other in pairs.tolist():
+        low, high = sorted((_root(parent, one), _root(parent, other)))
+        parent[high] = low
+    return [_root(parent, record) for record in range(len(parent))]
+
+
+def _root(parent: list[int], record: int) -> int:
+    while parent[record] != record:
+        parent[record] = parent[parent[record]]
+        record = parent[record]
+    return record
+
+
+def _draw(seed: int, record: int) -> bytes:
+    """A number drawn for a record, from nothing but seed and place: no library's generator can change it."""
+    return hashlib.sha256(f"{seed}:{record}".encode()).digest()
+
+
+def _shingles(text: str, size: int) -> np.ndarray:
+    """uint64: hashes of all strings of `size` characters in a row, each once."""
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
+    if len(codes) < size:
+        codes = np.concatenate([codes, np.full(size - len(codes), _PADDING, np.uint64)])
+    codes = _mixed(codes + np.uint64(1))
+    count = len(codes) - size + 1
+    total = np.zeros(count, np.uint64)
+    for offset in range(size):
+        total = total * np.uint64(0x9E3779B97F4A7C15) + codes[offset : offset + count]
+    return np.unique(_mixed(total))
+
+
+def _mixed(values: np.ndarray) -> np.ndarray:
+    """Spreads uint64 over all bits (the finaliser of splitmix64; Source: Steele, Lea, Flood 2014)."""
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
