@@ -1,0 +1,170 @@
+"""Paired, interleaved measurements of two worker processes, and what is said of them as JSON.
+
+A worker answers commands, one JSON line each, on its standard input and output. The driver starts both, lets
+both warm up, and then has them work in turn, never at once: A B, B A, A B, ... Each pair of measurements does
+the same work within seconds of each other, so that what else the machine does falls on both.
+"""
+
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+FOLDER = pathlib.Path(__file__).parent
+_PACKAGES = ("tensorflow", "keras-nlp", "torch", "transformers", "pytorch-crf", "numpy")
+# What a worker answers, by command: each takes what else the command holds.
+Handlers = Mapping[str, Callable[..., dict[str, Any]]]
+
+
+class Asked(Protocol):
+    """What answers commands."""
+
+    def ask(self, **command: Any) -> dict[str, Any]:
+        """Answers one command."""
+        ...
+
+
+class Worker:
+    """A worker process.
+
+    Attributes:
+        name: "ours" or "peer".
+        idle_cpu_seconds: processor time that it took while it had no command.
+    """
+
+    def __init__(self, name: str, module: str, threads: int, arguments: Mapping[str, Any]) -> None:
+        """Starts `python -m MODULE ARGUMENTS`, these as JSON, on the first `threads` processors."""
+        processors = sorted(os.sched_getaffinity(0))[:threads]
+        path = os.pathsep.join(filter(None, [str(FOLDER), os.environ.get("PYTHONPATH")]))
+        # transformers would import the other side's framework wherever it finds it.
+        environment = {"PYTHONPATH": path, "OMP_NUM_THREADS": str(threads), "TF_CPP_MIN_LOG_LEVEL": "2"}
+        self.name = name
+        self.idle_cpu_seconds = 0.0
+        self._cpu_seconds: float | None = None
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", module, json.dumps({"threads": threads} | arguments)],
+            env=os.environ | environment | {"USE_TF" if name == "peer" else "USE_TORCH": "0"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: os.sched_setaffinity(0, processors),
+        )
+
+    def ask(self, **command: Any) -> dict[str, Any]:
+        """Sends a command and waits for its answer.
+
+        Raises:
+            RuntimeError: the process ended instead.
+        """
+        self._process.stdin.write(json.dumps(command) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{self.name} ended with status {self._process.wait()} at {command['do']!r}")
+        answer = json.loads(line)
+        began, ended = answer.pop("cpu_seconds")
+        if self._cpu_seconds is not None:
+            self.idle_cpu_seconds += began - self._cpu_seconds
+        self._cpu_seconds = ended
+        return answer
+
+    def __enter__(self) -> "Worker":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Ends the process."""
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def serve(load: Callable[..., Handlers]) -> None:
+    """Loads a worker with the arguments of its command line, then answers commands until the input ends.
+
+    Args:
+        load: from arguments to the worker's answers.
+    """
+    # The answers have the standard output for themselves: libraries may print.
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    handlers = load(**json.loads(sys.argv[1]))
+    for line in sys.stdin:
+        command = json.loads(line)
+        began = time.process_time()
+        answer = handlers[command.pop("do")](**command)
+        answers.write(json.dumps(answer | {"cpu_seconds": [began, time.process_time()]}) + "\n")
+        answers.flush()
+
+
+def measure_pairs(ours: Asked, peer: Asked, commands: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Has both sides carry out each command, the first to go changing from pair to pair.
+
+    Args:
+        ours: answers with its `seconds`, and whatever else.
+        peer: likewise.
+        commands: one for each pair.
+
+    Returns:
+        For each pair the command and both answers.
+    """
+    pairs = []
+    for i, command in enumerate(commands):
+        first, second = (ours, peer) if i % 2 == 0 else (peer, ours)
+        one, other = first.ask(**command), second.ask(**command)
+        mine, theirs = (one, other) if i % 2 == 0 else (other, one)
+        pairs.append({"first": "ours" if i % 2 == 0 else "peer", "ours": mine, "peer": theirs})
+    return pairs
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Median and quartiles, the latter by linear interpolation."""
+    low, middle, high = np.quantile(np.asarray(values, np.float64), [0.25, 0.5, 0.75])
+    return {
+        "median": float(middle),
+        "quartile_1": float(low),
+        "quartile_3": float(high),
+        "iqr": float(high - low),
+    }
+
+
+def summarise(pairs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Seconds of each side, and the ratio of each pair: above 1, ours is the faster."""
+    ours = [pair["ours"]["seconds"] for pair in pairs]
+    peer = [pair["peer"]["seconds"] for pair in pairs]
+    ratios = [theirs / mine for mine, theirs in zip(ours, peer, strict=True)]
+    return {
+        "pairs": len(pairs),
+        "seconds": {"ours": spread(ours), "peer": spread(peer)},
+        "ratio_peer_over_ours": spread(ratios) | {"each": ratios},
+    }
+
+
+def machine(threads: int) -> dict[str, Any]:
+    """Processor, threads, load and versions."""
+    names = [
+        line.partition(":")[2].strip()
+        for line in pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        if line.startswith("model name")
+    ]
+    return {
+        "processor": names[0] if names else platform.processor(),
+        "processors": os.cpu_count(),
+        "threads": threads,
+        "load_average_before": os.getloadavg(),
+        "versions": {"python": platform.python_version()}
+        | {package: importlib.metadata.version(package) for package in _PACKAGES},
+    }
+
+
+def write_report(report: Mapping[str, Any], output: str) -> None:
+    """Writes the whole report, and prints all but the single measurements."""
+    pathlib.Path(output).write_text(json.dumps(report, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    shown = {name: value for name, value in report.items() if name != "each"}
+    print(json.dumps(shown, ensure_ascii=False, indent=2))

@@ -1,0 +1,87 @@
+"""BERT-BiGRU-MultiHeadAttention-CRF in PyTorch: transformers, torch.nn and pytorch-crf."""
+
+import pathlib
+
+import numpy as np
+import torch
+import torchcrf
+import transformers
+from torch import nn
+
+# pytorch-crf knows no constraint: a score that no path of allowed steps can fall below does the same.
+FORBIDDEN = -1e4
+
+
+class PeerTagger(nn.Module):
+    """Order of layers: encoder, dropout, BiGRU, dropout, attention with a residual, dropout, linear, CRF.
+
+    Attributes:
+        bert: `transformers.BertModel` without its pooler.
+        forward_gru: `nn.GRU` over the windows.
+        backward_gru: `nn.GRU` over the windows turned round, each within its length. One bidirectional
+            `nn.GRU` over packed sequences gives the same numbers; its backward pass takes thrice as long,
+            since each step's slice of the inputs gets a gradient of the whole's size.
+        attention: `nn.MultiheadAttention` without dropout.
+        emissions: linear, to the K tags.
+        crf: `torchcrf.CRF`.
+    """
+
+    def __init__(
+        self, encoder: dict, rows: int, *, units: int, heads: int, tags: int, dropout: float
+    ) -> None:
+        super().__init__()
+        config = transformers.BertConfig.from_dict(encoder | {"vocab_size": rows}, attn_implementation="sdpa")
+        self.bert = transformers.BertModel(config, add_pooling_layer=False)
+        self.dropout = nn.Dropout(dropout)
+        self.forward_gru = nn.GRU(config.hidden_size, units, batch_first=True)
+        self.backward_gru = nn.GRU(config.hidden_size, units, batch_first=True)
+        self.attention = nn.MultiheadAttention(2 * units, heads, batch_first=True)
+        self.emissions = nn.Linear(2 * units, tags)
+        self.crf = torchcrf.CRF(tags, batch_first=True)
+
+    @classmethod
+    def from_folder(cls, folder: pathlib.Path, settings: dict) -> "PeerTagger":
+        """The model of `settings` with the weights of `folder`; a name too many or too few raises."""
+        model = cls(**settings["model"])
+        arrays = np.load(folder / "weights.npz")
+        model.load_state_dict({name: torch.from_numpy(arrays[name]) for name in arrays.files})
+        return model
+
+    def forward(self, token_ids: torch.Tensor, length: torch.Tensor) -> torch.Tensor:
+        """Emissions float [B, T, K] of windows.
+
+        Args:
+            token_ids: int64 [B, T + 2], `[CLS]` and `[SEP]` in place.
+            length: int64 [B], characters, at least 1; on the CPU.
+        """
+        steps = torch.arange(token_ids.shape[1] - 2)
+        with_edges = torch.arange(token_ids.shape[1]) < length[:, None] + 2
+        padding = steps >= length[:, None]
+        hidden = self.bert(token_ids, attention_mask=with_edges.long()).last_hidden_state[:, 1:-1]
+        hidden = self.dropout(hidden)
+        row = torch.arange(len(length))[:, None]
+        turned = torch.where(padding, steps, length[:, None] - 1 - steps)
+        backward = self.backward_gru(hidden[row, turned])[0][row, turned]
+        hidden = self.dropout(torch.cat([self.forward_gru(hidden)[0], backward], -1))
+        mask = padding if bool(padding.any()) else None
+        attended, _ = self.attention(hidden, hidden, hidden, key_padding_mask=mask, need_weights=False)
+        return self.emissions(self.dropout(hidden + attended))
+
+    def loss(self, token_ids: torch.Tensor, tag_ids: torch.Tensor, length: torch.Tensor) -> torch.Tensor:
+        """Mean negative log-likelihood of the windows' gold tags; `tag_ids` int64 [B, T]."""
+        real = torch.arange(tag_ids.shape[1]) < length[:, None]
+        return -self.crf(self(token_ids, length), tag_ids, mask=real, reduction="mean")
+
+
+def start_torch(threads: int) -> None:
+    """Sets the number of threads, before anything has run."""
+    torch.set_num_threads(threads)
+    torch.set_num_interop_threads(1)
+
+
+def constrained(crf: torchcrf.CRF, allowed: torch.Tensor, start: torch.Tensor, end: torch.Tensor) -> None:
+    """Forbids steps in decoding: bool [K, K] from row to column, bool [K], bool [K]."""
+    with torch.no_grad():
+        crf.transitions.masked_fill_(~allowed, FORBIDDEN)
+        crf.start_transitions.masked_fill_(~start, FORBIDDEN)
+        crf.end_transitions.masked_fill_(~end, FORBIDDEN)

@@ -1,0 +1,93 @@
+"""The peer's side of raw text to entities, as a worker process."""
+
+import json
+import pathlib
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from emr_ner_tf.data.reading import read_documents
+from harness import Handlers, serve
+from torch.nn.utils import rnn
+
+from peer.model import PeerTagger, constrained, start_torch
+from peer.text import by_budget, cut, entities, token_ids
+
+# Characters of a batch, padding included: the fastest of those tried on two cores.
+_WINDOW_BUDGET = 2048
+_RECORD_BUDGET = 65_536
+
+
+class PeerAnnotator:
+    """Texts to entities.
+
+    Attributes:
+        model: with its weights, for inference.
+    """
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        """Reads what the other side wrote into `folder`: weights, settings and tables."""
+        settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
+        tables = np.load(folder / "tables.npz")
+        self.model = PeerTagger.from_folder(folder, settings).eval()
+        rules = (torch.from_numpy(tables[name]) for name in ("allowed", "first_allowed", "last_allowed"))
+        constrained(self.model.crf, *rules)
+        self._tags = settings["tag_names"]
+        self._cuts = settings["windows"]
+        self._codes, self._breaks = tables["code_points"], tables["breaks"]
+        self._special = settings["special"]
+
+    @torch.inference_mode()
+    def annotate(self, texts: list[str]) -> list[list[tuple[int, int, str]]]:
+        """(start, end, label) of each entity of each text."""
+        tokens = [token_ids(text, self._codes) for text in texts]
+        emissions = self._emissions(tokens)
+        found: list[list[tuple[int, int, str]]] = [[] for _ in texts]
+        filled = [i for i, text in enumerate(texts) if text]
+        for batch in by_budget([len(tokens[i]) for i in filled], _RECORD_BUDGET):
+            members = [filled[i] for i in batch]
+            length = torch.tensor([len(tokens[i]) for i in members])
+            padded = rnn.pad_sequence([emissions[i] for i in members], batch_first=True)
+            real = torch.arange(padded.shape[1]) < length[:, None]
+            for i, path in zip(members, self.model.crf.decode(padded, real), strict=True):
+                found[i] = entities([self._tags[tag] for tag in path])
+        return found
+
+    def _emissions(self, tokens: list[np.ndarray]) -> list[torch.Tensor]:
+        emissions = [torch.empty(len(ids), len(self._tags)) for ids in tokens]
+        windows = [w for i, ids in enumerate(tokens) for w in cut(i, self._breaks[ids], **self._cuts)]
+        special = self._special
+        for batch in by_budget([window.end - window.start for window in windows], _WINDOW_BUDGET):
+            members = [windows[i] for i in batch]
+            width = members[0].end - members[0].start
+            inputs = np.full((len(members), width + 2), special["pad"], np.int64)
+            inputs[:, 0] = special["cls"]
+            for row, (record, start, end, *_) in enumerate(members):
+                inputs[row, 1 : end - start + 1] = tokens[record][start:end]
+                inputs[row, end - start + 1] = special["sep"]
+            length = torch.tensor([window.end - window.start for window in members])
+            outputs = self.model(torch.from_numpy(inputs), length)
+            for row, (record, start, _, own_start, own_end) in enumerate(members):
+                emissions[record][own_start:own_end] = outputs[row, own_start - start : own_end - start]
+        return emissions
+
+
+def load(folder: str, records: str, threads: int) -> Handlers:
+    """Reads weights and records."""
+    start_torch(threads)
+    annotator = PeerAnnotator(pathlib.Path(folder))
+    texts = [document.text for document in read_documents(records, require_entities=False)]
+
+    def measure(first: int, step: int) -> dict[str, Any]:
+        chosen = texts[first::step]
+        began = time.perf_counter()
+        found = annotator.annotate(chosen)
+        seconds = time.perf_counter() - began
+        return {"seconds": seconds, "characters": sum(map(len, chosen)), "entities": sum(map(len, found))}
+
+    return {"measure": measure, "entities": lambda: {"entities": annotator.annotate(texts)}}
+
+
+if __name__ == "__main__":
+    serve(load)
