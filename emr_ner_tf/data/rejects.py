@@ -21,7 +21,7 @@ class RejectsWriter:
     """Writes bad records to a file of JSON lines, which begins to exist with the first of them.
 
     A line holds `file`, `line`, `entity`, `rule`, `value`, `message`, and the record itself: `record`, its
-    line as it stood (in BIO columns its lines, joined by line feeds), or `record_base64` where that is not UTF-8.
+    line as it stood (in BIO columns its lines, joined by line feeds), `record_base64` if not UTF-8.
 
     Attributes:
         path: the file.

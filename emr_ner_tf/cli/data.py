@@ -1,0 +1,251 @@
+"""Annotated records: are they good, what do they hold, parted in two, in another format.
+
+  python -m emr_ner_tf.cli.data WORD --input=FILE [--input=FILE ...] [--FLAG=VALUE ...]
+
+validate   Checks every record, lists what is wrong by file, line, mention, rule and value, and ends with
+           status 1 if anything is. Shows no text of a record. With --output, good records are written there.
+
+  python -m emr_ner_tf.cli.data validate --input=records.jsonl
+  python -m emr_ner_tf.cli.data validate --input=records.jsonl --on_error=skip --output=good.jsonl
+
+stats      Counts records, mentions and distinct surface forms by label, and says how long records are.
+
+  python -m emr_ner_tf.cli.data stats --input=part1.txt --input=part2.txt
+  python -m emr_ner_tf.cli.data stats --input=records.jsonl --labels=infer --json
+
+split      Parts records by seed into OUTPUT/train.jsonl and OUTPUT/held.jsonl, 7:3 unless --ratio says else.
+
+  python -m emr_ner_tf.cli.data split --input=records.jsonl --output=split --seed=1
+  python -m emr_ner_tf.cli.data split --input=records.jsonl --output=split --keep_near_duplicates_together
+
+convert    Writes CCKS2019 JSON lines as BIO columns, and BIO columns or bare texts as JSON lines.
+
+  python -m emr_ner_tf.cli.data convert --input=records.jsonl --output=records.bio
+  python -m emr_ner_tf.cli.data convert --input=records.bio --format=bio --output=records.jsonl
+"""
+
+import itertools
+import json
+import pathlib
+import re
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from absl import flags, logging
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from emr_ner_tf.cli.runner import run
+from emr_ner_tf.data.document import Document
+from emr_ner_tf.data.files import atomic_writer
+from emr_ner_tf.data.labels import CCKS2019_LABELS, resolve_labels
+from emr_ner_tf.data.reading import READ_FORMATS, read_again, read_documents
+from emr_ner_tf.data.record_error import RecordError
+from emr_ner_tf.data.rejects import Rejects, RejectsWriter
+from emr_ner_tf.data.rules import OVERLAPS
+from emr_ner_tf.data.splitting import SHARED_CHARACTERS, choose_sides, near_duplicate_groups
+from emr_ner_tf.data.stats import CorpusStats, corpus_stats
+from emr_ner_tf.data.writing import WRITE_FORMATS, document_writers, write_documents
+from emr_ner_tf.errors import UsageError, UserError
+
+_INPUT = flags.DEFINE_multi_string("input", None, "A file of records.", required=True)
+_OUTPUT = flags.DEFINE_string(
+    "output",
+    None,
+    "What is written: a file, or the folder of the two files of split; for stats the figures as JSON.",
+)
+_FORMAT = flags.DEFINE_enum(
+    "format",
+    "ccks2019",
+    READ_FORMATS,
+    "Of --input: CCKS2019 JSON lines, BIO columns, or one bare text a line.",
+)
+_TO = flags.DEFINE_enum(
+    "to", None, WRITE_FORMATS, "Of --output. Unless given: the input's own, for convert the other one."
+)
+_ON_ERROR = flags.DEFINE_enum(
+    "on_error",
+    "raise",
+    ["raise", "skip"],
+    "At a bad record: fail, or write it to OUTPUT.rejects.jsonl and go on.",
+)
+_LABELS = flags.DEFINE_string(
+    "labels",
+    "ccks2019",
+    "Labels in use: ccks2019, infer (those of the records), or a file with one label a line.",
+)
+_OVERLAPS = flags.DEFINE_enum(
+    "overlaps", "error", OVERLAPS, "Mentions that overlap are an error, or the longest of them is kept."
+)
+_ANNOTATED = flags.DEFINE_bool(
+    "annotated", True, "Whether JSON lines must have `entities`; --noannotated takes records without."
+)
+_JSON = flags.DEFINE_bool("json", False, "stats: print JSON instead of tables.")
+_RATIO = flags.DEFINE_string("ratio", "7:3", "split: parts of train and of held.")
+_SEED = flags.DEFINE_integer("seed", 0, "split: another seed is another split.")
+_TOGETHER = flags.DEFINE_bool(
+    "keep_near_duplicates_together",
+    False,
+    f"split: records that share {SHARED_CHARACTERS} characters in a row go to the same side.",
+)
+_LISTED = 100
+_EXTENSIONS = {"ccks2019": "jsonl", "bio": "bio"}
+_FLAGS = {
+    "validate": ("output", "to"),
+    "stats": ("output", "json"),
+    "split": ("output", "to", "ratio", "seed", "keep_near_duplicates_together"),
+    "convert": ("output", "to"),
+}
+_NEED_OUTPUT = ("split", "convert")
+
+
+def main(word: str) -> None:
+    """Does what the first word says."""
+    others = {flag for names in _FLAGS.values() for flag in names} - set(_FLAGS[word])
+    for flag in sorted(others):
+        if flags.FLAGS[flag].present:
+            raise UsageError(f"--{flag} is no flag of {word}")
+    if _OUTPUT.value is None and word in _NEED_OUTPUT:
+        raise UsageError(f"{word} needs --output")
+    if _OUTPUT.value is None and _ON_ERROR.value == "skip":
+        raise UsageError("--on_error=skip needs --output: beside it stands the rejects file")
+    labels = resolve_labels(_LABELS.value, _INPUT.value, format=_FORMAT.value)
+    action = {"validate": _validate, "stats": _stats, "split": _split, "convert": _convert}[word]
+    if _ON_ERROR.value == "raise":
+        action(labels, None)
+        return
+    with RejectsWriter(f"{pathlib.Path(_OUTPUT.value)}.rejects.jsonl") as rejects:
+        action(labels, rejects)
+    if rejects.count:
+        logging.warning("%d records rejected, see %s", rejects.count, rejects.path)
+
+
+class _Listing:
+    """Lists bad records on standard error: the first of them in words, all in number."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def add(self, error: RecordError, raw: bytes) -> None:
+        self.count += 1
+        if self.count <= _LISTED:
+            print(error, file=sys.stderr)
+
+
+def _validate(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
+    takes = rejects or _Listing()
+    seen: set[object] = set()
+    records = mentions = repeated = 0
+
+    def checked() -> Iterator[Document]:
+        nonlocal records, mentions, repeated
+        for document in _documents(labels, takes):
+            records += 1
+            mentions += len(document.entities)
+            if document.extra.get("id") is not None:
+                repeated += document.id in seen
+                seen.add(document.id)
+            yield document
+        if takes.count and rejects is None:
+            raise UserError(f"{takes.count} of {records + takes.count} records are bad")
+
+    if _OUTPUT.value is None:
+        for _ in checked():
+            pass
+    else:
+        write_documents(_OUTPUT.value, checked(), _format_to(_FORMAT.value))
+    if repeated:
+        logging.warning("%d records have the id of an earlier record", repeated)
+    print(f"{records} good records with {mentions} mentions")
+
+
+def _stats(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
+    stats = corpus_stats(_documents(labels, rejects), labels)
+    text = json.dumps(stats.to_json(), ensure_ascii=False, indent=2)
+    if _OUTPUT.value is not None:
+        with atomic_writer(_OUTPUT.value) as file:
+            file.write(f"{text}\n")
+    if _JSON.value:
+        print(text)
+    else:
+        _print_tables(stats)
+
+
+def _split(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
+    match = re.fullmatch(r"([1-9][0-9]*):([1-9][0-9]*)", _RATIO.value)
+    if match is None:
+        raise UsageError(f"--ratio must be two whole numbers above 0, like 7:3, got {_RATIO.value!r}")
+    documents = _documents(labels, rejects)
+    if _TOGETHER.value:
+        groups = near_duplicate_groups(document.text for document in documents)
+    else:
+        groups = list(range(sum(1 for _ in documents)))
+    sides = choose_sides(groups, (int(match[1]), int(match[2])), _SEED.value)
+    format = _format_to(_FORMAT.value)
+    paths = [pathlib.Path(_OUTPUT.value, f"{name}.{_EXTENSIONS[format]}") for name in ("train", "held")]
+    with document_writers(paths, format) as (write_train, write_held):
+        # A second reading instead of all records in memory.
+        for train, document in itertools.zip_longest(sides, _documents_again(labels)):
+            if train is None or document is None:
+                raise UserError("--input must be files that stay the same while they are read twice")
+            (write_train if train else write_held)(document)
+    for path, records in zip(paths, (sum(sides), len(sides) - sum(sides)), strict=True):
+        print(f"{path}: {records} records")
+    if _TOGETHER.value:
+        print(f"{len(set(groups))} groups, none of them on both sides")
+
+
+def _convert(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
+    format = _format_to("bio" if _FORMAT.value == "ccks2019" else "ccks2019")
+    records = write_documents(_OUTPUT.value, _documents(labels, rejects), format)
+    print(f"{_OUTPUT.value}: {records} records as {format}")
+
+
+def _documents(labels: tuple[str, ...], rejects: Rejects | None) -> Iterator[Document]:
+    for path in _INPUT.value:
+        yield from read_documents(path, labels=labels, rejects=rejects, **_reading())
+
+
+def _documents_again(labels: tuple[str, ...]) -> Iterator[Document]:
+    for path in _INPUT.value:
+        yield from read_again(path, labels=labels, **_reading())
+
+
+def _reading() -> dict[str, Any]:
+    return {"format": _FORMAT.value, "overlaps": _OVERLAPS.value, "require_entities": _ANNOTATED.value}
+
+
+def _format_to(default: str) -> str:
+    return _TO.value or (default if default in WRITE_FORMATS else "ccks2019")
+
+
+def _print_tables(stats: CorpusStats) -> None:
+    console = Console(highlight=False)
+    table = Table(title=f"{stats.records} records, {stats.characters} characters", title_justify="left")
+    for column in ("label", "", "mentions", "distinct forms"):
+        table.add_column(column, justify="left" if column in ("label", "") else "right", overflow="fold")
+    for label, figures in stats.by_label.items():
+        name = CCKS2019_LABELS.get(label, "")
+        table.add_row(Text(label), name, str(figures.mentions), str(figures.distinct_forms))
+    table.add_section()
+    forms = sum(figures.distinct_forms for figures in stats.by_label.values())
+    table.add_row("all", "", str(stats.mentions), str(forms))
+    console.print(table)
+    if stats.records:
+        table = Table(title="characters in a record", title_justify="left")
+        for percent in stats.length_percentiles:
+            table.add_column(
+                {0: "least", 50: "median", 100: "most"}.get(percent, f"{percent} %"), justify="right"
+            )
+        table.add_row(*map(str, stats.length_percentiles.values()))
+        console.print(table)
+        for length, count in stats.longer_than.items():
+            share = 100 * count / stats.records
+            console.print(f"{count} records ({share:.1f} %) have more than {length} characters")
+        console.print(f"{stats.white_space_at_edge} mentions begin or end with white space")
+
+
+if __name__ == "__main__":
+    run(main, tuple(_FLAGS))

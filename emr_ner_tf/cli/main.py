@@ -1,0 +1,47 @@
+"""The console script: `emr-ner WORD ...` is `python -m emr_ner_tf.cli.WORD ...`."""
+
+import runpy
+import sys
+
+from emr_ner_tf import __version__
+
+MAINS = {
+    "data": "validate, count, split and convert annotated records",
+    "train": "train a tagger on annotated records",
+    "evaluate": "score a model on annotated records",
+    "annotate": "find the entities of raw records",
+    "export": "write a trained model as a SavedModel bundle",
+}
+
+
+def console() -> None:
+    """Runs the main that the first argument names."""
+    word = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    if word in ("--help", "-h", "help"):
+        print(_help())
+    elif word == "--version":
+        print(f"emr-ner {__version__}")
+    elif word in MAINS:
+        del sys.argv[1]
+        # As its own program, so that nothing of the others is imported.
+        runpy.run_module(f"emr_ner_tf.cli.{word}", run_name="__main__", alter_sys=True)
+    else:
+        print(f"the word must be one of {', '.join(MAINS)}, got {word!r}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _help() -> str:
+    width = max(map(len, MAINS))
+    return "\n".join(
+        [
+            "Entities of Chinese electronic medical records: emr-ner WORD --FLAG=VALUE ...",
+            "",
+            *(f"  {word:{width}}  {what}" for word, what in MAINS.items()),
+            "",
+            "emr-ner WORD --help says more, with examples.",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    console()

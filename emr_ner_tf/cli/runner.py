@@ -1,0 +1,131 @@
+"""How every main is run: flags, exit status, and which stream takes what.
+
+Status 0; 1 for a failure in the work; 2 for a wrong call; 130 for Ctrl-C. What a user can cause and mend is a
+message on standard error, without a stack trace.
+"""
+
+import functools
+import logging as python_logging
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+
+from absl import app, flags, logging
+
+from emr_ner_tf.errors import UsageError, UserError
+
+_HELP = ("--help", "-help", "-h", "-?", "--helpshort", "-helpshort")
+_HELP_FULL = ("--helpfull", "-helpfull")
+_SEE_HELP = "--help shows the flags"
+
+
+def run(main: Callable[..., None], words: Sequence[str] = ()) -> None:
+    """Parses flags, runs a main, and exits the process.
+
+    Args:
+        main: called without arguments or, where there are `words`, with the one that was given. The docstring
+            of its module is its help.
+        words: what the first argument may be; none where the main takes flags only.
+    """
+    # TensorFlow is imported later, if at all, and reports on its own start-up unless told not to.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")
+    if not sys.stdout.isatty():
+        sys.stdout.reconfigure(encoding="utf-8")
+    app.run(functools.partial(_guarded, main), flags_parser=functools.partial(_parse, main, words))
+
+
+def _guarded(main: Callable[..., None], arguments: Sequence[str]) -> int:
+    """Runs a main and returns the exit status."""
+    _show_progress()
+    try:
+        main(*arguments)
+        sys.stdout.flush()
+    except UsageError as error:
+        print(f"{error}; {_SEE_HELP}", file=sys.stderr)
+        return 2
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # Whoever read has gone; what Python would still flush at exit goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        print(f"{error.filename}: {error.strerror}" if error.filename else error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _show_progress() -> None:
+    """Progress goes to standard error, each line with the time of day; libraries' own remarks stay out."""
+    if not flags.FLAGS["verbosity"].present:
+        logging.set_verbosity(logging.INFO)
+    logging.get_absl_handler().setFormatter(python_logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    for library in ("matplotlib", "tensorflow", "h5py"):
+        python_logging.getLogger(library).setLevel(python_logging.ERROR)
+
+
+def _parse(main: Callable[..., None], words: Sequence[str], argv: Sequence[str]) -> list[str]:
+    """Parses flags and returns the arguments of `main`; shows help, or refuses a wrong call, and exits."""
+    for argument in argv[1:]:
+        if argument in _HELP or argument in _HELP_FULL:
+            print(_help(main, full=argument in _HELP_FULL))
+            sys.exit(0)
+        if argument == "--":
+            break
+    try:
+        rest = flags.FLAGS(list(argv))[1:]
+        if words and (not rest or rest[0] not in words):
+            got = repr(rest[0]) if rest else "none"
+            raise UsageError(f"the first word must be one of {', '.join(words)}, got {got}")
+        if len(rest) > (1 if words else 0):
+            raise UsageError(f"unexpected argument {rest[-1]!r}: everything is given by flags")
+    except (flags.Error, UserError) as error:
+        print(f"{error}; {_SEE_HELP}", file=sys.stderr)
+        sys.exit(2)
+    except (AttributeError, KeyError) as error:
+        message = _no_such_key(error)
+        if message is None:
+            raise
+        print(message, file=sys.stderr)
+        sys.exit(2)
+    return rest
+
+
+def _no_such_key(error: Exception) -> str | None:
+    """Says which keys a configuration has, where a flag names another; None for any other error."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    # ml_collections raises without the choices, from a method of the section that lacks the key.
+    section = trace.tb_frame.f_locals.get("self") if trace is not None else None
+    if not isinstance(section, Mapping) and not hasattr(section, "to_dict"):
+        return None
+    key = re.search(r"\w+", str(error.args[0]))
+    choices = ", ".join(sorted(section))
+    return f"the key that a flag sets must be one of {choices}, got {key[0] if key else ''!r}"
+
+
+def _help(main: Callable[..., None], full: bool) -> str:
+    text = (sys.modules[main.__module__].__doc__ or "").strip()
+    if full:
+        return f"{text}\n{flags.FLAGS.get_help()}"
+    # absl files the flags of a program's own module under the program's name.
+    module = sys.argv[0] if main.__module__ == "__main__" else main.__module__
+    lines = [text, "", "Flags:"]
+    for flag in sorted(flags.FLAGS.get_key_flags_for_module(module), key=lambda flag: flag.name):
+        values = getattr(flag.parser, "enum_values", None)
+        value = "|".join(values) if values else flag.name.upper()
+        name = f"--[no]{flag.name}" if flag.boolean else f"--{flag.name}={value}"
+        default = "" if flag.default in (None, "") else f" (default: {flag.default})"
+        # absl puts the choices of an enumeration before its help, and a line after what can be repeated.
+        text = str(flag.help).removeprefix(f"<{value}>: ")
+        text = text.replace(";\n    repeat this option to specify a list of values", " Can be repeated.")
+        lines += [f"  {name}{default}", f"      {text}"]
+    return "\n".join([*lines, "", "--helpfull shows the flags of the libraries, too."])
