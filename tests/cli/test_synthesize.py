@@ -1,0 +1,32 @@
+"""The synthesize main, run with its flags."""
+
+import json
+
+
+def test_writes_both_splits_and_the_same_bytes_again(cli, tmp_path):
+    flags = ("--records=9", "--test_records=4", "--seed=3")
+    done = cli("synthesize", f"--output_dir={tmp_path}/one", *flags)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        f"{tmp_path}/one/train.jsonl: 9 records",
+        f"{tmp_path}/one/test.jsonl: 4 records",
+    ]
+    assert cli("synthesize", f"--output_dir={tmp_path}/two", *flags).returncode == 0
+    for name, count in (("train.jsonl", 9), ("test.jsonl", 4)):
+        written = (tmp_path / "one" / name).read_bytes()
+        assert written == (tmp_path / "two" / name).read_bytes()
+        records = [json.loads(line) for line in written.decode("utf-8").splitlines()]
+        assert len(records) == count
+        for record in records:
+            assert record["id"].startswith(f"synthetic-{name.split('.')[0]}-3-")
+            assert record["entities"]
+            for entity in record["entities"]:
+                assert 0 <= entity["start_pos"] < entity["end_pos"] <= len(record["originalText"])
+
+
+def test_wrong_calls(cli, tmp_path):
+    for flags in ((), (f"--output_dir={tmp_path}", "--records=-1")):
+        done = cli("synthesize", *flags)
+        assert done.returncode == 2
+        assert done.stderr.strip()
+        assert not list(tmp_path.iterdir())
