@@ -7,8 +7,6 @@ STAMP := $(VENV)/.installed
 BENCH_VENV := .venv-bench
 BENCH_BIN := $(BENCH_VENV)/bin
 
-export TF_CPP_MIN_LOG_LEVEL ?= 2
-
 .PHONY: help setup quickstart test lint types format lock bench-setup clean python
 
 help:

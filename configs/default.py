@@ -15,4 +15,5 @@ def get_config():
     config.optimizer.warmup_fraction = 0.1
     config.optimizer.decay = "linear"
     config.optimizer.clip_norm = 1.0
+    config.train.epochs = 15
     return config

@@ -15,6 +15,6 @@ def get_config():
     config.optimizer.warmup_fraction = 0.1
     config.optimizer.decay = "linear"
     config.optimizer.clip_norm = 1.0
-    config.train.epochs = 12
+    config.train.epochs = 8
     config.train.batch_size = 16
     return config

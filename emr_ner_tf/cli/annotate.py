@@ -46,7 +46,8 @@ def main() -> None:
     from emr_ner_tf.annotation_job import annotate_to_file
     from emr_ner_tf.annotator import annotate
     from emr_ner_tf.data.document import Document
-    from emr_ner_tf.data.reading import RejectsWriter, read_documents
+    from emr_ner_tf.data.reading import read_documents
+    from emr_ner_tf.data.rejects import RejectsWriter
     from emr_ner_tf.data.writing import record_line
     from emr_ner_tf.exporting.bundle import Bundle
     from emr_ner_tf.cli.colours import coloured

@@ -39,7 +39,8 @@ def main() -> None:
 
     from emr_ner_tf.annotator import annotate
     from emr_ner_tf.data.files import atomic_writer
-    from emr_ner_tf.data.reading import RejectsWriter, read_documents
+    from emr_ner_tf.data.reading import read_documents
+    from emr_ner_tf.data.rejects import RejectsWriter
     from emr_ner_tf.evaluation.lookup import LookupTagger
     from emr_ner_tf.evaluation.matching import score, seen_mentions
     from emr_ner_tf.exporting.bundle import Bundle

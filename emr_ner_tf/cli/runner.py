@@ -29,7 +29,7 @@ def run(main: Callable[..., None], words: Sequence[str] = ()) -> None:
         words: what the first argument may be; none where the main takes flags only.
     """
     # TensorFlow is imported later, if at all, and reports on its own start-up unless told not to.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")
     if not sys.stdout.isatty():

@@ -46,7 +46,7 @@ def main() -> None:
     """Runs the training that the flags name and prints its metrics."""
     import tensorflow as tf
 
-    from emr_ner_tf.data.reading import RejectsWriter
+    from emr_ner_tf.data.rejects import RejectsWriter
     from emr_ner_tf.training.trainer import train
 
     if _LOGICAL_CPUS.value > 1:

@@ -11,6 +11,8 @@ Optimizer = tf.keras.optimizers.legacy.Optimizer
 # Biases and normalisation are not decayed, as in BERT's own recipe; neither are the CRF's transitions.
 _NOT_DECAYED = re.compile(r"bias|layer_?norm|gamma|beta|chain_kernel|boundary", re.IGNORECASE)
 
+_REPLICA = re.compile(r"/replica_\d+")
+
 
 class WarmupDecay(tf.keras.optimizers.schedules.LearningRateSchedule):
     """A factor on the rate: up linearly from 0 to 1, then constant or down linearly to 0.
@@ -47,7 +49,7 @@ class AdamW(tf.keras.optimizers.legacy.Adam):
     passes over each variable, which on a CPU costs as much as a small encoder's own step.
 
     Attributes:
-        rates: from `variable.ref()` to that variable's peak rate.
+        rates: from a variable's name to its peak rate.
         weight_decay: share of a variable that a rate of 1 would take off in one update.
     """
 
@@ -58,7 +60,7 @@ class AdamW(tf.keras.optimizers.legacy.Adam):
 
     def _resource_apply_dense(self, grad, var, apply_state=None):
         state = apply_state[(var.device, var.dtype.base_dtype)]
-        rate = self.rates[_reference(var)]
+        rate = self.rates[_name(var)]
         slot_m, slot_v = self.get_slot(var, "m"), self.get_slot(var, "v")
         if self.weight_decay and not _NOT_DECAYED.search(var.name):
             decayed = var.assign_sub(var * (state["lr_t"] * rate * self.weight_decay), read_value=False)
@@ -89,8 +91,10 @@ def build_optimizer(
         `AdamW`, inside a `LossScaleOptimizer` where `config.train.precision` is mixed_float16.
     """
     settings = config.optimizer
-    rates = {variable.ref(): settings.encoder_rate for variable in encoder_variables}
-    rates |= {variable.ref(): settings.head_rate for variable in head_variables}
+    rates = {_name(variable): settings.encoder_rate for variable in encoder_variables}
+    shared = rates.keys() & {_name(variable) for variable in head_variables}
+    assert not shared, f"encoder and head share variable names: {shared}"
+    rates |= {_name(variable): settings.head_rate for variable in head_variables}
     schedule = WarmupDecay(total_steps, round(settings.warmup_fraction * total_steps), settings.decay)
     optimizer = AdamW(
         schedule,
@@ -118,8 +122,6 @@ def clip_by_global_norm(gradients: list[tf.Tensor], norm: float) -> tuple[list[t
     return [gradient * scale for gradient in gradients], joint
 
 
-def _reference(variable: tf.Variable):
-    """The key of `rates` under any strategy: a replica's component stands for its mirrored variable."""
-    container = getattr(variable, "_distributed_container", None)
-    whole = container() if container is not None else None
-    return (whole if whole is not None else variable).ref()
+def _name(variable: tf.Variable) -> str:
+    """The variable's name under any strategy: what a replica holds is named after the first one's."""
+    return _REPLICA.sub("", variable.name)

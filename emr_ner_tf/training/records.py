@@ -8,7 +8,8 @@ from absl import logging
 from emr_ner_tf.config import ConfigDict
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.labels import resolve_labels
-from emr_ner_tf.data.reading import RejectsWriter, read_documents
+from emr_ner_tf.data.reading import read_documents
+from emr_ner_tf.data.rejects import RejectsWriter
 from emr_ner_tf.errors import UserError
 
 

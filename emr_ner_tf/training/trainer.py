@@ -14,7 +14,7 @@ from emr_ner_tf.annotator import annotate
 from emr_ner_tf.config import ConfigDict, check_config, differences, load_config
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.files import atomic_writer
-from emr_ner_tf.data.reading import RejectsWriter
+from emr_ner_tf.data.rejects import RejectsWriter
 from emr_ner_tf.data.tags import TagTable
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.evaluation.matching import score
