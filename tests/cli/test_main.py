@@ -1,0 +1,38 @@
+"""The console script: `emr-ner WORD ...`."""
+
+import importlib.util
+
+import pytest
+
+from emr_ner_tf import __version__
+from emr_ner_tf.cli.main import MAINS
+
+
+def test_every_word_is_a_main():
+    assert set(MAINS) == {"data", "train", "evaluate", "annotate", "export"}
+    for word in MAINS:
+        assert importlib.util.find_spec(f"emr_ner_tf.cli.{word}") is not None
+
+
+@pytest.mark.parametrize("flags", [(), ("--help",)])
+def test_without_a_word_it_lists_the_words(cli, flags):
+    done = cli("main", *flags)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")] == list(MAINS)
+
+
+def test_it_runs_the_main_and_hands_its_status_on(cli, tmp_path):
+    path = tmp_path / "in.jsonl"
+    path.write_text('{"originalText": "x", "entities": []}\n')
+    done = cli("main", "data", "validate", f"--input={path}")
+    assert (done.returncode, done.stdout) == (0, "1 good records with 0 mentions\n"), done.stderr
+    assert cli("main", "data", "validate", f"--input={path}.absent").returncode == 1
+    assert cli("main", "data", "nonsense", f"--input={path}").returncode == 2
+    assert "split" in cli("main", "data", "--help").stdout
+
+
+def test_unknown_word_and_version(cli):
+    done = cli("main", "serve")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "the word must be one of data, train, evaluate, annotate, export, got 'serve'\n"
+    assert cli("main", "--version").stdout == f"emr-ner {__version__}\n"

@@ -1,0 +1,145 @@
+"""How mains are run: exit status, streams, help, wrong keys of a configuration."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+_MAIN = '''"""A main of a test.
+
+  Its example.
+"""
+import sys, time
+from absl import flags, logging
+from emr_ner_tf.cli.runner import run
+from emr_ner_tf.errors import UsageError, UserError
+
+_KIND = flags.DEFINE_enum("kind", None, ["a", "b"], "Which kind.")
+_MANY = flags.DEFINE_multi_string("many", [], "Some.")
+CONFIG
+
+def main():
+    BODY
+
+if __name__ == "__main__":
+    run(main)
+'''
+
+
+def _script(tmp_path, body, config=""):
+    path = tmp_path / "script.py"
+    path.write_text(_MAIN.replace("BODY", textwrap.indent(body, "    ").strip()).replace("CONFIG", config))
+    return [sys.executable, str(path)]
+
+
+def _run(command, *arguments, **environment):
+    return subprocess.run(
+        [*command, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+        env=os.environ | environment,
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "stdout", "stderr"),
+    [
+        ("print('肝')", 0, "肝\n", ""),
+        ("raise UserError('f:1: bad')", 1, "", "f:1: bad\n"),
+        ("raise UsageError('give one')", 2, "", "give one; --help shows the flags\n"),
+        ("open('/nonexistent/x')", 1, "", "/nonexistent/x: No such file or directory\n"),
+        ("raise KeyboardInterrupt", 130, "", "interrupted\n"),
+    ],
+)
+def test_status_and_streams(tmp_path, body, status, stdout, stderr):
+    done = _run(_script(tmp_path, body))
+    assert (done.returncode, done.stdout, done.stderr) == (status, stdout, stderr)
+
+
+def test_a_fault_of_ours_shows_its_trace(tmp_path):
+    done = _run(_script(tmp_path, "raise ValueError('ours')"))
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+
+
+def test_logs_go_to_standard_error(tmp_path):
+    done = _run(_script(tmp_path, "logging.info('said'); print('result')"))
+    assert done.stdout == "result\n"
+    assert "said" in done.stderr
+
+
+def test_results_are_utf8_whatever_the_locale(tmp_path):
+    done = _run(
+        _script(tmp_path, "print('肝\\ud800'.encode('utf-8', 'replace').decode())"),
+        PYTHONIOENCODING="latin-1",
+    )
+    assert (done.returncode, done.stdout) == (0, "肝?\n"), done.stderr
+
+
+def test_a_reader_that_goes_away(tmp_path):
+    command = _script(tmp_path, "for i in range(100000): print(i)")
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait() == 1
+
+
+def test_an_interrupt_from_outside(tmp_path):
+    command = _script(tmp_path, "print('ready', flush=True); time.sleep(60)")
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate()
+    assert (process.returncode, stderr) == (130, "interrupted\n")
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h", "--helpshort"])
+def test_help(tmp_path, flag):
+    done = _run(_script(tmp_path, "print('ran')"), flag)
+    assert done.returncode == 0
+    assert done.stdout == (
+        "A main of a test.\n\n  Its example.\n\nFlags:\n"
+        "  --kind=a|b\n      Which kind.\n"
+        "  --many=MANY (default: [])\n      Some. Can be repeated.\n\n"
+        "--helpfull shows the flags of the libraries, too.\n"
+    )
+
+
+def test_full_help(tmp_path):
+    done = _run(_script(tmp_path, "print('ran')"), "--helpfull")
+    assert done.returncode == 0
+    assert "--kind" in done.stdout
+    assert "verbosity" in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [("--kind=c",), ("--none",), ("word",), ("--kind=a", "word")])
+def test_wrong_calls(tmp_path, arguments):
+    done = _run(_script(tmp_path, "print('ran')"), *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--help" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("key", "choices"), [("nope.x", "data, encoder"), ("train.epohs", "checkpoint_seconds")]
+)
+def test_a_wrong_key_of_a_configuration_lists_the_choices(tmp_path, key, choices):
+    config = (
+        "from ml_collections import config_flags\nconfig_flags.DEFINE_config_file('config', lock_config=True)"
+    )
+    command = _script(tmp_path, "print('ran')", config)
+    done = _run(command, "--config=configs/quickstart.py", f"--config.{key}=1")
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    assert choices in done.stderr
+    assert repr(key.split(".")[-1] if "epohs" in key else "nope") in done.stderr
+    assert "Traceback" not in done.stderr
