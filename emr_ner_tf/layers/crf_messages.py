@@ -11,15 +11,16 @@ from typing import NamedTuple
 import tensorflow as tf
 
 # Score of a transition that is forbidden: exp() of it is 0, its multiples are finite, and no difference of
-# emissions that float16 can hold makes up for it. Not -inf: so a gold path that is forbidden has a loss, and a
+# emissions that float16 can hold makes up for it. Not -inf: a gold path that is forbidden has a loss, and a
 # row without any allowed path a best one.
 FORBIDDEN = -1e6
 
 _STEPS_PER_TURN = 8
-# Nothing is lost in probability space while factors and states that are not 0 keep to these: a product of one
-# state and three factors, and of two states and two factors, then stays far above 2e-308.
-_SMALLEST_FACTOR = 1e-45
-_SMALLEST_STATE = 1e-100
+# What is rounded to 0 in probability space is below 2e-308. While the states of each step sum to
+# _SMALLEST_SUM that is less than 1e-100 of them; and while the paths through each step come to
+# _SMALLEST_SHARE of what every beginning with every ending would give, it is less than 1e-20 of all paths.
+_SMALLEST_SUM = 1e-200
+_SMALLEST_SHARE = 1e-80
 
 
 class Posterior(NamedTuple):
@@ -181,28 +182,13 @@ def posterior(
     return Posterior(log_partition, tf.cast(marginals, tf.float32), tf.cast(counts, tf.float32))
 
 
-def _factors(scores: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Scores as factors of at most 1 (0 where forbidden), the score of 1, and whether none is too small."""
-    peak = tf.reduce_max(scores)
-    factors = tf.exp(scores - peak)
-    forbidden = scores <= FORBIDDEN / 2
-    fit = tf.reduce_all(forbidden | (factors >= _SMALLEST_FACTOR))
-    return tf.where(forbidden, tf.zeros_like(factors), factors), peak, fit
-
-
-def _none_tiny(states: tf.Tensor) -> tf.Tensor:
-    """Whether every state is 0 (then no path leads there) or far from being rounded to 0."""
-    return tf.reduce_all((states == 0) | (states >= _SMALLEST_STATE))
-
-
 def _scaled_posterior(chain: Chain) -> tuple[tuple[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]:
-    """Posterior with time first, in probability space, and whether nothing in it was rounded to 0."""
+    """Posterior with time first, in probability space, and whether what was rounded to 0 is negligible."""
     zero = tf.zeros([], tf.float64)
-    transitions, transition_peak, transitions_fit = _factors(chain.transitions)
-    start, start_peak, start_fit = _factors(chain.start)
-    end, end_peak, end_fit = _factors(chain.end)
-    emission_peak = tf.reduce_max(chain.emissions, -1, keepdims=True)
-    emissions = tf.exp(chain.emissions - emission_peak)
+    transitions, transition_peak = _factors(chain.transitions, None)
+    start, start_peak = _factors(chain.start, None)
+    end, end_peak = _factors(chain.end, None)
+    emissions, emission_peak = _factors(chain.emissions, -1)
 
     both = tf.stack([emissions, chain.reversed(emissions)], 1)
     weights = tf.stack([transitions, tf.transpose(transitions)])
@@ -210,39 +196,40 @@ def _scaled_posterior(chain: Chain) -> tuple[tuple[tf.Tensor, tf.Tensor, tf.Tens
         lambda state, emission: tf.matmul(state, weights) * emission,
         both[0] * tf.stack([start, end])[:, tf.newaxis],
         both,
-        rescale=_normalised,
+        rescale=lambda state: _normalised(state)[0],
     )
-    forward = tf.where(chain.real, states[:, 0], zero)
-    backward = tf.where(chain.real, chain.reversed(states[:, 1]), zero)
+    forward, forward_sum = _normalised(states[:, 0])
+    backward, backward_sum = _normalised(chain.reversed(states[:, 1]))
 
-    before = _normalised(forward)
     # Weight of coming to tag j at t, before its emission, relative to the sum over the tags at t - 1.
-    arriving = tf.concat([tf.zeros_like(before[:1]) + start, tf.matmul(before[:-1], transitions)], 0)
+    arriving = tf.concat([tf.zeros_like(forward[:1]) + start, tf.matmul(forward[:-1], transitions)], 0)
     joint = arriving * backward
-    total = tf.reduce_sum(joint, -1, keepdims=True)
-    marginals = tf.math.divide_no_nan(joint, total)
-    onward = tf.math.divide_no_nan(marginals, arriving)[1:]
-    counts = transitions * tf.einsum("tbi,tbj->bij", before[:-1], onward)
+    share = tf.reduce_sum(joint, -1, keepdims=True)
+    marginals = tf.where(chain.real, tf.math.divide_no_nan(joint, share), zero)
+    onward = tf.where(chain.real, tf.math.divide_no_nan(backward, share), zero)
+    counts = transitions * tf.einsum("tbi,tbj->bij", forward[:-1], onward[1:])
 
     gain = tf.reduce_sum(arriving * emissions, -1, keepdims=True)
-    ending = tf.reduce_sum(before * end, -1, keepdims=True)
-    logs = tf.where(chain.real, _log(gain) + emission_peak + transition_peak, zero)
-    logs += tf.where(chain.last, _log(ending) + start_peak + end_peak - transition_peak, zero)
+    ending = tf.reduce_sum(forward * end, -1, keepdims=True)
+    logs = tf.where(chain.real, tf.math.log(gain) + emission_peak + transition_peak, zero)
+    logs += tf.where(chain.last, tf.math.log(ending) + start_peak + end_peak - transition_peak, zero)
 
-    fit = transitions_fit & start_fit & end_fit & _none_tiny(forward) & _none_tiny(backward)
-    fit &= tf.reduce_all(emissions >= _SMALLEST_FACTOR)
-    # Where no allowed path is left the exact recursion still ranks the forbidden ones.
-    fit &= tf.reduce_all((total > 0) | tf.logical_not(chain.real))
+    # False for NaN too, and where no allowed path is left: the exact recursion then ranks the forbidden ones.
+    fit = (share >= _SMALLEST_SHARE) & (tf.minimum(forward_sum, backward_sum) >= _SMALLEST_SUM)
+    fit = tf.reduce_all(fit | tf.logical_not(chain.real))
     return (tf.reduce_sum(logs, [0, 2]), marginals, counts), fit
 
 
-def _normalised(states: tf.Tensor) -> tf.Tensor:
-    return tf.math.divide_no_nan(states, tf.reduce_sum(states, -1, keepdims=True))
+def _factors(scores: tf.Tensor, axis: int | None) -> tuple[tf.Tensor, tf.Tensor]:
+    """Scores as factors of at most 1, and the score that is 1."""
+    peak = tf.reduce_max(scores, axis, keepdims=axis is not None)
+    return tf.exp(scores - peak), peak
 
 
-def _log(values: tf.Tensor) -> tf.Tensor:
-    """Logarithm where that is finite, 0 elsewhere."""
-    return tf.math.log(tf.where(values > 0, values, tf.ones_like(values)))
+def _normalised(states: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """States that sum to 1, and what they summed to."""
+    total = tf.reduce_sum(states, -1, keepdims=True)
+    return tf.math.divide_no_nan(states, total), total
 
 
 def _exact_posterior(chain: Chain) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:

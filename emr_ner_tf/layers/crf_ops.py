@@ -201,11 +201,8 @@ def _log_partition(
 def _float32(
     emissions: tf.Tensor, length: tf.Tensor, transitions: tf.Tensor, start: tf.Tensor, end: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Potentials as float32 and lengths within 0 to T, as tensors of the graph at hand.
-
-    `tf.identity` makes them that: tf.custom_gradient fails in a graph on a tensor from outside it.
-    """
+    """Potentials as float32, and lengths within 0 to T."""
     length = tf.clip_by_value(tf.cast(length, tf.int32), 0, tf.shape(emissions)[1])
-    potentials = (tf.identity(tf.cast(values, tf.float32)) for values in (emissions, transitions, start, end))
+    potentials = (tf.cast(values, tf.float32) for values in (emissions, transitions, start, end))
     emissions, transitions, start, end = potentials
     return emissions, length, transitions, start, end

@@ -175,6 +175,23 @@ def test_float32_under_mixed_precision(policy):
     assert layer.marginals(low, LENGTH).dtype == tf.float32
 
 
+def test_float32_inside_a_layer_of_lower_precision(policy):
+    """A layer reads its parts' variables in its own precision, unless they refuse."""
+    layer, emissions = filled(CRF(["x"]))
+    tag_ids = np.zeros([4, 4], np.int32)
+
+    class Parent(tf.keras.layers.Layer):
+        def __init__(self):
+            super().__init__(autocast=False)
+            self.crf = layer
+
+        def call(self, emissions):
+            return self.crf.negative_log_likelihood(emissions, tag_ids, LENGTH)
+
+    inside = Parent()(emissions)
+    np.testing.assert_array_equal(inside, layer.negative_log_likelihood(emissions, tag_ids, LENGTH))
+
+
 def test_training_never_decodes():
     layer, emissions = filled(CRF(["x"]))
 

@@ -71,34 +71,69 @@ def test_equals_log_sum_exp(seed, steps, tags, scale, forbid):
         np.testing.assert_allclose(result.transition_counts[row], counts, atol=1e-4)
 
 
-def test_each_recursion_is_used():
-    """Ordinary potentials take the fast one; what it would round to 0 takes the other."""
+def test_ordinary_potentials_take_the_fast_recursion():
     emissions, length, transitions, start, end = problem(0, 256, 13, 40.0, 0.0)
     transitions[np.arange(13) % 2 == 1, 0] = FORBIDDEN
     assert fits(emissions, length, transitions, start, end)
-    assert not fits(emissions * 10, length, transitions, start, end)
-    assert not fits(emissions, length, transitions * 10, start, end)
-    assert not fits(emissions, length, transitions, start * 10, end)
-    assert not fits(emissions, length, transitions, start, end * 10)
+    emissions[np.arange(256) >= length[:, None]] = np.nan  # the padding slows nothing down
+    assert fits(emissions, length, transitions, start, end)
+    assert not fits(emissions, length, transitions, np.full_like(start, np.nan), end)
     emissions[0, 0] = np.nan
     assert not fits(emissions, length, transitions, start, end)
 
 
-@pytest.mark.parametrize("gap", [40.0, 60.0, 90.0])
-def test_a_tag_that_fades_slowly_is_not_rounded_away(gap):
-    """A tag fed by itself alone falls by `gap` a step until one emission makes it the best again."""
-    steps = 20
-    emissions = np.zeros([1, steps, 2], np.float32)
-    emissions[0, :-1, 1] = -gap
-    emissions[0, -1, 1] = gap * steps * 0.9
-    emissions = np.concatenate([emissions, np.zeros([1, 3, 2], np.float32)], 1)
-    transitions = np.array([[0, FORBIDDEN], [0, 0]], np.float32)
-    nothing = np.zeros(2, np.float32)
-    result = posterior(emissions, [steps], transitions, nothing, nothing)
-    total, marginals, counts = reference(emissions[0, :steps], transitions, nothing, nothing)
+def check_against_reference(emissions, *weights, fast):
+    potentials = (emissions[np.newaxis], np.array([len(emissions)], np.int32), *weights)
+    assert bool(fits(*potentials)) == fast
+    result = posterior(*potentials)
+    total, marginals, counts = reference(emissions, *weights)
     np.testing.assert_allclose(result.log_partition, [total], rtol=1e-9)
-    np.testing.assert_allclose(result.marginals[0, :steps], marginals, atol=1e-5)
+    np.testing.assert_allclose(result.marginals[0], marginals, atol=1e-5)
     np.testing.assert_allclose(result.transition_counts[0], counts, atol=1e-4)
+
+
+ALONE = np.where(np.eye(3), 0, FORBIDDEN).astype(np.float32)  # each tag is followed by itself only
+NOTHING = np.zeros(3, np.float32)
+
+
+@pytest.mark.parametrize("gap", [1.0, 4.0, 20.0, 50.0, 90.0, 1000.0])
+def test_a_tag_that_fades_and_comes_back_is_not_rounded_away(gap):
+    """One tag loses early, one late by as much, and a third as it goes, which is more in all."""
+    emissions = np.zeros([40, 3], np.float32)
+    emissions[:20, 1] = -gap
+    emissions[20:, 0] = -gap
+    emissions[:, 2] = -0.6 * gap
+    check_against_reference(emissions, ALONE, NOTHING, NOTHING, fast=gap < 10)
+
+
+@pytest.mark.parametrize("where", ["emission", "start", "transition", "end"])
+@pytest.mark.parametrize("low", [-100, -340, -800])
+def test_one_very_low_score_is_not_taken_for_forbidden(where, low):
+    """Tags 0 then 1 lose `low` at one place; tag 2, never next to them, a little more in all."""
+    emissions = np.zeros([40, 3], np.float32)
+    emissions[:, 2] = (low - 1) / 40
+    transitions = np.full([3, 3], FORBIDDEN, np.float32)
+    transitions[[0, 1, 2], [1, 1, 2]] = 0
+    start, end = np.array([0, FORBIDDEN, 0], np.float32), np.zeros(3, np.float32)
+    if where == "emission":
+        emissions[0, 0] = low
+    elif where == "start":
+        start[0] = low
+    elif where == "transition":
+        transitions[0, 1] = low
+    else:
+        end[1] = low
+    check_against_reference(emissions, transitions, start, end, fast=low == -100)
+
+
+@pytest.mark.parametrize("loss", [20.0, 300.0, 707.6, 708.4, 900.0])
+def test_low_scores_at_every_step_of_a_turn(loss):
+    """The best tag at each step cannot be reached; of the others one is just below the other."""
+    emissions = np.zeros([9, 3], np.float32)
+    emissions[:, 0] = -loss / 9
+    emissions[:, 2] = -(loss + 1.3) / 9
+    edge = np.array([0, FORBIDDEN, 0], np.float32)
+    check_against_reference(emissions, ALONE, edge, edge, fast=loss <= 300)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 8, 9, 10, 17])

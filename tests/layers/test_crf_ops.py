@@ -312,6 +312,20 @@ def test_constants_and_a_second_call_in_a_graph():
     np.testing.assert_allclose(gradient(), first, atol=1e-6)
 
 
+def test_variables_in_eager_mode():
+    case = random_case(2, 5, 3)
+    variables = {name: tf.Variable(value) for name, value in case._asdict().items()}
+    with tf.GradientTape() as tape:
+        loss = crf_ops.negative_log_likelihood(**variables)
+    sources = [variables[name] for name in ("transitions", "start", "end")]
+    weighted = case._replace(length=np.array([case.length[0], 0], np.int32))
+    first = everything(*weighted)["gradients"][1:]
+    weighted = case._replace(length=np.array([0, case.length[1]], np.int32))
+    second = everything(*weighted)["gradients"][1:]
+    for actual, one, two in zip(tape.gradient(loss, sources), first, second, strict=True):
+        np.testing.assert_allclose(actual, one + two / 2, atol=1e-5)
+
+
 def test_the_gradient_adds_no_loop():
     case = [tf.constant(values) for values in random_case(2, 20, 3)]
 
