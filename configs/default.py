@@ -3,10 +3,10 @@
 Name the encoder and the records: --config.encoder=DIR_OR_NAME --config.data.train=FILE
 """
 
-from emr_ner_tf.config import base_config
+from emr_ner_tf.config import ConfigDict, base_config
 
 
-def get_config():
+def get_config() -> ConfigDict:
     """Returns the recommended recipe."""
     config = base_config()
     config.optimizer.encoder_rate = 2e-4
@@ -15,5 +15,4 @@ def get_config():
     config.optimizer.warmup_fraction = 0.1
     config.optimizer.decay = "linear"
     config.optimizer.clip_norm = 1.0
-    config.train.epochs = 15
     return config

@@ -1,14 +1,14 @@
 """The paper's own settings (its Table II), one name for each of its systems: `configs/paper.py:ROW`.
 
-Length 256 with [CLS] and [SEP], GRU of 512 units each way, dropout 0.25, Adam at 1e-4, batch 10. Where the paper
-is silent the choice is ours: BERT is tuned at the same rate, a batch counts windows, 30 epochs.
+Length 256 with [CLS] and [SEP], GRU of 512 units each way, dropout 0.25, Adam at 1e-4, batch 10. Where the
+paper is silent the choice is ours: BERT is tuned at the same rate, a batch counts windows, 30 epochs.
 """
 
-from emr_ner_tf.config import base_config
+from emr_ner_tf.config import ConfigDict, base_config
 from emr_ner_tf.models.zoo import zoo_row
 
 
-def get_config(row: str = "bert_bigru_att_crf"):
+def get_config(row: str = "bert_bigru_att_crf") -> ConfigDict:
     """Returns the settings of Table II for one system of the paper.
 
     Args:

@@ -1,9 +1,9 @@
 """A random tiny BERT under the full architecture, for the synthetic corpus of `make quickstart`."""
 
-from emr_ner_tf.config import RANDOM_ENCODER, base_config
+from emr_ner_tf.config import RANDOM_ENCODER, ConfigDict, base_config
 
 
-def get_config():
+def get_config() -> ConfigDict:
     """Returns the quickstart's recipe: minutes on two cores, nothing fetched."""
     config = base_config()
     config.encoder = RANDOM_ENCODER

@@ -45,8 +45,8 @@ def annotate_to_file(
 ) -> JobResult:
     """Writes annotated records as JSON lines, in order.
 
-    Finished lines go to `OUTPUT.partial`, whose first line names the model; the whole is renamed onto `output` at
-    the end without that line. A job that dies leaves the partial file, and `resume` goes on after its last whole line.
+    Finished lines go to `OUTPUT.partial`, whose first line names the model; at the end the others become `output`,
+    whole. A job that dies leaves the partial file, and `resume` goes on after its last whole line.
 
     Args:
         documents: the same, in the same order, when a job is resumed.

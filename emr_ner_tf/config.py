@@ -3,9 +3,12 @@
 A recipe changes values, never keys: an unknown key or a value of another type raises and lists the choices.
 """
 
+import functools
 import json
+import operator
 import os
 import pathlib
+from typing import Any
 
 import ml_collections
 
@@ -168,10 +171,8 @@ def differences(one: ConfigDict, other: ConfigDict) -> list[str]:
     return [f"{key}: {left.get(key)!r} -> {right.get(key)!r}" for key in left if left[key] != right.get(key)]
 
 
-def _get(config: ConfigDict, key: str):
-    for part in key.split("."):
-        config = config[part]
-    return config
+def _get(config: ConfigDict, key: str) -> Any:
+    return functools.reduce(operator.getitem, key.split("."), config)
 
 
 def _flat(config: ConfigDict, prefix: str = "") -> dict:

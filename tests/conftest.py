@@ -26,7 +26,9 @@ TINY = (
 )
 
 
-def run_main(word: str, *arguments: object, env: dict | None = None, **options) -> subprocess.CompletedProcess:
+def run_main(
+    word: str, *arguments: object, env: dict | None = None, **options
+) -> subprocess.CompletedProcess:
     """Runs `python -m emr_ner_tf.cli.WORD` from the project's root, as a user would."""
     command = [sys.executable, "-m", f"emr_ner_tf.cli.{word}", *map(str, arguments)]
     return subprocess.run(
@@ -92,6 +94,8 @@ def trained(corpus, tmp_path_factory) -> pathlib.Path:
 def bundles(trained, corpus, tmp_path_factory) -> pathlib.Path:
     """The directory of the tiny model's bundle."""
     output = tmp_path_factory.mktemp("bundles") / "ner"
-    done = run_main("export", f"--model_dir={trained}", f"--output={output}", f"--verify_on={corpus}/test.jsonl")
+    done = run_main(
+        "export", f"--model_dir={trained}", f"--output={output}", f"--verify_on={corpus}/test.jsonl"
+    )
     assert done.returncode == 0, done.stderr
     return output

@@ -25,14 +25,18 @@ def test_recipes_are_whole_and_come_back(recipe, tmp_path):
     check_config(config)
     save_config(config, tmp_path / "config.json")
     assert differences(config, load_config(tmp_path / "config.json")) == []
-    with pytest.raises(AttributeError, match="Other fields present.*epochs"):
+    with pytest.raises(AttributeError, match=r"Other fields present.*epochs"):
         config.train.no_such_key = 1
 
 
 def test_paper_row_has_table_ii():
     config = _recipe("paper", "bert_bigru_att_crf")
     assert (config.text.window + 2, config.model.units, config.model.dropout) == (256, 512, 0.25)
-    assert (config.optimizer.encoder_rate, config.optimizer.head_rate, config.train.batch_size) == (1e-4, 1e-4, 10)
+    assert (config.optimizer.encoder_rate, config.optimizer.head_rate, config.train.batch_size) == (
+        1e-4,
+        1e-4,
+        10,
+    )
     with pytest.raises(UserError, match="bert_bigru_att_crf"):
         _recipe("paper", "no_such_row")
 

@@ -18,7 +18,11 @@ def test_every_block_is_run_or_says_why_not():
     assert marks.count("run") >= 3
     for mark, body in BLOCKS:
         # make quickstart and make test run the tests themselves; CI types them.
-        assert mark == "run" or mark.startswith("not run here: ") or body.strip() in ("make quickstart", "make test")
+        assert (
+            mark == "run"
+            or mark.startswith("not run here: ")
+            or body.strip() in ("make quickstart", "make test")
+        )
 
 
 def test_documents_that_it_names_are_there():
@@ -43,4 +47,6 @@ def test_commands_run_in_their_order(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "runs/readme/bundles/ner/1/saved_model.pb").exists()
     found = (tmp_path / "runs/readme/found.jsonl").read_text(encoding="utf-8").splitlines()
-    assert len(found) == len((tmp_path / "runs/readme/data/test.jsonl").read_text(encoding="utf-8").splitlines())
+    assert len(found) == len(
+        (tmp_path / "runs/readme/data/test.jsonl").read_text(encoding="utf-8").splitlines()
+    )

@@ -19,7 +19,9 @@ from absl import flags, logging
 from emr_ner_tf.cli.runner import run
 from emr_ner_tf.errors import UsageError
 
-_BUNDLE = flags.DEFINE_string("bundle", None, "A bundle's version, or the directory of its versions (newest taken).")
+_BUNDLE = flags.DEFINE_string(
+    "bundle", None, "A bundle's version, or the directory of its versions (newest taken)."
+)
 _TEXT = flags.DEFINE_string("text", None, "One record.")
 _INPUT = flags.DEFINE_string("input", None, "A file of records.")
 _FORMAT = flags.DEFINE_enum(
@@ -31,7 +33,10 @@ _ON_ERROR = flags.DEFINE_enum(
 )
 _RESUME = flags.DEFINE_bool("resume", False, "Go on after what OUTPUT.partial holds.")
 _COLOUR = flags.DEFINE_enum(
-    "colour", "auto", ["auto", "always", "never"], "Coloured text instead of JSON on standard output; auto: on a terminal."
+    "colour",
+    "auto",
+    ["auto", "always", "never"],
+    "Coloured text instead of JSON on standard output; auto: on a terminal.",
 )
 flags.mark_flags_as_required(["bundle"])
 
@@ -41,23 +46,27 @@ def main() -> None:
     if (_TEXT.value is None) == (_INPUT.value is None):
         raise UsageError("give --text or --input, one of the two")
     if _OUTPUT.value is None and (_RESUME.value or _ON_ERROR.value == "skip"):
-        raise UsageError("--resume and --on_error=skip need --output: beside it stand the partial and rejects files")
+        raise UsageError(
+            "--resume and --on_error=skip need --output: beside it stand the partial and rejects files"
+        )
 
     from emr_ner_tf.annotation_job import annotate_to_file
     from emr_ner_tf.annotator import annotate
+    from emr_ner_tf.cli.colours import coloured
     from emr_ner_tf.data.document import Document
     from emr_ner_tf.data.reading import read_documents
     from emr_ner_tf.data.rejects import RejectsWriter
     from emr_ner_tf.data.writing import record_line
     from emr_ner_tf.exporting.bundle import Bundle
-    from emr_ner_tf.cli.colours import coloured
 
     bundle = Bundle(_BUNDLE.value)
     rejects = RejectsWriter(f"{_OUTPUT.value}.rejects.jsonl") if _ON_ERROR.value == "skip" else None
     if _TEXT.value is not None:
         documents = iter([Document("--text", _TEXT.value)])
     else:
-        documents = read_documents(_INPUT.value, format=_FORMAT.value, rejects=rejects, require_entities=False)
+        documents = read_documents(
+            _INPUT.value, format=_FORMAT.value, rejects=rejects, require_entities=False
+        )
     if _OUTPUT.value is None:
         in_colour = _COLOUR.value == "always" or (_COLOUR.value == "auto" and sys.stdout.isatty())
         for document in annotate(documents, bundle.tag_texts):

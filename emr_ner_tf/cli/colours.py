@@ -7,9 +7,16 @@ from rich.text import Text
 
 from emr_ner_tf.data.document import Document
 
-_STYLES = ("black on cyan", "black on yellow", "black on green", "white on magenta", "white on red", "white on blue")
+_STYLES = (
+    "black on cyan",
+    "black on yellow",
+    "black on green",
+    "white on magenta",
+    "white on red",
+    "white on blue",
+)
 # Control characters act on a terminal, and rich drops some, which would shift the colours: show their pictures.
-_PICTURES = {code: 0x2400 + code for code in range(32) if code != 10} | {code: 0xFFFD for code in range(127, 160)}
+_PICTURES = {code: 0x2400 + code for code in range(32) if code != 10} | dict.fromkeys(range(127, 160), 65533)
 
 
 def coloured(document: Document, labels: Sequence[str], console: Console | None = None) -> None:

@@ -1,6 +1,6 @@
 """Scores a model on annotated records: exact and relaxed match, by type, on character spans of whole records.
 
-  python -m emr_ner_tf.cli.evaluate --bundle=runs/bundles/ner --input=held.jsonl --train=train.jsonl --output=scores.json
+  python -m emr_ner_tf.cli.evaluate --bundle=runs/bundles/ner --input=held.jsonl --train=train.jsonl
 
 With --train (by default the training file that the model's own config names, where it still stands) mentions whose
 form training has not shown are scored apart.
@@ -10,18 +10,24 @@ import json
 import pathlib
 
 from absl import flags, logging
-from rich.console import Console
 
+from emr_ner_tf.cli.console import results
 from emr_ner_tf.cli.runner import run
 from emr_ner_tf.errors import UsageError
 
-_BUNDLE = flags.DEFINE_string("bundle", None, "A bundle's version, or the directory of its versions (newest taken).")
-_MODEL_DIR = flags.DEFINE_string("model_dir", None, "A directory that the train main has written, instead of --bundle.")
+_BUNDLE = flags.DEFINE_string(
+    "bundle", None, "A bundle's version, or the directory of its versions (newest taken)."
+)
+_MODEL_DIR = flags.DEFINE_string(
+    "model_dir", None, "A directory that the train main has written, instead of --bundle."
+)
 _CHECKPOINT = flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Of --model_dir.")
 _INPUT = flags.DEFINE_string("input", None, "Annotated records.")
 _FORMAT = flags.DEFINE_string("format", "ccks2019", "Of --input and --train: ccks2019 or bio.")
 _TRAIN = flags.DEFINE_string("train", None, "Training records, for what is seen and unseen.")
-_OVERLAPS = flags.DEFINE_enum("overlaps", "error", ["error", "longest"], "What to do with overlapping mentions.")
+_OVERLAPS = flags.DEFINE_enum(
+    "overlaps", "error", ["error", "longest"], "What to do with overlapping mentions."
+)
 _OUTPUT = flags.DEFINE_string("output", None, "Takes the scores as JSON.")
 _ON_ERROR = flags.DEFINE_enum(
     "on_error", "raise", ["raise", "skip"], "At a bad record: stop, or write it to OUTPUT.rejects.jsonl."
@@ -67,7 +73,7 @@ def main() -> None:
         raise UsageError("--lookup_baseline needs --train")
     seen = seen_mentions(train) if train else None
     report = score(gold, list(annotate(gold, tagger.tag_texts)), labels, seen)
-    console = Console()
+    console = results()
     report.print(console)
     result = report.to_json()
     if _LOOKUP.value:
@@ -78,7 +84,9 @@ def main() -> None:
     if rejects is not None:
         rejects.close()
         if rejects.count:
-            logging.warning("%d records rejected and not scored, see %s.rejects.jsonl", rejects.count, _OUTPUT.value)
+            logging.warning(
+                "%d records rejected and not scored, see %s.rejects.jsonl", rejects.count, _OUTPUT.value
+            )
     if _OUTPUT.value is not None:
         with atomic_writer(_OUTPUT.value) as file:
             json.dump(result, file, ensure_ascii=False, indent=2)
@@ -91,7 +99,9 @@ def _training_files(config) -> list[str]:
     named = [path for path in config.data.train.split(",") if path]
     absent = [path for path in named if not pathlib.Path(path).exists()]
     if absent:
-        logging.warning("no figures for unseen mentions: %s is not there; name it with --train", ", ".join(absent))
+        logging.warning(
+            "no figures for unseen mentions: %s is not there; name it with --train", ", ".join(absent)
+        )
         return []
     return named
 

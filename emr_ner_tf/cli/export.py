@@ -12,7 +12,9 @@ from emr_ner_tf.cli.runner import run
 
 _MODEL_DIR = flags.DEFINE_string("model_dir", None, "A directory that the train main has written.")
 _OUTPUT = flags.DEFINE_string("output", None, "Directory of the bundle's versions.")
-_VERIFY_ON = flags.DEFINE_string("verify_on", None, "Records (CCKS2019 JSON lines) to compare both models on.")
+_VERIFY_ON = flags.DEFINE_string(
+    "verify_on", None, "Records (CCKS2019 JSON lines) to compare both models on."
+)
 _CHECKPOINT = flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Whose weights.")
 flags.mark_flags_as_required(["model_dir", "output"])
 
@@ -21,9 +23,7 @@ def main() -> None:
     """Exports, verifies and publishes."""
     from emr_ner_tf.exporting.export import export
 
-    result = export(
-        _MODEL_DIR.value, _OUTPUT.value, verify_on=_VERIFY_ON.value, checkpoint=_CHECKPOINT.value
-    )
+    result = export(_MODEL_DIR.value, _OUTPUT.value, verify_on=_VERIFY_ON.value, checkpoint=_CHECKPOINT.value)
     proof = result.verification
     print(
         f"{result.path}: the reloaded bundle finds the same {proof.entities} entities in {proof.records} records "

@@ -17,10 +17,13 @@ from absl import flags
 from rich.console import Console
 from rich.table import Table
 
+from emr_ner_tf.cli.console import results
 from emr_ner_tf.cli.runner import run
 from emr_ner_tf.errors import UserError
 
-_WORK_DIR = flags.DEFINE_string("work_dir", "runs/quickstart", "Takes the corpus, the run, the bundle and the scores.")
+_WORK_DIR = flags.DEFINE_string(
+    "work_dir", "runs/quickstart", "Takes the corpus, the run, the bundle and the scores."
+)
 
 # What the synthetic corpus must give on any machine; below it something is broken.
 _LEAST_F1, _LEAST_UNSEEN_F1, _LEAST_GAIN = 0.90, 0.80, 0.10
@@ -29,7 +32,7 @@ _SENTENCE = "患者3天前无明显诱因出现右侧腰部疼痛，门诊以“
 
 def main() -> None:
     """Runs the five steps and prints a summary."""
-    console = Console(highlight=False)
+    console = results()
     if not pathlib.Path("configs/quickstart.py").exists():
         raise UserError("configs/quickstart.py: no such file; run this from the project's root")
     work = pathlib.Path(_WORK_DIR.value)
@@ -62,7 +65,14 @@ def main() -> None:
         "--lookup_baseline",
         f"--output={scores}",
     )
-    _step(console, "5/5 annotate a sentence", "annotate", f"--bundle={bundles}", f"--text={_SENTENCE}", "--colour=always")
+    _step(
+        console,
+        "5/5 annotate a sentence",
+        "annotate",
+        f"--bundle={bundles}",
+        f"--text={_SENTENCE}",
+        "--colour=always",
+    )
     _summary(console, json.loads(scores.read_text(encoding="utf-8")), time.monotonic() - began, work)
 
 
@@ -82,15 +92,21 @@ def _summary(console: Console, scores: dict, seconds: float, work: pathlib.Path)
     lookup = scores["lookup_baseline"]["exact"]["micro"]["f1"]
     table = Table(title="quickstart", show_header=False)
     table.add_row("exact F1", f"{f1:.4f}", f"at least {_LEAST_F1:.2f}")
-    table.add_row("exact F1, mentions unseen in training", f"{unseen:.4f}", f"at least {_LEAST_UNSEEN_F1:.2f}")
-    table.add_row("exact F1 of a lookup of training mentions", f"{lookup:.4f}", f"at least {_LEAST_GAIN:.2f} below")
+    table.add_row(
+        "exact F1, mentions unseen in training", f"{unseen:.4f}", f"at least {_LEAST_UNSEEN_F1:.2f}"
+    )
+    table.add_row(
+        "exact F1 of a lookup of training mentions", f"{lookup:.4f}", f"at least {_LEAST_GAIN:.2f} below"
+    )
     table.add_row("time", f"{seconds / 60:.1f} min", "")
     table.add_row("learning curve", f"{work}/model/learning_curve.png", "")
     table.add_row("bundle for TensorFlow Serving", f"{work}/bundles", "")
     console.print()
     console.print(table)
     if f1 < _LEAST_F1 or unseen < _LEAST_UNSEEN_F1 or f1 - lookup < _LEAST_GAIN:
-        raise UserError("the scores above are below what this corpus gives; something in this installation is broken")
+        raise UserError(
+            "the scores above are below what this corpus gives; something in this installation is broken"
+        )
     console.print("next, on records of your own with an encoder of your choice:", highlight=False)
     console.print(
         "  .venv/bin/python -m emr_ner_tf.cli.train --config=configs/default.py --config.encoder=DIR_OR_NAME "

@@ -1,13 +1,13 @@
-"""Trains a tagger on annotated records, and goes on with a run that was interrupted.
+r"""Trains a tagger on annotated records, and goes on with a run that was interrupted.
 
 The paper's model, its own settings, on your records:
 
-  python -m emr_ner_tf.cli.train --config=configs/paper.py:bert_bigru_att_crf \\
+  python -m emr_ner_tf.cli.train --config=configs/paper.py:bert_bigru_att_crf \
     --config.encoder=hfl/chinese-roberta-wwm-ext --config.data.train=train.jsonl --model_dir=runs/paper
 
 The recipe that we recommend, with another batch size:
 
-  python -m emr_ner_tf.cli.train --config=configs/default.py --config.encoder=DIR_OR_NAME \\
+  python -m emr_ner_tf.cli.train --config=configs/default.py --config.encoder=DIR_OR_NAME \
     --config.data.train=train.jsonl --config.train.batch_size=16 --model_dir=runs/mine
 
 Kill it at any moment; the same command goes on and ends with the weights of an undisturbed run.
@@ -15,9 +15,9 @@ Kill it at any moment; the same command goes on and ends with the weights of an 
 
 from absl import flags
 from ml_collections import config_flags
-from rich.console import Console
 from rich.table import Table
 
+from emr_ner_tf.cli.console import results
 from emr_ner_tf.cli.runner import run
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -34,7 +34,10 @@ _STRATEGY = flags.DEFINE_string(
     "strategy", "one_device", "one_device, mirrored (all GPUs here), or multi_worker_mirrored (TF_CONFIG)."
 )
 _LOGICAL_CPUS = flags.DEFINE_integer(
-    "logical_cpus", 1, "Logical devices to part the CPU into, for --strategy=mirrored without GPUs.", lower_bound=1
+    "logical_cpus",
+    1,
+    "Logical devices to part the CPU into, for --strategy=mirrored without GPUs.",
+    lower_bound=1,
 )
 _ON_ERROR = flags.DEFINE_enum(
     "on_error", "raise", ["raise", "skip"], "At a bad record: stop, or write it to MODEL_DIR/rejects.jsonl."
@@ -72,7 +75,7 @@ def main() -> None:
     table.add_row("training time", f"{metrics['training_seconds'] / 60:.1f} min")
     if rejected:
         table.add_row("records rejected", f"{rejected} (rejects.jsonl)")
-    console = Console()
+    console = results()
     console.print(table)
     console.print(
         f"next: python -m emr_ner_tf.cli.export --model_dir={_MODEL_DIR.value} --output=BUNDLES",

@@ -76,7 +76,11 @@ def _h5(path: pathlib.Path) -> dict[str, np.ndarray]:
 def _h5_path(name: str) -> list[str]:
     # "bert/tf_bert_model/bert/encoder/layer_._0/..." -> ["encoder", "layer", "0", ...]
     parts = name.removesuffix(":0").split("/")
-    begins = [i for i, part in enumerate(parts) if part in ("embeddings", "encoder", "pooler", "mlm___cls", "nsp___cls")]
+    begins = [
+        i
+        for i, part in enumerate(parts)
+        if part in ("embeddings", "encoder", "pooler", "mlm___cls", "nsp___cls")
+    ]
     parts = parts[begins[0] :] if begins else parts
     return [piece for part in parts for piece in part.replace("_._", ".").split(".")]
 
@@ -89,4 +93,6 @@ def _pytorch(path: pathlib.Path) -> dict[str, np.ndarray]:
             f"{path}: a PyTorch file can be read only where torch is installed; install it, or convert the checkpoint to "
             "safetensors (transformers: AutoModel.from_pretrained(...).save_pretrained(...) writes it)"
         ) from error
-    return {name: value.numpy() for name, value in torch.load(path, map_location="cpu", weights_only=True).items()}
+    return {
+        name: value.numpy() for name, value in torch.load(path, map_location="cpu", weights_only=True).items()
+    }

@@ -94,7 +94,9 @@ class KerasNlpBert(Encoder):
             # Keras parts attention's kernels by head; everything else has the checkpoint's own rank.
             fits = value.shape == shape if value.ndim == len(shape) else value.size == np.prod(shape)
             if not fits:
-                raise UserError(f"{source}: `{name}` has shape {weights[name].shape}, which does not fit {shape}")
+                raise UserError(
+                    f"{source}: `{name}` has shape {weights[name].shape}, which does not fit {shape}"
+                )
             variable.assign(value.reshape(variable.shape))
 
     def _layers_of_transformer(self) -> list[tf.keras.layers.Layer]:

@@ -24,7 +24,9 @@ def load_vocabulary(name_or_dir: str) -> Vocabulary:
     return Vocabulary.load(find_file(name_or_dir, VOCABULARY))
 
 
-def build_encoder(hf_config: Mapping[str, Any], *, backend: str = "keras_nlp", vocabulary_size: int) -> Encoder:
+def build_encoder(
+    hf_config: Mapping[str, Any], *, backend: str = "keras_nlp", vocabulary_size: int
+) -> Encoder:
     """Builds an encoder from its configuration, with random weights.
 
     Args:

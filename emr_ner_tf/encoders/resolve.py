@@ -62,13 +62,16 @@ def read_config(name_or_dir: str) -> dict[str, Any]:
 
 def _from_hub(name: str, file: str) -> pathlib.Path | None:
     from huggingface_hub.utils import logging
-    from transformers.utils import cached_file
+    from transformers.utils.hub import cached_file
 
     # Its retries are logged request by request; what a user needs is the error at the end.
     logging.set_verbosity_error()
     try:
         path = cached_file(
-            name, file, _raise_exceptions_for_missing_entries=False, _raise_exceptions_for_connection_errors=False
+            name,
+            file,
+            _raise_exceptions_for_missing_entries=False,
+            _raise_exceptions_for_connection_errors=False,
         )
     except (OSError, ValueError):
         return None

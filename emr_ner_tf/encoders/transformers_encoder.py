@@ -40,7 +40,9 @@ class TransformersEncoder(Encoder):
         return tf.cast(outputs.last_hidden_state, self.compute_dtype)
 
 
-def load_transformers(path: str, hf_config: Mapping[str, Any], rows: int, unknown_row: int) -> TransformersEncoder:
+def load_transformers(
+    path: str, hf_config: Mapping[str, Any], rows: int, unknown_row: int
+) -> TransformersEncoder:
     """Reads a checkpoint, every variable accounted for in both directions.
 
     Args:
@@ -53,13 +55,19 @@ def load_transformers(path: str, hf_config: Mapping[str, Any], rows: int, unknow
         UserError: a variable is missing or left over, or a shape differs.
     """
     try:
-        model, report = TFAutoModel.from_pretrained(path, output_loading_info=True, **_without_pooler(hf_config))
+        model, report = TFAutoModel.from_pretrained(
+            path, output_loading_info=True, **_without_pooler(hf_config)
+        )
     except (OSError, ValueError, ImportError) as error:
         raise UserError(f"encoder {path}: transformers cannot read it: {error}") from error
     missing = [name for name in report["missing_keys"] if "pooler" not in name]
     left_over = [
-        name for name in report["unexpected_keys"] if not UNUSED.match(name.split(".", 1)[-1]) and "pooler" not in name
-        and not UNUSED.match(name) and not name.startswith(("discriminator_predictions", "generator_", "predictions"))
+        name
+        for name in report["unexpected_keys"]
+        if not UNUSED.match(name.split(".", 1)[-1])
+        and "pooler" not in name
+        and not UNUSED.match(name)
+        and not name.startswith(("discriminator_predictions", "generator_", "predictions"))
     ]
     if missing or left_over or report.get("mismatched_keys"):
         raise UserError(

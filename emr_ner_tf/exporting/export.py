@@ -60,7 +60,9 @@ def export(
         )
     tagger, definition = restore(model_dir, checkpoint)
     if verify_on is None:
-        documents = list(itertools.islice(generate("test", records=_SYNTHETIC_RECORDS, seed=0), _SYNTHETIC_RECORDS))
+        documents = list(
+            itertools.islice(generate("test", records=_SYNTHETIC_RECORDS, seed=0), _SYNTHETIC_RECORDS)
+        )
     else:
         documents = list(read_documents(verify_on, require_entities=False))
     unpublished = write_bundle(tagger.text_tagger, definition, output, metrics.read_text(encoding="utf-8"))

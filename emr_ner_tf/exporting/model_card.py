@@ -15,7 +15,7 @@ def model_card(definition: ModelDefinition, metrics: str) -> str:
     Returns:
         Markdown; no text of any record in it.
     """
-    config = definition.config
+    config, encoder = definition.config, definition.encoder or {}
     run = json.loads(metrics)
     best = run["best"]
     scored = (
@@ -31,8 +31,8 @@ Named entity recognition for Chinese electronic medical records: characters in, 
 probabilities out.
 
 ## Model
-- encoder: `{config.encoder}` ({definition.encoder["num_hidden_layers"]} layers, hidden \
-{definition.encoder["hidden_size"]}); context: {config.model.context}, {config.model.units} units each way; \
+- encoder: `{config.encoder}` ({encoder.get("num_hidden_layers")} layers, hidden \
+{encoder.get("hidden_size")}); context: {config.model.context}, {config.model.units} units each way; \
 attention: {config.model.attention}; a CRF over {config.model.scheme} tags
 - {run["parameters"]} trainable parameters
 - windows of {config.text.window} characters that share {config.text.overlap}; records of any length

@@ -51,7 +51,7 @@ def verify(bundle: Bundle, in_process: TagTexts, documents: Sequence[Document]) 
             )
         entities += len(one.entities)
         for left, right in zip(one.entities, other.entities, strict=True):
-            largest = max(largest, abs(left.score - right.score))
+            largest = max(largest, abs((left.score or 0.0) - (right.score or 0.0)))
     if largest > _SCORE_TOLERANCE:
         raise UserError(
             f"scores of the reloaded bundle differ by {largest} from those of the model in this process (at most "

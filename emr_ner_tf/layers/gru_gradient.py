@@ -1,8 +1,8 @@
 """Both directions of a GRU in one loop, with a gradient of its own, for training on a CPU.
 
-Keras multiplies the input kernel inside the time loop, and its gradient adds up both kernels' gradients step by step:
-on a CPU that is most of the time of a small model's step. Here the input products stand before the loop, both directions
-share it, and the kernels' gradients are one product each after it.
+Keras multiplies the input kernel inside the time loop, and its gradient adds up both kernels' gradients step by
+step: on a CPU that is a large part of a training step. Here the input products stand before the loop, both
+directions share it, and the kernels' gradients are one product each after it.
 """
 
 from typing import NamedTuple
@@ -107,7 +107,11 @@ def _backward_loop(upstream, gates, previous, recurrent, zero, time):
     def unstacked(values, width):
         return tf.TensorArray(tf.float32, time, element_shape=[2, None, width]).unstack(values)
 
-    upstream, gates, previous = unstacked(upstream, units), unstacked(gates, 4 * units), unstacked(previous, units)
+    upstream, gates, previous = (
+        unstacked(upstream, units),
+        unstacked(gates, 4 * units),
+        unstacked(previous, units),
+    )
     slopes = tf.TensorArray(tf.float32, time, element_shape=[2, None, 4 * units])
 
     def step(t, by_state, slopes):

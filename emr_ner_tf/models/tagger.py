@@ -81,7 +81,9 @@ class Tagger(tf.keras.Model):
             outputs = self.attention_dropout(outputs, training=training)
         return self.linear(tf.cast(outputs, tf.float32))
 
-    def loss_of(self, token_ids: tf.Tensor, tag_ids: tf.Tensor, length: tf.Tensor, training: bool) -> tf.Tensor:
+    def loss_of(
+        self, token_ids: tf.Tensor, tag_ids: tf.Tensor, length: tf.Tensor, training: bool
+    ) -> tf.Tensor:
         """Negative log-likelihood of the gold tags (eq. 13), float32 [B]; 0 where `length` is 0."""
         emissions = self(token_ids, length, training=training)
         return self.crf.negative_log_likelihood(emissions, tag_ids, length)

@@ -26,7 +26,9 @@ class EpochPlan:
     padding_share: float
 
 
-def plan_epoch(lengths: np.ndarray, *, seed: int, epoch: int, batch_size: int, token_budget: int = 0) -> EpochPlan:
+def plan_epoch(
+    lengths: np.ndarray, *, seed: int, epoch: int, batch_size: int, token_budget: int = 0
+) -> EpochPlan:
     """Plans an epoch: every window once, in batches of like length, in an order of this epoch's own.
 
     Args:

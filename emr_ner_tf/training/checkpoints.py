@@ -114,4 +114,3 @@ def restore_weights(tagger: Tagger, model_dir: str | os.PathLike[str], which: st
     except (AssertionError, ValueError, tf.errors.OpError) as error:
         raise UserError(f"{path}: does not fit the model that {model_dir} describes: {error}") from error
     return path
-

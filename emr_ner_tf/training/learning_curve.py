@@ -17,7 +17,7 @@ def draw_learning_curve(history: Sequence[dict[str, Any]], path: str | os.PathLi
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 4), dpi=120, layout="constrained")
+    figure = Figure(figsize=(7, 4), dpi=120)
     FigureCanvasAgg(figure)
     epochs = [entry["epoch"] for entry in history]
     loss_axis = figure.subplots()
@@ -37,7 +37,7 @@ def draw_learning_curve(history: Sequence[dict[str, Any]], path: str | os.PathLi
             label="validation F1",
         )
         f1_axis.set_ylabel("exact-match F1")
-        f1_axis.set_ylim(0, 1)
+        f1_axis.set_ylim(0, 1.08)
         best = max(scored, key=lambda entry: entry["f1"])
         f1_axis.annotate(
             f"{best['f1']:.4f}",
@@ -48,4 +48,4 @@ def draw_learning_curve(history: Sequence[dict[str, Any]], path: str | os.PathLi
         )
     loss_axis.legend(handles=lines, loc="center right")
     with atomic_writer(path, "wb") as file:
-        figure.savefig(file, format="png")
+        figure.savefig(file, format="png", bbox_inches="tight")

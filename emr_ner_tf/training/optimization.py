@@ -83,7 +83,10 @@ class AdamW(tf.keras.optimizers.legacy.Adam):
 
 
 def build_optimizer(
-    config: ConfigDict, encoder_variables: list[tf.Variable], head_variables: list[tf.Variable], total_steps: int
+    config: ConfigDict,
+    encoder_variables: list[tf.Variable],
+    head_variables: list[tf.Variable],
+    total_steps: int,
 ) -> Optimizer:
     """Builds the optimiser of `config.optimizer` for a run of `total_steps` updates.
 

@@ -32,7 +32,7 @@ def training_records(
     paths = [path for path in settings.train.split(",") if path]
     if not paths:
         raise UserError("config.data.train must name a file of records (--config.data.train=FILE), got ''")
-    labels = resolve_labels(settings.labels, paths)
+    labels = resolve_labels(settings.labels, paths, format=settings.format)
 
     def read(path: str) -> list[Document]:
         return list(

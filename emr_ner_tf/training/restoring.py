@@ -21,9 +21,7 @@ class InProcessTagger:
 
     def __init__(self, text_tagger: TextTagger) -> None:
         self.text_tagger = text_tagger
-        self._entities = tf.function(
-            text_tagger.entities, input_signature=[tf.TensorSpec([None], tf.string)]
-        )
+        self._entities = tf.function(text_tagger.entities, input_signature=[tf.TensorSpec([None], tf.string)])
 
     def tag_texts(self, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
         """Entities of each text, in order.

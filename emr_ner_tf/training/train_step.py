@@ -9,7 +9,11 @@ from emr_ner_tf.training.optimization import Optimizer, clip_by_global_norm
 
 
 def make_train_step(
-    tagger: Tagger, optimizer: Optimizer, step: tf.Variable, strategy: tf.distribute.Strategy, clip_norm: float
+    tagger: Tagger,
+    optimizer: Optimizer,
+    step: tf.Variable,
+    strategy: tf.distribute.Strategy,
+    clip_norm: float,
 ) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
     """Builds the function that takes a distributed batch and updates the model.
 

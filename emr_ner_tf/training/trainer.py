@@ -12,7 +12,6 @@ from absl import logging
 
 from emr_ner_tf.annotator import annotate
 from emr_ner_tf.config import ConfigDict, check_config, differences, load_config
-from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.files import atomic_writer
 from emr_ner_tf.data.rejects import RejectsWriter
 from emr_ner_tf.data.tags import TagTable
@@ -38,7 +37,11 @@ _PACKAGES = ("tensorflow", "tensorflow-addons", "keras-nlp", "transformers", "nu
 
 
 def train(
-    config: ConfigDict, model_dir: str, *, strategy_name: str = "one_device", rejects: RejectsWriter | None = None
+    config: ConfigDict,
+    model_dir: str,
+    *,
+    strategy_name: str = "one_device",
+    rejects: RejectsWriter | None = None,
 ) -> dict[str, Any]:
     """Trains, or goes on with the run that `model_dir` holds.
 

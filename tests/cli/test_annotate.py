@@ -15,7 +15,9 @@ def test_one_text(cli, bundles):
 
 def test_a_file_keeps_ids_and_other_keys_and_skips_bad_records(cli, bundles, tmp_path):
     lines = [
-        json.dumps({"id": "a-1", "originalText": "胸部CT示右肺结节。", "ward": 7}, ensure_ascii=False).encode(),
+        json.dumps(
+            {"id": "a-1", "originalText": "胸部CT示右肺结节。", "ward": 7}, ensure_ascii=False
+        ).encode(),
         b'{"originalText": 5}',
         b'{"originalText": "\xff"}',
         json.dumps({"originalText": "\ud800x"}).encode(),
@@ -29,7 +31,9 @@ def test_a_file_keeps_ids_and_other_keys_and_skips_bad_records(cli, bundles, tmp
     assert "Traceback" not in done.stderr
     assert not output.exists()
     (tmp_path / "out.jsonl.partial").unlink(missing_ok=True)
-    done = cli("annotate", f"--bundle={bundles}", f"--input={source}", f"--output={output}", "--on_error=skip")
+    done = cli(
+        "annotate", f"--bundle={bundles}", f"--input={source}", f"--output={output}", "--on_error=skip"
+    )
     assert done.returncode == 0, done.stderr
     records = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
     assert [record["originalText"] for record in records] == ["胸部CT示右肺结节。", ""]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from emr_ner_tf.exporting.bundle import Bundle, find_version
 from emr_ner_tf.errors import UserError
+from emr_ner_tf.exporting.bundle import Bundle, find_version
 from emr_ner_tf.training.restoring import restore
 
 HARD = [
@@ -29,7 +29,15 @@ def test_layout(bundles):
     version = find_version(bundles)
     assert version.name == "1"
     names = {path.name for path in (version / "assets").iterdir()}
-    assert {"vocab.txt", "tags.txt", "labels.txt", "config.json", "model_card.md", "metrics.json", "contract_version"} <= names
+    assert {
+        "vocab.txt",
+        "tags.txt",
+        "labels.txt",
+        "config.json",
+        "model_card.md",
+        "metrics.json",
+        "contract_version",
+    } <= names
     assert not [path for path in bundles.iterdir() if path.name.startswith(".")]
 
 
@@ -45,7 +53,10 @@ def test_signatures_have_their_names_and_types(bundle):
         "score": tf.float32,
     }
     decode = bundle.signatures["decode"].structured_outputs
-    assert {name: spec.dtype for name, spec in decode.items()} == {"tag_ids": tf.int32, "path_score": tf.float32}
+    assert {name: spec.dtype for name, spec in decode.items()} == {
+        "tag_ids": tf.int32,
+        "path_score": tf.float32,
+    }
 
 
 def test_hard_strings_have_right_offsets(bundle):
@@ -118,7 +129,11 @@ def test_graph_holds_core_ops_only(bundles):
     ops = {node.op for node in graph.node} | {
         node.op for function in graph.library.function for node in function.node_def
     }
-    assert not {op for op in ops if "PyFunc" in op or op.startswith(("Addons>", "RegexSplit", "Tokeniz", "Sentencepiece"))}
+    assert not {
+        op
+        for op in ops
+        if "PyFunc" in op or op.startswith(("Addons>", "RegexSplit", "Tokeniz", "Sentencepiece"))
+    }
 
 
 def test_no_bundle_is_an_error_that_says_where(tmp_path):

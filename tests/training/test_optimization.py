@@ -27,7 +27,9 @@ def test_rates_and_decay_by_variable():
     config.optimizer.warmup_fraction = 0.5
     config.optimizer.decay = "linear"
     start = np.array([1.0, -2.0, 3.0], np.float32)
-    kernel, head, bias = (tf.Variable(start, name=name) for name in ("dense/kernel", "head/kernel", "dense/bias"))
+    kernel, head, bias = (
+        tf.Variable(start, name=name) for name in ("dense/kernel", "head/kernel", "dense/bias")
+    )
     optimizer = build_optimizer(config, [kernel, bias], [head], total_steps=4)
     gradients = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
     for gradient in gradients:
