@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import platform
+import statistics
 import subprocess
 import sys
 import time
@@ -25,7 +26,13 @@ Handlers = Mapping[str, Callable[..., dict[str, Any]]]
 
 
 class Asked(Protocol):
-    """What answers commands."""
+    """What answers commands.
+
+    Attributes:
+        cpu_seconds: processor time that it had taken when it last answered.
+    """
+
+    cpu_seconds: float
 
     def ask(self, **command: Any) -> dict[str, Any]:
         """Answers one command."""
@@ -37,7 +44,8 @@ class Worker:
 
     Attributes:
         name: "ours" or "peer".
-        idle_cpu_seconds: processor time that it took while it had no command.
+        cpu_seconds: processor time that it had taken when it last answered.
+        idle_cpu_seconds: processor time that it took between commands.
     """
 
     def __init__(self, name: str, module: str, threads: int, arguments: Mapping[str, Any]) -> None:
@@ -47,8 +55,8 @@ class Worker:
         # transformers would import the other side's framework wherever it finds it.
         environment = {"PYTHONPATH": path, "OMP_NUM_THREADS": str(threads), "TF_CPP_MIN_LOG_LEVEL": "2"}
         self.name = name
+        self.cpu_seconds = 0.0
         self.idle_cpu_seconds = 0.0
-        self._cpu_seconds: float | None = None
         self._process = subprocess.Popen(
             [sys.executable, "-m", module, json.dumps({"threads": threads} | arguments)],
             env=os.environ | environment | {"USE_TF" if name == "peer" else "USE_TORCH": "0"},
@@ -71,9 +79,9 @@ class Worker:
             raise RuntimeError(f"{self.name} ended with status {self._process.wait()} at {command['do']!r}")
         answer = json.loads(line)
         began, ended = answer.pop("cpu_seconds")
-        if self._cpu_seconds is not None:
-            self.idle_cpu_seconds += began - self._cpu_seconds
-        self._cpu_seconds = ended
+        # Before its first command it loads.
+        self.idle_cpu_seconds += began - self.cpu_seconds if self.cpu_seconds else 0.0
+        self.cpu_seconds = ended
         return answer
 
     def __enter__(self) -> "Worker":
@@ -112,14 +120,19 @@ def measure_pairs(ours: Asked, peer: Asked, commands: Sequence[Mapping[str, Any]
         commands: one for each pair.
 
     Returns:
-        For each pair the command and both answers.
+        For each pair both answers, which came first, and the share of all processors' time that went to
+        anything else: a pair in which that is more than a few hundredths says little.
     """
     pairs = []
     for i, command in enumerate(commands):
+        began, busy, own = time.perf_counter(), _busy_seconds(), ours.cpu_seconds + peer.cpu_seconds
         first, second = (ours, peer) if i % 2 == 0 else (peer, ours)
         one, other = first.ask(**command), second.ask(**command)
         mine, theirs = (one, other) if i % 2 == 0 else (other, one)
-        pairs.append({"first": "ours" if i % 2 == 0 else "peer", "ours": mine, "peer": theirs})
+        others = _busy_seconds() - busy - (ours.cpu_seconds + peer.cpu_seconds - own)
+        share = others / (os.cpu_count() * (time.perf_counter() - began))
+        leader = "ours" if i % 2 == 0 else "peer"
+        pairs.append({"first": leader, "others_cpu_share": share, "ours": mine, "peer": theirs})
     return pairs
 
 
@@ -143,7 +156,22 @@ def summarise(pairs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "pairs": len(pairs),
         "seconds": {"ours": spread(ours), "peer": spread(peer)},
         "ratio_peer_over_ours": spread(ratios) | {"each": ratios},
+        "others_cpu_share": spread([pair["others_cpu_share"] for pair in pairs]),
     }
+
+
+def part_handlers(parts: Mapping[str, Callable[[], Any]]) -> Handlers:
+    """Answers `names` of parts, and `part`: the median time of one, after two calls that are not counted."""
+
+    def part(name: str, repeats: int) -> dict[str, Any]:
+        seconds = []
+        for _ in range(repeats + 2):
+            began = time.perf_counter()
+            parts[name]()
+            seconds.append(time.perf_counter() - began)
+        return {"seconds": statistics.median(seconds[2:])}
+
+    return {"names": lambda: {"names": list(parts)}, "part": part}
 
 
 def machine(threads: int) -> dict[str, Any]:
@@ -168,3 +196,10 @@ def write_report(report: Mapping[str, Any], output: str) -> None:
     pathlib.Path(output).write_text(json.dumps(report, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     shown = {name: value for name, value in report.items() if name != "each"}
     print(json.dumps(shown, ensure_ascii=False, indent=2))
+
+
+def _busy_seconds() -> float:
+    """Time that all processors together have been busy since the machine started."""
+    line = pathlib.Path("/proc/stat").read_text(encoding="utf-8").partition("\n")[0]
+    user, nice, system, _, _, interrupts, soft, stolen = map(int, line.split()[1:9])
+    return (user + nice + system + interrupts + soft + stolen) / os.sysconf("SC_CLK_TCK")

@@ -5,10 +5,10 @@ import pathlib
 import time
 from typing import Any
 
-from emr_ner_tf.data.reading import read_documents
 from harness import Handlers, serve
 
 from emr_ner_tf.annotator import annotate
+from emr_ner_tf.data.reading import read_documents
 from emr_ner_tf.exporting.bundle import Bundle
 from emr_ner_tf.training.restoring import restore
 from ours.portable import save_model

@@ -30,6 +30,8 @@ class OurTrainer:
     Attributes:
         tagger: starts from the encoder's weights and random ones.
         definition: of it.
+        optimizer: of `configs/default.py`.
+        strategy: one device.
         batches: (token_ids int32 [B, T], tag_ids int32 [B, T], length int32 [B], global_size float32).
         facts: numbers about the batches and the model.
     """
@@ -52,16 +54,20 @@ class OurTrainer:
         size = config.train.batch_size
         plan = plan_epoch(examples.lengths, seed=config.train.seed, epoch=0, batch_size=size)
         full = [batch for batch in plan.batches if len(batch) == size][:batches]
-        strategy = build_strategy("one_device")
-        with strategy.scope():
+        self.strategy = build_strategy("one_device")
+        with self.strategy.scope():
             step = tf.Variable(0, dtype=tf.int64, trainable=False)
             self.tagger, self.definition = build_tagger(ModelDefinition(config, vocabulary, labels))
             inside = {variable.ref() for variable in self.tagger.encoder.trainable_variables}
             head = [v for v in self.tagger.trainable_variables if v.ref() not in inside]
             total_steps = len(plan.batches) * config.train.epochs
-            optimizer = build_optimizer(config, self.tagger.encoder.trainable_variables, head, total_steps)
+            self.optimizer = build_optimizer(
+                config, self.tagger.encoder.trainable_variables, head, total_steps
+            )
         make_dropout_stateless(self.tagger, seed=config.train.seed, step=step)
-        self._step = make_train_step(self.tagger, optimizer, step, strategy, config.optimizer.clip_norm)
+        self._step = make_train_step(
+            self.tagger, self.optimizer, step, self.strategy, config.optimizer.clip_norm
+        )
         self.batches = list(
             training_dataset(examples, full, pad_id=self.tagger.special.pad, replicas=1, first=0, count=1)
         )
@@ -137,11 +143,17 @@ def default_config(encoder: str, records: str) -> ConfigDict:
     return config
 
 
-def load(encoder: str, records: str, batches: int, folder: str, threads: int) -> Handlers:
+def start_training(encoder: str, records: str, batches: int, folder: str, threads: int) -> OurTrainer:
     """Builds the model and writes what the peer needs."""
     start_tensorflow(threads)
     trainer = OurTrainer(encoder, records, batches)
     trainer.save(pathlib.Path(folder))
+    return trainer
+
+
+def load(**arguments: Any) -> Handlers:
+    """Answers by a trainer of these arguments."""
+    trainer = start_training(**arguments)
     return {
         "facts": lambda: trainer.facts,
         "check": trainer.check,

@@ -54,23 +54,32 @@ class PeerTagger(nn.Module):
             token_ids: int64 [B, T + 2], `[CLS]` and `[SEP]` in place.
             length: int64 [B], characters, at least 1; on the CPU.
         """
-        steps = torch.arange(token_ids.shape[1] - 2)
-        with_edges = torch.arange(token_ids.shape[1]) < length[:, None] + 2
-        padding = steps >= length[:, None]
-        hidden = self.bert(token_ids, attention_mask=with_edges.long()).last_hidden_state[:, 1:-1]
-        hidden = self.dropout(hidden)
-        row = torch.arange(len(length))[:, None]
-        turned = torch.where(padding, steps, length[:, None] - 1 - steps)
-        backward = self.backward_gru(hidden[row, turned])[0][row, turned]
-        hidden = self.dropout(torch.cat([self.forward_gru(hidden)[0], backward], -1))
-        mask = padding if bool(padding.any()) else None
-        attended, _ = self.attention(hidden, hidden, hidden, key_padding_mask=mask, need_weights=False)
-        return self.emissions(self.dropout(hidden + attended))
+        hidden = self.dropout(self.encode(token_ids, length))
+        hidden = self.dropout(self.recur(hidden, length))
+        return self.emissions(self.dropout(self.attend(hidden, length)))
 
-    def loss(self, token_ids: torch.Tensor, tag_ids: torch.Tensor, length: torch.Tensor) -> torch.Tensor:
+    def encode(self, token_ids: torch.Tensor, length: torch.Tensor) -> torch.Tensor:
+        """The encoder's output for the characters, float [B, T, H]."""
+        mask = torch.arange(token_ids.shape[1]) < length[:, None] + 2
+        return self.bert(token_ids, attention_mask=mask.long()).last_hidden_state[:, 1:-1]
+
+    def recur(self, hidden: torch.Tensor, length: torch.Tensor) -> torch.Tensor:
+        """Both directions joined, float [B, T, 2 * units]."""
+        steps, row = torch.arange(hidden.shape[1]), torch.arange(len(length))[:, None]
+        turned = torch.where(steps < length[:, None], length[:, None] - 1 - steps, steps)
+        backward = self.backward_gru(hidden[row, turned])[0][row, turned]
+        return torch.cat([self.forward_gru(hidden)[0], backward], -1)
+
+    def attend(self, hidden: torch.Tensor, length: torch.Tensor) -> torch.Tensor:
+        """Attention with its residual, float [B, T, 2 * units]."""
+        padding = torch.arange(hidden.shape[1]) >= length[:, None]
+        mask = padding if bool(padding.any()) else None
+        return hidden + self.attention(hidden, hidden, hidden, key_padding_mask=mask, need_weights=False)[0]
+
+    def loss_of(self, emissions: torch.Tensor, tag_ids: torch.Tensor, length: torch.Tensor) -> torch.Tensor:
         """Mean negative log-likelihood of the windows' gold tags; `tag_ids` int64 [B, T]."""
         real = torch.arange(tag_ids.shape[1]) < length[:, None]
-        return -self.crf(self(token_ids, length), tag_ids, mask=real, reduction="mean")
+        return -self.crf(emissions, tag_ids, mask=real, reduction="mean")
 
 
 def start_torch(threads: int) -> None:

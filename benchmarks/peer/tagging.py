@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from emr_ner_tf.data.reading import read_documents
 from harness import Handlers, serve
 from torch.nn.utils import rnn
 
+from emr_ner_tf.data.reading import read_documents
 from peer.model import PeerTagger, constrained, start_torch
 from peer.text import by_budget, cut, entities, token_ids
 
@@ -24,6 +24,9 @@ class PeerAnnotator:
 
     Attributes:
         model: with its weights, for inference.
+        codes: token id of each code point.
+        breaks: whether a window may well end after a token.
+        cuts: how records are cut into windows.
     """
 
     def __init__(self, folder: pathlib.Path) -> None:
@@ -34,29 +37,32 @@ class PeerAnnotator:
         rules = (torch.from_numpy(tables[name]) for name in ("allowed", "first_allowed", "last_allowed"))
         constrained(self.model.crf, *rules)
         self._tags = settings["tag_names"]
-        self._cuts = settings["windows"]
-        self._codes, self._breaks = tables["code_points"], tables["breaks"]
+        self.cuts = settings["windows"]
+        self.codes, self.breaks = tables["code_points"], tables["breaks"]
         self._special = settings["special"]
 
     @torch.inference_mode()
     def annotate(self, texts: list[str]) -> list[list[tuple[int, int, str]]]:
         """(start, end, label) of each entity of each text."""
-        tokens = [token_ids(text, self._codes) for text in texts]
-        emissions = self._emissions(tokens)
-        found: list[list[tuple[int, int, str]]] = [[] for _ in texts]
-        filled = [i for i, text in enumerate(texts) if text]
-        for batch in by_budget([len(tokens[i]) for i in filled], _RECORD_BUDGET):
+        return self.decode(self.emissions([token_ids(text, self.codes) for text in texts]))
+
+    def decode(self, emissions: list[torch.Tensor]) -> list[list[tuple[int, int, str]]]:
+        """(start, end, label) of each entity of the best path of each record."""
+        found: list[list[tuple[int, int, str]]] = [[] for _ in emissions]
+        filled = [i for i, scores in enumerate(emissions) if len(scores)]
+        for batch in by_budget([len(emissions[i]) for i in filled], _RECORD_BUDGET):
             members = [filled[i] for i in batch]
-            length = torch.tensor([len(tokens[i]) for i in members])
+            length = torch.tensor([len(emissions[i]) for i in members])
             padded = rnn.pad_sequence([emissions[i] for i in members], batch_first=True)
             real = torch.arange(padded.shape[1]) < length[:, None]
             for i, path in zip(members, self.model.crf.decode(padded, real), strict=True):
                 found[i] = entities([self._tags[tag] for tag in path])
         return found
 
-    def _emissions(self, tokens: list[np.ndarray]) -> list[torch.Tensor]:
+    def emissions(self, tokens: list[np.ndarray]) -> list[torch.Tensor]:
+        """Scores of each record, float [T, K], stitched from its windows."""
         emissions = [torch.empty(len(ids), len(self._tags)) for ids in tokens]
-        windows = [w for i, ids in enumerate(tokens) for w in cut(i, self._breaks[ids], **self._cuts)]
+        windows = [w for i, ids in enumerate(tokens) for w in cut(i, self.breaks[ids], **self.cuts)]
         special = self._special
         for batch in by_budget([window.end - window.start for window in windows], _WINDOW_BUDGET):
             members = [windows[i] for i in batch]

@@ -47,7 +47,7 @@ class PeerTrainer:
     def check(self, batch: int) -> dict[str, Any]:
         """Loss and joint norm of the gradients, dropout off, nothing updated."""
         self.model.eval()
-        loss = self.model.loss(*self.batches[batch])
+        loss = self._loss(*self.batches[batch])
         loss.backward()
         norm = nn.utils.get_total_norm(p.grad for p in self.model.parameters())
         self._optimizer.zero_grad()
@@ -57,16 +57,23 @@ class PeerTrainer:
         """Time and losses of one update on each of these batches."""
         self.model.train()
         began = time.perf_counter()
-        losses = [self._update(*self.batches[i]) for i in batches]
+        losses = [self._step(*self.batches[i]) for i in batches]
         return {"seconds": time.perf_counter() - began, "losses": losses}
 
-    def _update(self, token_ids: torch.Tensor, tag_ids: torch.Tensor, length: torch.Tensor) -> float:
-        loss = self.model.loss(token_ids, tag_ids, length)
-        loss.backward()
+    def update(self) -> None:
+        """Clips the gradients, updates the weights, drops the gradients."""
         nn.utils.clip_grad_norm_(self.model.parameters(), self._clip_norm)
         self._optimizer.step()
         self._schedule.step()
         self._optimizer.zero_grad()
+
+    def _loss(self, token_ids: torch.Tensor, tag_ids: torch.Tensor, length: torch.Tensor) -> torch.Tensor:
+        return self.model.loss_of(self.model(token_ids, length), tag_ids, length)
+
+    def _step(self, token_ids: torch.Tensor, tag_ids: torch.Tensor, length: torch.Tensor) -> float:
+        loss = self._loss(token_ids, tag_ids, length)
+        loss.backward()
+        self.update()
         return loss.item()
 
 

@@ -1,0 +1,76 @@
+"""What the benchmarks make of their measurements, and the peer's text path, on literals."""
+
+import importlib.util
+import pathlib
+
+import numpy as np
+import pytest
+
+FOLDER = pathlib.Path(__file__).parents[2] / "benchmarks"
+
+
+def _module(path):
+    spec = importlib.util.spec_from_file_location(f"benchmarks_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def harness():
+    return _module(FOLDER / "harness.py")
+
+
+@pytest.fixture(scope="module")
+def text():
+    return _module(FOLDER / "peer" / "text.py")
+
+
+class _Side:
+    def __init__(self, name, log, seconds):
+        self.name, self.log, self.seconds, self.cpu_seconds = name, log, iter(seconds), 0.0
+
+    def ask(self, **command):
+        self.log.append((self.name, command["batch"]))
+        return {"seconds": next(self.seconds)}
+
+
+def test_sides_take_turns_and_a_ratio_above_one_means_ours_is_faster(harness):
+    log = []
+    ours, peer = _Side("ours", log, [1.0, 2.0, 4.0]), _Side("peer", log, [2.0, 3.0, 2.0])
+    pairs = harness.measure_pairs(ours, peer, [{"do": "measure", "batch": i} for i in range(3)])
+    assert log == [("ours", 0), ("peer", 0), ("peer", 1), ("ours", 1), ("ours", 2), ("peer", 2)]
+    assert [pair["first"] for pair in pairs] == ["ours", "peer", "ours"]
+    summary = harness.summarise(pairs)
+    assert summary["ratio_peer_over_ours"]["each"] == [2.0, 1.5, 0.5]
+    assert summary["ratio_peer_over_ours"]["median"] == 1.5
+    assert summary["seconds"]["ours"]["median"] == 2.0
+    assert summary["seconds"]["peer"]["median"] == 2.0
+
+
+def test_spread(harness):
+    found = harness.spread([4.0, 1.0, 2.0, 3.0])
+    assert found == {"median": 2.5, "quartile_1": 1.75, "quartile_3": 3.25, "iqr": 1.5}
+
+
+def test_peer_cuts_at_good_places_and_parts_overlaps_in_the_middle(text):
+    breakable = np.zeros(18, bool)
+    breakable[6] = True
+    assert text.cut(5, breakable, size=8, overlap=2, slack=3) == [
+        # Ends after the break; then full size; then the rest, moved left to full size.
+        (5, 0, 7, 0, 6),
+        (5, 5, 13, 6, 11),
+        (5, 10, 18, 11, 18),
+    ]
+    assert text.cut(0, np.zeros(0, bool), size=8, overlap=2, slack=3) == []
+    assert text.cut(0, np.zeros(8, bool), size=8, overlap=2, slack=3) == [(0, 0, 8, 0, 8)]
+
+
+def test_peer_reads_entities(text):
+    tags = ["B-x", "I-x", "B-x", "O", "B-y"]
+    assert text.entities(tags) == [(0, 2, "x"), (2, 3, "x"), (4, 5, "y")]
+    assert text.entities([]) == []
+
+
+def test_peer_batches_by_budget(text):
+    assert list(text.by_budget([3, 10, 4, 1], 10)) == [[1], [2, 0], [3]]
