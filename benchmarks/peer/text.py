@@ -43,6 +43,8 @@ def cut(record: int, breakable: np.ndarray, *, size: int, overlap: int, slack: i
         end = end - slack + int(places[-1]) + 1 if len(places) else end
         bounds.append((start, end))
         start = end - overlap
+    if not bounds:
+        return []
     middles = [(end + start) // 2 for (_, end), (start, _) in itertools.pairwise(bounds)]
     return [
         Window(record, *window, own_start, own_end)
