@@ -35,7 +35,7 @@ quickstart: $(STAMP)
 	$(BIN)/python -m emr_ner_tf.cli.quickstart --work_dir=runs/quickstart
 
 test: $(STAMP) lint types
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

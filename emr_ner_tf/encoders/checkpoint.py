@@ -90,8 +90,8 @@ def _pytorch(path: pathlib.Path) -> dict[str, np.ndarray]:
         import torch  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise UserError(
-            f"{path}: a PyTorch file can be read only where torch is installed; install it, or convert the checkpoint to "
-            "safetensors (transformers: AutoModel.from_pretrained(...).save_pretrained(...) writes it)"
+            f"{path}: a PyTorch file can be read only where torch is installed; install it, or convert the "
+            "checkpoint to safetensors (transformers' AutoModel.from_pretrained(...).save_pretrained(...))"
         ) from error
     return {
         name: value.numpy() for name, value in torch.load(path, map_location="cpu", weights_only=True).items()

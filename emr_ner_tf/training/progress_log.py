@@ -30,9 +30,14 @@ class ProgressLog:
             tokens: real characters in it.
             where: the epoch and step as text.
         """
+        now = time.monotonic()
+        if step == self._first_step + 1:
+            # The first step traces the graph; counting it would promise a far too late end.
+            self._began = self._said = now
+            self._first_step = self._said_step = step
+            return
         self._tokens += tokens
         self._loss += loss
-        now = time.monotonic()
         if now - self._said < self.seconds:
             return
         steps = step - self._said_step

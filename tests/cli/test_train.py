@@ -1,0 +1,83 @@
+"""The train, export and evaluate mains through their flags: wrong calls and bad input."""
+
+import json
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("flags", "status", "messages"),
+    [
+        (
+            ("--config=configs/default.py", "--model_dir=x", "--config.train.no_such=1"),
+            2,
+            ("no_such", "epochs"),
+        ),
+        (
+            ("--config=configs/default.py", "--model_dir=x", "--config.train.epochs=many"),
+            2,
+            ("epochs", "many"),
+        ),
+        (
+            ("--config=configs/paper.py:no_such_row", "--model_dir=x"),
+            2,
+            ("bert_bigru_att_crf", "no_such_row"),
+        ),
+        (("--model_dir=x",), 2, ("--config",)),
+        (("--config=configs/default.py", "--model_dir=x", "extra"), 2, ("extra",)),
+    ],
+)
+def test_wrong_calls(cli, flags, status, messages):
+    done = cli("train", *flags)
+    assert done.returncode == status, done.stderr
+    for message in messages:
+        assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_bad_records_and_missing_encoder(cli, tiny_flags, tmp_path):
+    records = tmp_path / "bad.jsonl"
+    good = {"originalText": "患者入院。", "entities": []}
+    bad = {
+        "originalText": "患者入院。",
+        "entities": [{"label_type": "手术", "start_pos": 3, "end_pos": 9, "overlap": 0}],
+    }
+    lines = [json.dumps(record, ensure_ascii=False) for record in (good, bad)]
+    records.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    flags = (f"--config.data.train={records}", f"--model_dir={tmp_path}/model")
+    done = cli("train", *tiny_flags, *flags)
+    assert done.returncode == 1
+    assert f"{records}:2: entity 1" in done.stderr
+    assert "患者" not in done.stderr
+    done = cli(
+        "train", "--config=configs/default.py", f"--config.encoder={tmp_path}/none", "--on_error=skip", *flags
+    )
+    assert done.returncode == 1
+    assert f"{tmp_path}/none" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len((tmp_path / "model/rejects.jsonl").read_text(encoding="utf-8").splitlines()) == 1
+
+
+def test_evaluate_and_its_errors(cli, bundles, trained, corpus, tmp_path):
+    scores = tmp_path / "scores.json"
+    flags = (f"--input={corpus}/test.jsonl", f"--train={corpus}/train.jsonl")
+    done = cli("evaluate", f"--bundle={bundles}", *flags, "--lookup_baseline", f"--output={scores}")
+    assert done.returncode == 0, done.stderr
+    by_bundle = json.loads(scores.read_text(encoding="utf-8"))
+    assert by_bundle["records"] == 16
+    assert by_bundle["lookup_baseline"]["exact"]["micro"]["f1"] > 0
+    done = cli("evaluate", f"--model_dir={trained}", *flags, f"--output={scores}")
+    assert done.returncode == 0, done.stderr
+    by_model = json.loads(scores.read_text(encoding="utf-8"))
+    assert by_model["exact"] == by_bundle["exact"]
+    assert by_model["unseen"] == by_bundle["unseen"]
+    done = cli("evaluate", *flags)
+    assert done.returncode == 2
+    assert "one of the two" in done.stderr
+
+
+def test_export_of_nothing(cli, tmp_path):
+    done = cli("export", f"--model_dir={tmp_path}/none", f"--output={tmp_path}/bundles")
+    assert done.returncode == 1
+    assert "metrics.json" in done.stderr
+    assert not (tmp_path / "bundles").exists()
