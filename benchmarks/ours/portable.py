@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from emr_ner_tf.encoders.base import Slot
 from emr_ner_tf.models.definition import ModelDefinition
 from emr_ner_tf.models.tagger import Tagger
 
@@ -49,8 +50,7 @@ def save_model(tagger: Tagger, definition: ModelDefinition, folder: pathlib.Path
 
 def torch_state(tagger: Tagger) -> dict[str, np.ndarray]:
     """Every weight under the name and in the layout that PyTorch's modules have for it."""
-    # The encoder reads a checkpoint by these pairs of name and variable.
-    state = {f"bert.{name}": _dense(name, variable.numpy()) for name, variable in tagger.encoder._targets()}
+    state = {f"bert.{slot.name}": _checkpoint_tensor(slot) for slot in tagger.encoder.slots()}
     both = tagger.context.recurrence
     for name, layer in (("forward_gru", both.forward_layer), ("backward_gru", both.backward_layer)):
         state |= _gru(name, layer.cell)
@@ -64,14 +64,9 @@ def torch_state(tagger: Tagger) -> dict[str, np.ndarray]:
     }
 
 
-def _dense(name: str, array: np.ndarray) -> np.ndarray:
-    if name.endswith("bias"):
-        return array.reshape(-1)
-    if name.endswith("embeddings.weight") or array.ndim == 1:
-        return array
-    # keras-nlp parts the heads: [H, heads, D] going in, [heads, D, H] coming out.
-    rows = -1 if name.endswith("attention.output.dense.weight") else array.shape[0]
-    return array.reshape(rows, array.shape[-1] if rows == -1 else -1).T
+def _checkpoint_tensor(slot: Slot) -> np.ndarray:
+    in_order = slot.variable.numpy().reshape([slot.shape[axis] for axis in slot.axes])
+    return in_order.transpose(np.argsort(slot.axes))
 
 
 def _gru(name: str, cell) -> dict[str, np.ndarray]:
