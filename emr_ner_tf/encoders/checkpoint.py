@@ -1,98 +1,116 @@
-"""Weights in the Hugging Face layout as NumPy arrays under their PyTorch names."""
+"""Weights in the Hugging Face layout as NumPy arrays, whichever library wrote the file."""
 
 import pathlib
 import re
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from emr_ner_tf.errors import UserError
 
-# The scopes that `save_pretrained` puts before a variable's path: the class, then the base model.
-_H5_SCOPE = re.compile(r"^(?:tf_[a-z_]+?(?:_\d+)?/)?(?:bert/)?")
-_H5_ENDINGS = {
-    "kernel": "weight",
-    "gamma": "weight",
-    "beta": "bias",
-    "bias": "bias",
-    "weight": "weight",
-    "embeddings": "weight",
-}
+_OLD_ENDINGS = {"gamma": "weight", "beta": "bias"}
 
 
-def read_weights(path: pathlib.Path) -> dict[str, np.ndarray]:
+def read_weights(paths: Iterable[pathlib.Path], *, prefix: str) -> dict[str, np.ndarray]:
     """Reads every tensor of a checkpoint.
 
     Args:
-        path: `model.safetensors`, `tf_model.h5` or `pytorch_model.bin`.
+        paths: of one `model.safetensors`, `tf_model.h5` or `pytorch_model.bin`, or of its parts.
+        prefix: of the base model, such as `bert`; it is taken off where names have it.
 
     Returns:
-        float32 arrays by PyTorch name, without a leading `bert.`, matrices as PyTorch keeps them ([out, in]); old names
-        `gamma` and `beta` read as `weight` and `bias`.
+        Arrays under the names and in the layout of PyTorch's classes (a dense kernel is [out, in]), floats as
+        float32; the old names `gamma` and `beta` read as `weight` and `bias`.
 
     Raises:
-        UserError: the file is broken, or is PyTorch's and torch is not installed.
+        UserError: a file cannot be read, or is PyTorch's where torch is not installed; or a name has two values.
     """
-    read = {".safetensors": _safetensors, ".h5": _h5, ".bin": _pytorch}[path.suffix]
-    weights = {}
-    for name, value in read(path).items():
-        name = name.removeprefix("bert.")
-        name = re.sub(r"\bgamma$", "weight", re.sub(r"\bbeta$", "bias", name))
-        weights[name] = np.asarray(value, np.float32) if value.dtype.kind == "f" else value
+    weights: dict[str, np.ndarray] = {}
+    for path in paths:
+        for name, value in _READERS[path.suffix](path):
+            name = name.removeprefix(f"{prefix}.")
+            name = re.sub(r"\b(gamma|beta)$", lambda ending: _OLD_ENDINGS[ending[0]], name)
+            # Keras writes a layer that a head shares once for each.
+            if name in weights and not np.array_equal(weights[name], value):
+                raise UserError(
+                    f"{path}: a tensor must have one value, got `{name}` a second time with another"
+                )
+            weights[name] = value
     return weights
 
 
-def _safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
+def _safetensors(path: pathlib.Path) -> Iterator[tuple[str, np.ndarray]]:
     import safetensors
+    import tensorflow as tf
 
     try:
-        with safetensors.safe_open(path, framework="np") as file:
-            names = list(file.keys())
-            return {name: file.get_tensor(name) for name in names}
-    except (safetensors.SafetensorError, OSError, TypeError) as error:
-        raise UserError(f"{path}: not a readable safetensors file: {error}") from error
+        # Read as TensorFlow's: NumPy has no bfloat16.
+        with safetensors.safe_open(path, framework="tf") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except (safetensors.SafetensorError, OSError) as error:
+        raise UserError(f"{path}: no safetensors can be read here: {error}") from error
+    for name, tensor in tensors.items():
+        value = (tf.cast(tensor, tf.float32) if tensor.dtype.is_floating else tensor).numpy()
+        # transformers' TensorFlow classes write their own names, less the first scope.
+        yield _from_tensorflow(f"model/{name}", value) if "/" in name else (name, value)
 
 
-def _h5(path: pathlib.Path) -> dict[str, np.ndarray]:
+def _hdf5(path: pathlib.Path) -> Iterator[tuple[str, np.ndarray]]:
     import h5py
 
-    weights: dict[str, np.ndarray] = {}
+    found: list[tuple[str, np.ndarray]] = []
 
     def visit(name: str, node: object) -> None:
         if isinstance(node, h5py.Dataset):
-            *scopes, last = _h5_path(name)
-            value = np.asarray(node)
-            if last == "kernel":
-                value = value.T
-            weights[".".join([*scopes, _H5_ENDINGS.get(last, last)])] = value
+            # The first part is the layer's group, not of the name.
+            found.append(_from_tensorflow(name.partition("/")[2], _float32(np.asarray(node))))
 
     try:
         with h5py.File(path, "r") as file:
             file.visititems(visit)
     except OSError as error:
-        raise UserError(f"{path}: not a readable HDF5 file: {error}") from error
-    return weights
+        raise UserError(f"{path}: no HDF5 can be read here: {error}") from error
+    yield from found
 
 
-def _h5_path(name: str) -> list[str]:
-    # "bert/tf_bert_model/bert/encoder/layer_._0/..." -> ["encoder", "layer", "0", ...]
-    parts = name.removesuffix(":0").split("/")
-    begins = [
-        i
-        for i, part in enumerate(parts)
-        if part in ("embeddings", "encoder", "pooler", "mlm___cls", "nsp___cls")
-    ]
-    parts = parts[begins[0] :] if begins else parts
-    return [piece for part in parts for piece in part.replace("_._", ".").split(".")]
-
-
-def _pytorch(path: pathlib.Path) -> dict[str, np.ndarray]:
+def _pytorch(path: pathlib.Path) -> Iterator[tuple[str, np.ndarray]]:
     try:
         import torch  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise UserError(
-            f"{path}: a PyTorch file can be read only where torch is installed; install it, or convert the "
-            "checkpoint to safetensors (transformers' AutoModel.from_pretrained(...).save_pretrained(...))"
+            f"{path}: PyTorch's own format needs torch, which is not installed. Install it, or convert the checkpoint "
+            "to safetensors where torch is: transformers.AutoModel.from_pretrained(DIR).save_pretrained(DIR)"
         ) from error
-    return {
-        name: value.numpy() for name, value in torch.load(path, map_location="cpu", weights_only=True).items()
-    }
+    try:
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # of a dozen kinds, for a file that is broken or not torch's
+        raise UserError(
+            f"{path}: must be what torch.save wrote, with tensors alone in it, and is not"
+        ) from error
+    for name, tensor in tensors.items():
+        yield name, (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+
+
+_READERS = {".safetensors": _safetensors, ".h5": _hdf5, ".bin": _pytorch}
+
+
+def _from_tensorflow(name: str, value: np.ndarray) -> tuple[str, np.ndarray]:
+    from transformers.modeling_tf_pytorch_utils import convert_tf_weight_name_to_pt_weight_name
+
+    name, transpose = convert_tf_weight_name_to_pt_weight_name(name, tf_weight_shape=value.shape)
+    return name, value.transpose(np.argsort(axes_in_tensorflow(transpose.value, value.ndim)))
+
+
+def axes_in_tensorflow(transpose: str, rank: int) -> tuple[int, ...]:
+    """Order in which the axes of PyTorch's tensor stand in TensorFlow's.
+
+    Args:
+        transpose: "no", "simple", "conv1d" or "conv2d", as transformers names the ways.
+        rank: of the tensor.
+    """
+    ways = {"simple": (1, 0), "conv1d": (2, 1, 0), "conv2d": (2, 3, 1, 0)}
+    return ways.get(transpose, tuple(range(rank)))
+
+
+def _float32(value: np.ndarray) -> np.ndarray:
+    return value.astype(np.float32) if value.dtype.kind == "f" else value

@@ -1,33 +1,45 @@
-"""BERT on keras-nlp's `BertBackbone`, weights by name from the Hugging Face layout."""
+"""BERT on keras-nlp's `BertBackbone`."""
 
-import functools
-import re
-from collections.abc import Iterator, Mapping
+import contextlib
+import io
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import keras_nlp
-import numpy as np
 import tensorflow as tf
 
-from emr_ner_tf.encoders.base import Encoder
+from emr_ner_tf.encoders.base import Encoder, Slot
 from emr_ner_tf.errors import UserError
 
-_ACTIVATIONS = {
-    "gelu": functools.partial(tf.keras.activations.gelu, approximate=False),
-    "gelu_new": functools.partial(tf.keras.activations.gelu, approximate=True),
-    "gelu_pytorch_tanh": functools.partial(tf.keras.activations.gelu, approximate=True),
-    "relu": tf.keras.activations.relu,
-}
-# What a checkpoint may have and an encoder does not use: the pooler, the pre-training heads, a buffer of integers.
-UNUSED = re.compile(r"^(pooler\.|cls\.|mlm___cls\.|nsp___cls\.|.*position_ids$)")
+# Its import writes a line to standard output, where results go.
+with contextlib.redirect_stdout(io.StringIO()):
+    import keras_nlp
+
+# Standard deviation of the draws of keras-nlp's BERT, which takes no other.
+_KERAS_NLP_RANGE = 0.02
+_SIZES = (
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "max_position_embeddings",
+)
 
 
 class KerasNlpBert(Encoder):
-    """BERT up to its last layer's output; keras-nlp's pooler is built by the library and left out.
+    """BERT up to its last layer's output: keras-nlp's variables and layers, without the pooler.
+
+    The products are written out here, over all B * T tokens as rows of one matrix. keras-nlp's own call goes through
+    `Einsum` and `Tensordot`, which leave oneDNN neither the bias nor the activation to fuse: on a CPU that costs
+    a tenth of a training step and a fifth to two fifths of inference.
 
     Attributes:
-        backbone: Keras model from token ids, segment ids and padding mask to the sequence output.
+        backbone: keras-nlp's layers and all the variables, as a model up to the last layer's output; with the pooler
+            left out, which nothing here trains.
     """
+
+    backend = "keras_nlp"
+    prefix = "bert"
+    token_table = "embeddings.word_embeddings.weight"
 
     def __init__(self, hf_config: Mapping[str, Any], vocabulary_size: int) -> None:
         """Builds the variables, drawn from `initializer_range`.
@@ -35,118 +47,193 @@ class KerasNlpBert(Encoder):
         Raises:
             UserError: a configuration that `BertBackbone` cannot express.
         """
-        super().__init__(hf_config, vocabulary_size)
         _check(hf_config)
+        super().__init__(
+            hf_config,
+            vocabulary_size=vocabulary_size,
+            hidden_size=hf_config["hidden_size"],
+            max_positions=hf_config["max_position_embeddings"],
+        )
         whole = keras_nlp.models.BertBackbone(
             vocabulary_size=vocabulary_size,
             num_layers=hf_config["num_hidden_layers"],
             num_heads=hf_config["num_attention_heads"],
-            hidden_dim=self.hidden_size,
+            hidden_dim=hf_config["hidden_size"],
             intermediate_dim=hf_config["intermediate_size"],
             dropout=hf_config.get("hidden_dropout_prob", 0.1),
-            max_sequence_length=self.max_positions,
+            max_sequence_length=hf_config["max_position_embeddings"],
             num_segments=hf_config.get("type_vocab_size", 2),
         )
         self.backbone = tf.keras.Model(whole.inputs, whole.output["sequence_output"], name="bert")
-        # keras-nlp hard-wires the tanh GELU, one dropout rate and 1e-12; the functional model calls the layers anew,
-        # so that what is set here holds.
-        activation = _ACTIVATIONS[hf_config.get("hidden_act", "gelu")]
-        for layer in self._layers_of_transformer():
-            layer._feedforward_intermediate_dense.activation = activation
-            attention = layer._self_attention_layer
-            attention._dropout_layer.rate = hf_config.get("attention_probs_dropout_prob", 0.1)
-        for module in self.backbone.submodules:
-            if isinstance(module, tf.keras.layers.LayerNormalization):
-                module.epsilon = hf_config.get("layer_norm_eps", 1e-12)
+        self._activation = _ACTIVATIONS[hf_config.get("hidden_act", "gelu")]
+        self._num_layers = hf_config["num_hidden_layers"]
+        # What `BertBackbone` has one value for, or its own.
+        epsilon = hf_config.get("layer_norm_eps", 1e-12)
+        self._part("embeddings_layer_norm").epsilon = epsilon
+        for layer in self._transformer_layers():
+            layer._self_attention_layer_norm.epsilon = epsilon
+            layer._feedforward_layer_norm.epsilon = epsilon
+            layer._self_attention_layer._dropout_layer.rate = hf_config.get(
+                "attention_probs_dropout_prob", 0.1
+            )
+        scale = hf_config.get("initializer_range", _KERAS_NLP_RANGE) / _KERAS_NLP_RANGE
+        if scale != 1:
+            for slot in self.slots():
+                if slot.name.endswith("weight") and "LayerNorm" not in slot.name:
+                    slot.variable.assign(slot.variable * scale)
+        self.built = True
 
     def call(self, token_ids: tf.Tensor, padding_mask: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        """As `Encoder.call`; every segment id is 0."""
-        inputs = {
-            "token_ids": token_ids,
-            "segment_ids": tf.zeros_like(token_ids),
-            "padding_mask": padding_mask,
-        }
-        return self.backbone(inputs, training=training)
+        """As `Encoder.call`."""
+        shape = tf.shape(token_ids)
+        places = self._part("position_embedding").position_embeddings[: shape[1]]
+        segment = tf.cast(self._part("segment_embedding").embeddings[0], self.compute_dtype)
+        outputs = self._part("token_embedding")(token_ids) + (places + segment)
+        outputs = self._part("embeddings_layer_norm")(outputs)
+        outputs = self._part("embeddings_dropout")(outputs, training=training)
+        # Finite, so that a row without any real token gives no NaN; half of float16's range, so that a score fits on.
+        closed = -1e9 if self.compute_dtype != "float16" else tf.float16.min / 2
+        bias = tf.where(padding_mask, tf.zeros([], outputs.dtype), tf.constant(closed, outputs.dtype))
+        bias = bias[:, tf.newaxis, tf.newaxis, :]
+        for layer in self._transformer_layers():
+            attended = self._attention(layer, outputs, bias, training)
+            outputs = layer._self_attention_layer_norm(outputs + attended)
+            outputs = layer._feedforward_layer_norm(outputs + self._feed_forward(layer, outputs, training))
+        return outputs
 
-    def assign(self, weights: Mapping[str, np.ndarray], source: str) -> None:
-        """Takes every variable from a checkpoint.
-
-        Args:
-            weights: by PyTorch name, token rows as many as the vocabulary's.
-            source: of the weights, for errors.
-
-        Raises:
-            UserError: a name is missing, one is left over, or a shape differs.
-        """
-        targets = dict(self._targets())
-        missing = [name for name in targets if name not in weights]
-        left_over = [name for name in weights if name not in targets and not UNUSED.match(name)]
-        if missing or left_over:
-            raise UserError(
-                f"{source}: not the weights of this BERT: {len(missing)} missing (first: {missing[:3]}), "
-                f"{len(left_over)} left over (first: {left_over[:3]})"
-            )
-        for name, variable in targets.items():
-            value = weights[name]
-            if value.ndim == 2 and not name.endswith("embeddings.weight"):
-                value = value.T
-            shape = tuple(variable.shape)
-            # Keras parts attention's kernels by head; everything else has the checkpoint's own rank.
-            fits = value.shape == shape if value.ndim == len(shape) else value.size == np.prod(shape)
-            if not fits:
-                raise UserError(
-                    f"{source}: `{name}` has shape {weights[name].shape}, which does not fit {shape}"
-                )
-            variable.assign(value.reshape(variable.shape))
-
-    def _layers_of_transformer(self) -> list[tf.keras.layers.Layer]:
-        return [
-            self.backbone.get_layer(f"transformer_layer_{i}")
-            for i in range(self.hf_config["num_hidden_layers"])
-        ]
-
-    def _targets(self) -> Iterator[tuple[str, tf.Variable]]:
-        """Every variable of the backbone with its name in the Hugging Face layout."""
-        get = self.backbone.get_layer
-        yield "embeddings.word_embeddings.weight", get("token_embedding").embeddings
-        yield "embeddings.position_embeddings.weight", get("position_embedding").position_embeddings
-        yield "embeddings.token_type_embeddings.weight", get("segment_embedding").embeddings
-        yield from _norm("embeddings.LayerNorm", get("embeddings_layer_norm"))
-        for i, layer in enumerate(self._layers_of_transformer()):
-            prefix = f"encoder.layer.{i}"
+    def slots(self) -> Iterator[Slot]:
+        """As `Encoder.slots`."""
+        yield _table("embeddings.word_embeddings.weight", self._part("token_embedding").embeddings)
+        positions = self._part("position_embedding").position_embeddings
+        yield _table("embeddings.position_embeddings.weight", positions)
+        yield _table("embeddings.token_type_embeddings.weight", self._part("segment_embedding").embeddings)
+        yield from _norm("embeddings.LayerNorm", self._part("embeddings_layer_norm"))
+        for index, layer in enumerate(self._transformer_layers()):
+            name = f"encoder.layer.{index}"
             attention = layer._self_attention_layer
-            yield from _dense(f"{prefix}.attention.self.query", attention._query_dense)
-            yield from _dense(f"{prefix}.attention.self.key", attention._key_dense)
-            yield from _dense(f"{prefix}.attention.self.value", attention._value_dense)
-            yield from _dense(f"{prefix}.attention.output.dense", attention._output_dense)
-            yield from _norm(f"{prefix}.attention.output.LayerNorm", layer._self_attention_layer_norm)
-            yield from _dense(f"{prefix}.intermediate.dense", layer._feedforward_intermediate_dense)
-            yield from _dense(f"{prefix}.output.dense", layer._feedforward_output_dense)
-            yield from _norm(f"{prefix}.output.LayerNorm", layer._feedforward_layer_norm)
+            for part in ("query", "key", "value"):
+                dense = getattr(attention, f"_{part}_dense")
+                yield from _dense(f"{name}.attention.self.{part}", dense, self.hidden_size)
+            yield from _dense(f"{name}.attention.output.dense", attention._output_dense, self.hidden_size)
+            yield from _norm(f"{name}.attention.output.LayerNorm", layer._self_attention_layer_norm)
+            dense = layer._feedforward_intermediate_dense
+            yield from _dense(f"{name}.intermediate.dense", dense, self.hidden_size)
+            dense = layer._feedforward_output_dense
+            yield from _dense(f"{name}.output.dense", dense, dense.kernel.shape[0])
+            yield from _norm(f"{name}.output.LayerNorm", layer._feedforward_layer_norm)
+
+    def _part(self, name: str) -> tf.keras.layers.Layer:
+        return self.backbone.get_layer(name)
+
+    def _transformer_layers(self) -> list[tf.keras.layers.Layer]:
+        """Each a `keras_nlp.layers.TransformerEncoder`."""
+        names = (f"transformer_layer_{index}" for index in range(self._num_layers))
+        return [self._part(name) for name in names]
+
+    def _attention(
+        self, layer: tf.keras.layers.Layer, inputs: tf.Tensor, bias: tf.Tensor, training: bool | None
+    ) -> tf.Tensor:
+        """Attention of `inputs` [B, T, H] to itself, dropout after it; `bias` [B, 1, 1, T] closes the padding."""
+        attention = layer._self_attention_layer
+        shape = tf.shape(inputs)
+        heads = attention._num_heads
+        width = self.hidden_size // heads
+        rows = tf.reshape(inputs, [-1, self.hidden_size])
+
+        def project(dense: tf.keras.layers.Layer) -> tf.Tensor:
+            projected = tf.reshape(_product(rows, dense), [shape[0], shape[1], heads, width])
+            return tf.transpose(projected, [0, 2, 1, 3])
+
+        query, key, value = map(
+            project, (attention._query_dense, attention._key_dense, attention._value_dense)
+        )
+        # In this order the scale and the bias are fused into the product.
+        scores = tf.matmul(query, key, transpose_b=True) * tf.constant(width**-0.5, inputs.dtype) + bias
+        weights = attention._dropout_layer(tf.nn.softmax(scores), training=training)
+        context = tf.transpose(tf.matmul(weights, value), [0, 2, 1, 3])
+        outputs = _product(tf.reshape(context, [-1, self.hidden_size]), attention._output_dense)
+        return tf.reshape(layer._self_attention_dropout(outputs, training=training), shape)
+
+    def _feed_forward(
+        self, layer: tf.keras.layers.Layer, inputs: tf.Tensor, training: bool | None
+    ) -> tf.Tensor:
+        """The two dense layers over `inputs` [B, T, H], dropout after them."""
+        rows = _product(tf.reshape(inputs, [-1, self.hidden_size]), layer._feedforward_intermediate_dense)
+        if training is True:
+            # Nothing fuses here in training, and bfloat16's erf and exp cost more than the way to float32 and back.
+            rows = tf.cast(self._activation(tf.cast(rows, tf.float32)), rows.dtype)
+        else:
+            rows = self._activation(rows)
+        rows = _product(rows, layer._feedforward_output_dense)
+        return tf.reshape(layer._feedforward_dropout(rows, training=training), tf.shape(inputs))
 
 
-def _dense(name: str, layer: tf.keras.layers.Layer) -> Iterator[tuple[str, tf.Variable]]:
-    yield f"{name}.weight", layer.kernel
-    yield f"{name}.bias", layer.bias
+def _exact_gelu(inputs: tf.Tensor) -> tf.Tensor:
+    return tf.nn.gelu(inputs, approximate=False)
 
 
-def _norm(name: str, layer: tf.keras.layers.Layer) -> Iterator[tuple[str, tf.Variable]]:
-    yield f"{name}.weight", layer.gamma
-    yield f"{name}.bias", layer.beta
+def _tanh_gelu(inputs: tf.Tensor) -> tf.Tensor:
+    return tf.nn.gelu(inputs, approximate=True)
+
+
+_ACTIVATIONS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
+    "gelu": _exact_gelu,
+    "gelu_python": _exact_gelu,
+    "gelu_new": _tanh_gelu,
+    "gelu_fast": _tanh_gelu,
+    "gelu_pytorch_tanh": _tanh_gelu,
+    "relu": tf.nn.relu,
+    "silu": tf.nn.silu,
+    "swish": tf.nn.silu,
+    "tanh": tf.nn.tanh,
+}
+
+
+def _product(rows: tf.Tensor, dense: tf.keras.layers.Layer) -> tf.Tensor:
+    """`rows` [N, in] through a dense layer whose kernel and bias may have their heads apart: [N, out]."""
+    kernel = tf.reshape(tf.cast(dense.kernel, rows.dtype), [rows.shape[-1], -1])
+    # Grappler fuses an activation only where the bias does not come straight from its variable.
+    bias = tf.squeeze(tf.reshape(tf.cast(dense.bias, rows.dtype), [1, -1]), axis=0)
+    return tf.nn.bias_add(tf.matmul(rows, kernel), bias)
+
+
+def _table(name: str, variable: tf.Variable) -> Slot:
+    return Slot(name, variable, tuple(variable.shape), (0, 1))
+
+
+def _dense(name: str, layer: tf.keras.layers.Layer, width: int) -> Iterator[Slot]:
+    size = layer.bias.shape.num_elements()
+    yield Slot(f"{name}.weight", layer.kernel, (size, width), (1, 0))
+    yield Slot(f"{name}.bias", layer.bias, (size,), (0,))
+
+
+def _norm(name: str, layer: tf.keras.layers.Layer) -> Iterator[Slot]:
+    yield Slot(f"{name}.weight", layer.gamma, tuple(layer.gamma.shape), (0,))
+    yield Slot(f"{name}.bias", layer.beta, tuple(layer.beta.shape), (0,))
 
 
 def _check(hf_config: Mapping[str, Any]) -> None:
-    if hf_config["model_type"] != "bert":
+    """Raises for what `BertBackbone` is not, or cannot be made to be."""
+    others = "config.encoder_backend=transformers takes what transformers has a TensorFlow class for"
+    if hf_config.get("model_type") != "bert":
         raise UserError(
-            f"encoder_backend=keras_nlp takes model_type 'bert', got {hf_config['model_type']!r}; "
-            "--config.encoder_backend=transformers takes others"
+            f"encoder backend keras_nlp: `model_type` must be 'bert', got {hf_config.get('model_type')!r}; {others}"
         )
-    activation = hf_config.get("hidden_act", "gelu")
-    if activation not in _ACTIVATIONS:
-        raise UserError(f"`hidden_act` must be one of {', '.join(_ACTIVATIONS)}, got {activation!r}")
-    kind = hf_config.get("position_embedding_type", "absolute")
-    if kind != "absolute":
+    for key in _SIZES:
+        value = hf_config.get(key)
+        if not isinstance(value, int) or value < 1:
+            raise UserError(f"encoder configuration: `{key}` must be a whole number above 0, got {value!r}")
+    if hf_config["hidden_size"] % hf_config["num_attention_heads"]:
         raise UserError(
-            f"encoder_backend=keras_nlp takes `position_embedding_type` 'absolute', got {kind!r}; "
-            "--config.encoder_backend=transformers takes others"
+            "encoder configuration: `hidden_size` must be a multiple of `num_attention_heads`, "
+            f"got {hf_config['hidden_size']} and {hf_config['num_attention_heads']}"
         )
+    choices = {"hidden_act": tuple(_ACTIVATIONS), "position_embedding_type": ("absolute",)}
+    for key, allowed in choices.items():
+        value = hf_config.get(key, allowed[0])
+        if value not in allowed:
+            raise UserError(
+                f"encoder backend keras_nlp: `{key}` must be one of {', '.join(allowed)}, got {value!r}"
+            )
+    if hf_config.get("is_decoder"):
+        raise UserError("encoder configuration: `is_decoder` must be false, got true")

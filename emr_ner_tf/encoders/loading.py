@@ -1,5 +1,6 @@
 """Encoders by name and backend."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,16 +8,19 @@ import numpy as np
 
 from emr_ner_tf.encoders.base import Encoder
 from emr_ner_tf.encoders.checkpoint import read_weights
-from emr_ner_tf.encoders.resolve import VOCABULARY, WEIGHTS, find_file, read_config
+from emr_ner_tf.encoders.resolve import CONFIG, VOCABULARY, find_file, find_weights, read_config
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.text.vocabulary import Vocabulary
 
 BACKENDS = ("keras_nlp", "transformers")
-_ROWS = "embeddings.word_embeddings.weight"
+_UNUSED = re.compile(r"\[unused\d+\]")
 
 
 def load_vocabulary(name_or_dir: str) -> Vocabulary:
     """Reads the vocabulary of an encoder.
+
+    Args:
+        name_or_dir: a directory or a hub name in the Hugging Face layout.
 
     Raises:
         UserError: it has no readable `vocab.txt`.
@@ -25,67 +29,86 @@ def load_vocabulary(name_or_dir: str) -> Vocabulary:
 
 
 def build_encoder(
-    hf_config: Mapping[str, Any], *, backend: str = "keras_nlp", vocabulary_size: int
+    hf_config: Mapping[str, Any], *, backend: str = "keras_nlp", vocabulary_size: int | None = None
 ) -> Encoder:
-    """Builds an encoder from its configuration, with random weights.
+    """Builds an encoder from its configuration, with random weights, under the current precision policy.
 
     Args:
         hf_config: as `config.json` of the Hugging Face layout has it.
-        backend: "keras_nlp" (BERT) or "transformers" (what `TFAutoModel` knows).
-        vocabulary_size: rows of the token embedding.
+        backend: "keras_nlp" (BERT) or "transformers" (what transformers has a TensorFlow class for).
+        vocabulary_size: rows of the token embedding; None takes the configuration's `vocab_size`.
 
     Raises:
         UserError: an unknown backend, or a configuration that it cannot express.
     """
+    rows = hf_config.get("vocab_size") if vocabulary_size is None else vocabulary_size
+    if not isinstance(rows, int) or rows < 1:
+        raise UserError(f"encoder configuration: `vocab_size` must be a whole number above 0, got {rows!r}")
+    # Each library takes seconds to import, so only the one that is asked for.
     if backend == "keras_nlp":
         from emr_ner_tf.encoders.keras_nlp_bert import KerasNlpBert
 
-        return KerasNlpBert(hf_config, vocabulary_size)
+        return KerasNlpBert(hf_config, rows)
     if backend == "transformers":
         from emr_ner_tf.encoders.transformers_encoder import TransformersEncoder
 
-        return TransformersEncoder(hf_config, vocabulary_size)
-    raise UserError(f"config.encoder_backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
+        return TransformersEncoder(hf_config, rows)
+    raise UserError(f"encoder backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
 
 
 def load_encoder(
     name_or_dir: str, *, vocabulary: Vocabulary | None = None, backend: str = "keras_nlp"
 ) -> Encoder:
-    """Builds an encoder and reads its weights.
+    """Builds an encoder and reads its weights, each variable accounted for in both directions.
 
     Args:
         name_or_dir: a directory or a hub name in the Hugging Face layout.
-        vocabulary: of the tagger; None takes the checkpoint's own. Rows past the checkpoint's start as copies of
-            [UNK]'s.
+        vocabulary: the tagger's; None takes the encoder's own. Rows past the encoder's own start as copies of
+            [UNK]'s; those that were [unused] keep their values.
         backend: "keras_nlp" or "transformers".
 
     Raises:
-        UserError: a missing or mismatched file; the message names what was looked for and where.
+        UserError: a missing, broken or mismatched file, or vocabulary; the message says what was looked for and
+            where.
     """
     hf_config = read_config(name_or_dir)
     own = load_vocabulary(name_or_dir)
     vocabulary = vocabulary or own
-    known = hf_config["vocab_size"]
-    if len(own.tokens) > known or len(vocabulary.tokens) < len(own.tokens):
+    known, rows = hf_config["vocab_size"], len(vocabulary.tokens)
+    if len(own.tokens) != known:
         raise UserError(
-            f"encoder {name_or_dir}: its config.json says `vocab_size`={known}, its vocab.txt has {len(own.tokens)} "
-            f"rows and the vocabulary in use {len(vocabulary.tokens)}"
+            f"encoder {name_or_dir!r}: {VOCABULARY} must have as many tokens as `vocab_size` in {CONFIG} says, "
+            f"got {len(own.tokens)} and {known}"
         )
-    # Some checkpoints have spare rows behind their vocabulary's.
-    rows = max(known, len(vocabulary.tokens))
-    if backend == "transformers":
-        from emr_ner_tf.encoders.transformers_encoder import load_transformers
-
-        find_file(name_or_dir, *WEIGHTS)
-        return load_transformers(name_or_dir, hf_config, rows, vocabulary.unk_id)
+    _check_extends(vocabulary, own, name_or_dir)
+    paths = find_weights(name_or_dir)
     encoder = build_encoder(hf_config, backend=backend, vocabulary_size=rows)
-    path = find_file(name_or_dir, *WEIGHTS)
-    weights = read_weights(path)
-    table = weights.get(_ROWS)
+    weights = read_weights(paths, prefix=encoder.prefix)
+    source = str(paths[0]) if len(paths) == 1 else f"{paths[0].parent} ({len(paths)} files)"
+    table = weights.get(encoder.token_table)
     if table is not None:
         if len(table) != known:
-            raise UserError(f"{path}: `{_ROWS}` has {len(table)} rows, config.json says `vocab_size`={known}")
-        extra = np.repeat(table[vocabulary.unk_id][np.newaxis], rows - known, axis=0)
-        weights[_ROWS] = np.concatenate([table, extra])
-    encoder.assign(weights, str(path))
+            raise UserError(
+                f"{source}: `{encoder.token_table}` must have as many rows as `vocab_size` in {CONFIG} says, "
+                f"got {len(table)} and {known}"
+            )
+        added = np.repeat(table[[own.unk_id]], rows - known, axis=0)
+        weights[encoder.token_table] = np.concatenate([table, added])
+    encoder.assign(weights, source)
     return encoder
+
+
+def _check_extends(vocabulary: Vocabulary, own: Vocabulary, name: str) -> None:
+    """Raises unless each row of the encoder's own vocabulary still has its token, or was [unused]."""
+    if len(vocabulary.tokens) < len(own.tokens):
+        raise UserError(
+            f"encoder {name!r}: the vocabulary in use must hold at least the {len(own.tokens)} tokens of its "
+            f"{VOCABULARY}, got {len(vocabulary.tokens)}"
+        )
+    pairs = enumerate(zip(own.tokens, vocabulary.tokens, strict=False))
+    other = [row for row, (old, new) in pairs if old != new and not _UNUSED.fullmatch(old)]
+    if other:
+        raise UserError(
+            f"encoder {name!r}: the vocabulary in use must keep the tokens of its {VOCABULARY} in their rows "
+            f"([unused] ones aside), got {len(other)} rows that differ (first: row {other[0]})"
+        )

@@ -1,92 +1,113 @@
-"""Any encoder that transformers' `TFAutoModel` knows: RoFormer, ELECTRA, ALBERT and others, and BERT."""
+"""Any encoder that transformers has a TensorFlow class for: BERT, RoFormer, ELECTRA, ALBERT and others."""
 
 import inspect
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
-from transformers import AutoConfig, TFAutoModel
 
-from emr_ner_tf.encoders.base import Encoder
-from emr_ner_tf.encoders.keras_nlp_bert import UNUSED
+from emr_ner_tf.encoders.base import Encoder, Slot
+from emr_ner_tf.encoders.checkpoint import axes_in_tensorflow
 from emr_ner_tf.errors import UserError
+
+# Said at import and at the first model. The pins settle the one, emr_ner_tf/__init__.py the other.
+_SETTLED = ("TensorFlow and JAX classes are deprecated", "Transformers is only compatible with Keras 2")
+logging.getLogger("transformers.modeling_tf_utils").addFilter(
+    lambda record: not record.getMessage().startswith(_SETTLED)
+)
 
 
 class TransformersEncoder(Encoder):
     """A `TFAutoModel` up to its last layer's output, without a pooler where its class allows.
 
     Attributes:
-        model: the transformers model, its variables made.
+        model: transformers' model, its variables made.
     """
 
-    def __init__(
-        self, hf_config: Mapping[str, Any], vocabulary_size: int, model: tf.keras.Model | None = None
-    ) -> None:
-        super().__init__(hf_config, vocabulary_size)
-        if model is None:
-            model = TFAutoModel.from_config(
-                AutoConfig.for_model(**dict(hf_config) | {"vocab_size": vocabulary_size}),
-                **_without_pooler(hf_config),
-            )
+    backend = "transformers"
+
+    def __init__(self, hf_config: Mapping[str, Any], vocabulary_size: int) -> None:
+        """Builds the variables, drawn as transformers draws them.
+
+        Raises:
+            UserError: transformers has no TensorFlow encoder for this configuration.
+        """
+        model = _build(dict(hf_config) | {"vocab_size": vocabulary_size})
+        body = getattr(model, model.base_model_prefix)
+        positions = model.config.max_position_embeddings
+        # RoBERTa and its kin count positions from behind the id of their padding.
+        padding_row = getattr(getattr(body, "embeddings", None), "padding_idx", None)
+        super().__init__(
+            hf_config,
+            vocabulary_size=vocabulary_size,
+            hidden_size=model.config.hidden_size,
+            max_positions=positions if padding_row is None else positions - padding_row - 1,
+        )
         self.model = model
-        self(tf.zeros([1, 2], tf.int32), tf.ones([1, 2], tf.bool))
+        self.prefix = model.base_model_prefix
+        # Nothing trains these: a pooler that the class insists on, RoFormer's table of sines.
+        for layer in model.submodules:
+            if layer.name in ("pooler", "embed_positions"):
+                layer.trainable = False
+        table = model.get_input_embeddings().weight
+        self.token_table = next(slot.name for slot in self.slots() if slot.variable is table)
+        self.built = True
 
     def call(self, token_ids: tf.Tensor, padding_mask: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        """As `Encoder.call`; every segment id is 0."""
-        outputs = self.model(
-            input_ids=token_ids, attention_mask=tf.cast(padding_mask, tf.int32), training=bool(training)
-        )
+        """As `Encoder.call`."""
+        # Looked up here: given ids, transformers puts an assertion into the graph.
+        embedded = tf.gather(self.model.get_input_embeddings().weight, token_ids)
+        inputs = {
+            "inputs_embeds": tf.cast(embedded, self.compute_dtype),
+            "attention_mask": tf.cast(padding_mask, tf.int32),
+        }
+        outputs = self.model(inputs, training=bool(training))
         return tf.cast(outputs.last_hidden_state, self.compute_dtype)
 
+    def slots(self) -> Iterator[Slot]:
+        """As `Encoder.slots`; a pooler is left out."""
+        from transformers.modeling_tf_pytorch_utils import convert_tf_weight_name_to_pt_weight_name
 
-def load_transformers(
-    path: str, hf_config: Mapping[str, Any], rows: int, unknown_row: int
-) -> TransformersEncoder:
-    """Reads a checkpoint, every variable accounted for in both directions.
+        for variable in self.model.variables:
+            name, transpose = convert_tf_weight_name_to_pt_weight_name(
+                variable.name, tf_weight_shape=variable.shape
+            )
+            name = name.removeprefix(f"{self.prefix}.")
+            if name.startswith("pooler."):
+                continue
+            axes = axes_in_tensorflow(transpose.value, variable.shape.rank)
+            shape = tuple(variable.shape[axes.index(axis)] for axis in range(len(axes)))
+            yield Slot(name, variable, shape, axes)
 
-    Args:
-        path: directory or hub name.
-        hf_config: its configuration.
-        rows: of the vocabulary; those past the checkpoint's start as a copy of `unknown_row`.
-        unknown_row: of [UNK].
 
-    Raises:
-        UserError: a variable is missing or left over, or a shape differs.
-    """
-    try:
-        model, report = TFAutoModel.from_pretrained(
-            path, output_loading_info=True, **_without_pooler(hf_config)
-        )
-    except (OSError, ValueError, ImportError) as error:
-        raise UserError(f"encoder {path}: transformers cannot read it: {error}") from error
-    missing = [name for name in report["missing_keys"] if "pooler" not in name]
-    left_over = [
-        name
-        for name in report["unexpected_keys"]
-        if not UNUSED.match(name.split(".", 1)[-1])
-        and "pooler" not in name
-        and not UNUSED.match(name)
-        and not name.startswith(("discriminator_predictions", "generator_", "predictions"))
-    ]
-    if missing or left_over or report.get("mismatched_keys"):
+def _build(hf_config: dict[str, Any]) -> tf.keras.Model:
+    from transformers import CONFIG_MAPPING, TF_MODEL_MAPPING, TFAutoModel
+
+    kind = hf_config.get("model_type")
+    if kind not in CONFIG_MAPPING or CONFIG_MAPPING[kind] not in TF_MODEL_MAPPING:
         raise UserError(
-            f"encoder {path}: {len(missing)} variables missing (first: {missing[:3]}), {len(left_over)} left over "
-            f"(first: {left_over[:3]}), shapes that differ: {report.get('mismatched_keys') or 'none'}"
+            "encoder backend transformers: `model_type` must be one that transformers has a TensorFlow class for, "
+            f"got {kind!r}"
         )
-    old = model.config.vocab_size
-    if rows > old:
-        model.resize_token_embeddings(rows)
-        table = model.get_input_embeddings().weight
-        values = table.numpy()
-        values[old:] = values[unknown_row]
-        table.assign(np.asarray(values))
-    return TransformersEncoder(hf_config, rows, model)
-
-
-def _without_pooler(hf_config: Mapping[str, Any]) -> dict[str, bool]:
-    from transformers import TF_MODEL_MAPPING
-
-    kind = TF_MODEL_MAPPING[type(AutoConfig.for_model(hf_config["model_type"]))]
-    takes = inspect.signature(kind.__init__).parameters
-    return {"add_pooling_layer": False} if "add_pooling_layer" in takes else {}
+    config = CONFIG_MAPPING[kind].from_dict(hf_config)
+    if not hasattr(config, "max_position_embeddings") or config.is_encoder_decoder:
+        raise UserError(
+            "encoder backend transformers: `model_type` must be of an encoder with `max_position_embeddings`, "
+            f"got {kind!r}"
+        )
+    relative = getattr(config, "position_embedding_type", None) or "absolute"
+    if relative != "absolute" and kind != "esm":
+        # The TensorFlow classes do not read it.
+        raise UserError(
+            "encoder backend transformers: `position_embedding_type` must be 'absolute' with TensorFlow, "
+            f"got {relative!r}"
+        )
+    takes = inspect.signature(TF_MODEL_MAPPING[type(config)].__init__).parameters
+    options = {"add_pooling_layer": False} if "add_pooling_layer" in takes else {}
+    try:
+        model = TFAutoModel.from_config(config, **options)
+        model.build_in_name_scope()
+    except (ValueError, NotImplementedError, KeyError) as error:
+        raise UserError(f"encoder backend transformers: cannot build a {kind!r}: {error}") from error
+    return model
