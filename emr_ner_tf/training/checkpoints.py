@@ -73,12 +73,23 @@ class Checkpoints:
         weights = tf.train.Checkpoint(model=tagger)
         self._best = tf.train.CheckpointManager(weights, str(folder / BEST), max_to_keep=1)
         self._step = step
+        self._progress = progress
 
     def restore_last(self) -> bool:
-        """Restores the newest state; False where there is none."""
+        """Restores the newest state; False where there is none.
+
+        Raises:
+            UserError: it is of a run on other records.
+        """
         path = self._last.latest_checkpoint
         if path is None:
             return False
+        # Looked at first: other records may make another vocabulary, whose variables would not even fit.
+        saved = json.loads(tf.train.load_checkpoint(path).get_tensor("progress/.ATTRIBUTES/py_state"))
+        if saved["data_digest"] != self._progress.data_digest:
+            raise UserError(
+                f"{path}: a run on other records than config.data.train holds now; name another --model_dir"
+            )
         self._state.restore(path).assert_existing_objects_matched()
         return True
 

@@ -124,11 +124,6 @@ class _Run:
         """Trains to the end and returns the metrics."""
         progress = self.progress
         if self.checkpoints.restore_last():
-            if progress.data_digest != self.examples.digest():
-                raise UserError(
-                    f"{self.model_dir} holds a run on other records than config.data.train="
-                    f"{self.config.data.train} holds now; name another --model_dir"
-                )
             if progress.finished:
                 logging.info("%s is finished; nothing to do", self.model_dir)
                 return self._finish()

@@ -28,6 +28,7 @@ def config(corpus):
     config.text.slack = 8
     config.data.train = str(corpus / "test.jsonl")
     config.train.epochs = 2
+    config.optimizer.encoder_rate = config.optimizer.head_rate = 0.005
     # Determinism is a switch of the whole process, and other tests share this one.
     config.train.deterministic = False
     yield config
