@@ -1,0 +1,88 @@
+"""Each public package in a fresh process: `tf.keras` works there, whether transformers comes before or after."""
+
+import concurrent.futures
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+PACKAGE = pathlib.Path(__file__).parents[1] / "emr_ner_tf"
+PACKAGES = sorted(f"emr_ner_tf.{path.parent.name}" for path in PACKAGE.glob("*/__init__.py"))
+# The flag is set where the package begins, whichever part of it is asked for, so one part stands for all here.
+CASES = [*((name, "after") for name in PACKAGES), ("emr_ner_tf.encoders", "before")]
+WITHOUT_TENSORFLOW = ("emr_ner_tf.data", "emr_ner_tf.evaluation")
+
+CODE = """
+import importlib, pkgutil, sys
+
+def import_all(name):
+    package = importlib.import_module(name)
+    modules = [module.name for module in pkgutil.iter_modules(package.__path__, name + ".")]
+    # Each main has flags of its own, some of one name, so that only one can be imported.
+    for module in modules if name != "emr_ner_tf.cli" else ["emr_ner_tf.cli.train"]:
+        importlib.import_module(module)
+
+name, order = sys.argv[1:]
+if order == "before":
+    from transformers import TFBertModel
+import_all(name)
+alone = sorted({"tensorflow", "transformers"} & set(sys.modules))
+if order == "after":
+    from transformers import TFBertModel
+import tensorflow as tf
+assert tf.keras.layers.Dense(2)(tf.ones([1, 3])).shape == [1, 2]
+assert issubclass(TFBertModel, tf.keras.Model)
+import contextlib, io
+with contextlib.redirect_stdout(io.StringIO()):
+    import keras_nlp
+assert issubclass(keras_nlp.models.BertBackbone, tf.keras.Model)
+print(*alone)
+"""
+
+
+@pytest.fixture(scope="module")
+def outcomes():
+    """What became of each case; two processes at a time."""
+    environment = {key: value for key, value in os.environ.items() if key != "TF_USE_LEGACY_KERAS"}
+
+    def run(case):
+        command = [sys.executable, "-c", CODE, *case]
+        return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        return dict(zip(CASES, pool.map(run, CASES), strict=True))
+
+
+def test_there_are_packages():
+    assert {"emr_ner_tf.encoders", "emr_ner_tf.training", *WITHOUT_TENSORFLOW} <= set(PACKAGES)
+
+
+@pytest.mark.parametrize(("name", "order"), CASES)
+def test_keras_works(outcomes, name, order):
+    outcome = outcomes[name, order]
+    assert outcome.returncode == 0, outcome.stderr
+    # One line, ours: results go to standard output, so an import must write nothing there.
+    imported = outcome.stdout.splitlines()
+    assert len(imported) == 1, outcome.stdout
+    if name in WITHOUT_TENSORFLOW:
+        assert imported == [""]
+
+
+def test_the_backend_on_transformers_says_nothing_of_what_is_settled(outcomes):
+    said = outcomes["emr_ner_tf.encoders", "after"].stderr
+    assert "Keras 2" not in said
+    code = """
+import logging
+from emr_ner_tf.encoders.transformers_encoder import TransformersEncoder
+sizes = dict(hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8)
+TransformersEncoder(dict(model_type="bert", max_position_embeddings=8, **sizes), 8)
+logging.getLogger("transformers.modeling_tf_utils").warning("another")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Keras 2" not in done.stderr
+    assert "deprecated" not in done.stderr
+    # Nothing else is kept back.
+    assert "another" in done.stderr
