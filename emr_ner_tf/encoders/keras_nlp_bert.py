@@ -29,8 +29,8 @@ class KerasNlpBert(Encoder):
     """BERT up to its last layer's output: keras-nlp's variables and layers, without the pooler.
 
     The products are written out here, over all B * T tokens as rows of one matrix. keras-nlp's own call goes through
-    `Einsum` and `Tensordot`, which leave oneDNN neither the bias nor the activation to fuse: on a CPU that costs
-    a tenth of a training step and a fifth to two fifths of inference.
+    `Einsum` and `Tensordot`, which leave oneDNN neither the bias nor the activation to fuse, and inference on a CPU
+    takes a good part longer.
 
     Attributes:
         backbone: keras-nlp's layers and all the variables, as a model up to the last layer's output; with the pooler
