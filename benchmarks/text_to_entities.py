@@ -20,6 +20,8 @@ _PAIRS = flags.DEFINE_integer(
 )
 _THREADS = flags.DEFINE_integer("threads", 2, "Threads, and processors, of each side.", lower_bound=1)
 
+_TUNED_ON = 16
+
 
 def main(argv: list[str]) -> None:
     """Compares the entities of all records, measures, writes the report."""
@@ -33,6 +35,7 @@ def main(argv: list[str]) -> None:
             mine = ours.ask(do="entities")["entities"]
             with Worker("peer", "peer.tagging", _THREADS.value, arguments) as peer:
                 report["check"] = _check(mine, peer.ask(do="entities")["entities"])
+                report["peer_window_budget"] = peer.ask(do="tune", records=_TUNED_ON)["window_budget"]
                 commands = [{"do": "measure", "first": i, "step": _PAIRS.value} for i in range(_PAIRS.value)]
                 report["each"] = measure_pairs(ours, peer, commands)
                 report["idle_cpu_seconds"] = {"ours": ours.idle_cpu_seconds, "peer": peer.idle_cpu_seconds}
