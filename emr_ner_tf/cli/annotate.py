@@ -65,7 +65,7 @@ def main() -> None:
         documents = iter([Document("--text", _TEXT.value)])
     else:
         documents = read_documents(
-            _INPUT.value, format=_FORMAT.value, rejects=rejects, require_entities=False
+            _INPUT.value, format=_FORMAT.value, overlaps="longest", rejects=rejects, require_entities=False
         )
     if _OUTPUT.value is None:
         in_colour = _COLOUR.value == "always" or (_COLOUR.value == "auto" and sys.stdout.isatty())

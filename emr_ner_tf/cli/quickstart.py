@@ -83,7 +83,10 @@ def _step(console: Console, title: str, word: str, *arguments: str) -> None:
     console.print(f"$ {shown}", markup=False, soft_wrap=True)
     status = subprocess.run(command, check=False).returncode
     if status:
-        raise UserError(f"step {title!r} ended with status {status}; its message stands above")
+        raise UserError(
+            f"step {title!r} ended with status {status}; its message stands above. "
+            f"If an older quickstart is in the way: rm -r {_WORK_DIR.value}"
+        )
 
 
 def _summary(console: Console, scores: dict, seconds: float, work: pathlib.Path) -> None:

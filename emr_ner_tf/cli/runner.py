@@ -89,6 +89,9 @@ def _parse(main: Callable[..., None], words: Sequence[str], argv: Sequence[str])
     except (flags.Error, UserError) as error:
         print(f"{error}; {_SEE_HELP}", file=sys.stderr)
         sys.exit(2)
+    except OSError as error:
+        print(f"--config: {error.__cause__ or error}; {_SEE_HELP}", file=sys.stderr)
+        sys.exit(2)
     except (AttributeError, KeyError) as error:
         message = _no_such_key(error)
         if message is None:

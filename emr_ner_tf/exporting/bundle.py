@@ -52,7 +52,7 @@ class Bundle:
         """Version directory and a hash of what it holds: two bundles with the same one are the same model."""
         digest = hashlib.sha256((self.path / "saved_model.pb").read_bytes())
         digest.update((self.path / "variables" / "variables.index").read_bytes())
-        return f"{self.path} {digest.hexdigest()[:16]}"
+        return f"{self.path.name} {digest.hexdigest()[:32]}"
 
     def tag_texts(self, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
         """Entities of each text, by the signature `serving_default`."""

@@ -1,6 +1,5 @@
 """From a model directory to a published, proven bundle."""
 
-import itertools
 import os
 import pathlib
 import shutil
@@ -60,11 +59,11 @@ def export(
         )
     tagger, definition = restore(model_dir, checkpoint)
     if verify_on is None:
-        documents = list(
-            itertools.islice(generate("test", records=_SYNTHETIC_RECORDS, seed=0), _SYNTHETIC_RECORDS)
-        )
+        documents = list(generate("test", records=_SYNTHETIC_RECORDS, seed=0))
     else:
-        documents = list(read_documents(verify_on, require_entities=False))
+        documents = list(read_documents(verify_on, overlaps="longest", require_entities=False))
+    if not any(document.text for document in documents):
+        raise UserError(f"{verify_on}: no record with text to compare the bundle on")
     unpublished = write_bundle(tagger.text_tagger, definition, output, metrics.read_text(encoding="utf-8"))
     try:
         logging.info("written; comparing the reloaded bundle on %d records", len(documents))

@@ -35,9 +35,9 @@ class Examples:
         """int64 [N], characters in each window."""
         return np.diff(self.offsets)
 
-    def digest(self) -> str:
-        """SHA-256 of all three arrays, in hexadecimal."""
-        digest = hashlib.sha256()
+    def digest(self, tokens: Sequence[str], labels: Sequence[str]) -> str:
+        """SHA-256 of the windows and of what their ids stand for, in hexadecimal."""
+        digest = hashlib.sha256(repr((tuple(tokens), tuple(labels))).encode("utf-8", "backslashreplace"))
         for array in (self.token_ids, self.tag_ids, self.offsets):
             digest.update(array.tobytes())
         return digest.hexdigest()

@@ -17,14 +17,15 @@ def build_strategy(name: str) -> tf.distribute.Strategy:
     Raises:
         UserError: an unknown name.
     """
+    if name == "multi_worker_mirrored":
+        # First of all: it cannot be made once anything has asked for devices.
+        return tf.distribute.MultiWorkerMirroredStrategy()
     gpus = tf.config.list_logical_devices("GPU")
     if name == "one_device":
         return tf.distribute.OneDeviceStrategy("/gpu:0" if gpus else "/cpu:0")
     if name == "mirrored":
         devices = gpus or tf.config.list_logical_devices("CPU")
         return tf.distribute.MirroredStrategy([device.name for device in devices])
-    if name == "multi_worker_mirrored":
-        return tf.distribute.MultiWorkerMirroredStrategy()
     raise UserError(f"--strategy must be one of {', '.join(STRATEGIES)}, got {name!r}")
 
 

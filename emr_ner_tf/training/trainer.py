@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import math
 import pathlib
 import platform
 import time
@@ -104,11 +105,9 @@ class _Run:
             self.tagger, optimizer, self.step, strategy, config.optimizer.clip_norm
         )
         self.in_process = InProcessTagger(TextTagger(self.tagger, vocabulary, config))
-        self.progress = Progress(self.examples.digest())
+        self.progress = Progress(self.examples.digest(vocabulary.tokens, labels))
         self.checkpoints = Checkpoints(model_dir, self.tagger, optimizer, self.step, self.progress)
-        if self.chief:
-            definition.save(model_dir)
-            _write_json(model_dir / "versions.json", _versions())
+        self.definition = definition
         counts = [sum(v.shape.num_elements() for v in vs) for vs in (encoder_variables, head_variables)]
         logging.info("%d trainable parameters: encoder %d, head %d", sum(counts), *counts)
         logging.info(
@@ -123,7 +122,12 @@ class _Run:
     def run(self) -> dict[str, Any]:
         """Trains to the end and returns the metrics."""
         progress = self.progress
-        if self.checkpoints.restore_last():
+        resumed = self.checkpoints.restore_last()
+        if self.chief and not resumed:
+            # Only now: a run on other records is refused before it can touch what the old one wrote.
+            self.definition.save(self.model_dir)
+            _write_json(self.model_dir / "versions.json", _versions())
+        if resumed:
             if progress.finished:
                 logging.info("%s is finished; nothing to do", self.model_dir)
                 return self._finish()
@@ -157,6 +161,11 @@ class _Run:
         for batch in self._batches(batches[progress.step :]):
             loss, characters = self.train_step(batch)
             loss = float(loss.numpy())
+            if not math.isfinite(loss):
+                raise UserError(
+                    f"epoch {progress.epoch + 1}, step {progress.step + 1}: the loss must be finite, got {loss}; "
+                    "lower config.optimizer.encoder_rate and head_rate, or set config.optimizer.clip_norm"
+                )
             progress.step += 1
             progress.loss_sum += loss
             now = time.monotonic()
@@ -227,10 +236,14 @@ class _Run:
         found = list(annotate(gold, self.in_process.tag_texts))
         return score(gold, found, self.tagger.table.labels).exact.micro
 
-    def _show(self, writer: tf.summary.SummaryWriter | None) -> None:
+    def _write_history(self) -> None:
         history = self.progress.history
         _write_json(self.model_dir / "history.json", history)
         draw_learning_curve(history, self.model_dir / "learning_curve.png")
+
+    def _show(self, writer: tf.summary.SummaryWriter | None) -> None:
+        self._write_history()
+        history = self.progress.history
         with writer.as_default(step=history[-1]["epoch"]):
             for name, value in history[-1].items():
                 if name != "epoch":
@@ -249,6 +262,8 @@ class _Run:
             "replicas": self.strategy.num_replicas_in_sync,
         }
         if self.chief:
+            # Again, since a process may have died between the last checkpoint and these files.
+            self._write_history()
             _write_json(self.model_dir / METRICS, metrics)
         return metrics
 
