@@ -11,6 +11,8 @@ MAINS = {
     "evaluate": "score a model on annotated records",
     "annotate": "find the entities of raw records",
     "export": "write a trained model as a SavedModel bundle",
+    "synthesize": "write the synthetic corpus",
+    "quickstart": "the whole way on the synthetic corpus",
 }
 
 

@@ -1,6 +1,7 @@
 """One update under any strategy and precision."""
 
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
@@ -14,6 +15,7 @@ def make_train_step(
     step: tf.Variable,
     strategy: tf.distribute.Strategy,
     clip_norm: float,
+    element_spec: Any,
 ) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
     """Builds the function that takes a distributed batch and updates the model.
 
@@ -27,6 +29,7 @@ def make_train_step(
         step: counts updates; advanced here.
         strategy: under whose scope all of these were made.
         clip_norm: most joint L2 norm of the gradients; 0 leaves them.
+        element_spec: of the distributed data set that batches come from.
 
     Returns:
         A function of (token_ids, tag_ids, length, global_size) that returns the loss and the number of characters.
@@ -53,7 +56,9 @@ def make_train_step(
         )
         return loss, tf.reduce_sum(length)
 
-    @tf.function(reduce_retracing=True)
+    # One trace for every batch: a first batch traced with its own shape would run other kernels than the same
+    # batch in the middle of a run, and a resumed run would not repeat an undisturbed one to the bit.
+    @tf.function(input_signature=[element_spec])
     def train_step(batch):
         losses, characters = strategy.run(replica_step, args=batch)
         step.assign_add(1)

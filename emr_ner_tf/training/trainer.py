@@ -101,8 +101,9 @@ class _Run:
             head_variables = [v for v in self.tagger.trainable_variables if v.ref() not in inside]
             optimizer = build_optimizer(config, encoder_variables, head_variables, self.total_steps)
         make_dropout_stateless(self.tagger, seed=config.train.seed, step=self.step)
+        element_spec = self._batches(self._plan(0).batches[:1]).element_spec
         self.train_step = make_train_step(
-            self.tagger, optimizer, self.step, strategy, config.optimizer.clip_norm
+            self.tagger, optimizer, self.step, strategy, config.optimizer.clip_norm, element_spec
         )
         self.in_process = InProcessTagger(TextTagger(self.tagger, vocabulary, config))
         self.progress = Progress(self.examples.digest(vocabulary.tokens, labels))
