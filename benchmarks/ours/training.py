@@ -65,12 +65,18 @@ class OurTrainer:
                 config, self.tagger.encoder.trainable_variables, head, total_steps
             )
         make_dropout_stateless(self.tagger, seed=config.train.seed, step=step)
+        dataset = training_dataset(
+            examples, full, pad_id=self.tagger.special.pad, replicas=1, first=0, count=1
+        )
         self._step = make_train_step(
-            self.tagger, self.optimizer, step, self.strategy, config.optimizer.clip_norm
+            self.tagger,
+            self.optimizer,
+            step,
+            self.strategy,
+            config.optimizer.clip_norm,
+            dataset.element_spec,
         )
-        self.batches = list(
-            training_dataset(examples, full, pad_id=self.tagger.special.pad, replicas=1, first=0, count=1)
-        )
+        self.batches = list(dataset)
         lengths = [examples.lengths[batch] for batch in full]
         padded = sum(len(batch) * int(batch.max()) for batch in lengths)
         self.facts = {

@@ -9,7 +9,7 @@ from emr_ner_tf.cli.main import MAINS
 
 
 def test_every_word_is_a_main():
-    assert set(MAINS) == {"data", "train", "evaluate", "annotate", "export"}
+    assert set(MAINS) == {"data", "train", "evaluate", "annotate", "export", "synthesize", "quickstart"}
     for word in MAINS:
         assert importlib.util.find_spec(f"emr_ner_tf.cli.{word}") is not None
 
@@ -34,5 +34,8 @@ def test_it_runs_the_main_and_hands_its_status_on(cli, tmp_path):
 def test_unknown_word_and_version(cli):
     done = cli("main", "serve")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "the word must be one of data, train, evaluate, annotate, export, got 'serve'\n"
+    assert (
+        done.stderr
+        == "the word must be one of data, train, evaluate, annotate, export, synthesize, quickstart, got 'serve'\n"
+    )
     assert cli("main", "--version").stdout == f"emr-ner {__version__}\n"
