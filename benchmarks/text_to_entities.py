@@ -18,6 +18,9 @@ _OUTPUT = flags.DEFINE_string("output", None, "Takes the report, JSON.", require
 _PAIRS = flags.DEFINE_integer(
     "pairs", 9, "Measurements of each side; each takes its part of the records.", lower_bound=1
 )
+_TRIES = flags.DEFINE_integer(
+    "tries", 3, "Most that a pair is measured where others disturb it.", lower_bound=1
+)
 _THREADS = flags.DEFINE_integer("threads", 2, "Threads, and processors, of each side.", lower_bound=1)
 
 _TUNED_ON = 16
@@ -37,7 +40,9 @@ def main(argv: list[str]) -> None:
                 report["check"] = _check(mine, peer.ask(do="entities")["entities"])
                 report["peer_window_budget"] = peer.ask(do="tune", records=_TUNED_ON)["window_budget"]
                 commands = [{"do": "measure", "first": i, "step": _PAIRS.value} for i in range(_PAIRS.value)]
-                report["each"] = measure_pairs(ours, peer, commands)
+                report["each"] = measure_pairs(
+                    ours, peer, commands, threads=_THREADS.value, tries=_TRIES.value
+                )
                 report["idle_cpu_seconds"] = {"ours": ours.idle_cpu_seconds, "peer": peer.idle_cpu_seconds}
     report |= summarise(report["each"])
     for side in ("ours", "peer"):

@@ -13,6 +13,9 @@ _RECORDS = flags.DEFINE_string("records", None, "Annotated records, CCKS2019 JSO
 _OUTPUT = flags.DEFINE_string("output", None, "Takes the report, JSON.", required=True)
 _PAIRS = flags.DEFINE_integer("pairs", 9, "Measurements of each side.", lower_bound=1)
 _STEPS = flags.DEFINE_integer("steps", 3, "Updates in one measurement.", lower_bound=1)
+_TRIES = flags.DEFINE_integer(
+    "tries", 3, "Most that a pair is measured where others disturb it.", lower_bound=1
+)
 _THREADS = flags.DEFINE_integer("threads", 2, "Threads, and processors, of each side.", lower_bound=1)
 
 _CHECKED, _WARM_UP = 2, 4
@@ -48,7 +51,9 @@ def main(argv: list[str]) -> None:
                     {"do": "measure", "batches": list(range(first, first + steps))}
                     for first in range(_WARM_UP, needed, steps)
                 ]
-                report["each"] = measure_pairs(ours, peer, commands)
+                report["each"] = measure_pairs(
+                    ours, peer, commands, threads=_THREADS.value, tries=_TRIES.value
+                )
                 report["retraced_while_measured"] = report["each"][-1]["ours"]["traces"] - traces
                 report["idle_cpu_seconds"] = {"ours": ours.idle_cpu_seconds, "peer": peer.idle_cpu_seconds}
     report["updates_per_measurement"] = steps

@@ -38,7 +38,9 @@ class _Side:
 def test_sides_take_turns_and_a_ratio_above_one_means_ours_is_faster(harness):
     log = []
     ours, peer = _Side("ours", log, [1.0, 2.0, 4.0]), _Side("peer", log, [2.0, 3.0, 2.0])
-    pairs = harness.measure_pairs(ours, peer, [{"do": "measure", "batch": i} for i in range(3)])
+    pairs = harness.measure_pairs(
+        ours, peer, [{"do": "measure", "batch": i} for i in range(3)], threads=1, tries=1
+    )
     assert log == [("ours", 0), ("peer", 0), ("peer", 1), ("ours", 1), ("ours", 2), ("peer", 2)]
     assert [pair["first"] for pair in pairs] == ["ours", "peer", "ours"]
     summary = harness.summarise(pairs)
@@ -46,6 +48,18 @@ def test_sides_take_turns_and_a_ratio_above_one_means_ours_is_faster(harness):
     assert summary["ratio_peer_over_ours"]["median"] == 1.5
     assert summary["seconds"]["ours"]["median"] == 2.0
     assert summary["seconds"]["peer"]["median"] == 2.0
+
+
+def test_a_disturbed_pair_is_measured_again_and_the_least_disturbed_try_counts(harness, monkeypatch):
+    # Busy seconds before and after each try: others take all of the first, and nothing of the second.
+    busy = iter([0.0, 1e6, 1e6, 1e6])
+    monkeypatch.setattr(harness, "_busy_seconds", lambda threads: next(busy))
+    log = []
+    ours, peer = _Side("ours", log, [9.0, 1.0]), _Side("peer", log, [9.0, 3.0])
+    (pair,) = harness.measure_pairs(ours, peer, [{"do": "measure", "batch": 0}], threads=1, tries=5)
+    assert pair["tries"] == 2
+    assert (pair["ours"]["seconds"], pair["peer"]["seconds"]) == (1.0, 3.0)
+    assert pair["others_cpu_share"] == 0
 
 
 def test_spread(harness):
