@@ -96,7 +96,15 @@ def test_a_reader_that_goes_away(tmp_path):
 
 def test_an_interrupt_from_outside(tmp_path):
     command = _script(tmp_path, "print('ready', flush=True); time.sleep(60)")
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell's background jobs start with the signal ignored, and their children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     process.stdout.readline()
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate()
