@@ -69,7 +69,8 @@ class OurTrainer:
             examples, full, pad_id=self.tagger.special.pad, replicas=1, first=0, count=1
         )
         self._step = make_train_step(
-            self.tagger,
+            self.tagger.loss_share,
+            self.tagger.trainable_variables,
             self.optimizer,
             step,
             self.strategy,

@@ -88,6 +88,23 @@ class Tagger(tf.keras.Model):
         emissions = self(token_ids, length, training=training)
         return self.crf.negative_log_likelihood(emissions, tag_ids, length)
 
+    def loss_share(
+        self, token_ids: tf.Tensor, tag_ids: tf.Tensor, length: tf.Tensor, global_size: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """A replica's share of a training batch's loss.
+
+        Args:
+            token_ids: int32 [B, T].
+            tag_ids: int32 [B, T].
+            length: int32 [B].
+            global_size: float32 scalar, windows of all replicas together.
+
+        Returns:
+            The summed loss over `global_size`, float32 scalar, and the number of characters, int32 scalar.
+        """
+        losses = self.loss_of(token_ids, tag_ids, length, training=True)
+        return tf.reduce_sum(losses) / tf.maximum(global_size, 1.0), tf.reduce_sum(length)
+
     def make_variables(self) -> None:
         """Makes every variable, by one pass over a window of one character."""
         tokens = tf.fill([1, 1], self.special.cls)

@@ -8,7 +8,6 @@ from typing import Any
 import tensorflow as tf
 
 from emr_ner_tf.errors import UserError
-from emr_ner_tf.models.tagger import Tagger
 from emr_ner_tf.training.optimization import Optimizer
 
 LAST, BEST = "last", "best"
@@ -61,16 +60,16 @@ class Checkpoints:
     def __init__(
         self,
         model_dir: str | os.PathLike[str],
-        tagger: Tagger,
+        model: tf.Module,
         optimizer: Optimizer,
         step: tf.Variable,
         progress: Progress,
     ) -> None:
         folder = pathlib.Path(model_dir) / "checkpoints"
-        state = tf.train.Checkpoint(model=tagger, optimizer=optimizer, step=step, progress=progress)
+        state = tf.train.Checkpoint(model=model, optimizer=optimizer, step=step, progress=progress)
         self._state = state
         self._last = tf.train.CheckpointManager(state, str(folder / LAST), max_to_keep=1)
-        weights = tf.train.Checkpoint(model=tagger)
+        weights = tf.train.Checkpoint(model=model)
         self._best = tf.train.CheckpointManager(weights, str(folder / BEST), max_to_keep=1)
         self._step = step
         self._progress = progress
@@ -88,7 +87,7 @@ class Checkpoints:
         saved = json.loads(tf.train.load_checkpoint(path).get_tensor("progress/.ATTRIBUTES/py_state"))
         if saved["data_digest"] != self._progress.data_digest:
             raise UserError(
-                f"{path}: a run on other records than config.data.train holds now; name another --model_dir"
+                f"{path}: a run on other records than the configuration names now; name another --model_dir"
             )
         self._state.restore(path).assert_existing_objects_matched()
         return True
@@ -102,8 +101,8 @@ class Checkpoints:
         self._best.save(checkpoint_number=int(self._step.numpy()))
 
 
-def restore_weights(tagger: Tagger, model_dir: str | os.PathLike[str], which: str = BEST) -> str:
-    """Reads the weights of a run's best or last checkpoint into `tagger`.
+def restore_weights(model: tf.Module, model_dir: str | os.PathLike[str], which: str = BEST) -> str:
+    """Reads the weights of a run's best or last checkpoint into `model`.
 
     Returns:
         The checkpoint's path.
@@ -116,7 +115,7 @@ def restore_weights(tagger: Tagger, model_dir: str | os.PathLike[str], which: st
     if path is None:
         raise UserError(f"{folder}: no checkpoint; train first (python -m emr_ner_tf.cli.train)")
     try:
-        status = tf.train.Checkpoint(model=tagger).restore(path)
+        status = tf.train.Checkpoint(model=model).restore(path)
         status.assert_existing_objects_matched()
         if which == BEST:
             status.assert_consumed()

@@ -5,12 +5,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from emr_ner_tf.models.tagger import Tagger
 from emr_ner_tf.training.optimization import Optimizer, clip_by_global_norm
 
 
 def make_train_step(
-    tagger: Tagger,
+    loss_share: Callable[..., tuple[tf.Tensor, tf.Tensor]],
+    variables: list[tf.Variable],
     optimizer: Optimizer,
     step: tf.Variable,
     strategy: tf.distribute.Strategy,
@@ -19,12 +19,14 @@ def make_train_step(
 ) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
     """Builds the function that takes a distributed batch and updates the model.
 
-    The loss is the mean negative log-likelihood over the windows of the *whole* batch: each replica sums its own
-    and divides by the global count, and gradients are summed over replicas, so that the update does not depend on
-    how many there are, or on one of them having no window. Gradients are clipped after that sum.
+    The loss is a mean over the *whole* batch: each replica sums its own part and divides by the global count, and
+    gradients are summed over replicas, so that the update does not depend on how many there are, or on one of them
+    having nothing. Gradients are clipped after that sum.
 
     Args:
-        tagger: its variables made.
+        loss_share: of what a batch holds, to the replica's share of the loss, float32 scalar, and its count of real
+            tokens, int32 scalar.
+        variables: what is trained.
         optimizer: as `build_optimizer` makes it; under float16 it scales the loss too.
         step: counts updates; advanced here.
         strategy: under whose scope all of these were made.
@@ -32,15 +34,13 @@ def make_train_step(
         element_spec: of the distributed data set that batches come from.
 
     Returns:
-        A function of (token_ids, tag_ids, length, global_size) that returns the loss and the number of characters.
+        A function of a batch, a tuple, that returns the loss and the number of tokens.
     """
     scaler = optimizer if isinstance(optimizer, tf.keras.mixed_precision.LossScaleOptimizer) else None
-    variables = tagger.trainable_variables
 
-    def replica_step(token_ids, tag_ids, length, global_size):
+    def replica_step(*batch):
         with tf.GradientTape() as tape:
-            losses = tagger.loss_of(token_ids, tag_ids, length, training=True)
-            loss = tf.reduce_sum(losses) / tf.maximum(global_size, 1.0)
+            loss, tokens = loss_share(*batch)
             target = loss if scaler is None else scaler.get_scaled_loss(loss)
         gradients = tape.gradient(target, variables)
         # Embedding rows arrive as slices; the joint norm needs their sums.
@@ -54,15 +54,15 @@ def make_train_step(
         optimizer.apply_gradients(
             zip(gradients, variables, strict=True), experimental_aggregate_gradients=False
         )
-        return loss, tf.reduce_sum(length)
+        return loss, tokens
 
     # One trace for every batch: a first batch traced with its own shape would run other kernels than the same
     # batch in the middle of a run, and a resumed run would not repeat an undisturbed one to the bit.
     @tf.function(input_signature=[element_spec])
     def train_step(batch):
-        losses, characters = strategy.run(replica_step, args=batch)
+        losses, tokens = strategy.run(replica_step, args=batch)
         step.assign_add(1)
         total = tf.distribute.ReduceOp.SUM
-        return strategy.reduce(total, losses, axis=None), strategy.reduce(total, characters, axis=None)
+        return strategy.reduce(total, losses, axis=None), strategy.reduce(total, tokens, axis=None)
 
     return train_step

@@ -2,10 +2,8 @@
 
 import importlib.metadata
 import json
-import math
 import pathlib
 import platform
-import time
 from typing import Any
 
 import tensorflow as tf
@@ -30,6 +28,7 @@ from emr_ner_tf.training.progress_log import ProgressLog, clock
 from emr_ner_tf.training.randomness import make_dropout_stateless
 from emr_ner_tf.training.records import training_records
 from emr_ner_tf.training.restoring import InProcessTagger
+from emr_ner_tf.training.steps import take_steps
 from emr_ner_tf.training.strategies import build_strategy, is_chief
 from emr_ner_tf.training.train_step import make_train_step
 
@@ -103,7 +102,13 @@ class _Run:
         make_dropout_stateless(self.tagger, seed=config.train.seed, step=self.step)
         element_spec = self._batches(self._plan(0).batches[:1]).element_spec
         self.train_step = make_train_step(
-            self.tagger, optimizer, self.step, strategy, config.optimizer.clip_norm, element_spec
+            self.tagger.loss_share,
+            self.tagger.trainable_variables,
+            optimizer,
+            self.step,
+            strategy,
+            config.optimizer.clip_norm,
+            element_spec,
         )
         self.in_process = InProcessTagger(TextTagger(self.tagger, vocabulary, config))
         self.progress = Progress(self.examples.digest(vocabulary.tokens, labels))
@@ -158,26 +163,17 @@ class _Run:
     def _run_epoch(self, log: ProgressLog) -> None:
         progress, config = self.progress, self.config
         batches = self._plan(progress.epoch).batches
-        saved = before = time.monotonic()
-        for batch in self._batches(batches[progress.step :]):
-            loss, characters = self.train_step(batch)
-            loss = float(loss.numpy())
-            if not math.isfinite(loss):
-                raise UserError(
-                    f"epoch {progress.epoch + 1}, step {progress.step + 1}: the loss must be finite, got {loss}; "
-                    "lower config.optimizer.encoder_rate and head_rate, or set config.optimizer.clip_norm"
-                )
-            progress.step += 1
-            progress.loss_sum += loss
-            now = time.monotonic()
-            progress.seconds += now - before
-            before = now
-            where = f"epoch {progress.epoch + 1}/{config.train.epochs}, step {progress.step}/{len(batches)}"
-            log.step(self._global_step(), loss, int(characters.numpy()), where)
-            due = now - saved >= config.train.checkpoint_seconds
-            if self.chief and due and progress.step < len(batches):
-                self.checkpoints.save_last()
-                saved = time.monotonic()
+        take_steps(
+            self._batches(batches[progress.step :]),
+            self.train_step,
+            progress,
+            log,
+            first_step=self.steps_before[progress.epoch],
+            epoch_steps=len(batches),
+            epochs=config.train.epochs,
+            save=self.checkpoints if self.chief else None,
+            save_seconds=config.train.checkpoint_seconds,
+        )
 
     def _batches(self, batches):
         replicas = self.strategy.num_replicas_in_sync
