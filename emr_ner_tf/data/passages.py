@@ -1,0 +1,24 @@
+"""Unlabelled text: passages of files that hold one a line, as text or as JSON lines."""
+
+import os
+from collections.abc import Iterator
+
+from emr_ner_tf.data.lines import BOM, read_lines
+from emr_ner_tf.data.reading import read_documents
+
+
+def read_passages(path: str | os.PathLike[str]) -> Iterator[str]:
+    """Yields the passages of a file, blank ones left out.
+
+    Args:
+        path: UTF-8; JSON lines with `originalText` where its first line that is not blank begins with `{`, else
+            one passage a line.
+
+    Raises:
+        RecordError: while iterating: the file cannot be read, or a line of it is not what the first one promises.
+    """
+    first = next((line.raw.strip() for line in read_lines(path) if line.raw.strip()), b"")
+    format = "ccks2019" if first.removeprefix(BOM).startswith(b"{") else "text"
+    for document in read_documents(path, format=format, overlaps="longest", require_entities=False):
+        if document.text.strip():
+            yield document.text

@@ -1,0 +1,116 @@
+"""Vectors of characters and words: files in word2vec's text form, and word2vec itself (gensim's)."""
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from emr_ner_tf.data.lines import decoded, read_lines
+from emr_ner_tf.data.record_error import RecordError
+
+_EPOCHS, _WINDOW, _NEGATIVE = 5, 5, 5
+
+
+class Vectors(NamedTuple):
+    """Tokens and their vectors.
+
+    Attributes:
+        tokens: N distinct strings.
+        values: float32 [N, D].
+    """
+
+    tokens: tuple[str, ...]
+    values: np.ndarray
+
+
+def read_vectors(path: str | os.PathLike[str]) -> Vectors:
+    """Reads a file in word2vec's text form: a token and its D numbers a line, parted by spaces.
+
+    Args:
+        path: UTF-8; a first line of two whole numbers, count and width, may stand before the others.
+
+    Raises:
+        RecordError: no vector in it, or a line without numbers, of another width than those before it, with a
+            token that stands on an earlier line, or not UTF-8; the message names file and line.
+    """
+    path = os.fspath(path)
+    rows: dict[str, int] = {}
+    values: list[np.ndarray] = []
+    for line in read_lines(path):
+        try:
+            text = decoded(line).rstrip(" ")
+            if not text.strip() or (line.number == 1 and _is_header(text)):
+                continue
+            token, row = _parse(text, len(values[0]) if values else None)
+            if token in rows:
+                raise RecordError(
+                    "a token must stand once, and this one stands on line", value=str(rows[token])
+                )
+        except RecordError as error:
+            error.path, error.line = path, line.number
+            raise
+        rows[token] = line.number
+        values.append(row)
+    if not values:
+        raise RecordError("must hold vectors, and holds none", path=path)
+    return Vectors(tuple(rows), np.stack(values))
+
+
+def train_word2vec(
+    sentences: Iterable[Sequence[str]], *, size: int, seed: int, min_count: int = 1
+) -> Vectors:
+    """Trains skip-gram vectors with negative sampling, in one thread, so that a seed gives one result.
+
+    Args:
+        sentences: tokens of each.
+        size: width D.
+        seed: of the initial values and the draws.
+        min_count: how often a token must occur.
+
+    Returns:
+        Vectors, the most frequent token first; none where no token is that frequent.
+
+    Source:
+        Mikolov et al. 2013, https://arxiv.org/abs/1310.4546
+    """
+    # It takes a second to import, and few runs need it.
+    from gensim.models import Word2Vec
+
+    model = Word2Vec(
+        vector_size=size,
+        window=_WINDOW,
+        sg=1,
+        negative=_NEGATIVE,
+        min_count=min_count,
+        epochs=_EPOCHS,
+        seed=seed,
+        workers=1,
+    )
+    sentences = [list(sentence) for sentence in sentences]
+    model.build_vocab(sentences)
+    tokens = tuple(model.wv.index_to_key)
+    if not tokens:
+        return Vectors((), np.zeros((0, size), np.float32))
+    model.train(sentences, total_examples=model.corpus_count, epochs=_EPOCHS)
+    return Vectors(tokens, np.asarray(model.wv.vectors, np.float32))
+
+
+def _is_header(text: str) -> bool:
+    parts = text.split(" ")
+    return len(parts) == 2 and all(part.isdecimal() for part in parts)
+
+
+def _parse(text: str, width: int | None) -> tuple[str, np.ndarray]:
+    token, *numbers = text.split(" ")
+    if not token or not numbers:
+        raise RecordError("a line must be a token and its numbers, parted by spaces")
+    try:
+        row = np.array(numbers, np.float32)
+    except ValueError:
+        raise RecordError("what follows the token must be numbers, parted by single spaces") from None
+    if not np.isfinite(row).all():
+        raise RecordError("numbers must be finite")
+    if width is not None and len(row) != width:
+        raise RecordError(f"must have {width} numbers, as those before it have, got", value=str(len(row)))
+    return token, row

@@ -1,0 +1,25 @@
+import pytest
+
+from emr_ner_tf.data.passages import read_passages
+from emr_ner_tf.data.record_error import RecordError
+
+
+def test_one_passage_a_line(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_bytes(b"\xef\xbb\xbf" + "一例。\r\n\n \n 二例。\n".encode())
+    assert list(read_passages(path)) == ["一例。", " 二例。"]
+
+
+def test_json_lines_with_and_without_entities(tmp_path):
+    path = tmp_path / "records.jsonl"
+    path.write_text('\n{"originalText": "一例。"}\n{"originalText": "", "entities": []}\n', encoding="utf-8")
+    assert list(read_passages(path)) == ["一例。"]
+
+
+def test_errors_name_the_line(tmp_path):
+    path = tmp_path / "mixed.jsonl"
+    path.write_text('{"originalText": "一例。"}\n二例。\n', encoding="utf-8")
+    with pytest.raises(RecordError, match=r"mixed\.jsonl:2: the line is not JSON"):
+        list(read_passages(path))
+    with pytest.raises(RecordError, match="no such file"):
+        list(read_passages(tmp_path / "absent.txt"))

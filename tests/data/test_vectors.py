@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+
+from emr_ner_tf.data.record_error import RecordError
+from emr_ner_tf.data.vectors import read_vectors, train_word2vec
+
+
+def _file(tmp_path, text):
+    path = tmp_path / "some.vec"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("header", ["", "2 3\n"])
+def test_reads_word2vec_text(tmp_path, header):
+    vectors = read_vectors(_file(tmp_path, f"{header}肾 1 2 3.5\n右肾 -1 0 1e-3 \n"))
+    assert vectors.tokens == ("肾", "右肾")
+    assert vectors.values.dtype == np.float32
+    np.testing.assert_allclose(vectors.values, [[1, 2, 3.5], [-1, 0, 1e-3]])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "must hold vectors"),
+        ("肾 1 2\n石 1 2 3\n", r"some\.vec:2: must have 2 numbers.*3"),
+        ("肾 1 2\n石 1 x\n", r"some\.vec:2: .*numbers"),
+        ("肾 1 2\n肾 1 2\n", r"some\.vec:2: a token must stand once.*1"),
+        ("肾\n", r"some\.vec:1: a line must be a token and its numbers"),
+        ("肾 1 nan\n", r"some\.vec:1: .*finite"),
+    ],
+)
+def test_errors_name_file_and_line(tmp_path, text, message):
+    with pytest.raises(RecordError, match=message):
+        read_vectors(_file(tmp_path, text))
+
+
+def test_word2vec_gives_one_result_for_a_seed_and_puts_like_by_like():
+    # Two groups of characters that never meet: a group's own are nearer to one another than to the other's.
+    random = np.random.default_rng(0)
+    groups = ["甲乙丙丁", "子丑寅卯"]
+    sentences = [random.choice(list(groups[i % 2]), 12).tolist() for i in range(400)]
+    one, again = (train_word2vec(sentences, size=8, seed=3) for _ in range(2))
+    np.testing.assert_array_equal(one.values, again.values)
+    assert sorted(one.tokens) == sorted("".join(groups))
+    unit = dict(zip(one.tokens, one.values / np.linalg.norm(one.values, axis=1, keepdims=True), strict=True))
+    assert unit["甲"] @ unit["乙"] > unit["甲"] @ unit["子"] + 0.1
+
+
+def test_word2vec_of_nothing_has_no_vectors():
+    vectors = train_word2vec([], size=4, seed=1)
+    assert vectors.tokens == ()
+    assert vectors.values.shape == (0, 4)
