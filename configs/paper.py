@@ -16,6 +16,7 @@ def get_config(row: str = "bert_bigru_att_crf") -> ConfigDict:
     """
     config = base_config()
     system = zoo_row(row)
+    config.model.encoder = system.encoder
     config.model.context = system.context
     config.model.attention = system.attention
     config.model.units = 512

@@ -18,13 +18,15 @@ from emr_ner_tf.errors import UserError
 ConfigDict = ml_collections.ConfigDict
 
 RANDOM_ENCODER = "random"
+ENCODERS = ("bert", "char", "elmo")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
 def base_config() -> ConfigDict:
     """Returns the configuration with every key, its type and its neutral value; locked."""
     config = ConfigDict()
-    # Directory or hub name in the Hugging Face layout. "random" starts from `random_encoder` instead.
+    # Directory or hub name in the Hugging Face layout. "random" starts from `random_encoder` instead; a model whose
+    # `model.encoder` is "char" needs none.
     config.encoder = ""
     config.encoder_backend = "keras_nlp"
     config.random_encoder = ConfigDict(
@@ -39,10 +41,29 @@ def base_config() -> ConfigDict:
         }
     )
 
+    config.char = (
+        ConfigDict()
+    )  # the character embedding of `model.encoder` "char", and of "elmo" beside its own
+    config.char.size = 100
+    config.char.vectors = ""  # a file in word2vec's text form to begin from
+    config.char.word2vec = False  # begin from vectors trained on the training text and `data.unlabelled`
+
+    config.elmo = ConfigDict()
+    config.elmo.trainable = False  # whether the language model itself is tuned
+
+    config.lexicon = ConfigDict()  # of context "lattice_lstm"
+    config.lexicon.file = (
+        ""  # words, one a line, or word vectors; empty: built from the training part's text and
+    )
+    # mentions and from `data.unlabelled`
+    config.lexicon.min_count = 3  # how often a word must occur in a lexicon that is built
+    config.lexicon.size = 50  # of the word embedding
+
     config.data = ConfigDict()
     config.data.train = ""  # one file, or several joined by commas
     config.data.validation = ""  # empty: a part of the training records, by `validation_fraction`
     config.data.validation_fraction = 0.1
+    config.data.unlabelled = ""  # files of passages, joined by commas, for a lexicon and character vectors
     config.data.format = "ccks2019"
     config.data.labels = "ccks2019"  # ccks2019, infer, or a file with one label a line
     config.data.overlaps = "error"  # error, or longest: keep the longest of overlapping mentions
@@ -55,6 +76,7 @@ def base_config() -> ConfigDict:
     config.text.extend_vocabulary = True
 
     config.model = ConfigDict()
+    config.model.encoder = "bert"  # bert, char, elmo
     config.model.scheme = "BIO"
     config.model.context = "bigru"
     config.model.units = 256  # each way
@@ -101,6 +123,7 @@ def check_config(config: ConfigDict) -> None:
         "train.precision": PRECISIONS,
         "optimizer.decay": ("none", "linear"),
         "encoder_backend": ("keras_nlp", "transformers"),
+        "model.encoder": ENCODERS,
     }
     for key, allowed in choices.items():
         value = _get(config, key)
@@ -116,6 +139,9 @@ def check_config(config: ConfigDict) -> None:
         "text.token_budget": 1,
         "model.units": 1,
         "model.heads": 1,
+        "char.size": 1,
+        "lexicon.size": 1,
+        "lexicon.min_count": 1,
         "train.patience": 0,
         "train.checkpoint_seconds": 0,
         "optimizer.clip_norm": 0,
@@ -129,6 +155,10 @@ def check_config(config: ConfigDict) -> None:
         value = _get(config, key)
         if not 0 <= value < 1:
             raise UserError(f"config.{key} must be at least 0 and below 1, got {value}")
+    if config.char.vectors and config.char.word2vec:
+        raise UserError(
+            "config.char.vectors must be empty where config.char.word2vec trains vectors, got both"
+        )
     text = config.text
     if text.overlap + text.slack >= text.window:
         raise UserError(

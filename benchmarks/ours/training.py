@@ -11,7 +11,8 @@ from harness import FOLDER, Handlers, serve
 
 from emr_ner_tf.config import ConfigDict
 from emr_ner_tf.data.tags import TagTable
-from emr_ner_tf.models.definition import ModelDefinition, build_tagger, start_vocabulary
+from emr_ner_tf.models.definition import ModelDefinition, build_tagger
+from emr_ner_tf.models.start import start
 from emr_ner_tf.training.batching import plan_epoch
 from emr_ner_tf.training.examples import build_examples
 from emr_ner_tf.training.optimization import build_optimizer
@@ -43,7 +44,7 @@ class OurTrainer:
             tf.config.experimental.enable_op_determinism()
         tf.keras.utils.set_random_seed(config.train.seed)
         documents, _, labels = training_records(config, None)
-        vocabulary = start_vocabulary(config, [document.text for document in documents])
+        vocabulary = start(config, documents).vocabulary
         examples = build_examples(
             documents,
             vocabulary,
@@ -58,12 +59,8 @@ class OurTrainer:
         with self.strategy.scope():
             step = tf.Variable(0, dtype=tf.int64, trainable=False)
             self.tagger, self.definition = build_tagger(ModelDefinition(config, vocabulary, labels))
-            inside = {variable.ref() for variable in self.tagger.encoder.trainable_variables}
-            head = [v for v in self.tagger.trainable_variables if v.ref() not in inside]
             total_steps = len(plan.batches) * config.train.epochs
-            self.optimizer = build_optimizer(
-                config, self.tagger.encoder.trainable_variables, head, total_steps
-            )
+            self.optimizer = build_optimizer(config, *self.tagger.variables_by_rate(), total_steps)
         make_dropout_stateless(self.tagger, seed=config.train.seed, step=step)
         dataset = training_dataset(
             examples, full, pad_id=self.tagger.special.pad, replicas=1, first=0, count=1

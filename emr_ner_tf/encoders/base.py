@@ -86,6 +86,10 @@ class Encoder(tf.keras.layers.Layer, abc.ABC):
     def slots(self) -> Iterator[Slot]:
         """Yields every variable with its place in a checkpoint."""
 
+    def fresh_variables(self) -> list[tf.Variable]:
+        """Trainable variables that no checkpoint began: they learn at the head's rate."""
+        return []
+
     def hf_weights(self) -> dict[str, np.ndarray]:
         """Returns the weights, float32, as PyTorch's class in the Hugging Face layout has them."""
         weights = {}

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from emr_ner_tf.encoders.base import Encoder
+from emr_ner_tf.encoders.char_embedding import MODEL_TYPE as CHAR_EMBEDDING
+from emr_ner_tf.encoders.char_embedding import CharEmbedding
 from emr_ner_tf.encoders.checkpoint import read_weights
 from emr_ner_tf.encoders.resolve import CONFIG, VOCABULARY, find_file, find_weights, read_config
 from emr_ner_tf.errors import UserError
@@ -44,6 +46,8 @@ def build_encoder(
     rows = hf_config.get("vocab_size") if vocabulary_size is None else vocabulary_size
     if not isinstance(rows, int) or rows < 1:
         raise UserError(f"encoder configuration: `vocab_size` must be a whole number above 0, got {rows!r}")
+    if hf_config.get("model_type") == CHAR_EMBEDDING:
+        return CharEmbedding(hf_config, rows)
     # Each library takes seconds to import, so only the one that is asked for.
     if backend == "keras_nlp":
         from emr_ner_tf.encoders.keras_nlp_bert import KerasNlpBert

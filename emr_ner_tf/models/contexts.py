@@ -1,11 +1,15 @@
 """Context layers by name: what stands between the encoder and the attention."""
 
-import functools
+from collections.abc import Callable
+from typing import NamedTuple
 
 import tensorflow as tf
 
+from emr_ner_tf.config import ConfigDict
 from emr_ner_tf.errors import UserError
+from emr_ner_tf.layers.cnn import IteratedDilatedCNN, WindowCNN
 from emr_ner_tf.layers.gru_gradient import GruWeights, bidirectional_gru
+from emr_ner_tf.text.vocabulary import Vocabulary
 
 
 class RecurrentContext(tf.keras.layers.Layer):
@@ -40,12 +44,19 @@ class RecurrentContext(tf.keras.layers.Layer):
         self.recurrence.build(tf.TensorShape(input_shape))
         super().build(input_shape)
 
-    def call(self, inputs: tf.Tensor, length: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+    def call(
+        self,
+        inputs: tf.Tensor,
+        length: tf.Tensor,
+        token_ids: tf.Tensor | None = None,
+        training: bool | None = None,
+    ) -> tf.Tensor:
         """Runs both directions.
 
         Args:
             inputs: float [B, T, H].
             length: int32 [B]; positions past it are padding, and neither direction sees them.
+            token_ids: not read.
             training: whether a gradient will be taken; dropout is the tagger's, around this layer.
 
         Returns:
@@ -71,20 +82,47 @@ class RecurrentContext(tf.keras.layers.Layer):
         }
 
 
-CONTEXTS = {
-    "none": None,
-    "bigru": functools.partial(RecurrentContext, "gru"),
-    "bilstm": functools.partial(RecurrentContext, "lstm"),
+class ContextParts(NamedTuple):
+    """What a context is made from.
+
+    Attributes:
+        config: the whole configuration.
+        vocabulary: of the encoder.
+        words: of the lexicon, in the order of their vectors; none for a context that looks no words up.
+    """
+
+    config: ConfigDict
+    vocabulary: Vocabulary
+    words: tuple[str, ...]
+
+
+def _recurrent(cell: str) -> Callable[[ContextParts], tf.keras.layers.Layer]:
+    def make(parts: ContextParts) -> tf.keras.layers.Layer:
+        settings = parts.config.model
+        return RecurrentContext(cell, settings.units, reset_after=settings.reset_after, name="context")
+
+    return make
+
+
+# Each is called with (inputs, length, token_ids, training) and gives float [B, T, width], 0 in the padding.
+CONTEXTS: dict[str, Callable[[ContextParts], tf.keras.layers.Layer | None]] = {
+    "none": lambda parts: None,
+    "bigru": _recurrent("gru"),
+    "bilstm": _recurrent("lstm"),
+    "cnn": lambda parts: WindowCNN(parts.config.model.units, name="context"),
+    "idcnn": lambda parts: IteratedDilatedCNN(parts.config.model.units, name="context"),
 }
+# Those that look words up, and so need a lexicon.
+LEXICON_CONTEXTS = ("lattice_lstm",)
 
 
-def build_context(name: str, *, units: int, reset_after: bool) -> tf.keras.layers.Layer | None:
-    """Builds the context layer of that name, or None for "none".
+def build_context(parts: ContextParts) -> tf.keras.layers.Layer | None:
+    """Builds the context layer that `config.model.context` names, or None for "none".
 
     Raises:
         UserError: an unknown name; the message lists the choices.
     """
+    name = parts.config.model.context
     if name not in CONTEXTS:
         raise UserError(f"config.model.context must be one of {', '.join(CONTEXTS)}, got {name!r}")
-    make = CONTEXTS[name]
-    return None if make is None else make(units, reset_after=reset_after, name="context")
+    return CONTEXTS[name](parts)

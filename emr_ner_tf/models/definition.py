@@ -1,7 +1,8 @@
 """What defines a model beside its weights, as files of a directory, and models built from it.
 
-`config.json` (resolved), `vocab.txt`, `labels.txt` and `encoder.json` (the encoder's own configuration): with these
-and a checkpoint a model is restored without the encoder that it once started from.
+`config.json` (resolved), `vocab.txt`, `labels.txt`, `encoder.json` (the encoder's own configuration) and, where the
+model looks words up, `lexicon.txt`: with these and a checkpoint a model is restored without the encoder that it once
+started from.
 """
 
 import dataclasses
@@ -12,14 +13,22 @@ import pathlib
 from emr_ner_tf.config import RANDOM_ENCODER, ConfigDict, load_config, save_config
 from emr_ner_tf.data.files import atomic_writer
 from emr_ner_tf.data.tags import TagTable
-from emr_ner_tf.encoders.loading import build_encoder, load_encoder, load_vocabulary
+from emr_ner_tf.encoders.base import Encoder
+from emr_ner_tf.encoders.char_embedding import MODEL_TYPE as CHAR_EMBEDDING
+from emr_ner_tf.encoders.loading import build_encoder, load_encoder
 from emr_ner_tf.errors import UserError
-from emr_ner_tf.models.contexts import build_context
+from emr_ner_tf.models.contexts import LEXICON_CONTEXTS, ContextParts, build_context
+from emr_ner_tf.models.start import Start
 from emr_ner_tf.models.tagger import SpecialTokens, Tagger, build_attention
 from emr_ner_tf.text.vocabulary import Vocabulary
 
-CONFIG, VOCABULARY, LABELS, ENCODER = "config.json", "vocab.txt", "labels.txt", "encoder.json"
-_SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+CONFIG, VOCABULARY, LABELS, ENCODER, LEXICON = (
+    "config.json",
+    "vocab.txt",
+    "labels.txt",
+    "encoder.json",
+    "lexicon.txt",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,15 +41,17 @@ class ModelDefinition:
         labels: in the order in which the tags stand.
         encoder: the encoder's configuration as `config.json` of the Hugging Face layout has it; None before the
             encoder has been read.
+        words: of the lexicon, in the order of their rows; none where the context looks no words up.
     """
 
     config: ConfigDict
     vocabulary: Vocabulary
     labels: tuple[str, ...]
     encoder: dict | None = None
+    words: tuple[str, ...] = dataclasses.field(default=(), repr=False)
 
     def save(self, directory: str | os.PathLike[str]) -> None:
-        """Writes the four files."""
+        """Writes the files."""
         directory = pathlib.Path(directory)
         save_config(self.config, directory / CONFIG)
         self.vocabulary.save(directory / VOCABULARY)
@@ -49,10 +60,13 @@ class ModelDefinition:
         with atomic_writer(directory / ENCODER) as file:
             json.dump(self.encoder, file, indent=2)
             file.write("\n")
+        if self.words:
+            with atomic_writer(directory / LEXICON) as file:
+                file.writelines(f"{word}\n" for word in self.words)
 
     @classmethod
     def load(cls, directory: str | os.PathLike[str]) -> "ModelDefinition":
-        """Reads the four files.
+        """Reads the files.
 
         Raises:
             UserError: one is missing or malformed.
@@ -62,30 +76,22 @@ class ModelDefinition:
         try:
             labels = (directory / LABELS).read_text(encoding="utf-8").splitlines()
             encoder = json.loads((directory / ENCODER).read_text(encoding="utf-8"))
+            words = []
+            if config.model.context in LEXICON_CONTEXTS:
+                words = (directory / LEXICON).read_text(encoding="utf-8").split("\n")[:-1]
         except (OSError, ValueError) as error:
             raise UserError(f"{directory}: not a model directory: {error}") from error
-        return cls(config, Vocabulary.load(directory / VOCABULARY), tuple(labels), encoder)
+        vocabulary = Vocabulary.load(directory / VOCABULARY)
+        return cls(config, vocabulary, tuple(labels), encoder, tuple(words))
 
 
-def start_vocabulary(config: ConfigDict, texts: list[str]) -> Vocabulary:
-    """The encoder's vocabulary, with rows for what the training texts have and it lacks."""
-    if config.encoder == RANDOM_ENCODER:
-        return Vocabulary(_SPECIAL_TOKENS).extended(texts)
-    if not config.encoder:
-        raise UserError(
-            "config.encoder must name a directory or a hub name in the Hugging Face layout "
-            "(for example --config.encoder=hfl/chinese-roberta-wwm-ext), got ''"
-        )
-    vocabulary = load_vocabulary(config.encoder)
-    return vocabulary.extended(texts) if config.text.extend_vocabulary else vocabulary
-
-
-def build_tagger(definition: ModelDefinition) -> tuple[Tagger, ModelDefinition]:
+def build_tagger(definition: ModelDefinition, start: Start | None = None) -> tuple[Tagger, ModelDefinition]:
     """Builds a tagger under the current precision policy and the current strategy's scope.
 
     Args:
         definition: with `encoder` None the encoder's weights are read from `config.encoder`; otherwise the encoder
             is built from its configuration and waits for a checkpoint.
+        start: vectors to begin embeddings from; None where there are none, or where a checkpoint follows.
 
     Returns:
         The tagger, its variables made, and the definition with `encoder` filled in.
@@ -94,15 +100,7 @@ def build_tagger(definition: ModelDefinition) -> tuple[Tagger, ModelDefinition]:
         UserError: a missing or mismatched encoder, or an unknown name in `config.model`.
     """
     config, vocabulary = definition.config, definition.vocabulary
-    rows = len(vocabulary.tokens)
-    if definition.encoder is not None:
-        rows = definition.encoder["vocab_size"]
-        encoder = build_encoder(definition.encoder, backend=config.encoder_backend, vocabulary_size=rows)
-    elif config.encoder == RANDOM_ENCODER:
-        shape = config.random_encoder.to_dict() | {"model_type": "bert", "hidden_act": "gelu"}
-        encoder = build_encoder(shape, backend=config.encoder_backend, vocabulary_size=rows)
-    else:
-        encoder = load_encoder(config.encoder, vocabulary=vocabulary, backend=config.encoder_backend)
+    encoder = _build_encoder(definition)
     if config.text.window + 2 > encoder.max_positions:
         raise UserError(
             f"config.text.window must be at most {encoder.max_positions - 2}, the encoder's "
@@ -110,7 +108,7 @@ def build_tagger(definition: ModelDefinition) -> tuple[Tagger, ModelDefinition]:
         )
     tagger = Tagger(
         encoder,
-        build_context(config.model.context, units=config.model.units, reset_after=config.model.reset_after),
+        build_context(ContextParts(config, vocabulary, definition.words)),
         build_attention(config.model.attention, heads=config.model.heads),
         TagTable(definition.labels, config.model.scheme),
         SpecialTokens(vocabulary.pad_id, vocabulary.cls_id, vocabulary.sep_id),
@@ -119,4 +117,25 @@ def build_tagger(definition: ModelDefinition) -> tuple[Tagger, ModelDefinition]:
         constrain_loss=config.model.constrain_loss,
     )
     tagger.make_variables()
+    if start is not None and start.char_vectors is not None:
+        encoder.assign_vectors(*vocabulary.rows_of(start.char_vectors))
+    if start is not None and start.word_vectors is not None:
+        tagger.context.assign_vectors(start.word_vectors)
     return tagger, dataclasses.replace(definition, encoder=dict(encoder.hf_config))
+
+
+def _build_encoder(definition: ModelDefinition) -> Encoder:
+    config = definition.config
+    rows = len(definition.vocabulary.tokens)
+    if definition.encoder is not None:
+        hf_config, rows = definition.encoder, definition.encoder["vocab_size"]
+    elif config.model.encoder == "char":
+        hf_config = {"model_type": CHAR_EMBEDDING, "hidden_size": config.char.size}
+    elif config.encoder == RANDOM_ENCODER:
+        hf_config = config.random_encoder.to_dict() | {
+            "model_type": config.model.encoder,
+            "hidden_act": "gelu",
+        }
+    else:
+        return load_encoder(config.encoder, vocabulary=definition.vocabulary, backend=config.encoder_backend)
+    return build_encoder(hf_config, backend=config.encoder_backend, vocabulary_size=rows)

@@ -28,7 +28,7 @@ class Tagger(tf.keras.Model):
 
     Attributes:
         encoder: maps token ids with special tokens to float [B, T, H].
-        context: layer called with (inputs, length), or None.
+        context: layer called with (inputs, length, token_ids), or None.
         attention: layer called with (inputs, length), or None.
         crf: the conditional random field over the K tags.
         table: the tags.
@@ -74,7 +74,7 @@ class Tagger(tf.keras.Model):
         """
         outputs = self.encoder_dropout(self._encode(token_ids, length, training), training=training)
         if self.context is not None:
-            outputs = self.context(outputs, length, training=training)
+            outputs = self.context(outputs, length, token_ids=token_ids, training=training)
             outputs = self.context_dropout(outputs, training=training)
         if self.attention is not None:
             outputs = self.attention(outputs, length, training=training)
@@ -109,6 +109,13 @@ class Tagger(tf.keras.Model):
         """Makes every variable, by one pass over a window of one character."""
         tokens = tf.fill([1, 1], self.special.cls)
         self.loss_of(tokens, tf.zeros([1, 1], tf.int32), tf.ones([1], tf.int32), training=False)
+
+    def variables_by_rate(self) -> tuple[list[tf.Variable], list[tf.Variable]]:
+        """Trainable variables that were pre-trained, and those that begin anew and learn at the head's rate."""
+        fresh = {variable.ref() for variable in self.encoder.fresh_variables()}
+        encoder = [v for v in self.encoder.trainable_variables if v.ref() not in fresh]
+        inside = {variable.ref() for variable in encoder}
+        return encoder, [v for v in self.trainable_variables if v.ref() not in inside]
 
     def _encode(self, token_ids: tf.Tensor, length: tf.Tensor, training: bool | None) -> tf.Tensor:
         batch = tf.shape(token_ids)[0]

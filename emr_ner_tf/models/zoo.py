@@ -10,7 +10,8 @@ class ZooRow:
     """One system: names of its encoder, its context and its attention; a CRF ends each.
 
     Attributes:
-        encoder: "bert", whatever checkpoint it is.
+        encoder: "bert", whatever checkpoint it is; "char", character embeddings; "elmo", those beside a language
+            model's.
         context: a name of `emr_ner_tf.models.contexts`.
         attention: a name of `emr_ner_tf.models.tagger`.
     """
@@ -21,6 +22,12 @@ class ZooRow:
 
 
 ZOO = {
+    "bilstm_crf": ZooRow("char", "bilstm", "none"),
+    "bigru_crf": ZooRow("char", "bigru", "none"),
+    "bigru_att_crf": ZooRow("char", "bigru", "multi_head"),
+    "cnn_crf": ZooRow("char", "cnn", "none"),
+    "idcnn_crf": ZooRow("char", "idcnn", "none"),
+    "bert_idcnn_crf": ZooRow("bert", "idcnn", "none"),
     "bert_bigru_att_crf": ZooRow("bert", "bigru", "multi_head"),
     "bert_bilstm_att_crf": ZooRow("bert", "bilstm", "multi_head"),
     "bert_bigru_plain_att_crf": ZooRow("bert", "bigru", "plain"),

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from emr_ner_tf.data.files import atomic_writer
+from emr_ner_tf.data.vectors import Vectors
 from emr_ner_tf.errors import UserError
 
 CODE_POINTS = 0x110000
@@ -175,6 +176,12 @@ class Vocabulary:
         for character, row in added:
             tokens[row] = character
         return Vocabulary(tuple(tokens), self.added + added)
+
+    def rows_of(self, vectors: Vectors) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the ids of those tokens of `vectors` that the vocabulary holds, int64 [N], and their vectors."""
+        known = [(self._rows[token], i) for i, token in enumerate(vectors.tokens) if token in self._rows]
+        ids, places = np.array(known, np.int64).reshape(-1, 2).T
+        return ids, vectors.values[places]
 
     @functools.cached_property
     def _rows(self) -> dict[str, int]:

@@ -16,7 +16,8 @@ from emr_ner_tf.data.rejects import RejectsWriter
 from emr_ner_tf.data.tags import TagTable
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.evaluation.matching import score
-from emr_ner_tf.models.definition import CONFIG, ModelDefinition, build_tagger, start_vocabulary
+from emr_ner_tf.models.definition import CONFIG, ModelDefinition, build_tagger
+from emr_ner_tf.models.start import start
 from emr_ner_tf.models.text_tagger import TextTagger
 from emr_ner_tf.training.batching import EpochPlan, plan_epoch
 from emr_ner_tf.training.checkpoints import Checkpoints, Progress
@@ -83,7 +84,8 @@ class _Run:
         self.strategy = strategy
         self.chief = is_chief(strategy)
         train_documents, self.validation, labels = training_records(config, rejects)
-        vocabulary = start_vocabulary(config, [document.text for document in train_documents])
+        beginning = start(config, train_documents)
+        vocabulary = beginning.vocabulary
         table = TagTable(labels, config.model.scheme)
         self.examples = build_examples(
             train_documents, vocabulary, table, window=config.text.window, slack=config.text.slack
@@ -94,10 +96,9 @@ class _Run:
         self.steps_before = [sum(steps[:epoch]) for epoch in range(len(steps))]
         with strategy.scope():
             self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
-            self.tagger, definition = build_tagger(ModelDefinition(config, vocabulary, labels))
-            encoder_variables = self.tagger.encoder.trainable_variables
-            inside = {variable.ref() for variable in encoder_variables}
-            head_variables = [v for v in self.tagger.trainable_variables if v.ref() not in inside]
+            definition = ModelDefinition(config, vocabulary, labels, words=beginning.words)
+            self.tagger, definition = build_tagger(definition, beginning)
+            encoder_variables, head_variables = self.tagger.variables_by_rate()
             optimizer = build_optimizer(config, encoder_variables, head_variables, self.total_steps)
         make_dropout_stateless(self.tagger, seed=config.train.seed, step=self.step)
         element_spec = self._batches(self._plan(0).batches[:1]).element_spec

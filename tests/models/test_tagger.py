@@ -7,6 +7,7 @@ import tensorflow as tf
 from emr_ner_tf.config import RANDOM_ENCODER, base_config
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.models.definition import ModelDefinition, build_tagger
+from emr_ner_tf.models.start import start
 from emr_ner_tf.models.text_tagger import TextTagger
 from emr_ner_tf.models.zoo import ZOO
 from emr_ner_tf.text.vocabulary import Vocabulary
@@ -25,6 +26,7 @@ def _config(row="bert_bigru_att_crf"):
     config.random_encoder.num_attention_heads = 2
     config.random_encoder.intermediate_size = 32
     config.random_encoder.max_position_embeddings = 34
+    config.model.encoder = ZOO[row].encoder
     config.model.context = ZOO[row].context
     config.model.attention = ZOO[row].attention
     config.model.units = 8
@@ -97,10 +99,8 @@ def test_a_window_that_the_encoder_cannot_hold():
 
 
 def test_no_encoder_named():
-    from emr_ner_tf.models.definition import start_vocabulary
-
     with pytest.raises(UserError, match=r"config.encoder must name"):
-        start_vocabulary(base_config(), [])
+        start(base_config(), [])
 
 
 @pytest.mark.parametrize("key", ["context", "attention"])
