@@ -2,8 +2,8 @@
 
   python -m emr_ner_tf.cli.evaluate --bundle=runs/bundles/ner --input=held.jsonl --train=train.jsonl
 
-With --train (by default the training file that the model's own config names, where it still stands) mentions whose
-form training has not shown are scored apart.
+With --train (by default the training file that the model's own config names, where it still stands, read as it was for
+training) mentions whose form training has not shown are scored apart.
 """
 
 import json
@@ -23,7 +23,9 @@ _MODEL_DIR = flags.DEFINE_string(
 )
 _CHECKPOINT = flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Of --model_dir.")
 _INPUT = flags.DEFINE_string("input", None, "Annotated records.")
-_FORMAT = flags.DEFINE_string("format", "ccks2019", "Of --input and --train: ccks2019 or bio.")
+_FORMAT = flags.DEFINE_enum(
+    "format", "ccks2019", ["ccks2019", "bio"], "Of --input and --train: JSON lines, or BIO columns."
+)
 _TRAIN = flags.DEFINE_string("train", None, "Training records, for what is seen and unseen.")
 _OVERLAPS = flags.DEFINE_enum(
     "overlaps", "error", ["error", "longest"], "What to do with overlapping mentions."
@@ -60,15 +62,9 @@ def main() -> None:
     labels = definition.labels
     rejects = RejectsWriter(f"{_OUTPUT.value}.rejects.jsonl") if _ON_ERROR.value == "skip" else None
 
-    def read(path):
-        return list(
-            read_documents(
-                path, format=_FORMAT.value, labels=labels, overlaps=_OVERLAPS.value, rejects=rejects
-            )
-        )
-
-    gold = read(_INPUT.value)
-    train = [document for path in _training_files(definition.config) for document in read(path)]
+    reading = {"format": _FORMAT.value, "labels": labels, "overlaps": _OVERLAPS.value}
+    gold = list(read_documents(_INPUT.value, rejects=rejects, **reading))
+    train = _training_records(definition.config, reading)
     if _LOOKUP.value and not train:
         raise UsageError("--lookup_baseline needs --train")
     seen = seen_mentions(train) if train else None
@@ -93,9 +89,14 @@ def main() -> None:
             file.write("\n")
 
 
-def _training_files(config) -> list[str]:
+def _training_records(config, reading: dict) -> list:
+    """Records of --train, else of the files that the model was trained on; none where those are gone."""
+    from emr_ner_tf.data.reading import read_again, read_documents
+
     if _TRAIN.value is not None:
-        return _TRAIN.value.split(",")
+        # The rejects file is for records of --input, which are then not scored.
+        read = read_documents if _ON_ERROR.value == "raise" else read_again
+        return [document for path in _TRAIN.value.split(",") for document in read(path, **reading)]
     named = [path for path in config.data.train.split(",") if path]
     absent = [path for path in named if not pathlib.Path(path).exists()]
     if absent:
@@ -103,7 +104,9 @@ def _training_files(config) -> list[str]:
             "no figures for unseen mentions: %s is not there; name it with --train", ", ".join(absent)
         )
         return []
-    return named
+    reading = reading | {"format": config.data.format, "overlaps": config.data.overlaps}
+    # Training has said which of its records are bad.
+    return [document for path in named for document in read_again(path, **reading)]
 
 
 if __name__ == "__main__":

@@ -1,8 +1,13 @@
 """The train, export and evaluate mains through their flags: wrong calls and bad input."""
 
 import json
+import shutil
 
 import pytest
+
+from emr_ner_tf.config import load_config, save_config
+from emr_ner_tf.data.reading import read_documents
+from emr_ner_tf.data.writing import write_documents
 
 
 @pytest.mark.parametrize(
@@ -66,14 +71,30 @@ def test_evaluate_and_its_errors(cli, bundles, trained, corpus, tmp_path):
     by_bundle = json.loads(scores.read_text(encoding="utf-8"))
     assert by_bundle["records"] == 16
     assert by_bundle["lookup_baseline"]["exact"]["micro"]["f1"] > 0
-    done = cli("evaluate", f"--model_dir={trained}", *flags, f"--output={scores}")
+    assert by_bundle["unseen"]["support"] > 0
+    # The same by the model directory, whose configuration names the training file and, unlike --format, BIO columns.
+    # Either file has a bad record; the rejects are those of --input.
+    model_dir, columns, records = tmp_path / "model", tmp_path / "train.bio", tmp_path / "test.jsonl"
+    shutil.copytree(trained, model_dir)
+    write_documents(columns, read_documents(corpus / "train.jsonl"), "bio")
+    columns.write_text(columns.read_text(encoding="utf-8") + "\n右 no_tag\n", encoding="utf-8")
+    config = load_config(model_dir / "config.json")
+    config.data.train, config.data.format = str(columns), "bio"
+    save_config(config, model_dir / "config.json")
+    records.write_bytes((corpus / "test.jsonl").read_bytes() + b"{}\n")
+    done = cli(
+        "evaluate", f"--model_dir={model_dir}", f"--input={records}", "--on_error=skip", f"--output={scores}"
+    )
     assert done.returncode == 0, done.stderr
     by_model = json.loads(scores.read_text(encoding="utf-8"))
     assert by_model["exact"] == by_bundle["exact"]
     assert by_model["unseen"] == by_bundle["unseen"]
-    done = cli("evaluate", *flags)
-    assert done.returncode == 2
-    assert "one of the two" in done.stderr
+    rejects = (tmp_path / "scores.json.rejects.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["file"] for line in rejects] == [str(records)]
+    for wrong, message in ((flags, "one of the two"), ((*flags, "--format=text"), "ccks2019|bio")):
+        done = cli("evaluate", *wrong)
+        assert done.returncode == 2
+        assert message in done.stderr
 
 
 def test_export_of_nothing(cli, tmp_path):
