@@ -1,10 +1,19 @@
 """Distribution strategies by name."""
 
+import json
+import os
+from typing import Any
+
 import tensorflow as tf
+from absl import logging
 
 from emr_ner_tf.errors import UserError
 
-STRATEGIES = ("one_device", "mirrored", "multi_worker_mirrored")
+MULTI_WORKER = "multi_worker_mirrored"
+STRATEGIES = ("one_device", "mirrored", MULTI_WORKER)
+
+_KINDS = {dict: "an object", str: "a string", int: "a whole number"}
+_EXAMPLE = '{"cluster": {"worker": ["HOST_A:PORT", "HOST_B:PORT"]}, "task": {"type": "worker", "index": 0}}'
 
 
 def build_strategy(name: str) -> tf.distribute.Strategy:
@@ -12,13 +21,16 @@ def build_strategy(name: str) -> tf.distribute.Strategy:
 
     Args:
         name: "one_device" (the first GPU, else the CPU), "mirrored" (every GPU of this machine, else its logical
-            CPUs), or "multi_worker_mirrored" (the machines of TF_CONFIG).
+            CPUs), or "multi_worker_mirrored" (the machines of TF_CONFIG; waits until all of them are there).
 
     Raises:
-        UserError: an unknown name.
+        UserError: an unknown name, or what `is_chief_process` raises.
     """
-    if name == "multi_worker_mirrored":
+    if name == MULTI_WORKER:
         # First of all: it cannot be made once anything has asked for devices.
+        cluster, job, index = _cluster_task()
+        addresses = [address for addresses in cluster.values() for address in addresses]
+        logging.info("%s %d of %s: waiting for all of them", job, index, ", ".join(addresses))
         return tf.distribute.MultiWorkerMirroredStrategy()
     gpus = tf.config.list_logical_devices("GPU")
     if name == "one_device":
@@ -29,9 +41,55 @@ def build_strategy(name: str) -> tf.distribute.Strategy:
     raise UserError(f"--strategy must be one of {', '.join(STRATEGIES)}, got {name!r}")
 
 
-def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this process is the one that writes what all share."""
-    resolver = strategy.cluster_resolver
-    if resolver is None or resolver.task_type is None:
+def is_chief_process(name: str) -> bool:
+    """Whether this process is the one that writes what all share; asks for no device, so that it may come first.
+
+    Args:
+        name: of the strategy; only `multi_worker_mirrored` has processes that are not the chief.
+
+    Raises:
+        UserError: `multi_worker_mirrored` where TF_CONFIG is not set, or breaks a rule.
+    """
+    if name != MULTI_WORKER:
         return True
-    return resolver.task_type == "chief" or (resolver.task_type == "worker" and resolver.task_id == 0)
+    cluster, job, index = _cluster_task()
+    return job == "chief" or ("chief" not in cluster and index == 0)
+
+
+def _cluster_task() -> tuple[dict[str, list[str]], str, int]:
+    """The addresses of each job, and this process's job and place in it."""
+    text = os.environ.get("TF_CONFIG")
+    if not text:
+        raise UserError(
+            f"--strategy={MULTI_WORKER} reads TF_CONFIG, which is not set; for example {_EXAMPLE}"
+        )
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise _wrong(f"must be JSON: {error}") from error
+    cluster = _member(value, "cluster", dict)
+    if not cluster or cluster.keys() - {"chief", "worker"}:
+        raise _wrong(f"cluster must hold the jobs chief or worker, got {', '.join(cluster) or 'none'}")
+    for job, addresses in cluster.items():
+        if not isinstance(addresses, list) or not all(isinstance(a, str) and ":" in a for a in addresses):
+            raise _wrong(f"cluster.{job} must be a list of HOST:PORT, got {addresses!r}")
+    if len(cluster.get("chief", ())) > 1:
+        raise _wrong(f"cluster.chief must hold one address, got {len(cluster['chief'])}")
+    task = _member(value, "task", dict)
+    job, index = _member(task, "task.type", str), _member(task, "task.index", int)
+    if job not in cluster:
+        raise _wrong(f"task.type must be one of {', '.join(cluster)}, got {job!r}")
+    if not 0 <= index < len(cluster[job]):
+        raise _wrong(f"task.index must be below {len(cluster[job])}, the addresses of {job}, got {index}")
+    return cluster, job, index
+
+
+def _member(value: Any, name: str, kind: type) -> Any:
+    found = value.get(name.split(".")[-1]) if isinstance(value, dict) else None
+    if not isinstance(found, kind):
+        raise _wrong(f"{name} must be {_KINDS[kind]}, got {found!r}")
+    return found
+
+
+def _wrong(rule: str) -> UserError:
+    return UserError(f"TF_CONFIG: {rule}; for example {_EXAMPLE}")

@@ -30,7 +30,7 @@ from emr_ner_tf.training.randomness import make_dropout_stateless
 from emr_ner_tf.training.records import training_records
 from emr_ner_tf.training.restoring import InProcessTagger
 from emr_ner_tf.training.steps import take_steps
-from emr_ner_tf.training.strategies import build_strategy, is_chief
+from emr_ner_tf.training.strategies import build_strategy, is_chief_process
 from emr_ner_tf.training.train_step import make_train_step
 
 METRICS = "metrics.json"
@@ -60,13 +60,14 @@ def train(
         UserError: a wrong value, record, encoder or model directory.
     """
     check_config(config)
+    chief = is_chief_process(strategy_name)
     _same_run(config, pathlib.Path(model_dir))
     if config.train.deterministic:
         tf.config.experimental.enable_op_determinism()
     tf.keras.utils.set_random_seed(config.train.seed)
     tf.keras.mixed_precision.set_global_policy(config.train.precision)
     strategy = build_strategy(strategy_name)
-    return _Run(config, pathlib.Path(model_dir), strategy, rejects).run()
+    return _Run(config, pathlib.Path(model_dir), strategy, chief, rejects).run()
 
 
 class _Run:
@@ -77,12 +78,13 @@ class _Run:
         config: ConfigDict,
         model_dir: pathlib.Path,
         strategy: tf.distribute.Strategy,
+        chief: bool,
         rejects: RejectsWriter | None,
     ) -> None:
         self.config = config
         self.model_dir = model_dir
         self.strategy = strategy
-        self.chief = is_chief(strategy)
+        self.chief = chief
         train_documents, self.validation, labels = training_records(config, rejects)
         beginning = start(config, train_documents)
         vocabulary = beginning.vocabulary
