@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 from typing import Any
 
 import tensorflow as tf
@@ -25,7 +26,7 @@ class Progress(tf.train.experimental.PythonState):
         best_f1: best validation F1 so far, -1 before the first.
         stale: epochs since then.
         finished: the run has ended.
-        data_digest: of the training windows, so that a run never goes on with other records.
+        data_digest: of the training windows and validation records, so that a run never goes on with others.
     """
 
     def __init__(self, data_digest: str) -> None:
@@ -53,8 +54,9 @@ class Progress(tf.train.experimental.PythonState):
 class Checkpoints:
     """Saves and restores a run under `model_dir/checkpoints`.
 
-    TensorFlow writes the data, then the index, then the file that names the newest checkpoint, each by rename: a
-    process killed between any two of them leaves the one before in force.
+    TensorFlow writes the data and renames them into place, then the index where it stands, and last, by rename, the
+    file that names the newest checkpoint; only then it removes the one before. A process killed at any moment leaves a
+    whole checkpoint in force, and beside it perhaps parts of another, which `remove_parts` clears away.
     """
 
     def __init__(
@@ -91,6 +93,15 @@ class Checkpoints:
             )
         self._state.restore(path).assert_existing_objects_matched()
         return True
+
+    def remove_parts(self) -> None:
+        """Removes the files of checkpoints that are not in force: what a killed process was writing or removing."""
+        for manager in (self._last, self._best):
+            folder = pathlib.Path(manager.directory)
+            newest = tf.train.latest_checkpoint(manager.directory)
+            kept = set(folder.glob(f"{pathlib.Path(newest).name}.*")) if newest else set()
+            for path in {*folder.glob("ckpt-*"), *folder.glob("checkpoint.tmp*")} - kept:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def save_last(self) -> None:
         """Saves the whole state."""

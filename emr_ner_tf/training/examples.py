@@ -35,11 +35,14 @@ class Examples:
         """int64 [N], characters in each window."""
         return np.diff(self.offsets)
 
-    def digest(self, tokens: Sequence[str], labels: Sequence[str]) -> str:
-        """SHA-256 of the windows and of what their ids stand for, in hexadecimal."""
+    def digest(self, tokens: Sequence[str], labels: Sequence[str], validation: Sequence[Document]) -> str:
+        """SHA-256 of the windows, of what their ids stand for and of the validation records, in hexadecimal."""
         digest = hashlib.sha256(repr((tuple(tokens), tuple(labels))).encode("utf-8", "backslashreplace"))
         for array in (self.token_ids, self.tag_ids, self.offsets):
             digest.update(array.tobytes())
+        for document in validation:
+            gold = [(entity.start, entity.end, entity.label) for entity in document.entities]
+            digest.update(repr((document.text, gold)).encode("utf-8", "backslashreplace"))
         return digest.hexdigest()
 
 

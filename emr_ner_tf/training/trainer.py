@@ -114,7 +114,7 @@ class _Run:
             element_spec,
         )
         self.in_process = InProcessTagger(TextTagger(self.tagger, vocabulary, config))
-        self.progress = Progress(self.examples.digest(vocabulary.tokens, labels))
+        self.progress = Progress(self.examples.digest(vocabulary.tokens, labels, self.validation))
         self.checkpoints = Checkpoints(model_dir, self.tagger, optimizer, self.step, self.progress)
         self.definition = definition
         counts = [sum(v.shape.num_elements() for v in vs) for vs in (encoder_variables, head_variables)]
@@ -132,10 +132,12 @@ class _Run:
         """Trains to the end and returns the metrics."""
         progress = self.progress
         resumed = self.checkpoints.restore_last()
-        if self.chief and not resumed:
+        if self.chief:
             # Only now: a run on other records is refused before it can touch what the old one wrote.
-            self.definition.save(self.model_dir)
-            _write_json(self.model_dir / "versions.json", _versions())
+            self.checkpoints.remove_parts()
+            if not resumed:
+                self.definition.save(self.model_dir)
+                _write_json(self.model_dir / "versions.json", _versions())
         if resumed:
             if progress.finished:
                 logging.info("%s is finished; nothing to do", self.model_dir)

@@ -56,14 +56,18 @@ def test_a_run_leaves_what_it_says(config, tmp_path):
 
 def test_other_records_are_refused(config, corpus, tmp_path):
     records = (corpus / "test.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
-    mine = tmp_path / "mine.jsonl"
-    mine.write_text("".join(records), encoding="utf-8")
-    config.data.train = str(mine)
+    parts = {"train": records[:12], "validation": records[12:]}
+    for name, lines in parts.items():
+        (tmp_path / name).write_text("".join(lines), encoding="utf-8")
+        config.data[name] = str(tmp_path / name)
     config.train.epochs = 1
-    train(config, str(tmp_path / "model"))
-    mine.write_text("".join(records[:-1]), encoding="utf-8")
-    with pytest.raises(UserError, match=r"other records"):
-        train(config, str(tmp_path / "model"))
+    metrics = train(config, str(tmp_path / "model"))
+    for name, lines in parts.items():
+        (tmp_path / name).write_text("".join(lines[:-1]), encoding="utf-8")
+        with pytest.raises(UserError, match=r"other records"):
+            train(config, str(tmp_path / "model"))
+        (tmp_path / name).write_text("".join(lines), encoding="utf-8")
+    assert train(config, str(tmp_path / "model")) == metrics
 
 
 def test_early_stopping_and_best_checkpoint(config, tmp_path):
