@@ -10,6 +10,8 @@ from emr_ner_tf.encoders.base import Encoder
 from emr_ner_tf.encoders.char_embedding import MODEL_TYPE as CHAR_EMBEDDING
 from emr_ner_tf.encoders.char_embedding import CharEmbedding
 from emr_ner_tf.encoders.checkpoint import read_weights
+from emr_ner_tf.encoders.elmo import MODEL_TYPE as ELMO
+from emr_ner_tf.encoders.elmo import Elmo
 from emr_ner_tf.encoders.resolve import CONFIG, VOCABULARY, find_file, find_weights, read_config
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.text.vocabulary import Vocabulary
@@ -48,6 +50,8 @@ def build_encoder(
         raise UserError(f"encoder configuration: `vocab_size` must be a whole number above 0, got {rows!r}")
     if hf_config.get("model_type") == CHAR_EMBEDDING:
         return CharEmbedding(hf_config, rows)
+    if hf_config.get("model_type") == ELMO:
+        return Elmo(hf_config, rows)
     # Each library takes seconds to import, so only the one that is asked for.
     if backend == "keras_nlp":
         from emr_ner_tf.encoders.keras_nlp_bert import KerasNlpBert
@@ -61,7 +65,11 @@ def build_encoder(
 
 
 def load_encoder(
-    name_or_dir: str, *, vocabulary: Vocabulary | None = None, backend: str = "keras_nlp"
+    name_or_dir: str,
+    *,
+    vocabulary: Vocabulary | None = None,
+    backend: str = "keras_nlp",
+    changes: Mapping[str, Any] | None = None,
 ) -> Encoder:
     """Builds an encoder and reads its weights, each variable accounted for in both directions.
 
@@ -70,6 +78,7 @@ def load_encoder(
         vocabulary: the tagger's; None takes the encoder's own. Rows past the encoder's own start as copies of
             [UNK]'s; those that were [unused] keep their values.
         backend: "keras_nlp" or "transformers".
+        changes: keys of the configuration that take other values than the encoder's own.
 
     Raises:
         UserError: a missing, broken or mismatched file, or vocabulary; the message says what was looked for and
@@ -86,7 +95,7 @@ def load_encoder(
         )
     _check_extends(vocabulary, own, name_or_dir)
     paths = find_weights(name_or_dir)
-    encoder = build_encoder(hf_config, backend=backend, vocabulary_size=rows)
+    encoder = build_encoder(hf_config | dict(changes or {}), backend=backend, vocabulary_size=rows)
     weights = read_weights(paths, prefix=encoder.prefix)
     source = str(paths[0]) if len(paths) == 1 else f"{paths[0].parent} ({len(paths)} files)"
     table = weights.get(encoder.token_table)

@@ -15,6 +15,8 @@ from emr_ner_tf.data.files import atomic_writer
 from emr_ner_tf.data.tags import TagTable
 from emr_ner_tf.encoders.base import Encoder
 from emr_ner_tf.encoders.char_embedding import MODEL_TYPE as CHAR_EMBEDDING
+from emr_ner_tf.encoders.elmo import MODEL_TYPE as ELMO
+from emr_ner_tf.encoders.elmo import Elmo
 from emr_ner_tf.encoders.loading import build_encoder, load_encoder
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.models.contexts import LEXICON_CONTEXTS, ContextParts, build_context
@@ -101,6 +103,8 @@ def build_tagger(definition: ModelDefinition, start: Start | None = None) -> tup
     """
     config, vocabulary = definition.config, definition.vocabulary
     encoder = _build_encoder(definition)
+    if isinstance(encoder, Elmo):
+        encoder.language_model.trainable = config.elmo.trainable
     if config.text.window + 2 > encoder.max_positions:
         raise UserError(
             f"config.text.window must be at most {encoder.max_positions - 2}, the encoder's "
@@ -126,16 +130,23 @@ def build_tagger(definition: ModelDefinition, start: Start | None = None) -> tup
 
 def _build_encoder(definition: ModelDefinition) -> Encoder:
     config = definition.config
-    rows = len(definition.vocabulary.tokens)
+    kind, rows = config.model.encoder, len(definition.vocabulary.tokens)
+    own = {"character_size": config.char.size} if kind == ELMO else {}
     if definition.encoder is not None:
         hf_config, rows = definition.encoder, definition.encoder["vocab_size"]
-    elif config.model.encoder == "char":
+    elif kind == "char":
         hf_config = {"model_type": CHAR_EMBEDDING, "hidden_size": config.char.size}
     elif config.encoder == RANDOM_ENCODER:
-        hf_config = config.random_encoder.to_dict() | {
-            "model_type": config.model.encoder,
-            "hidden_act": "gelu",
-        }
+        hf_config = config.random_encoder.to_dict() | {"model_type": kind, "hidden_act": "gelu"} | own
     else:
-        return load_encoder(config.encoder, vocabulary=definition.vocabulary, backend=config.encoder_backend)
+        encoder = load_encoder(
+            config.encoder, vocabulary=definition.vocabulary, backend=config.encoder_backend, changes=own
+        )
+        if isinstance(encoder, Elmo) != (kind == ELMO):
+            found = encoder.hf_config["model_type"]
+            raise UserError(
+                f"config.model.encoder must be {ELMO!r} where `model_type` of config.encoder is, and only there, "
+                f"got {kind!r} and {found!r}"
+            )
+        return encoder
     return build_encoder(hf_config, backend=config.encoder_backend, vocabulary_size=rows)

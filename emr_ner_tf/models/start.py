@@ -46,11 +46,15 @@ def start(config: ConfigDict, documents: Sequence[Document]) -> Start:
     """
     texts = [document.text for document in documents]
     words, word_vectors = _lexicon(config, documents)
-    if config.model.encoder != "char":
+    if config.model.encoder == "bert":
         return Start(_encoder_vocabulary(config, texts), words, None, word_vectors)
     vectors = _char_vectors(config, texts)
-    characters = [token for token in vectors.tokens if len(token) == 1] if vectors else []
-    return Start(Vocabulary(_SPECIAL_TOKENS).extended([*texts, *characters]), words, vectors, word_vectors)
+    texts += [token for token in vectors.tokens if len(token) == 1] if vectors else []
+    if config.model.encoder == "char":
+        vocabulary = Vocabulary(_SPECIAL_TOKENS).extended(texts)
+    else:
+        vocabulary = _encoder_vocabulary(config, texts)
+    return Start(vocabulary, words, vectors, word_vectors)
 
 
 def _encoder_vocabulary(config: ConfigDict, texts: list[str]) -> Vocabulary:
@@ -62,9 +66,7 @@ def _encoder_vocabulary(config: ConfigDict, texts: list[str]) -> Vocabulary:
             "(for example --config.encoder=hfl/chinese-roberta-wwm-ext), got ''"
         )
     vocabulary = load_vocabulary(config.encoder)
-    # A language model of characters is frozen, or nearly: rows that it never saw would say nothing.
-    extend = config.text.extend_vocabulary and config.model.encoder == "bert"
-    return vocabulary.extended(texts) if extend else vocabulary
+    return vocabulary.extended(texts) if config.text.extend_vocabulary else vocabulary
 
 
 def _char_vectors(config: ConfigDict, texts: list[str]) -> Vectors | None:
