@@ -197,19 +197,20 @@ def load_config(path: str | os.PathLike[str]) -> ConfigDict:
 
 def differences(one: ConfigDict, other: ConfigDict) -> list[str]:
     """Returns `key: value -> other value` for each leaf in which two configurations differ."""
-    left, right = _flat(one), _flat(other)
+    left, right = flattened(one), flattened(other)
     return [f"{key}: {left.get(key)!r} -> {right.get(key)!r}" for key in left if left[key] != right.get(key)]
+
+
+def flattened(config: ConfigDict, prefix: str = "") -> dict[str, Any]:
+    """Returns every leaf by its dotted key."""
+    flat = {}
+    for key, value in config.items():
+        if isinstance(value, ConfigDict):
+            flat.update(flattened(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
 
 
 def _get(config: ConfigDict, key: str) -> Any:
     return functools.reduce(operator.getitem, key.split("."), config)
-
-
-def _flat(config: ConfigDict, prefix: str = "") -> dict:
-    flat = {}
-    for key, value in config.items():
-        if isinstance(value, ConfigDict):
-            flat.update(_flat(value, f"{prefix}{key}."))
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat

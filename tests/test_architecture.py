@@ -21,6 +21,7 @@ ORDER = (
     "annotation_job",
     "training",
     "exporting",
+    "experiments",
     "cli",
 )
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -35,6 +35,9 @@ _ON_ERROR = flags.DEFINE_enum(
     "on_error", "raise", ["raise", "skip"], "At a bad record: stop, or write it to OUTPUT.rejects.jsonl."
 )
 _LOOKUP = flags.DEFINE_bool("lookup_baseline", False, "Score a plain lookup of the training mentions, too.")
+_BY_RECORD = flags.DEFINE_bool(
+    "by_record", False, "Write the exact matches and misses of each record, too: [TP, FP, FN] in their order."
+)
 flags.mark_flags_as_required(["input"])
 
 
@@ -50,7 +53,7 @@ def main() -> None:
     from emr_ner_tf.data.reading import read_documents
     from emr_ner_tf.data.rejects import RejectsWriter
     from emr_ner_tf.evaluation.lookup import LookupTagger
-    from emr_ner_tf.evaluation.matching import score, seen_mentions
+    from emr_ner_tf.evaluation.matching import exact_by_record, score, seen_mentions
     from emr_ner_tf.exporting.bundle import Bundle
     from emr_ner_tf.training.restoring import restore
 
@@ -68,10 +71,14 @@ def main() -> None:
     if _LOOKUP.value and not train:
         raise UsageError("--lookup_baseline needs --train")
     seen = seen_mentions(train) if train else None
-    report = score(gold, list(annotate(gold, tagger.tag_texts)), labels, seen)
+    found = list(annotate(gold, tagger.tag_texts))
+    report = score(gold, found, labels, seen)
     console = results()
     report.print(console)
     result = report.to_json()
+    if _BY_RECORD.value:
+        counts = exact_by_record(gold, found)
+        result["by_record"] = [[c.true_positives, c.false_positives, c.false_negatives] for c in counts]
     if _LOOKUP.value:
         baseline = score(gold, list(annotate(gold, LookupTagger(train))), labels, seen)
         console.print("\nlookup of training mentions", style="bold")

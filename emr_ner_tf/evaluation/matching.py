@@ -72,6 +72,21 @@ def score(
     )
 
 
+def exact_by_record(gold: Sequence[Document], predicted: Sequence[Document]) -> list[Counts]:
+    """Counts exact matches of each record, all labels together: what a bootstrap over records resamples.
+
+    Raises:
+        UserError: other documents or another order on either side.
+    """
+    _check_pairs(gold, predicted)
+    result = []
+    for one, other in zip(gold, predicted, strict=True):
+        counts = [0, 0, 0]
+        _count(counts, *([(e.start, e.end, e.label) for e in side.entities] for side in (one, other)))
+        result.append(Counts(*counts))
+    return result
+
+
 def relaxed_matches(gold: Sequence[Span], predicted: Sequence[Span]) -> int:
     """Returns the size of a largest one-to-one matching of spans that share a character.
 
@@ -157,7 +172,7 @@ def _spans_by_label(document: Document, labels: Sequence[str], side: str) -> Map
     return spans
 
 
-def _count(counts: list[int], gold: Sequence[Span], predicted: Sequence[Span]) -> None:
+def _count(counts: list[int], gold: Sequence[tuple], predicted: Sequence[tuple]) -> None:
     # As multisets: the same mention predicted twice is one match and one false positive.
     matched = (collections.Counter(gold) & collections.Counter(predicted)).total()
     _add(counts, matched, len(predicted) - matched, len(gold) - matched)

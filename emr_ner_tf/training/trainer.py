@@ -261,7 +261,9 @@ class _Run:
             "best": best,
             "training_seconds": round(sum(entry["seconds"] for entry in history), 1),
             "parameters": sum(v.shape.num_elements() for v in self.tagger.trainable_variables),
+            "updates": int(self.step.numpy()),
             "replicas": self.strategy.num_replicas_in_sync,
+            "device": "GPU" if tf.config.list_physical_devices("GPU") else "CPU",
         }
         if self.chief:
             # Again, since a process may have died between the last checkpoint and these files.

@@ -1,0 +1,62 @@
+"""What a run was made from, by name and digest: the same files in another place are the same run."""
+
+import functools
+import hashlib
+import os
+import pathlib
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from emr_ner_tf.config import RANDOM_ENCODER
+from emr_ner_tf.encoders.resolve import CONFIG, VOCABULARY, find_file, find_weights
+from emr_ner_tf.errors import UserError
+
+_SHOWN = 16
+
+
+class Material(NamedTuple):
+    """Files without their place.
+
+    Attributes:
+        name: of the file or the directory alone; of several files, joined by commas.
+        digest: of what they hold.
+    """
+
+    name: str
+    digest: str
+
+
+@functools.cache
+def of_files(paths: str) -> Material:
+    """Returns the material of files joined by commas, in their order.
+
+    Raises:
+        UserError: one cannot be read.
+    """
+    files = [pathlib.Path(path) for path in paths.split(",") if path]
+    return Material(",".join(file.name for file in files), _digest(files))
+
+
+@functools.cache
+def of_encoder(name_or_dir: str) -> Material:
+    """Returns the material of an encoder in the Hugging Face layout: configuration, vocabulary and weights.
+
+    Raises:
+        UserError: one of them is missing.
+    """
+    if name_or_dir == RANDOM_ENCODER:
+        return Material(RANDOM_ENCODER, RANDOM_ENCODER)
+    files = [find_file(name_or_dir, CONFIG), find_file(name_or_dir, VOCABULARY), *find_weights(name_or_dir)]
+    name = pathlib.Path(name_or_dir).resolve().name if os.path.isdir(name_or_dir) else name_or_dir
+    return Material(name, _digest(files))
+
+
+def _digest(files: Iterable[pathlib.Path]) -> str:
+    joint = hashlib.sha256()
+    for path in files:
+        try:
+            with open(path, "rb") as file:
+                joint.update(hashlib.file_digest(file, "sha256").digest())
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    return joint.hexdigest()[:_SHOWN]
