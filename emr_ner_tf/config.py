@@ -8,6 +8,7 @@ import json
 import operator
 import os
 import pathlib
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ml_collections
@@ -125,10 +126,6 @@ def check_config(config: ConfigDict) -> None:
         "encoder_backend": ("keras_nlp", "transformers"),
         "model.encoder": ENCODERS,
     }
-    for key, allowed in choices.items():
-        value = _get(config, key)
-        if value not in allowed:
-            raise UserError(f"config.{key} must be one of {', '.join(allowed)}, got {value!r}")
     at_least = {
         "train.epochs": 1,
         "train.batch_size": 1,
@@ -147,14 +144,8 @@ def check_config(config: ConfigDict) -> None:
         "optimizer.clip_norm": 0,
         "optimizer.weight_decay": 0,
     }
-    for key, least in at_least.items():
-        value = _get(config, key)
-        if not value >= least:
-            raise UserError(f"config.{key} must be at least {least}, got {value}")
-    for key in ("model.dropout", "data.validation_fraction", "optimizer.warmup_fraction"):
-        value = _get(config, key)
-        if not 0 <= value < 1:
-            raise UserError(f"config.{key} must be at least 0 and below 1, got {value}")
+    fractions = ("model.dropout", "data.validation_fraction", "optimizer.warmup_fraction")
+    check_values(config, choices=choices, at_least=at_least, fractions=fractions)
     if config.char.vectors and config.char.word2vec:
         raise UserError(
             "config.char.vectors must be empty where config.char.word2vec trains vectors, got both"
@@ -167,6 +158,38 @@ def check_config(config: ConfigDict) -> None:
         )
 
 
+def check_values(
+    config: ConfigDict,
+    *,
+    choices: Mapping[str, Sequence[str]],
+    at_least: Mapping[str, float],
+    fractions: Sequence[str],
+) -> None:
+    """Checks values by their keys, such as `train.epochs`.
+
+    Args:
+        config: the whole configuration.
+        choices: what a value must be one of.
+        at_least: its least value.
+        fractions: values from 0 to below 1.
+
+    Raises:
+        UserError: naming the key, the rule and the value.
+    """
+    for key, allowed in choices.items():
+        value = _get(config, key)
+        if value not in allowed:
+            raise UserError(f"config.{key} must be one of {', '.join(allowed)}, got {value!r}")
+    for key, least in at_least.items():
+        value = _get(config, key)
+        if not value >= least:
+            raise UserError(f"config.{key} must be at least {least}, got {value}")
+    for key in fractions:
+        value = _get(config, key)
+        if not 0 <= value < 1:
+            raise UserError(f"config.{key} must be at least 0 and below 1, got {value}")
+
+
 def save_config(config: ConfigDict, path: str | os.PathLike[str]) -> None:
     """Writes the configuration as JSON."""
     with atomic_writer(path) as file:
@@ -174,8 +197,12 @@ def save_config(config: ConfigDict, path: str | os.PathLike[str]) -> None:
         file.write("\n")
 
 
-def load_config(path: str | os.PathLike[str]) -> ConfigDict:
+def load_config(path: str | os.PathLike[str], base: Callable[[], ConfigDict] = base_config) -> ConfigDict:
     """Reads a configuration that `save_config` wrote.
+
+    Args:
+        path: of the file.
+        base: gives the configuration with every key that it may hold.
 
     Raises:
         UserError: the file is missing or holds keys that this version does not know.
@@ -187,7 +214,7 @@ def load_config(path: str | os.PathLike[str]) -> ConfigDict:
         raise UserError(f"{path}: no such file; a trained model directory holds one") from error
     except ValueError as error:
         raise UserError(f"{path}: not a configuration in JSON") from error
-    config = base_config()
+    config = base()
     try:
         config.update(saved)
     except (KeyError, TypeError, AttributeError) as error:

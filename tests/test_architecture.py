@@ -20,6 +20,7 @@ ORDER = (
     "annotator",
     "annotation_job",
     "training",
+    "pretraining",
     "exporting",
     "experiments",
     "cli",

@@ -1,6 +1,7 @@
 """The records of a run: read, checked, and a part set apart for validation."""
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 from absl import logging
@@ -11,6 +12,8 @@ from emr_ner_tf.data.labels import resolve_labels
 from emr_ner_tf.data.reading import read_documents
 from emr_ner_tf.data.rejects import RejectsWriter
 from emr_ner_tf.errors import UserError
+
+_T = TypeVar("_T")
 
 
 def training_records(
@@ -57,9 +60,7 @@ def training_records(
     return train, validation, labels
 
 
-def set_apart(
-    documents: Sequence[Document], fraction: float, seed: int
-) -> tuple[list[Document], list[Document]]:
+def set_apart(documents: Sequence[_T], fraction: float, seed: int) -> tuple[list[_T], list[_T]]:
     """Parts records at random, by seed: (the rest, `fraction` of them rounded), both in their old order."""
     chosen = np.random.Generator(np.random.Philox(key=[seed, 2**32])).permutation(len(documents))
     apart = set(chosen[: round(fraction * len(documents))].tolist())

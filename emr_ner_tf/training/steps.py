@@ -23,6 +23,7 @@ def take_steps(
     epochs: int,
     save: Checkpoints | None,
     save_seconds: float,
+    name: str | None = None,
 ) -> None:
     """Takes the steps that an epoch still has.
 
@@ -37,17 +38,19 @@ def take_steps(
         save: takes the state every `save_seconds`; None where another process does. The end of the epoch is the
             caller's to save.
         save_seconds: least time between two states.
+        name: of the epoch in messages; None gives its number.
 
     Raises:
         UserError: the loss is not finite.
     """
+    name = name or f"epoch {progress.epoch + 1}/{epochs}"
     saved = before = time.monotonic()
     for batch in batches:
         loss, tokens = train_step(batch)
         loss = float(loss.numpy())
         if not math.isfinite(loss):
             raise UserError(
-                f"epoch {progress.epoch + 1}, step {progress.step + 1}: the loss must be finite, got {loss}; "
+                f"{name}, step {progress.step + 1}: the loss must be finite, got {loss}; "
                 "lower config.optimizer.encoder_rate and head_rate, or set config.optimizer.clip_norm"
             )
         progress.step += 1
@@ -55,7 +58,7 @@ def take_steps(
         now = time.monotonic()
         progress.seconds += now - before
         before = now
-        where = f"epoch {progress.epoch + 1}/{epochs}, step {progress.step}/{epoch_steps}"
+        where = f"{name}, step {progress.step}/{epoch_steps}"
         log.step(first_step + progress.step, loss, int(tokens.numpy()), where)
         if save is not None and now - saved >= save_seconds and progress.step < epoch_steps:
             save.save_last()

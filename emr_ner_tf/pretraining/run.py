@@ -1,0 +1,224 @@
+"""The run of a pre-training, whatever its objective: epochs, measures before and after, checkpoints, files."""
+
+import pathlib
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+from absl import logging
+
+from emr_ner_tf.config import ConfigDict, save_config
+from emr_ner_tf.training.checkpoints import Checkpoints, Progress
+from emr_ner_tf.training.progress_log import ProgressLog, clock
+from emr_ner_tf.training.run_files import (
+    CONFIG,
+    HISTORY,
+    METRICS,
+    VERSIONS,
+    check_same_settings,
+    versions,
+    write_json,
+)
+from emr_ner_tf.training.steps import take_steps
+from emr_ner_tf.training.strategies import build_strategy, is_chief_process
+from emr_ner_tf.training.workers import check_same, from_chief, lost_workers_told
+
+
+class Epoch(NamedTuple):
+    """One epoch of a run.
+
+    Attributes:
+        name: in progress and history.
+        steps: how many it has.
+        batches: from the number of steps already taken to the distributed batches of the others.
+        train_step: as `make_train_step` makes it.
+    """
+
+    name: str
+    steps: int
+    batches: Callable[[int], Iterable[Any]]
+    train_step: Callable[[Any], tuple[tf.Tensor, tf.Tensor]]
+
+
+class Task(NamedTuple):
+    """What a run trains and how it is measured.
+
+    Attributes:
+        model: whose variables a checkpoint holds.
+        optimizer: of every epoch; several as one `tf.train.Checkpoint`.
+        step: int64 variable that each train step advances.
+        digest: of the text and of what its ids stand for, so that a run never goes on with other text.
+        warm_up: epochs before the first measure, which is the "before" of the run.
+        epochs: those after it, each followed by a measure.
+        evaluate: measures on held-out text; all processes call it together.
+        save: writes the result; only the chief calls it, at the end.
+        facts: what else `metrics.json` says.
+    """
+
+    model: tf.keras.Model
+    optimizer: Any
+    step: tf.Variable
+    digest: str
+    warm_up: Sequence[Epoch]
+    epochs: Sequence[Epoch]
+    evaluate: Callable[[], dict[str, float]]
+    save: Callable[[], None]
+    facts: dict[str, Any]
+
+
+def run(
+    config: ConfigDict,
+    model_dir: str,
+    build: Callable[[tf.distribute.Strategy], Task],
+    *,
+    base: Callable[[], ConfigDict],
+    strategy_name: str = "one_device",
+) -> dict[str, Any]:
+    """Pre-trains, or goes on with the run that `model_dir` holds.
+
+    A measure and a checkpoint end each epoch, and a checkpoint comes every `config.train.checkpoint_seconds`; killed
+    at any moment, the same call goes on from the last of them, and ends as an undisturbed run does.
+
+    Args:
+        config: resolved, checked; must equal the one that `model_dir` was begun with. Of section `train` this reads
+            `seed`, `precision`, `deterministic`, `checkpoint_seconds` and `log_seconds`.
+        model_dir: takes `config.json`, `versions.json`, checkpoints, `history.json` and `metrics.json`.
+        build: makes the task under a strategy, deterministic in `config`.
+        base: gives the configuration with every key.
+        strategy_name: of `emr_ner_tf.training.strategies`.
+
+    Returns:
+        What `metrics.json` says: `before` and `after`, each as `Task.evaluate` gives it, and the facts.
+
+    Raises:
+        UserError: another run's directory; what `build` raises; workers that do not agree, or the loss of one.
+    """
+    chief = is_chief_process(strategy_name)
+    folder = pathlib.Path(model_dir)
+    check_same_settings(config, folder, base)
+    if config.train.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    tf.keras.utils.set_random_seed(config.train.seed)
+    tf.keras.mixed_precision.set_global_policy(config.train.precision)
+    with lost_workers_told():
+        strategy = build_strategy(strategy_name)
+        return _Run(config, folder, strategy, chief, build(strategy)).run()
+
+
+class _Run:
+    """One process's part of a run."""
+
+    def __init__(
+        self,
+        config: ConfigDict,
+        model_dir: pathlib.Path,
+        strategy: tf.distribute.Strategy,
+        chief: bool,
+        task: Task,
+    ) -> None:
+        self.config = config
+        self.model_dir = model_dir
+        self.strategy = strategy
+        self.chief = chief
+        self.task = task
+        self.epochs = (*task.warm_up, *task.epochs)
+        check_same(
+            strategy, [task.digest, str(config)], "every worker must have the same text and configuration"
+        )
+        self.progress = Progress(task.digest)
+        self.checkpoints = Checkpoints(model_dir, task.model, task.optimizer, task.step, self.progress)
+
+    def run(self) -> dict[str, Any]:
+        """Trains to the end and returns the metrics."""
+        progress = self.progress
+        resumed = self.checkpoints.restore_last()
+        state = (variable.numpy().tobytes() for variable in (self.task.step, *self.task.model.variables))
+        check_same(
+            self.strategy,
+            state,
+            "every worker must have the same encoder, and --model_dir in a folder that all share",
+        )
+        if self.chief:
+            # Only now: a run on other text is refused before it can touch what the old one wrote.
+            self.checkpoints.remove_parts()
+            if not resumed:
+                save_config(self.config, self.model_dir / CONFIG)
+                write_json(self.model_dir / VERSIONS, versions())
+        if resumed and not progress.finished:
+            logging.info("resumed at %s, step %d", self.epochs[progress.epoch].name, progress.step)
+        steps = [epoch.steps for epoch in self.epochs]
+        done = sum(steps[: progress.epoch]) + progress.step
+        log = ProgressLog(self.config.train.log_seconds, sum(steps), done)
+        while not progress.finished:
+            if progress.epoch == len(self.task.warm_up) and not any(map(_measured, progress.history)):
+                progress.history.append(self._measure({"name": "before"}))
+                self._save()
+            self._run_epoch(log, sum(steps[: progress.epoch]))
+        return self._finish()
+
+    def _run_epoch(self, log: ProgressLog, first_step: int) -> None:
+        progress, epoch = self.progress, self.epochs[self.progress.epoch]
+        take_steps(
+            epoch.batches(progress.step),
+            epoch.train_step,
+            progress,
+            log,
+            first_step=first_step,
+            epoch_steps=epoch.steps,
+            epochs=len(self.epochs),
+            save=self.checkpoints if self.chief else None,
+            save_seconds=self.config.train.checkpoint_seconds,
+            name=epoch.name,
+        )
+        entry: dict[str, Any] = {
+            "name": epoch.name,
+            "loss": progress.loss_sum / epoch.steps,
+            "seconds": round(progress.seconds, 1),
+        }
+        logging.info("%s: loss %.3f, %s", epoch.name, entry["loss"], clock(progress.seconds))
+        progress.epoch += 1
+        if progress.epoch > len(self.task.warm_up):
+            entry = self._measure(entry)
+        progress.history.append(entry)
+        progress.step, progress.loss_sum, progress.seconds = 0, 0.0, 0.0
+        progress.finished = progress.epoch == len(self.epochs)
+        self._save()
+
+    def _measure(self, entry: dict[str, Any]) -> dict[str, Any]:
+        began = time.monotonic()
+        figures = self.task.evaluate()
+        shown = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
+        logging.info("%s, held-out passages: %s (%s)", entry["name"], shown, clock(time.monotonic() - began))
+        return entry | {"held": figures}
+
+    def _save(self) -> None:
+        if self.chief:
+            self.checkpoints.save_last()
+            write_json(self.model_dir / HISTORY, self.progress.history)
+
+    def _finish(self) -> dict[str, Any]:
+        history = self.progress.history
+        figures = [entry["held"] for entry in history if _measured(entry)]
+        metrics = {
+            "before": figures[0],
+            "after": figures[-1],
+            "epochs": len(self.task.epochs),
+            "updates": int(self.task.step.numpy()),
+            "training_seconds": round(sum(entry.get("seconds", 0.0) for entry in history), 1),
+            "parameters": sum(v.shape.num_elements() for v in self.task.model.trainable_variables),
+            "replicas": self.strategy.num_replicas_in_sync,
+            "device": "GPU" if tf.config.list_physical_devices("GPU") else "CPU",
+        } | self.task.facts
+        if self.chief:
+            # Again, since a process may have died between the last checkpoint and these files.
+            write_json(self.model_dir / HISTORY, history)
+            write_json(self.model_dir / METRICS, metrics)
+            self.task.save()
+        # No worker says that it is done before all is written.
+        from_chief(self.strategy, [])
+        return metrics
+
+
+def _measured(entry: dict[str, Any]) -> bool:
+    return "held" in entry
