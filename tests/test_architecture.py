@@ -22,6 +22,7 @@ ORDER = (
     "training",
     "pretraining",
     "exporting",
+    "serving",
     "experiments",
     "cli",
 )

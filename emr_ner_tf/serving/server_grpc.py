@@ -1,0 +1,158 @@
+"""TensorFlow Serving's gRPC services over a `Predictor`."""
+
+import concurrent.futures
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import grpc
+from absl import logging
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    model_management_pb2,
+    model_service_pb2_grpc,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+)
+
+from emr_ner_tf.errors import UserError
+from emr_ner_tf.serving.server_errors import RequestError, from_exception, invalid
+from emr_ner_tf.serving.server_predict import Predictor
+
+_Answer = TypeVar("_Answer")
+_NO_DEADLINE_S = 1e8
+SERVICES = ("", "tensorflow.serving.PredictionService", "tensorflow.serving.ModelService")
+
+
+class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
+    """Predict and GetModelMetadata; the other calls are UNIMPLEMENTED."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor = predictor
+
+    def Predict(
+        self, request: predict_pb2.PredictRequest, context: grpc.ServicerContext
+    ) -> predict_pb2.PredictResponse:
+        """Runs a signature."""
+
+        def answer() -> predict_pb2.PredictResponse:
+            left = context.time_remaining()
+            # Without a deadline the time that is left is centuries, which no clock here can wait.
+            deadline = None if left is None or left > _NO_DEADLINE_S else time.monotonic() + left
+            return self._predictor.predict(request, deadline, context.add_callback)
+
+        return _answered(context, answer)
+
+    def GetModelMetadata(
+        self, request: get_model_metadata_pb2.GetModelMetadataRequest, context: grpc.ServicerContext
+    ) -> get_model_metadata_pb2.GetModelMetadataResponse:
+        """The signatures."""
+        return _answered(context, lambda: self._predictor.metadata(request))
+
+
+class ModelService(model_service_pb2_grpc.ModelServiceServicer):
+    """GetModelStatus; what the server serves is set by its flags alone."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor = predictor
+
+    def GetModelStatus(
+        self, request: get_model_status_pb2.GetModelStatusRequest, context: grpc.ServicerContext
+    ) -> get_model_status_pb2.GetModelStatusResponse:
+        """State of each version."""
+
+        def answer() -> get_model_status_pb2.GetModelStatusResponse:
+            if not request.HasField("model_spec"):
+                raise invalid("Missing ModelSpec")
+            return self._predictor.versions.status(request.model_spec)
+
+        return _answered(context, answer)
+
+    def HandleReloadConfigRequest(
+        self, request: model_management_pb2.ReloadConfigRequest, context: grpc.ServicerContext
+    ) -> model_management_pb2.ReloadConfigResponse:
+        """UNIMPLEMENTED."""
+        context.abort(
+            grpc.StatusCode.UNIMPLEMENTED, "this development server takes its configuration by flags alone"
+        )
+
+
+class GrpcServer:
+    """The three services on a port.
+
+    Attributes:
+        port: that is bound.
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        address: str,
+        *,
+        max_message_bytes: int,
+        threads: int,
+        credentials: grpc.ServerCredentials | None = None,
+    ) -> None:
+        """Binds the port.
+
+        Args:
+            predictor: answers.
+            address: host and port; port 0 is any free one.
+            max_message_bytes: of a request.
+            threads: as many as requests may be held, and some for questions meanwhile.
+            credentials: None for a plain connection.
+
+        Raises:
+            UserError: the address cannot be bound.
+        """
+        options = [
+            ("grpc.max_receive_message_length", max_message_bytes),
+            ("grpc.max_send_message_length", -1),
+            # Or a second server would take half of the requests of the first.
+            ("grpc.so_reuseport", 0),
+        ]
+        pool = concurrent.futures.ThreadPoolExecutor(threads, thread_name_prefix="grpc")
+        self._server = grpc.server(pool, options=options)
+        prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
+            PredictionService(predictor), self._server
+        )
+        model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(predictor), self._server)
+        self._health = health.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        try:
+            if credentials is None:
+                self.port = self._server.add_insecure_port(address)
+            else:
+                self.port = self._server.add_secure_port(address, credentials)
+        except RuntimeError:
+            self.port = 0
+        if self.port == 0:
+            raise UserError(f"{address}: gRPC cannot listen there: is the port taken?")
+
+    def start(self) -> None:
+        """Serves."""
+        self._server.start()
+        for service in SERVICES:
+            self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
+
+    def stop(self, grace_s: float) -> Callable[[], object]:
+        """Refuses new requests, and ends those in work after `grace_s` seconds.
+
+        Returns:
+            A function that waits for the end.
+        """
+        self._health.enter_graceful_shutdown()
+        return self._server.stop(grace_s).wait
+
+
+def _answered(context: grpc.ServicerContext, answer: Callable[[], _Answer]) -> _Answer:
+    try:
+        return answer()
+    except RequestError as caught:
+        error = caught
+    except Exception as caught:
+        error = from_exception(caught)
+        logging.error("a request failed: %s", error)
+    return context.abort(error.code, str(error))
