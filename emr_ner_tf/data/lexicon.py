@@ -1,0 +1,147 @@
+"""The lexicon: words that the Lattice LSTM looks up, read from a file or collected from text and mentions."""
+
+import collections
+import os
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from absl import logging
+
+from emr_ner_tf.data.document import Document
+from emr_ner_tf.data.lines import decoded, read_lines
+from emr_ner_tf.data.passages import read_passages
+from emr_ner_tf.data.record_error import RecordError
+from emr_ner_tf.data.vectors import read_vectors
+from emr_ner_tf.errors import UserError
+
+# Characters of the longest word: every step of the layer keeps room for so many. Of CCKS2019's mentions 95 % fit.
+LONGEST_WORD = 12
+
+
+class Lexicon(NamedTuple):
+    """Words and, where a file gave them, their vectors.
+
+    Attributes:
+        words: N distinct words of 2 to `LONGEST_WORD` characters, none of them white space or a control character.
+        vectors: float32 [N, D], or None.
+    """
+
+    words: tuple[str, ...]
+    vectors: np.ndarray | None = None
+
+
+def read_lexicon(path: str | os.PathLike[str]) -> Lexicon:
+    """Reads a file of word vectors in word2vec's text form, or a list of one word a line.
+
+    It is a list where the first line that is not blank holds a single token. Words that are too short or too long
+    to be looked up are left out; how many is logged.
+
+    Args:
+        path: UTF-8.
+
+    Returns:
+        The words in the order of the file.
+
+    Raises:
+        RecordError: a malformed line, a word on two lines, vectors of two widths, or no word that can be looked
+            up; the message names file and line.
+    """
+    path = os.fspath(path)
+    first = next((line.raw.split() for line in read_lines(path) if line.raw.strip()), [])
+    words, vectors = (_read_list(path), None) if len(first) < 2 else read_vectors(path)
+    chosen = [row for row, word in enumerate(words) if _can_be_looked_up(word)]
+    if not chosen:
+        raise RecordError(f"must hold words of 2 to {LONGEST_WORD} characters, and holds none", path=path)
+    if len(chosen) < len(words):
+        logging.info(
+            "%s: %d of %d words left out, not of 2 to %d printable characters",
+            path,
+            len(words) - len(chosen),
+            len(words),
+            LONGEST_WORD,
+        )
+    return Lexicon(tuple(words[row] for row in chosen), None if vectors is None else vectors[chosen])
+
+
+def build_lexicon(
+    documents: Iterable[Document], unlabelled_paths: Sequence[str | os.PathLike[str]], *, min_count: int
+) -> Lexicon:
+    """Collects the words that a segmenter (jieba) finds often enough, and every mention.
+
+    Args:
+        documents: of the training part alone, since their mentions become words.
+        unlabelled_paths: files of passages.
+        min_count: how often the segmenter must find a word in all texts together; a mention counts however rare.
+
+    Returns:
+        The words in the order of their code points, without vectors.
+
+    Raises:
+        UserError: a file without a passage, no text at all, or no word in it.
+    """
+    # It reads its dictionary when it is imported.
+    import rjieba
+
+    counts: collections.Counter[str] = collections.Counter()
+    mentions: set[str] = set()
+    characters = 0
+    for document in documents:
+        counts.update(_segmented(rjieba, document.text))
+        mentions.update(document.mention(entity) for entity in document.entities)
+        characters += len(document.text)
+    for path in unlabelled_paths:
+        before = characters
+        for passage in read_passages(path):
+            counts.update(_segmented(rjieba, passage))
+            characters += len(passage)
+        if characters == before:
+            raise RecordError("must hold passages of text, and holds none", path=os.fspath(path))
+    if not characters:
+        raise UserError(
+            "a lexicon needs text: the training records have none, and data.unlabelled names no file"
+        )
+    found = {word for word, times in counts.items() if times >= min_count and _is_word(word)}
+    words = sorted(filter(_can_be_looked_up, found | mentions))
+    if not words:
+        raise UserError(
+            f"no word of 2 to {LONGEST_WORD} characters occurs min_count={min_count} times "
+            f"in {characters} characters of text"
+        )
+    return Lexicon(tuple(words))
+
+
+def _read_list(path: str) -> list[str]:
+    lines: dict[str, int] = {}
+    for line in read_lines(path):
+        try:
+            word = decoded(line).strip()
+            if line.number == 1:
+                word = word.removeprefix("\ufeff")
+            if not word:
+                continue
+            if len(word.split()) > 1:
+                raise RecordError("a line must be one word, without white space in it")
+            if word in lines:
+                raise RecordError(
+                    "a word must stand once, and this one stands on line", value=str(lines[word])
+                )
+        except RecordError as error:
+            error.path, error.line = path, line.number
+            raise
+        lines[word] = line.number
+    return list(lines)
+
+
+def _segmented(segmenter, text: str) -> list[str]:
+    # JSON can smuggle in half a surrogate pair, which the segmenter does not take.
+    return segmenter.cut(text.encode("utf-8", "replace").decode("utf-8"))
+
+
+def _can_be_looked_up(word: str) -> bool:
+    return 2 <= len(word) <= LONGEST_WORD and word.isprintable() and " " not in word
+
+
+def _is_word(token: str) -> bool:
+    """Whether a token of the segmenter is a word, and not punctuation or a number."""
+    return token.isalnum() and any(character.isalpha() for character in token)

@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+
+from emr_ner_tf.data.document import Document, Entity
+from emr_ner_tf.data.lexicon import LONGEST_WORD, build_lexicon, read_lexicon
+from emr_ner_tf.errors import UserError
+
+
+def _file(tmp_path, text):
+    path = tmp_path / "words.txt"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_list_keeps_its_order_and_what_can_be_looked_up(tmp_path):
+    longest = "长" * LONGEST_WORD
+    path = _file(tmp_path, f"\ufeff直肠癌\r\n\n肝\n {longest} \n{longest}长\nCEA\n")
+    lexicon = read_lexicon(path)
+    assert lexicon.words == ("直肠癌", longest, "CEA")
+    assert lexicon.vectors is None
+
+
+@pytest.mark.parametrize("header", ["", "3 2\n"])
+def test_vectors_stay_beside_their_words(tmp_path, header):
+    lexicon = read_lexicon(_file(tmp_path, f"{header}直肠 1 2\n肝 3 4\n肝脏 5 6\n"))
+    assert lexicon.words == ("直肠", "肝脏")
+    np.testing.assert_array_equal(lexicon.vectors, np.float32([[1, 2], [5, 6]]))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"words\.txt: must hold words"),
+        ("肝\n", r"words\.txt: must hold words"),
+        ("肝脏\n直肠 癌\n", r"words\.txt:2: a line must be one word"),
+        ("肝脏\n直肠\n肝脏\n", r"words\.txt:3: a word must stand once.*1"),
+        ("肝脏 1 2\n直肠 1\n", r"words\.txt:2: must have 2 numbers"),
+        ("肝脏 1 2\n直肠\n", r"words\.txt:2: a line must be a token and its numbers"),
+        ("直肠 癌\n", r"words\.txt:1: .*numbers"),
+    ],
+)
+def test_errors_name_file_and_line(tmp_path, text, message):
+    with pytest.raises(UserError, match=message):
+        read_lexicon(_file(tmp_path, text))
+
+
+def test_a_file_that_is_not_utf_8_or_not_there(tmp_path):
+    path = tmp_path / "words.txt"
+    path.write_bytes("肝脏\n".encode() + b"\xff\n")
+    with pytest.raises(UserError, match=r"words\.txt:2: .*UTF-8"):
+        read_lexicon(path)
+    with pytest.raises(UserError, match="no such file"):
+        read_lexicon(tmp_path / "absent.txt")
+
+
+def test_words_are_segmented_counted_and_joined_by_mentions(tmp_path):
+    unlabelled = tmp_path / "text.txt"
+    unlabelled.write_text("患者出现腹痛，患者住院。\n患者出院，腹痛。\n", encoding="utf-8")
+    text = "患者 12.5ng 腹痛，行甲乙丙术。\ud800"
+    at = text.index("甲")
+    document = Document("a", text, (Entity(at, at + 4, "手术"), Entity(0, 1, "药物"), Entity(2, 4, "药物")))
+    lexicon = build_lexicon([document], [unlabelled], min_count=3)
+    # Twice in the file and once in the record; the mention once; no number, no single character, no white space.
+    assert lexicon.words == ("患者", "甲乙丙术", "腹痛")
+    assert lexicon.vectors is None
+    assert build_lexicon([document], [], min_count=9).words == ("甲乙丙术",)
+    assert {"住院", "出院"} <= set(build_lexicon([document], [unlabelled], min_count=1).words)
+
+
+def test_a_corpus_without_text_or_words(tmp_path):
+    blank = tmp_path / "blank.txt"
+    blank.write_text(" \n\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"blank\.txt: must hold passages"):
+        build_lexicon([Document("a", "患者")], [blank], min_count=1)
+    with pytest.raises(UserError, match="a lexicon needs text"):
+        build_lexicon([Document("a", "")], [], min_count=1)
+    with pytest.raises(UserError, match="min_count=2"):
+        build_lexicon([Document("a", "患者")], [], min_count=2)
