@@ -2,50 +2,142 @@
 
   python -m emr_ner_tf.cli.serve --bundle=runs/bundles/ner
 
-It speaks TensorFlow Serving's own interfaces, so that a client written against it needs no change: gRPC
-(PredictionService: Predict and GetModelMetadata; ModelService: GetModelStatus; gRPC health) and REST.
+It speaks TensorFlow Serving's own interfaces, so that a client needs no change: gRPC on --port (PredictionService:
+Predict, GetModelMetadata; ModelService: GetModelStatus; gRPC health) and REST on --rest_port:
 
-When it is ready it writes one line of JSON to standard output, with the ports. A version that is exported into the
-directory of --bundle is loaded beside the old one and takes over without a lost request.
+  curl -d '{"instances": ["患者因腹痛入院。"]}' http://localhost:8501/v1/models/ner:predict
 
-SIGTERM or Ctrl-C: requests in work are answered, new ones are refused, and it ends.
+When it is ready it writes one line of JSON to standard output: {"ready": true, "model": ..., "versions": [...],
+"port": ..., "rest_port": ...}. A version that is exported into --bundle meanwhile is loaded beside the old one and
+takes over without a lost request. SIGTERM or Ctrl-C: requests in work are answered, new ones refused, and it ends.
+
+TLS; with --tls_client_ca=ca.pem, too, only clients with a certificate that ca.pem has signed are let in:
+
+  python -m emr_ner_tf.cli.serve --bundle=runs/bundles/ner --tls_cert=server.pem --tls_key=server.key
 """
 
 import json
+import os
+import re
 import signal
 import threading
 
 from absl import flags, logging
 
 from emr_ner_tf.cli.runner import run
+from emr_ner_tf.errors import UsageError, UserError
 
 _BUNDLE = flags.DEFINE_string("bundle", None, "Directory of a bundle's versions.")
 _MODEL_NAME = flags.DEFINE_string("model_name", "ner", "Name that requests give.")
 _HOST = flags.DEFINE_string("host", "127.0.0.1", "Address to listen on; 0.0.0.0 is every one.")
-_PORT = flags.DEFINE_integer("port", 8500, "Of gRPC; 0 takes a free one.")
+_PORT = flags.DEFINE_integer("port", 8500, "Of gRPC; 0 takes a free one.", 0, 65535)
+_REST_PORT = flags.DEFINE_integer("rest_port", 8501, "Of REST; 0 takes a free one, -1 is no REST.", -1, 65535)
+_NUM_VERSIONS = flags.DEFINE_integer("num_versions", 1, "How many of the newest versions are served.", 1)
+_LABEL = flags.DEFINE_multi_string(
+    "label", [], "LABEL:VERSION. The version is served, too, and requests may name it by the label."
+)
+_POLL_S = flags.DEFINE_float("poll_s", 2.0, "Seconds between looks for new versions; 0 is never.", 0.0)
+_WARMUP = flags.DEFINE_bool("warmup", True, "Play a version's warm-up requests before it serves.")
+_BATCHING = flags.DEFINE_bool("batching", True, "Run requests of several callers as one call of the graph.")
+_BATCH_TEXTS = flags.DEFINE_integer("batch_texts", 32, "Most texts of a merged call.", 1)
+_BATCH_CHARACTERS = flags.DEFINE_integer(
+    "batch_characters",
+    16_384,
+    "Most characters of a merged call, each text counted as long as the longest.",
+    1,
+)
+_BATCH_TIMEOUT_MS = flags.DEFINE_float(
+    "batch_timeout_ms", 2.0, "How long a request waits for others to be run with.", 0.0
+)
+_THREADS = flags.DEFINE_integer("threads", 2, "Calls of the graph at the same time.", 1)
+_MAX_REQUESTS = flags.DEFINE_integer(
+    "max_requests", 256, "Most requests waiting or in work; a further one is refused with UNAVAILABLE.", 1
+)
+_MAX_MESSAGE_MB = flags.DEFINE_integer("max_message_mb", 64, "Most MiB of a request.", 1, 2047)
+_MAX_CHARACTERS = flags.DEFINE_integer(
+    "max_characters", 65_536, "Most characters of a request, each text counted as long as the longest.", 1
+)
+_REST_TIMEOUT_S = flags.DEFINE_float("rest_timeout_s", 30.0, "Deadline of a REST request.", 0.0)
+_TLS_CERT = flags.DEFINE_string("tls_cert", None, "The server's certificate (PEM, with its chain).")
+_TLS_KEY = flags.DEFINE_string("tls_key", None, "Key of --tls_cert (PEM).")
+_TLS_CLIENT_CA = flags.DEFINE_string(
+    "tls_client_ca", None, "Clients need a certificate that this one has signed (PEM)."
+)
+_GRACE_S = flags.DEFINE_float("grace_s", 10.0, "Seconds that requests in work may take at the end.", 0.0)
 flags.mark_flags_as_required(["bundle"])
 
 
 def main() -> None:
     """Serves until a signal comes."""
-    from emr_ner_tf.serving.server import Server, ServerOptions
-
+    labels = dict(_label(value) for value in _LABEL.value)
+    if (_TLS_CERT.value is None) != (_TLS_KEY.value is None):
+        raise UsageError("--tls_cert and --tls_key go together")
+    if _TLS_CLIENT_CA.value is not None and _TLS_CERT.value is None:
+        raise UsageError("--tls_client_ca needs --tls_cert and --tls_key")
     logging.info("a server for development; in production use TensorFlow Serving")
+    try:
+        from emr_ner_tf.serving.server import BatchingOptions, Server, ServerOptions, Tls
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith("grpc"):
+            raise
+        raise UserError(f"{error.name} is missing: pip install 'emr_ner_tf[serving]'") from error
+
+    tls = None
+    if _TLS_CERT.value is not None:
+        tls = Tls(_TLS_CERT.value, _TLS_KEY.value, _TLS_CLIENT_CA.value)
+    server = Server(
+        ServerOptions(
+            bundle=_BUNDLE.value,
+            model_name=_MODEL_NAME.value,
+            host=_HOST.value,
+            port=_PORT.value,
+            rest_port=_REST_PORT.value if _REST_PORT.value >= 0 else None,
+            num_versions=_NUM_VERSIONS.value,
+            labels=labels,
+            poll_s=_POLL_S.value,
+            warm_up=_WARMUP.value,
+            max_message_bytes=_MAX_MESSAGE_MB.value << 20,
+            max_characters=_MAX_CHARACTERS.value,
+            rest_timeout_s=_REST_TIMEOUT_S.value,
+            batching=BatchingOptions(
+                enabled=_BATCHING.value,
+                max_rows=_BATCH_TEXTS.value,
+                max_characters=_BATCH_CHARACTERS.value,
+                timeout_s=_BATCH_TIMEOUT_MS.value / 1000,
+                threads=_THREADS.value,
+                max_requests=_MAX_REQUESTS.value,
+            ),
+            tls=tls,
+        )
+    )
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
-    server = Server(
-        ServerOptions(bundle=_BUNDLE.value, model_name=_MODEL_NAME.value, host=_HOST.value, port=_PORT.value)
-    )
     ready = {
         "ready": True,
         "model": _MODEL_NAME.value,
         "versions": server.versions.available(),
         "port": server.port,
+        "rest_port": server.rest_port,
     }
     print(json.dumps(ready), flush=True)
     ended.wait()
-    server.stop(10)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    logging.info("ending: requests in work are answered, for %g s at most", _GRACE_S.value)
+    if server.stop(_GRACE_S.value):
+        logging.info("ended: every request was answered")
+    else:
+        logging.warning("ended: requests were broken off after %g s", _GRACE_S.value)
+        # A call of the graph cannot be broken off, and an orderly end would wait for it.
+        os._exit(1)
+
+
+def _label(value: str) -> tuple[str, int]:
+    match = re.fullmatch(r"([^/:]+):([0-9]+)", value)
+    if match is None:
+        raise UsageError(f"--label must be LABEL:VERSION, got {value!r}")
+    return match[1], int(match[2])
 
 
 if __name__ == "__main__":

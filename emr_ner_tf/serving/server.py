@@ -1,35 +1,20 @@
 """A development server: a bundle behind TensorFlow Serving's own interfaces, where no container engine is at hand."""
 
 import dataclasses
-import pathlib
+import functools
 import time
 from collections.abc import Mapping
 
-import grpc
-
-from emr_ner_tf.errors import UserError
 from emr_ner_tf.serving.server_batching import Batcher, BatchingOptions
 from emr_ner_tf.serving.server_grpc import GrpcServer
+from emr_ner_tf.serving.server_model import LoadedVersion
 from emr_ner_tf.serving.server_predict import Predictor
+from emr_ner_tf.serving.server_rest import RestServer
+from emr_ner_tf.serving.server_tls import Tls
 from emr_ner_tf.serving.server_versions import Versions
 
 # Threads for questions about health, status and metadata, and for refusals, while all others wait for answers.
 _SPARE_THREADS = 16
-
-
-@dataclasses.dataclass(frozen=True)
-class Tls:
-    """Files of certificates, PEM.
-
-    Attributes:
-        certificate: the server's own chain.
-        key: of the certificate.
-        client_ca: signs the clients; None where a client needs no certificate.
-    """
-
-    certificate: str
-    key: str
-    client_ca: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,11 +26,14 @@ class ServerOptions:
         model_name: under which they are served.
         host: address to listen on.
         port: of gRPC; 0 is any free one.
+        rest_port: of REST; 0 is any free one, None for no REST.
         num_versions: how many of the newest are served.
         labels: version by label.
         poll_s: seconds between looks for other versions; 0 is never.
+        warm_up: whether a version plays its warm-up requests before it serves.
         max_message_bytes: of a request.
         max_characters: of a request, each of its texts counted as long as the longest.
+        rest_timeout_s: deadline of a REST request, which has none of its own.
         batching: how requests are merged.
         tls: None for plain connections.
     """
@@ -54,11 +42,14 @@ class ServerOptions:
     model_name: str = "ner"
     host: str = "127.0.0.1"
     port: int = 8500
+    rest_port: int | None = 8501
     num_versions: int = 1
     labels: Mapping[str, int] = dataclasses.field(default_factory=dict)
     poll_s: float = 2.0
+    warm_up: bool = True
     max_message_bytes: int = 64 << 20
-    max_characters: int = 262_144
+    max_characters: int = 65_536
+    rest_timeout_s: float = 30.0
     batching: BatchingOptions = dataclasses.field(default_factory=BatchingOptions)
     tls: Tls | None = None
 
@@ -69,30 +60,49 @@ class Server:
     Attributes:
         versions: of the model.
         port: of gRPC.
+        rest_port: of REST; None without it.
     """
 
     def __init__(self, options: ServerOptions) -> None:
-        """Loads the model and listens.
+        """Loads the model and serves.
 
         Raises:
             UserError: no version can be loaded, a port cannot be had, or a certificate cannot be read.
         """
-        credentials = None if options.tls is None else _credentials(options.tls)
+        tls, host = options.tls, options.host
+        context = None if tls is None else tls.context()
         self.versions = Versions(
-            options.model_name, options.bundle, count=options.num_versions, labels=options.labels
+            options.model_name,
+            options.bundle,
+            count=options.num_versions,
+            labels=options.labels,
+            load=functools.partial(LoadedVersion, warm_up=options.warm_up),
         )
         self._batcher = Batcher(options.batching)
         predictor = Predictor(self.versions, self._batcher, options.max_characters)
         self._grpc = GrpcServer(
             predictor,
-            f"{options.host}:{options.port}",
+            f"[{host}]:{options.port}" if ":" in host else f"{host}:{options.port}",
             max_message_bytes=options.max_message_bytes,
             threads=options.batching.max_requests + _SPARE_THREADS,
-            credentials=credentials,
+            credentials=None if tls is None else tls.credentials(),
         )
+        self._rest = None
+        if options.rest_port is not None:
+            self._rest = RestServer(
+                predictor,
+                host,
+                options.rest_port,
+                max_message_bytes=options.max_message_bytes,
+                timeout_s=options.rest_timeout_s,
+                context=context,
+            )
         self.port = self._grpc.port
+        self.rest_port = None if self._rest is None else self._rest.port
         self.versions.start(options.poll_s)
         self._grpc.start()
+        if self._rest is not None:
+            self._rest.start()
 
     def stop(self, grace_s: float) -> bool:
         """Says that it is not serving, refuses new requests, and answers those that it has.
@@ -104,22 +114,9 @@ class Server:
             Whether all were answered in time.
         """
         until = time.monotonic() + grace_s
-        self._grpc.stop(grace_s)()
-        in_time = time.monotonic() < until
+        ended = self._grpc.stop(grace_s)
+        if self._rest is not None:
+            self._rest.stop(grace_s)
+        ended()
         self.versions.close()
-        return in_time
-
-
-def _credentials(tls: Tls) -> grpc.ServerCredentials:
-    files = [_read(name) for name in (tls.key, tls.certificate)]
-    ca = None if tls.client_ca is None else _read(tls.client_ca)
-    return grpc.ssl_server_credentials(
-        [(files[0], files[1])], root_certificates=ca, require_client_auth=ca is not None
-    )
-
-
-def _read(name: str) -> bytes:
-    content = pathlib.Path(name).read_bytes()
-    if b"-----BEGIN " not in content:
-        raise UserError(f"{name}: not a PEM file")
-    return content
+        return self._batcher.close(max(0.1, until - time.monotonic()))

@@ -122,13 +122,21 @@ class Batcher:
         except concurrent.futures.CancelledError:
             raise RequestError(grpc.StatusCode.CANCELLED, "the caller has cancelled the request") from None
 
-    def close(self) -> None:
-        """Runs what is queued, and ends."""
+    def close(self, timeout_s: float) -> bool:
+        """Refuses what is queued, and ends when what is in work has, which nothing can break off.
+
+        Returns:
+            Whether that was within `timeout_s` seconds.
+        """
         with self._changed:
             self._closed = True
+            for work in self._queue:
+                work.answer.cancel()
             self._changed.notify_all()
+        until = time.monotonic() + timeout_s
         for thread in self._threads:
-            thread.join()
+            thread.join(max(0.0, until - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
 
     def _serve(self) -> None:
         while True:

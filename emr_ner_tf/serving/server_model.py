@@ -9,10 +9,12 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
+from tensorflow_serving.apis import prediction_log_pb2
 
 from emr_ner_tf.serving.server_errors import RequestError
 
 DEFAULT_SIGNATURE = "serving_default"
+_WARM_UP = pathlib.Path("assets.extra") / "tf_serving_warmup_requests"
 _GRPC_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -24,8 +26,15 @@ class LoadedVersion:
         signature_defs: as the SavedModel holds them, by name.
     """
 
-    def __init__(self, path: str | os.PathLike[str], version: int) -> None:
-        """Loads the SavedModel of a version's directory; raises what TensorFlow raises."""
+    def __init__(self, path: str | os.PathLike[str], version: int, *, warm_up: bool = False) -> None:
+        """Loads the SavedModel of a version's directory; raises what TensorFlow raises.
+
+        Args:
+            path: of the directory.
+            version: its number.
+            warm_up: whether to play the warm-up requests that the directory may hold, so that no caller waits for
+                what a first call has to prepare.
+        """
         self.version = version
         saved = saved_model_pb2.SavedModel()
         saved.ParseFromString((pathlib.Path(path) / "saved_model.pb").read_bytes())
@@ -35,6 +44,9 @@ class LoadedVersion:
         # The functions hold no reference to the object that owns their variables.
         self._model = tf.saved_model.load(os.fspath(path))
         self._functions = self._model.signatures
+        warm_up_file = pathlib.Path(path) / _WARM_UP
+        if warm_up and warm_up_file.exists():
+            self._warm_up(warm_up_file)
 
     def signature(self, name: str) -> meta_graph_pb2.SignatureDef:
         """The signature that a request names; an empty name is the default one.
@@ -83,6 +95,14 @@ class LoadedVersion:
                 code, f"signature {name}: the graph failed with {type(error).__name__}"
             ) from None
         return {key: value.numpy() for key, value in outputs.items()}
+
+    def _warm_up(self, path: pathlib.Path) -> None:
+        for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+            log = prediction_log_pb2.PredictionLog.FromString(record)
+            if log.HasField("predict_log"):
+                request = log.predict_log.request
+                inputs = {name: tf.make_ndarray(proto) for name, proto in request.inputs.items()}
+                self.run(request.model_spec.signature_name or DEFAULT_SIGNATURE, inputs)
 
 
 def split_rows(outputs: Mapping[str, np.ndarray], rows: list[int]) -> list[dict[str, np.ndarray]]:

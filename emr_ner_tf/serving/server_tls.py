@@ -1,0 +1,51 @@
+"""Certificates of the server: for gRPC and for REST."""
+
+import dataclasses
+import pathlib
+import ssl
+
+import grpc
+
+from emr_ner_tf.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Tls:
+    """Files of certificates, PEM.
+
+    Attributes:
+        certificate: the server's own chain.
+        key: of the certificate.
+        client_ca: signs the clients; None where a client needs no certificate.
+    """
+
+    certificate: str
+    key: str
+    client_ca: str | None = None
+
+    def context(self) -> ssl.SSLContext:
+        """What Python's sockets take.
+
+        Raises:
+            UserError: the files are no certificate, or do not belong together.
+        """
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        try:
+            context.load_cert_chain(self.certificate, self.key)
+        except ssl.SSLError as error:
+            raise UserError(
+                f"{self.certificate}, {self.key}: not a certificate and its key: {error.reason}"
+            ) from error
+        if self.client_ca is not None:
+            context.verify_mode = ssl.CERT_REQUIRED
+            try:
+                context.load_verify_locations(self.client_ca)
+            except ssl.SSLError as error:
+                raise UserError(f"{self.client_ca}: not a certificate: {error.reason}") from error
+        return context
+
+    def credentials(self) -> grpc.ServerCredentials:
+        """What gRPC takes; `context` says first whether the files are good, which gRPC does not."""
+        pair = (pathlib.Path(self.key).read_bytes(), pathlib.Path(self.certificate).read_bytes())
+        ca = None if self.client_ca is None else pathlib.Path(self.client_ca).read_bytes()
+        return grpc.ssl_server_credentials([pair], root_certificates=ca, require_client_auth=ca is not None)
