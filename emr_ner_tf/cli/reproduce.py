@@ -1,0 +1,181 @@
+r"""Runs the systems of the paper's tables, and writes the paper's figures beside ours.
+
+What 2 cores can do in some days, the same number of updates for every row (bfloat16 suits CPUs with AMX):
+
+  python -m emr_ner_tf.cli.reproduce --train=train.jsonl --test=held.jsonl --encoder=DIR --elmo=DIR \
+    --unlabelled=FILES --seeds=1 --budget=5 --override=train.precision=mixed_bfloat16
+
+The paper's own settings and epochs, for a machine with a GPU:
+
+  python -m emr_ner_tf.cli.reproduce --train=train.jsonl --test=test.jsonl --encoder=DIR --adapted_encoder=DIR \
+    --elmo=DIR --unlabelled=FILES --recipe=paper --budget=full --seeds=3
+
+Each finished run is a small JSON in --runs_dir and is not run again, here or wherever that directory is; kill it at any
+moment, and the same command goes on. --dry_run lists what is left, --report_only writes the report of what is there.
+"""
+
+import functools
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from absl import flags
+from rich.table import Table
+
+from emr_ner_tf.cli.console import results
+from emr_ner_tf.cli.runner import run
+from emr_ner_tf.errors import UsageError, UserError
+
+_TABLES = flags.DEFINE_list(
+    "tables",
+    ["III", "V", "VI", "VII", "VIII", "ours"],
+    "Of the paper; ours: rows of the zoo that it has not.",
+)
+_ROWS = flags.DEFINE_list(
+    "rows", [], "Run these rows of the zoo alone; the report shows every table all the same."
+)
+_SEEDS = flags.DEFINE_integer("seeds", 3, "Runs of each row, with seeds 1 to this.", lower_bound=1)
+_TRAIN = flags.DEFINE_string(
+    "train", None, "Training records; several files joined by commas.", required=True
+)
+_TEST = flags.DEFINE_string("test", None, "Records that each run is scored on, once.", required=True)
+_ENCODER = flags.DEFINE_string("encoder", "", "Of the BERT rows: directory, hub name, or random (tiny).")
+_ADAPTED = flags.DEFINE_string(
+    "adapted_encoder", "", "The same encoder adapted to medical text (cli.pretrain)."
+)
+_ELMO = flags.DEFINE_string("elmo", "", "Directory of the character language model.")
+_LEXICON = flags.DEFINE_string("lexicon", "", "Words or vectors for the lattice; without it one is built.")
+_UNLABELLED = flags.DEFINE_list("unlabelled", [], "Files of passages that a lexicon is built from.")
+_ALL_RECORDS = flags.DEFINE_list("all_records", [], "Files whose surface forms Table III counts.")
+_RECIPE = flags.DEFINE_enum(
+    "recipe",
+    "default",
+    ["paper", "default"],
+    "Table II as it stands (Adam at 1e-4), or its architectures under the optimiser of configs/default.py, which "
+    "learns in few updates what starts at random.",
+)
+_BUDGET = flags.DEFINE_string("budget", "5", "Epochs of every row, or full: the recipe's own.")
+_OVERRIDES = flags.DEFINE_multi_string(
+    "override", [], "KEY=VALUE of the configuration, for every row: train.precision=mixed_bfloat16."
+)
+_RUNS_DIR = flags.DEFINE_string("runs_dir", "docs/runs", "Takes and holds a JSON of each finished run.")
+_WORK_DIR = flags.DEFINE_string("work_dir", "runs/reproduce", "Takes the model directory of each run.")
+_OUTPUT = flags.DEFINE_string("output", "docs/paper.md", "The report; its JSON and figures/ stand beside it.")
+_DRY_RUN = flags.DEFINE_bool("dry_run", False, "List the runs and their estimated times, and write nothing.")
+_REPORT_ONLY = flags.DEFINE_bool(
+    "report_only", False, "Run nothing, and write the report of the runs there are."
+)
+
+
+def main() -> None:
+    """Plans, runs what has no result yet, and writes the report; fails at the end where a run has failed."""
+    from emr_ner_tf.experiments.execution import execute_all, finished_runs
+    from emr_ner_tf.experiments.records import describe
+    from emr_ner_tf.experiments.report import build_report, write_report
+    from emr_ner_tf.experiments.runs import Experiment, lacking, plan
+
+    _check_flags()
+    kinds = {"base": _ENCODER.value, "adapted": _ADAPTED.value, "elmo": _ELMO.value}
+    experiment = Experiment(
+        train=_TRAIN.value,
+        test=_TEST.value,
+        encoders=kinds,
+        lexicon=_LEXICON.value,
+        unlabelled=",".join(_UNLABELLED.value),
+        recipe=_RECIPE.value,
+        epochs=None if _BUDGET.value == "full" else int(_BUDGET.value),
+        overrides=tuple(_OVERRIDES.value),
+    )
+    runs = plan(experiment, _TABLES.value, _ROWS.value, _SEEDS.value)
+    described = describe(_TRAIN.value, _TEST.value, ",".join(_ALL_RECORDS.value), experiment.config())
+    if _DRY_RUN.value:
+        _show_plan(runs, finished_runs(_RUNS_DIR.value))
+        return
+    failures = [] if _REPORT_ONLY.value else execute_all(runs, _RUNS_DIR.value, _WORK_DIR.value)
+    finished, setup = finished_runs(_RUNS_DIR.value), experiment.setup()
+    report = build_report(
+        finished.values(),
+        _TABLES.value,
+        setup,
+        described,
+        own_epochs=experiment.own_epochs(),
+        lacks=functools.partial(lacking, experiment),
+        command=_command(setup["overrides"]),
+    )
+    written = write_report(report, finished.values(), _OUTPUT.value)
+    _summary(report, written)
+    if failures:
+        raise UserError("\n".join([f"{len(failures)} of {len(runs)} runs failed:", *failures]))
+
+
+def _check_flags() -> None:
+    from emr_ner_tf.experiments.paper import WHAT
+    from emr_ner_tf.models.zoo import zoo_row
+
+    tables = _TABLES.value or []
+    unknown = [table for table in tables if table not in WHAT]
+    if unknown or not tables:
+        got = repr(unknown[0]) if unknown else "none"
+        raise UsageError(f"--tables must be some of {', '.join(WHAT)}, got {got}")
+    for row in _ROWS.value:
+        zoo_row(row)
+    if _BUDGET.value != "full" and not (_BUDGET.value.isdecimal() and int(_BUDGET.value) > 0):
+        raise UsageError(f"--budget must be a number of epochs above 0, or full, got {_BUDGET.value!r}")
+    if not _OUTPUT.value.endswith(".md"):
+        raise UsageError(f"--output must end in .md, got {_OUTPUT.value!r}")
+
+
+def _show_plan(runs: Sequence[Any], finished: Mapping[str, Any]) -> None:
+    from emr_ner_tf.experiments.execution import estimated_seconds, time_left
+    from emr_ner_tf.training.progress_log import clock
+
+    table = Table(title=f"{len(runs)} runs", title_justify="left")
+    table.add_column("run", no_wrap=True)
+    table.add_column("training time", justify="right")
+    for each in runs:
+        guess = estimated_seconds(each, finished)
+        left = "unknown" if guess is None else f"about {clock(guess)}"
+        table.add_row(each.name, "finished" if each.name in finished else left)
+    console = results()
+    console.print(table)
+    left = [each for each in runs if each.name not in finished]
+    console.print(f"{len(left)} left; time: {time_left(left, finished)}")
+
+
+def _summary(report: Mapping[str, Any], written: Sequence[os.PathLike[str]]) -> None:
+    table = Table(title="exact F1", title_justify="left")
+    for name in ("table", "system", "encoder", "paper", "ours", "seeds"):
+        table.add_column(name, no_wrap=name in ("table", "system"))
+    for name, lines in report["tables"].items():
+        for line in lines:
+            said = f"{line['paper']['f1']:.2f}" if line["paper"] else ""
+            ours = line["ours"]
+            mean = f"{100 * ours['exact']['f1']['mean']:.2f}" if ours else line["why_not"]
+            table.add_row(
+                name, line["system"], line["encoder"], said, mean, str(len(ours["seeds"])) if ours else ""
+            )
+    console = results()
+    console.print(table)
+    console.print("written: " + ", ".join(map(str, written)), soft_wrap=True)
+
+
+def _command(overrides: Mapping[str, Any]) -> str:
+    """This call as the report shows it: what was given, files by name alone, and nothing of where things are kept."""
+    files = (_TRAIN, _TEST, _ENCODER, _ADAPTED, _ELMO, _LEXICON, _UNLABELLED, _ALL_RECORDS)
+    given = {flag.name: _joined(flag.value) for flag in (_TABLES, _SEEDS, _RECIPE, _BUDGET)}
+    for flag in files:
+        given[flag.name] = ",".join(
+            os.path.basename(path.rstrip("/")) for path in _joined(flag.value).split(",")
+        )
+    shown = [f"--{name}={value}" for name, value in given.items() if value]
+    shown += [f"--override={key}={value}" for key, value in overrides.items()]
+    return shlex.join(["python", "-m", "emr_ner_tf.cli.reproduce", *shown])
+
+
+def _joined(value: Any) -> str:
+    return ",".join(value) if isinstance(value, list) else str(value)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,116 @@
+"""The report's pictures: F1 by system, the paper's and ours; training loss by epoch."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from emr_ner_tf.data.files import atomic_writer
+from emr_ner_tf.experiments.tables import Group
+
+_PAPER, _OURS, _ADAPTED, _BASELINE = "#b8bcc4", "#5b9bd5", "#1f5a94", "#c44e52"
+_BERT = ("base", "adapted")
+
+
+def draw_f1(lines: Sequence[Mapping[str, Any]], lookup_f1: float, path: str | os.PathLike[str]) -> None:
+    """Draws two bars a line, the paper's F1 and the mean of ours, with the standard deviation over seeds.
+
+    Args:
+        lines: of `emr_ner_tf.experiments.tables.table_lines` that were run.
+        lookup_f1: of a lookup of training mentions, 0 to 1.
+        path: of the PNG.
+    """
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    figure = _figure(9, 1.2 + 0.42 * len(lines))
+    axis = figure.subplots()
+    for place, line in enumerate(lines):
+        exact = line["ours"]["exact"]["f1"]
+        if line["paper"]:
+            axis.barh(place - 0.2, line["paper"]["f1"], height=0.36, color=_PAPER)
+        axis.barh(
+            place + 0.2,
+            100 * exact["mean"],
+            height=0.36,
+            xerr=None if exact["sd"] is None else 100 * exact["sd"],
+            color=_ADAPTED if line["encoder"] == "adapted" else _OURS,
+            capsize=2,
+        )
+        axis.text(
+            100 * exact["mean"] + 0.8, place + 0.2, f"{100 * exact['mean']:.1f}", va="center", fontsize=7
+        )
+    axis.axvline(100 * lookup_f1, color=_BASELINE, linestyle="--", linewidth=1)
+    axis.set_yticks(range(len(lines)), [_name(line["system"], line["encoder"]) for line in lines], fontsize=8)
+    axis.set_ylim(len(lines) - 0.4, -0.6)
+    axis.set_xlim(0, 100)
+    axis.set_xlabel("exact-match F1, %")
+    for side in ("top", "right"):
+        axis.spines[side].set_visible(False)
+    handles = [
+        Patch(color=_PAPER, label="the paper"),
+        Patch(color=_OURS, label="ours"),
+        Patch(color=_ADAPTED, label="ours, adapted encoder"),
+        Line2D([], [], color=_BASELINE, linestyle="--", label="lookup of training mentions"),
+    ]
+    axis.legend(
+        handles=handles,
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.6 / figure.get_figheight()),
+        ncols=4,
+        fontsize=8,
+    )
+    _save(figure, path)
+
+
+def draw_losses(groups: Sequence[Group], path: str | os.PathLike[str]) -> None:
+    """Draws the training loss of each group by epoch, the mean over its seeds; systems with BERT on the right.
+
+    Args:
+        groups: of `emr_ner_tf.experiments.tables.group_runs`.
+        path: of the PNG.
+    """
+    from matplotlib import colormaps
+
+    with_bert = [group for group in groups if group.kind in _BERT]
+    panels = [panel for panel in ([g for g in groups if g not in with_bert], with_bert) if panel]
+    figure = _figure(6 * len(panels), 5)
+    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for axis, panel in zip(axes, panels, strict=True):
+        rows = list(dict.fromkeys(group.row for group in panel))
+        for group in panel:
+            epochs = min(len(run["history"]) for run in group.runs)
+            losses = [[entry["loss"] for entry in run["history"][:epochs]] for run in group.runs]
+            axis.plot(
+                range(1, epochs + 1),
+                [sum(column) / len(column) for column in zip(*losses, strict=True)],
+                marker="o",
+                markersize=3,
+                linestyle="--" if group.kind == "adapted" else "-",
+                color=colormaps["tab10"].colors[rows.index(group.row) % 10],
+                label=_name(group.row, group.kind),
+            )
+        axis.set_yscale("log")
+        axis.set_xlabel("epoch")
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.grid(visible=True, which="major", alpha=0.3)
+        axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, fontsize=7)
+    axes[0].set_ylabel("training loss (nats a window)")
+    _save(figure, path)
+
+
+def _name(system: str, kind: str) -> str:
+    return system + {"base": ", encoder as it is", "adapted": ", adapted encoder"}.get(kind, "")
+
+
+def _figure(width: float, height: float):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=120)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _save(figure, path: str | os.PathLike[str]) -> None:
+    with atomic_writer(path, "wb") as file:
+        figure.savefig(file, format="png", bbox_inches="tight")

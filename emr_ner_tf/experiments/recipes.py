@@ -1,0 +1,99 @@
+"""Configurations of runs: Table II for a row of the zoo, another optimiser, a budget, and changes by name."""
+
+import importlib.util
+import pathlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from emr_ner_tf.config import ConfigDict, flattened
+from emr_ner_tf.errors import UsageError, UserError
+
+RECIPES = ("paper", "default")
+_CONFIGS = pathlib.Path("configs")
+PAPER = _CONFIGS / "paper.py"
+
+
+def row_config(row: str, recipe: str, epochs: int | None) -> ConfigDict:
+    """Returns the configuration of a row of the zoo.
+
+    Args:
+        row: of `emr_ner_tf.models.zoo`.
+        recipe: "paper", Table II as it stands; or "default", the same architecture under the optimiser and the epochs
+            of `configs/default.py`.
+        epochs: None takes the recipe's own.
+
+    Raises:
+        UserError: an unknown row, or no `configs/` in the working directory.
+    """
+    config = read_recipe(PAPER, row)
+    if recipe == "default":
+        default = read_recipe(_CONFIGS / "default.py")
+        config.optimizer.update(default.optimizer)
+        config.train.epochs = default.train.epochs
+    if epochs is not None:
+        config.train.epochs = epochs
+    return config
+
+
+def read_recipe(path: pathlib.Path, *arguments: str) -> ConfigDict:
+    """Returns what `get_config` of a configuration file returns.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    if not path.exists():
+        raise UserError(f"{path}: no such file; run this from the project's root")
+    spec = importlib.util.spec_from_file_location(f"recipe_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.get_config(*arguments)
+
+
+def parse_overrides(overrides: Iterable[str], config: ConfigDict) -> dict[str, Any]:
+    """Reads `KEY=VALUE` with the type that the key has.
+
+    Args:
+        overrides: as `--config.KEY=VALUE` of the train main takes them.
+        config: any configuration; only its keys and types are looked at.
+
+    Returns:
+        Values by dotted key, in the keys' order.
+
+    Raises:
+        UsageError: no `=`, an unknown key, a key twice, or a value of another type.
+    """
+    types = flattened(config)
+    values: dict[str, Any] = {}
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals:
+            raise UsageError(f"--override must be KEY=VALUE, got {override!r}")
+        if key not in types:
+            near = [name for name in types if name.split(".")[0] == key.split(".")[0]] or list(types)
+            raise UsageError(f"--override: the key must be one of {', '.join(near)}, got {key!r}")
+        if key in values:
+            raise UsageError(f"--override: {key} is given twice")
+        values[key] = _read(key, text, types[key])
+    return dict(sorted(values.items()))
+
+
+def assign(config: ConfigDict, values: Mapping[str, Any]) -> None:
+    """Sets values by dotted key."""
+    for key, value in values.items():
+        *sections, name = key.split(".")
+        section = config
+        for each in sections:
+            section = section[each]
+        section[name] = value
+
+
+def _read(key: str, text: str, like: Any) -> Any:
+    kind = type(like)
+    if kind is bool:
+        if text.lower() not in ("true", "false"):
+            raise UsageError(f"--override: {key} must be true or false, got {text!r}")
+        return text.lower() == "true"
+    try:
+        return kind(text)
+    except ValueError:
+        raise UsageError(f"--override: {key} must be of type {kind.__name__}, got {text!r}") from None

@@ -1,0 +1,188 @@
+"""Runs: which ones the tables need, what each is made from, and the name that tells two apart."""
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from emr_ner_tf.config import ConfigDict, base_config, check_config, flattened
+from emr_ner_tf.experiments.materials import Material, of_encoder, of_files
+from emr_ner_tf.experiments.paper import ADAPTED, BASE, ELMO, NONE, rows_of
+from emr_ner_tf.experiments.recipes import PAPER, assign, parse_overrides, read_recipe, row_config
+from emr_ner_tf.models.zoo import ZOO
+
+# Settings that name files of records, words or vectors, joined by commas.
+_FILES = ("char.vectors", "data.train", "data.validation", "data.unlabelled", "data.labels", "lexicon.file")
+# How a run is watched, not what comes of it.
+_WATCHING = ("train.checkpoint_seconds", "train.log_seconds")
+# Table II is alike for all but what the row itself says.
+_ANY_ROW = "bert_crf"
+_FLAG_OF_KIND = {BASE: "--encoder", ADAPTED: "--adapted_encoder", ELMO: "--elmo"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """What one call of `reproduce` names.
+
+    Attributes:
+        train: files of training records, joined by commas.
+        test: a file of records that every run is scored on, once.
+        encoders: directory or hub name by kind of encoder; kinds without one are not run.
+        lexicon: a file of words or vectors; "" builds one from the training text and `unlabelled`.
+        unlabelled: files of passages, joined by commas.
+        recipe: of `emr_ner_tf.experiments.recipes`.
+        epochs: of every run; None takes the recipe's own.
+        overrides: `KEY=VALUE`, over everything else.
+    """
+
+    train: str
+    test: str
+    encoders: dict[str, str] = dataclasses.field(default_factory=dict)
+    lexicon: str = ""
+    unlabelled: str = ""
+    recipe: str = "default"
+    epochs: int | None = None
+    overrides: tuple[str, ...] = ()
+
+    def config(self) -> ConfigDict:
+        """What is alike for every row.
+
+        Raises:
+            UserError: an override that cannot be used.
+        """
+        config = row_config(_ANY_ROW, self.recipe, self.epochs)
+        assign(config, parse_overrides(self.overrides, config))
+        return config
+
+    def setup(self) -> dict[str, Any]:
+        """What runs must share to stand in one table: recipe, epochs, overrides, records.
+
+        Raises:
+            UserError: a file that cannot be read, or an override that cannot be used.
+        """
+        config = self.config()
+        overrides = parse_overrides(self.overrides, config)
+        return {
+            "recipe": self.recipe,
+            "epochs": config.train.epochs,
+            "overrides": {key: _shown(key, value) for key, value in overrides.items()},
+            "train": of_files(self.train)._asdict(),
+            "test": of_files(self.test)._asdict(),
+        }
+
+    def own_epochs(self) -> int:
+        """Epochs that the recipe has without a budget."""
+        return row_config(_ANY_ROW, self.recipe, None).train.epochs
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One training and one scoring.
+
+    Attributes:
+        row: of the zoo.
+        kind: of its encoder.
+        seed: of the run.
+        config: resolved.
+        changes: by dotted key, where `config` differs from `configs/paper.py:ROW`.
+        materials: files by the setting that names them.
+        setup: as `Experiment.setup` has it.
+        test: the file to score.
+    """
+
+    row: str
+    kind: str
+    seed: int
+    config: ConfigDict
+    changes: dict[str, Any]
+    materials: dict[str, Material]
+    setup: dict[str, Any]
+    test: str
+
+    @property
+    def name(self) -> str:
+        """Row, encoder, recipe, budget, seed, and a digest of all settings and files; the same run, the same name.
+
+        Settings at their neutral values do not count, so that a setting which a later version adds changes no name.
+        """
+        neutral = flattened(base_config())
+        settings = {
+            key: self.materials[key].digest if key in self.materials else value
+            for key, value in flattened(self.config).items()
+            if value != neutral[key] and key not in _WATCHING
+        }
+        settings["test"] = self.setup["test"]["digest"]
+        text = json.dumps(settings, sort_keys=True, ensure_ascii=False)
+        digest = hashlib.sha256(text.encode("utf-8")).hexdigest()[:10]
+        epochs = self.config.train.epochs
+        return f"{self.row}-{self.kind}-{self.setup['recipe']}-{epochs}epochs-seed{self.seed}-{digest}"
+
+    def settings(self) -> dict[str, Any]:
+        """All settings, with names of files in place of paths."""
+        return {
+            key: self.materials[key].name if key in self.materials else _shown(key, value)
+            for key, value in flattened(self.config).items()
+        }
+
+
+def plan(experiment: Experiment, tables: Sequence[str], rows: Sequence[str], seeds: int) -> list[Run]:
+    """Returns the runs that tables need, seed by seed, so that every row has one before any has two.
+
+    Args:
+        experiment: what they are made from.
+        tables: of `emr_ner_tf.experiments.paper`.
+        rows: only these rows of the zoo; none: all.
+        seeds: 1 to this.
+
+    Raises:
+        UserError: an unknown row, a file or encoder that cannot be read, a wrong value.
+    """
+    setup = experiment.setup()
+    pairs = [
+        (row, kind)
+        for row, kind in rows_of(tables)
+        if (not rows or row in rows) and lacking(experiment, row, kind) is None
+    ]
+    return [_run(experiment, setup, row, kind, seed) for seed in range(1, seeds + 1) for row, kind in pairs]
+
+
+def lacking(experiment: Experiment, row: str, kind: str) -> str | None:
+    """Returns what a row with this kind of encoder needs to be run and has not, or None."""
+    if row not in ZOO:
+        return "a row of that name in the zoo"
+    return None if kind == NONE or experiment.encoders.get(kind) else _FLAG_OF_KIND[kind]
+
+
+def _run(experiment: Experiment, setup: dict[str, Any], row: str, kind: str, seed: int) -> Run:
+    config = row_config(row, experiment.recipe, experiment.epochs)
+    config.data.train = experiment.train
+    config.data.validation_fraction = 0.0
+    config.encoder = experiment.encoders.get(kind, "")
+    config.train.seed = seed
+    overrides = parse_overrides(experiment.overrides, config)
+    assign(config, overrides)
+    looks_words_up = config.model.context == "lattice_lstm"
+    if looks_words_up and not config.lexicon.file:
+        config.lexicon.file = experiment.lexicon
+    # Named only where it is read, so that other passages do not make another run of the other rows.
+    if (looks_words_up and not config.lexicon.file) or config.char.word2vec:
+        config.data.unlabelled = config.data.unlabelled or experiment.unlabelled
+    check_config(config)
+    materials = {key: of_files(value) for key in _FILES if _is_file(value := flattened(config)[key])}
+    if config.encoder:
+        materials["encoder"] = of_encoder(config.encoder)
+    begun = flattened(read_recipe(PAPER, row))
+    changes = {key: value for key, value in flattened(config).items() if value != begun[key]}
+    return Run(row, kind, seed, config, changes, materials, setup, experiment.test)
+
+
+def _is_file(value: str) -> bool:
+    return bool(value) and all(os.path.isfile(path) for path in value.split(",") if path)
+
+
+def _shown(key: str, value: Any) -> Any:
+    if key == "encoder" or (key in _FILES and _is_file(value)):
+        return ",".join(os.path.basename(path.rstrip("/")) for path in value.split(","))
+    return value

@@ -1,0 +1,206 @@
+"""From results of runs to the tables: the paper's figures beside ours, differences, times; plain values throughout."""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from emr_ner_tf.experiments import paper
+from emr_ner_tf.experiments.paper import PaperRow
+from emr_ner_tf.experiments.statistics import paired_bootstrap, spread
+from emr_ner_tf.models.zoo import ZOO
+
+Result = Mapping[str, Any]
+# Of what a line of a table is the mean over seeds: a row of the zoo with one kind of encoder from the same files.
+Variation = tuple[str, str, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """Runs that differ in the seed alone.
+
+    Attributes:
+        row: of the zoo.
+        kind: of the encoder.
+        runs: results, by seed.
+    """
+
+    row: str
+    kind: str
+    runs: tuple[Result, ...]
+
+    def spread(self, value: Callable[[Result], float]) -> dict[str, float | None]:
+        """Mean and standard deviation over seeds of what `value` takes from a result."""
+        return spread([value(run) for run in self.runs])._asdict()
+
+    def counts(self) -> np.ndarray:
+        """Exact matches and misses, int [S, N, 3]."""
+        return np.array([run["by_record"] for run in self.runs])
+
+    def seconds(self) -> float:
+        """Mean training time."""
+        return float(np.mean([run["training_seconds"] for run in self.runs]))
+
+
+def group_runs(results: Iterable[Result], setup: Mapping[str, Any]) -> list[Group]:
+    """Groups the results that belong to a setup; others are left out.
+
+    Args:
+        results: of any setup.
+        setup: as `emr_ner_tf.experiments.runs.Experiment.setup` has it.
+    """
+    groups: dict[Variation, list[Result]] = {}
+    for result in sorted(results, key=lambda result: result["seed"]):
+        if _same_setup(result["setup"], setup):
+            digests = [material["digest"] for _, material in sorted(result["materials"].items())]
+            groups.setdefault((result["row"], result["encoder"]["kind"], ",".join(digests)), []).append(
+                result
+            )
+    return [Group(row, kind, tuple(runs)) for (row, kind, _), runs in groups.items()]
+
+
+def table_lines(
+    table: str, groups: Sequence[Group], lacks: Callable[[str, str], str | None]
+) -> list[dict[str, Any]]:
+    """Lines of one table, in the paper's order; a line for each encoder and, where there is none, one that says why.
+
+    Args:
+        table: of `emr_ner_tf.experiments.paper.TABLES`, or "ours".
+        groups: of one setup.
+        lacks: from a row and a kind of encoder to what is missing to run it, or None.
+    """
+    lines = []
+    for row in _rows(table):
+        for kind in row.kinds:
+            found = _groups(groups, row, kind)
+            lines += [_line(row, kind, group) for group in found]
+            if not found:
+                missing = lacks(row.row, kind)
+                reason = f"not run: needs {missing}" if missing else "not run"
+                lines.append(_line(row, kind, None) | {"why_not": reason})
+    return lines
+
+
+def differences(table: str, groups: Sequence[Group]) -> list[dict[str, Any]]:
+    """Neighbouring lines of a table and the pairs that the paper's text compares, each by a paired bootstrap.
+
+    Two lines with an encoder are compared under the same kind of it.
+    """
+    rows = {row.system: row for row in _rows(table) if table != "ours"}
+    pairs = [(one, other) for other, one in itertools.pairwise(rows)] + list(paper.CLAIMS.get(table, ()))
+    result = []
+    for one, other in dict.fromkeys(pairs):
+        said = rows[one].f1 - rows[other].f1
+        for a, b in _comparable(groups, rows[one], rows[other]):
+            found = paired_bootstrap(a.counts(), b.counts())
+            result.append(
+                {
+                    "table": table,
+                    "one": one,
+                    "other": other,
+                    "encoders": [a.kind, b.kind],
+                    "seeds": [len(a.runs), len(b.runs)],
+                    "paper": round(said, 2),
+                    **found._asdict(),
+                    "verdict": _verdict(said, found.low, found.high),
+                }
+            )
+    return result
+
+
+def training_times(groups: Sequence[Group]) -> list[dict[str, Any]]:
+    """Training time of each system with a BiGRU over that of its twin with a BiLSTM, on machines alike."""
+    result = []
+    for gru, lstm in paper.GRU_AND_LSTM:
+        said = None
+        if gru in paper.TRAINING_MINUTES:
+            said = paper.TRAINING_MINUTES[gru] / paper.TRAINING_MINUTES[lstm]
+        for a, b in itertools.product(groups, groups):
+            if (a.row, b.row) == (gru, lstm) and a.kind == b.kind and _machines(a) == _machines(b):
+                times = {"gru_minutes": a.seconds() / 60, "lstm_minutes": b.seconds() / 60}
+                ratio = a.seconds() / b.seconds() if b.seconds() else None
+                result.append(
+                    {"gru": gru, "lstm": lstm, "encoder": a.kind, **times, "ratio": ratio, "paper": said}
+                )
+    return result
+
+
+def _same_setup(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    alike = all(one[key] == other[key] for key in ("recipe", "epochs", "overrides"))
+    return alike and all(one[key]["digest"] == other[key]["digest"] for key in ("train", "test"))
+
+
+def _rows(table: str) -> tuple[PaperRow, ...]:
+    if table != "ours":
+        return paper.TABLES[table]
+    nothing = float("nan")
+    return tuple(
+        PaperRow(row, row, nothing, nothing, nothing, paper.KINDS[ZOO[row].encoder])
+        for row in paper.own_rows()
+    )
+
+
+def _groups(groups: Sequence[Group], row: PaperRow, kind: str) -> list[Group]:
+    return [group for group in groups if (group.row, group.kind) == (row.row, kind)]
+
+
+def _comparable(groups: Sequence[Group], one: PaperRow, other: PaperRow) -> list[tuple[Group, Group]]:
+    both = (paper.BASE, paper.ADAPTED)
+    return [
+        (a, b)
+        for kind, other_kind in itertools.product(one.kinds, other.kinds)
+        if kind == other_kind
+        or not (kind in both and other_kind in both)
+        or len(one.kinds) == len(other.kinds) == 1
+        for a in _groups(groups, one, kind)
+        for b in _groups(groups, other, other_kind)
+    ]
+
+
+def _line(row: PaperRow, kind: str, group: Group | None) -> dict[str, Any]:
+    line: dict[str, Any] = {"system": row.system, "row": row.row, "encoder": kind, "encoder_name": ""}
+    line["paper"] = None
+    if not math.isnan(row.f1):
+        line["paper"] = {"precision": row.precision, "recall": row.recall, "f1": row.f1, "encoder": row.says}
+    line["ours"] = None
+    if group is None:
+        return line
+    first = group.runs[0]
+    line["encoder_name"] = first["encoder"]["name"]
+
+    def micro(match: str, figure: str) -> dict[str, float | None]:
+        return group.spread(lambda run: run["scores"][match]["micro"][figure])
+
+    figures = ("precision", "recall", "f1")
+    line["ours"] = {
+        "seeds": [run["seed"] for run in group.runs],
+        "exact": {figure: micro("exact", figure) for figure in figures},
+        "relaxed": {figure: micro("relaxed", figure) for figure in figures},
+        **{
+            part: group.spread(lambda run, part=part: run["scores"][part]["f1"])
+            for part in ("seen", "unseen")
+            if all(part in run["scores"] for run in group.runs)
+        },
+        "f1_by_type": {
+            label: group.spread(lambda run, label=label: run["scores"]["exact"]["by_type"][label]["f1"])
+            for label in first["scores"]["exact"]["by_type"]
+        },
+        "parameters": first["parameters"],
+        "updates": first["updates"],
+        "training_minutes": group.spread(lambda run: run["training_seconds"] / 60),
+        "runs": [run["name"] for run in group.runs],
+    }
+    return line
+
+
+def _machines(group: Group) -> list[str]:
+    return sorted({str(run["machine"]) for run in group.runs})
+
+
+def _verdict(said: float, low: float, high: float) -> str:
+    if low <= 0 <= high:
+        return "not decided"
+    return "as the paper" if (low > 0) == (said > 0) else "against the paper"

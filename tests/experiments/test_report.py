@@ -1,0 +1,198 @@
+"""The report from constructed results of runs."""
+
+import json
+
+import pytest
+
+from emr_ner_tf.errors import UserError
+from emr_ner_tf.experiments.execution import estimated_seconds, finished_runs
+from emr_ner_tf.experiments.report import build_report, write_report
+
+LABELS = ("疾病和诊断", "药物")
+SETUP = {
+    "recipe": "default",
+    "epochs": 2,
+    "overrides": {"train.precision": "mixed_bfloat16"},
+    "train": {"name": "train.jsonl", "digest": "t1"},
+    "test": {"name": "held.jsonl", "digest": "h1"},
+}
+DESCRIBED = {
+    "labels": list(LABELS),
+    "distinct_forms": {"疾病和诊断": 2116, "药物": 455},
+    "all_records": 1000,
+    "train": {"records": 700, "mentions": 9},
+    "test": {"records": 40, "mentions": 8},
+}
+
+
+def _figures(tp, fp, fn):
+    p, r = tp / (tp + fp), tp / (tp + fn)
+    return {"precision": p, "recall": r, "f1": 2 * p * r / (p + r), "tp": tp, "fp": fp, "fn": fn}
+
+
+def result(row, kind, seed, found, *, seconds=60.0, digest="e1", setup=SETUP):
+    """40 records of 10 mentions; `found` of them are right, and 10 predicted."""
+    by_record = [[found, 10 - found, 10 - found]] * 40
+    micro = _figures(40 * found, 40 * (10 - found), 40 * (10 - found))
+    scores = {"micro": micro, "macro": micro, "by_type": dict.fromkeys(LABELS, micro)}
+    return {
+        "version": 1,
+        "name": f"{row}-{kind}-{seed}-{digest}",
+        "row": row,
+        "encoder": {"kind": kind, "name": "tiny" if kind != "none" else "", "digest": digest},
+        "seed": seed,
+        "setup": setup,
+        "epochs": 2,
+        "updates": 302,
+        "parameters": 1234567,
+        "training_seconds": seconds,
+        "commit": {"id": "0123456789abcdef", "changed": False},
+        "machine": {"cores": 2, "device": "CPU"},
+        "versions": {"tensorflow": "2.15.1"},
+        "lookup_f1": 0.6,
+        "scores": {"records": 40, "exact": scores, "relaxed": scores, "seen": micro, "unseen": micro},
+        "materials": {"encoder": {"name": "tiny", "digest": digest}} if kind != "none" else {},
+        "settings": {},
+        "history": [{"epoch": 1, "loss": 30.0, "seconds": 30.0}, {"epoch": 2, "loss": 3.0, "seconds": 30.0}],
+        "by_record": by_record,
+    }
+
+
+RESULTS = [
+    result("bert_bigru_crf", "base", 1, 8),
+    result("bert_bigru_crf", "base", 2, 9),
+    result("bert_bigru_att_crf", "base", 1, 7, seconds=50.0),
+    result("bert_bilstm_att_crf", "base", 1, 8, seconds=80.0),
+    result("cnn_crf", "none", 1, 5),
+    # Another budget, and other test records: neither belongs here.
+    result("bert_bigru_att_crf", "base", 1, 1, setup=SETUP | {"epochs": 9}),
+    result(
+        "bert_bigru_att_crf", "base", 2, 1, setup=SETUP | {"test": {"name": "held.jsonl", "digest": "h2"}}
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def report():
+    return build_report(
+        RESULTS,
+        ["III", "V", "VII", "VIII", "ours"],
+        SETUP,
+        DESCRIBED,
+        own_epochs=10,
+        lacks=lambda row, kind: "--adapted_encoder" if kind == "adapted" else None,
+        command="python -m emr_ner_tf.cli.reproduce --budget=2",
+    )
+
+
+def _line(report, table, row, kind):
+    (line,) = [each for each in report["tables"][table] if (each["row"], each["encoder"]) == (row, kind)]
+    return line
+
+
+def test_means_over_the_seeds_of_this_setup(report):
+    ours = _line(report, "VII", "bert_bigru_crf", "base")["ours"]
+    assert ours["seeds"] == [1, 2]
+    assert ours["exact"]["f1"]["mean"] == pytest.approx(0.85)
+    assert ours["exact"]["f1"]["sd"] == pytest.approx(0.05 * 2**0.5)
+    one = _line(report, "VII", "bert_bigru_att_crf", "base")["ours"]
+    assert one["exact"]["f1"] == {"mean": pytest.approx(0.7), "sd": None}
+    assert one["seeds"] == [1]
+    assert report["updates"] == [302]
+    assert len(report["runs"]) == 5
+
+
+def test_lines_without_runs_say_why(report):
+    assert (
+        _line(report, "V", "bert_bigru_att_crf", "adapted")["why_not"] == "not run: needs --adapted_encoder"
+    )
+    assert _line(report, "VIII", "idcnn_crf", "none")["why_not"] == "not run"
+    assert _line(report, "ours", "bert_crf", "base")["paper"] is None
+
+
+def test_times_and_differences(report):
+    (time,) = report["training_times"]
+    assert (time["gru"], time["encoder"]) == ("bert_bigru_att_crf", "base")
+    assert time["ratio"] == pytest.approx(50 / 80)
+    assert time["paper"] == pytest.approx(0.694, abs=5e-4)
+    found = {(d["table"], d["one"], d["other"]): d for d in report["differences"]}
+    against = found["V", "multi-head attention", "no attention"]
+    assert against["difference"] == pytest.approx(-0.15)
+    assert (against["paper"], against["verdict"]) == (3.96, "against the paper")
+    assert found["VII", "BERT-BiGRU-Att-CRF", "BERT-BiGRU-CRF"]["seeds"] == [1, 2]
+    assert ("VIII", "BERT-IDCNN-CRF", "IDCNN-CRF") not in found
+
+
+def test_two_encoders_are_two_lines(report):
+    results = [*RESULTS, result("bert_bigru_crf", "base", 1, 6, digest="e2")]
+    again = build_report(
+        results, ["VII"], SETUP, DESCRIBED, own_epochs=10, lacks=lambda row, kind: None, command=""
+    )
+    lines = [each for each in again["tables"]["VII"] if each["row"] == "bert_bigru_crf" and each["ours"]]
+    assert sorted(len(each["ours"]["seeds"]) for each in lines) == [1, 2]
+
+
+def test_the_page(report, tmp_path):
+    (tmp_path / "paper_discussion.md").write_text("# By hand\n", encoding="utf-8")
+    written = write_report(report, RESULTS, tmp_path / "paper.md")
+    assert [path.name for path in written] == ["paper.md", "paper.json", "paper_f1.png", "paper_loss.png"]
+    page = written[0].read_text(encoding="utf-8")
+    lines = page.splitlines()
+    assert lines[0] == "# The paper's tables on a budget of 2 epochs a row, recipe `default`"
+    for expected in (
+        "| BERT-BiGRU-CRF | `bert_bigru_crf` | as it is (tiny) | 83.81 | 82.59 | 83.20 | 85.00 ± 7.07 | 85.00 ± 7.07 | "
+        "85.00 ± 7.07 | 85.00 ± 7.07 | 85.00 ± 7.07 | 85.00 ± 7.07 | 2 |",
+        "| CNN-CRF | `cnn_crf` |  | 75.66 | 77.12 | 76.39 | 50.00 | 50.00 | 50.00 | 50.00 | 50.00 | 50.00 | 1 |",
+        "| 疾病和诊断 Diseases | 2116 | 2116 | 635 | 682 |",
+        "| 药物 Drug | 456 | 455 | 137 | 263 |",
+        "| 手术 Operation | 765 | not counted | 230 | 140 |",
+        "| `bert_bigru_att_crf` / `bert_bilstm_att_crf` | as it is | 0.8 | 1.3 | 0.625 | 0.694 |",
+        "![Training loss by epoch](figures/paper_loss.png)",
+    ):
+        assert expected in lines
+    assert "not above it: cnn_crf." in page
+    assert "[paper_discussion.md](paper_discussion.md)" in page
+    assert "`train.precision=mixed_bfloat16`" in page
+    assert "Encoder of the paper's figures: BERT-BiGRU-Att-CRF: adapted. It does not say which one " in page
+    assert json.loads(written[1].read_text(encoding="utf-8"))["tables"] == report["tables"]
+    for picture in written[2:]:
+        assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_page_of_nothing(tmp_path):
+    full = SETUP | {"epochs": 10, "overrides": {}}
+    report = build_report([], ["V"], full, DESCRIBED, own_epochs=10, lacks=lambda row, kind: None, command="")
+    (page, _) = write_report(report, [], tmp_path / "paper.md")
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith("# The paper's tables, recipe `default`\n")
+    assert text.count("not run") == 6
+    assert "paper_discussion" not in text
+
+
+def test_results_are_read_and_refused(tmp_path):
+    assert finished_runs(tmp_path / "none") == {}
+    (tmp_path / "a.json").write_text(json.dumps(RESULTS[0]), encoding="utf-8")
+    assert list(finished_runs(tmp_path)) == [RESULTS[0]["name"]]
+    (tmp_path / "b.json").write_text('{"version": 0}', encoding="utf-8")
+    with pytest.raises(UserError, match=r"b\.json.*version"):
+        finished_runs(tmp_path)
+    (tmp_path / "b.json").write_text("{", encoding="utf-8")
+    with pytest.raises(UserError, match=r"b\.json.*JSON"):
+        finished_runs(tmp_path)
+
+
+def test_estimates():
+    class Planned:
+        row, kind = "cnn_crf", "none"
+
+        class config:
+            class train:
+                epochs = 6
+
+    finished = {r["name"]: r for r in (result("cnn_crf", "none", 1, 5, seconds=10.0), *RESULTS[:2])}
+    assert estimated_seconds(Planned, finished) == pytest.approx(30.0)
+    Planned.row = "idcnn_crf"
+    assert estimated_seconds(Planned, finished) == pytest.approx(30.0)
+    Planned.kind = "base"
+    assert estimated_seconds(Planned, finished) == pytest.approx(180.0)
+    assert estimated_seconds(Planned, {}) is None

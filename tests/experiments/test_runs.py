@@ -1,0 +1,173 @@
+"""What a run is made from, its name, and the plan of runs."""
+
+import dataclasses
+import pathlib
+import shutil
+
+import pytest
+
+from emr_ner_tf.config import check_config
+from emr_ner_tf.errors import UsageError, UserError
+from emr_ner_tf.experiments.execution import train_command
+from emr_ner_tf.experiments.recipes import parse_overrides, row_config
+from emr_ner_tf.experiments.runs import Experiment, plan
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _in_the_projects_root(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.fixture
+def experiment(corpus):
+    return Experiment(
+        train=f"{corpus}/train.jsonl",
+        test=f"{corpus}/test.jsonl",
+        encoders={"base": "random"},
+        epochs=2,
+        overrides=("model.units=16",),
+    )
+
+
+def _run(experiment, row="bert_bigru_crf", seeds=1):
+    return plan(experiment, ["V", "VI", "VII", "VIII", "ours"], [row], seeds)[-1]
+
+
+def test_recipes():
+    paper = row_config("bert_bilstm_att_crf", "paper", None)
+    assert (paper.train.epochs, paper.optimizer.head_rate, paper.optimizer.decay) == (30, 1e-4, "none")
+    default = row_config("bert_bilstm_att_crf", "default", 3)
+    assert (default.train.epochs, default.optimizer.head_rate, default.optimizer.decay) == (3, 1e-3, "linear")
+    assert (default.optimizer.encoder_rate, default.optimizer.clip_norm) == (2e-4, 1.0)
+    assert default.model == paper.model
+    assert (default.model.context, default.model.units, default.train.batch_size) == ("bilstm", 512, 10)
+    check_config(default)
+
+
+def test_overrides():
+    config = row_config("bert_crf", "paper", None)
+    given = (
+        "train.precision=mixed_bfloat16",
+        "model.units=64",
+        "model.dropout=0",
+        "text.extend_vocabulary=False",
+    )
+    assert parse_overrides(given, config) == {
+        "model.dropout": 0.0,
+        "model.units": 64,
+        "text.extend_vocabulary": False,
+        "train.precision": "mixed_bfloat16",
+    }
+    for wrong, message in (
+        ("model.units", "KEY=VALUE"),
+        ("model.width=3", r"model\.units.*'model\.width'"),
+        ("model.units=many", "type int.*'many'"),
+        ("text.extend_vocabulary=1", "true or false"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            parse_overrides([wrong], config)
+    with pytest.raises(UsageError, match="twice"):
+        parse_overrides(["model.units=1", "model.units=2"], config)
+
+
+def test_the_command_says_what_differs_from_the_recipe(experiment, corpus):
+    command = train_command(_run(experiment), "work/model")
+    assert command[:3] == ["-m", "emr_ner_tf.cli.train", "--config=configs/paper.py:bert_bigru_crf"]
+    assert {
+        f"--config.data.train={corpus}/train.jsonl",
+        "--config.encoder=random",
+        "--config.model.units=16",
+        "--config.train.epochs=2",
+        "--config.data.validation_fraction=0.0",
+        "--config.optimizer.head_rate=0.001",
+        "--model_dir=work/model",
+    } <= set(command)
+    assert not any(flag.startswith("--config.model.context") for flag in command)
+
+
+def test_names_tell_runs_apart_and_nothing_else(experiment, corpus, tmp_path):
+    name = _run(experiment).name
+    assert name.startswith("bert_bigru_crf-base-default-2epochs-seed1-")
+    others = [
+        _run(experiment, row="bert_bilstm_crf"),
+        _run(experiment, seeds=2),
+        _run(dataclasses.replace(experiment, epochs=3)),
+        _run(dataclasses.replace(experiment, recipe="paper")),
+        _run(dataclasses.replace(experiment, overrides=("model.units=17",))),
+        _run(dataclasses.replace(experiment, train=experiment.test)),
+        _run(dataclasses.replace(experiment, test=experiment.train)),
+    ]
+    digests = [run.name.rpartition("-")[2] for run in others]
+    assert len({name.rpartition("-")[2], *digests}) == 1 + len(others)
+    # The same files in another place, how often it logs, an override that changes nothing, and what it does not read.
+    shutil.copy(corpus / "train.jsonl", tmp_path / "train.jsonl")
+    shutil.copy(corpus / "test.jsonl", tmp_path / "other_name.jsonl")
+    moved = dataclasses.replace(
+        experiment,
+        train=f"{tmp_path}/train.jsonl",
+        test=f"{tmp_path}/other_name.jsonl",
+        overrides=(*experiment.overrides, "train.log_seconds=1", "model.heads=8"),
+        unlabelled=f"{tmp_path}/train.jsonl",
+    )
+    assert _run(moved).name == name
+    settings = _run(moved).settings()
+    assert (settings["data.train"], settings["data.unlabelled"]) == ("train.jsonl", "")
+    assert not any(str(tmp_path) in str(value) for value in (*settings.values(), *moved.setup().values()))
+
+
+def test_an_encoder_counts_by_what_it_holds(experiment, tmp_path):
+    for place in ("a/enc", "b/enc"):
+        (tmp_path / place).mkdir(parents=True)
+        for file, text in (("config.json", "{}"), ("vocab.txt", "[PAD]\n"), ("model.safetensors", "w")):
+            (tmp_path / place / file).write_text(text, encoding="utf-8")
+    first, second = (
+        _run(dataclasses.replace(experiment, encoders={"adapted": f"{tmp_path}/{place}/"}))
+        for place in ("a/enc", "b/enc")
+    )
+    assert first.kind == "adapted"
+    assert first.name == second.name
+    assert first.materials["encoder"].name == "enc"
+    (tmp_path / "c").mkdir()
+    shutil.copytree(tmp_path / "b/enc", tmp_path / "c/enc")
+    (tmp_path / "c/enc/model.safetensors").write_text("v", encoding="utf-8")
+    third = _run(dataclasses.replace(experiment, encoders={"adapted": f"{tmp_path}/c/enc"}))
+    assert third.name != first.name
+    with pytest.raises(UserError, match=r"config\.json"):
+        _run(dataclasses.replace(experiment, encoders={"adapted": f"{tmp_path}/c"}))
+
+
+def test_the_lattice_alone_reads_words_and_passages(experiment, tmp_path):
+    passages, words = tmp_path / "passages.txt", tmp_path / "words.txt"
+    passages.write_text("患者入院。\n", encoding="utf-8")
+    words.write_text("患者\n", encoding="utf-8")
+    experiment = dataclasses.replace(experiment, unlabelled=str(passages))
+    built = _run(experiment, row="lattice_lstm")
+    assert built.config.data.unlabelled == str(passages)
+    read = _run(dataclasses.replace(experiment, lexicon=str(words)), row="lattice_lstm")
+    assert (read.config.lexicon.file, read.config.data.unlabelled) == (str(words), "")
+    assert built.name != read.name
+    vectors = dataclasses.replace(experiment, overrides=("char.word2vec=true",))
+    assert _run(vectors, row="bigru_crf").config.data.unlabelled == str(passages)
+
+
+def test_the_plan(experiment):
+    runs = plan(experiment, ["VII"], [], 2)
+    assert [run.seed for run in runs] == [1] * (len(runs) // 2) + [2] * (len(runs) // 2)
+    assert {run.kind for run in runs} == {"none", "base"}
+    assert len({run.name for run in runs}) == len(runs)
+    with_elmo = dataclasses.replace(experiment, encoders={"elmo": "random"})
+    assert [run.row for run in plan(with_elmo, ["VII"], ["bilstm_crf_elmo", "cnn_crf"], 1)] == [
+        "bilstm_crf_elmo"
+    ]
+    with pytest.raises(UserError, match=r"model\.dropout.*2\.0"):
+        plan(dataclasses.replace(experiment, overrides=("model.dropout=2",)), ["VII"], [], 1)
+    with pytest.raises(UserError, match="no_such"):
+        plan(dataclasses.replace(experiment, train="no_such.jsonl"), ["VII"], [], 1)
+
+
+def test_outside_the_project(experiment, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="project's root"):
+        plan(experiment, ["VII"], [], 1)

@@ -1,0 +1,66 @@
+"""Means over seeds and the paired bootstrap, against enumeration of every resample."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from emr_ner_tf.experiments.statistics import f1, paired_bootstrap, spread
+
+
+def _micro_f1(records):
+    tp, fp, fn = (sum(record[k] for record in records) for k in range(3))
+    return 2 * tp / (2 * tp + fp + fn) if tp + fp + fn else 0.0
+
+
+def test_spread():
+    assert spread([0.5]) == (0.5, None)
+    mean, sd = spread([0.8, 0.9, 1.0])
+    assert mean == pytest.approx(0.9)
+    assert sd == pytest.approx(0.1)
+
+
+def test_f1():
+    assert f1(np.array([[3, 1, 2], [0, 0, 0], [0, 4, 0]])) == pytest.approx([6 / 9, 0.0, 0.0])
+
+
+def test_against_every_resample():
+    one = [[(5, 1, 0), (2, 2, 1), (0, 1, 4), (3, 0, 1)], [(4, 1, 1), (3, 2, 0), (1, 1, 3), (2, 0, 2)]]
+    other = [[(4, 2, 1), (3, 1, 0), (0, 0, 4), (2, 1, 2)]]
+    drawn = []
+    for picks in itertools.product(range(4), repeat=4):
+        means = [np.mean([_micro_f1([seed[i] for i in picks]) for seed in system]) for system in (one, other)]
+        drawn.append(means[0] - means[1])
+    drawn = np.array(drawn)
+    side = min(np.mean(drawn <= 1e-12), np.mean(drawn >= -1e-12))
+    found = paired_bootstrap(np.array(one), np.array(other), resamples=40_000)
+    assert found.difference == pytest.approx(
+        (_micro_f1(one[0]) + _micro_f1(one[1])) / 2 - _micro_f1(other[0]), abs=1e-12
+    )
+    assert found.p == pytest.approx(2 * side, abs=0.02)
+    # A percentile of few values may fall on either neighbour.
+    for value, percent in ((found.low, 2.5), (found.high, 97.5)):
+        near = np.percentile(drawn, [percent - 0.7, percent + 0.7])
+        assert near[0] - 1e-9 <= value <= near[1] + 1e-9
+
+
+def test_no_difference_and_a_plain_one():
+    counts = np.array([[(3, 1, 1), (2, 0, 1), (4, 2, 2)]] * 2)
+    assert paired_bootstrap(counts, counts, resamples=200) == (0.0, 0.0, 0.0, 1.0)
+    better = np.array([[(10, 0, 0)] * 30])
+    worse = np.array([[(6, 2, 4)] * 30])
+    found = paired_bootstrap(better, worse, resamples=999)
+    assert found.low == pytest.approx(found.difference)
+    assert found.low > 0
+    assert found.p == pytest.approx(2 / 1000)
+
+
+def test_pairing_matters():
+    # One mention more in every record, of records that differ much: unpaired, the spread of records would drown it.
+    sizes = np.random.default_rng(3).integers(5, 60, size=80)
+    other = np.stack([sizes, sizes // 3, sizes], axis=1)
+    one = other + np.array([1, 0, -1])
+    found = paired_bootstrap(one[np.newaxis], other[np.newaxis])
+    assert found.low > 0
+    assert found.p < 0.01
+    assert paired_bootstrap(one[np.newaxis], other[np.newaxis]) == found
