@@ -8,6 +8,7 @@ entities of the model in this process on every record of --verify_on (without it
 
 from absl import flags
 
+from emr_ner_tf.cli.console import command
 from emr_ner_tf.cli.runner import run
 
 _MODEL_DIR = flags.DEFINE_string("model_dir", None, "A directory that the train main has written.")
@@ -15,6 +16,14 @@ _OUTPUT = flags.DEFINE_string("output", None, "Directory of the bundle's version
 _VERIFY_ON = flags.DEFINE_string(
     "verify_on", None, "Records (CCKS2019 JSON lines) to compare both models on."
 )
+_WEIGHTS = flags.DEFINE_enum(
+    "weights",
+    "float32",
+    ["float32", "bfloat16", "float16"],
+    "How large weights are stored; in 16 bits the bundle is about half as large, and each weight rounded.",
+)
+_LICENCE = flags.DEFINE_string("licence", None, "Of the weights: a file with its text, or its name.")
+_KEEP = flags.DEFINE_integer("keep", 0, "Newest versions to keep under --output; 0: all.", lower_bound=0)
 _CHECKPOINT = flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Whose weights.")
 flags.mark_flags_as_required(["model_dir", "output"])
 
@@ -23,13 +32,23 @@ def main() -> None:
     """Exports, verifies and publishes."""
     from emr_ner_tf.exporting.export import export
 
-    result = export(_MODEL_DIR.value, _OUTPUT.value, verify_on=_VERIFY_ON.value, checkpoint=_CHECKPOINT.value)
+    result = export(
+        _MODEL_DIR.value,
+        _OUTPUT.value,
+        verify_on=_VERIFY_ON.value,
+        checkpoint=_CHECKPOINT.value,
+        weights=_WEIGHTS.value,
+        licence=_LICENCE.value,
+        keep=_KEEP.value,
+    )
     proof = result.verification
     print(
         f"{result.path}: the reloaded bundle finds the same {proof.entities} entities in {proof.records} records "
         f"(scores within {proof.largest_score_difference:.1e}); {result.megabytes:.1f} MB"
     )
-    print(f"next: python -m emr_ner_tf.cli.annotate --bundle={_OUTPUT.value} --text='...'")
+    for path in result.removed:
+        print(f"{path}: removed (--keep={_KEEP.value})")
+    print(f"next: {command('annotate', f'--bundle={_OUTPUT.value}', '--text=患者因右肺上叶腺癌入院。')}")
 
 
 if __name__ == "__main__":

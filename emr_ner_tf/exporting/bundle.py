@@ -7,17 +7,25 @@ import shutil
 from collections.abc import Sequence
 
 import tensorflow as tf
+from absl import logging
 
 from emr_ner_tf.annotator import encode_texts, entities_of
 from emr_ner_tf.data.document import Entity
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.exporting.model_card import model_card
 from emr_ner_tf.exporting.signatures import ServingModule
+from emr_ner_tf.exporting.warmup import write_warmup
 from emr_ner_tf.models.definition import ModelDefinition
 from emr_ner_tf.models.text_tagger import TextTagger
 
 CONTRACT_VERSION = "1"
-TAGS, MODEL_CARD, CONTRACT, METRICS = "tags.txt", "model_card.md", "contract_version", "metrics.json"
+TAGS, MODEL_CARD, CONTRACT, METRICS, LICENCE = (
+    "tags.txt",
+    "model_card.md",
+    "contract_version",
+    "metrics.json",
+    "LICENCE",
+)
 
 
 class Bundle:
@@ -79,33 +87,50 @@ def find_version(path: str | os.PathLike[str]) -> pathlib.Path:
 
 
 def write_bundle(
-    text_tagger: TextTagger, definition: ModelDefinition, output: str | os.PathLike[str], metrics: str
-) -> pathlib.Path:
-    """Writes an unpublished version beside the others; `publish` gives it its number.
+    text_tagger: TextTagger,
+    definition: ModelDefinition,
+    path: pathlib.Path,
+    *,
+    metrics: str,
+    licence: str,
+    weights: str = "float32",
+) -> None:
+    """Writes a version that is not published yet; `publish` gives it its number.
 
     Args:
-        text_tagger: with its weights, built under float32.
+        text_tagger: with its weights, computing in float32.
         definition: of the model.
-        output: directory of the versions.
+        path: as `unpublished_path` gives it.
         metrics: JSON text of the training run's metrics.
-
-    Returns:
-        The unpublished directory.
+        licence: text of the weights' licence.
+        weights: dtype in which the large variables are stored, for the model card.
     """
-    output = pathlib.Path(output)
-    output.mkdir(parents=True, exist_ok=True)
-    beside = output / f".unpublished.{os.getpid()}"
-    shutil.rmtree(beside, ignore_errors=True)
+    shutil.rmtree(path, ignore_errors=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     module = ServingModule(text_tagger)
-    tf.saved_model.save(module, str(beside), signatures=module.signatures())
-    assets = beside / "assets"
+    signatures = module.signatures()
+    verbosity = logging.get_verbosity()
+    # TensorFlow lists every variable of every signature, as a warning.
+    logging.set_verbosity(logging.ERROR)
+    try:
+        tf.saved_model.save(module, str(path), signatures=signatures)
+    finally:
+        logging.set_verbosity(verbosity)
+    assets = path / "assets"
     assets.mkdir(exist_ok=True)
     definition.save(assets)
     (assets / TAGS).write_text("".join(f"{tag}\n" for tag in text_tagger.table.tags), encoding="utf-8")
-    (assets / MODEL_CARD).write_text(model_card(definition, metrics), encoding="utf-8")
+    card = model_card(definition, metrics, weights)
+    (assets / MODEL_CARD).write_text(card, encoding="utf-8")
+    (assets / LICENCE).write_text(licence, encoding="utf-8")
     (assets / METRICS).write_text(metrics, encoding="utf-8")
     (assets / CONTRACT).write_text(f"{CONTRACT_VERSION}\n", encoding="utf-8")
-    return beside
+    write_warmup(path)
+
+
+def unpublished_path(output: str | os.PathLike[str]) -> pathlib.Path:
+    """Where this process writes a version beside the others, out of a server's sight."""
+    return pathlib.Path(output) / f".unpublished.{os.getpid()}"
 
 
 def publish(unpublished: pathlib.Path, output: str | os.PathLike[str]) -> pathlib.Path:
@@ -113,6 +138,20 @@ def publish(unpublished: pathlib.Path, output: str | os.PathLike[str]) -> pathli
     output = pathlib.Path(output)
     version = max(_versions(output), default=0) + 1
     return unpublished.rename(output / str(version))
+
+
+def keep_newest(output: str | os.PathLike[str], keep: int) -> list[pathlib.Path]:
+    """Removes all but the newest `keep` versions, each renamed out of a server's sight first.
+
+    Returns:
+        The versions that were removed.
+    """
+    output = pathlib.Path(output)
+    old = [output / str(version) for version in sorted(_versions(output))[:-keep]]
+    for path in old:
+        hidden = path.rename(output / f".removed.{path.name}.{os.getpid()}")
+        shutil.rmtree(hidden)
+    return old
 
 
 def _versions(path: pathlib.Path) -> list[int]:

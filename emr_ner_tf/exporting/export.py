@@ -1,5 +1,6 @@
 """From a model directory to a published, proven bundle."""
 
+import contextlib
 import os
 import pathlib
 import shutil
@@ -10,13 +11,18 @@ from absl import logging
 from emr_ner_tf.data.reading import read_documents
 from emr_ner_tf.data.synthetic import generate
 from emr_ner_tf.errors import UserError
-from emr_ner_tf.exporting.bundle import Bundle, publish, write_bundle
+from emr_ner_tf.exporting.bundle import Bundle, keep_newest, publish, unpublished_path, write_bundle
+from emr_ner_tf.exporting.half import HalfTagger
 from emr_ner_tf.exporting.verification import Verification, verify
 from emr_ner_tf.training.checkpoints import BEST
-from emr_ner_tf.training.restoring import restore
+from emr_ner_tf.training.restoring import InProcessTagger, restore
 from emr_ner_tf.training.trainer import METRICS
 
 _SYNTHETIC_RECORDS = 64
+_NO_LICENCE = (
+    "No licence was stated for these weights. They derive from the encoder and the records that config.json names,\n"
+    "whose own terms hold. The code that runs them, emr_ner_tf, is under Apache-2.0.\n"
+)
 
 
 class ExportResult(NamedTuple):
@@ -26,11 +32,13 @@ class ExportResult(NamedTuple):
         path: the published version.
         verification: what the reloaded bundle was compared on.
         megabytes: size of the version, in 1e6 bytes.
+        removed: older versions that made room.
     """
 
     path: pathlib.Path
     verification: Verification
     megabytes: float
+    removed: list[pathlib.Path]
 
 
 def export(
@@ -39,6 +47,9 @@ def export(
     *,
     verify_on: str | None = None,
     checkpoint: str = BEST,
+    weights: str = "float32",
+    licence: str | None = None,
+    keep: int = 0,
 ) -> ExportResult:
     """Writes, reloads, compares, and only then publishes a bundle.
 
@@ -47,6 +58,9 @@ def export(
         output: directory of the bundle's versions.
         verify_on: records in CCKS2019 JSON lines; None compares on synthetic ones.
         checkpoint: "best" or "last".
+        weights: dtype in which large variables are stored: "float32", "bfloat16" or "float16".
+        licence: a file with the weights' licence, or its name; None says that none was stated.
+        keep: newest versions to keep; 0 keeps all.
 
     Raises:
         UserError: nothing to export, bad records, or a bundle that does not find what the model finds (then
@@ -64,13 +78,33 @@ def export(
         documents = list(read_documents(verify_on, overlaps="longest", require_entities=False))
     if not any(document.text for document in documents):
         raise UserError(f"{verify_on}: no record with text to compare the bundle on")
-    unpublished = write_bundle(tagger.text_tagger, definition, output, metrics.read_text(encoding="utf-8"))
+    reading = contextlib.nullcontext()
+    if weights != "float32":
+        half = HalfTagger(tagger.text_tagger.tagger, definition, weights)
+        tagger, reading = InProcessTagger(half.text_tagger), half.reading()
+    unpublished = unpublished_path(output)
     try:
-        logging.info("written; comparing the reloaded bundle on %d records", len(documents))
-        verification = verify(Bundle(unpublished), tagger.tag_texts, documents)
+        with reading:
+            write_bundle(
+                tagger.text_tagger,
+                definition,
+                unpublished,
+                metrics=metrics.read_text(encoding="utf-8"),
+                licence=_licence(licence),
+                weights=weights,
+            )
+            logging.info("written; comparing the reloaded bundle on %d records", len(documents))
+            verification = verify(Bundle(unpublished), tagger.tag_texts, documents)
         path = publish(unpublished, output)
     except BaseException:
         shutil.rmtree(unpublished, ignore_errors=True)
         raise
     size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-    return ExportResult(path, verification, size / 1e6)
+    return ExportResult(path, verification, size / 1e6, keep_newest(output, keep) if keep else [])
+
+
+def _licence(licence: str | None) -> str:
+    if licence is None:
+        return _NO_LICENCE
+    path = pathlib.Path(licence)
+    return path.read_text(encoding="utf-8") if path.is_file() else f"{licence}\n"

@@ -5,12 +5,13 @@ import json
 from emr_ner_tf.models.definition import ModelDefinition
 
 
-def model_card(definition: ModelDefinition, metrics: str) -> str:
+def model_card(definition: ModelDefinition, metrics: str, weights: str = "float32") -> str:
     """Writes the card as Markdown.
 
     Args:
         definition: of the model.
         metrics: JSON text of the training run's metrics.
+        weights: dtype in which the large variables are stored.
 
     Returns:
         Markdown; no text of any record in it.
@@ -24,6 +25,16 @@ def model_card(definition: ModelDefinition, metrics: str) -> str:
         if "f1" in best
         else "not scored during training"
     )
+    if encoder.get("num_hidden_layers"):
+        source = f"{encoder['num_hidden_layers']} layers, hidden {encoder.get('hidden_size')}"
+    else:
+        source = f"hidden {encoder.get('hidden_size')}"
+    derived = (
+        f"The lexicon (`lexicon.txt`, {len(definition.words)} words) holds words of the training and unlabelled text, "
+        "mentions of training records among them, unless it was made from a file of word vectors. "
+        if definition.words
+        else ""
+    )
     labels = "\n".join(f"- {label}" for label in definition.labels)
     return f"""# Model card
 
@@ -31,10 +42,9 @@ Named entity recognition for Chinese electronic medical records: characters in, 
 probabilities out.
 
 ## Model
-- encoder: `{config.encoder}` ({encoder.get("num_hidden_layers")} layers, hidden \
-{encoder.get("hidden_size")}); context: {config.model.context}, {config.model.units} units each way; \
-attention: {config.model.attention}; a CRF over {config.model.scheme} tags
-- {run["parameters"]} trainable parameters
+- encoder: {config.model.encoder} `{config.encoder}` ({source}); context: {config.model.context}, \
+{config.model.units} units; attention: {config.model.attention}; a CRF over {config.model.scheme} tags
+- {run["parameters"]} trainable parameters; weights stored as {weights}, computed with in float32
 - windows of {config.text.window} characters that share {config.text.overlap}; records of any length
 
 ## Labels
@@ -45,8 +55,11 @@ attention: {config.model.attention}; a CRF over {config.model.scheme} tags
 - {scored}
 
 ## What it is derived from
-The vocabulary lists single characters of the training text that the encoder's own lacked. Nothing else of any
-record is in this directory but the weights.
+The vocabulary lists single characters of the training text that the encoder's own lacked. {derived}Nothing else of \
+any record is in this directory but the weights. The warm-up requests hold synthetic text.
+
+## Licence
+`LICENCE` beside this card.
 
 ## Use
 Scores are measured on records like those of the training; measure on your own before you rely on them. Not a

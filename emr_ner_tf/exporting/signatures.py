@@ -17,7 +17,8 @@ class ServingModule(tf.Module):
 
     def __init__(self, text_tagger: TextTagger) -> None:
         super().__init__(name="emr_ner")
-        self.weights = list(text_tagger.tagger.variables)
+        # What Keras wraps to cast it at every use is stored as what it wraps.
+        self.weights = [getattr(v, "_variable", v) for v in text_tagger.tagger.variables]
         text = tf.TensorSpec([None], tf.string, name="text")
         tokens = tf.TensorSpec([None, None], tf.int32, name="token_ids")
         length = tf.TensorSpec([None], tf.int32, name="length")
@@ -27,6 +28,11 @@ class ServingModule(tf.Module):
             "decode": tf.function(text_tagger.decode, input_signature=[tokens, length]),
             "marginals": tf.function(text_tagger.marginals, input_signature=[tokens, length]),
         }
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
+    def __call__(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
+        """As the signature `serving_default`, for engines that call the loaded object."""
+        return self._signatures["serving_default"](text)
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """Returns the concrete functions by signature name."""

@@ -1,0 +1,47 @@
+#!/usr/bin/env python3
+"""Writes TensorFlow Serving's --ssl_config_file from PEM files: it wants their contents, not their names.
+
+  serving/tls/make_ssl_config.py --key=server.key --cert=server.crt [--client_ca=clients.crt] --output=ssl.config
+
+With --client_ca a client must show a certificate that this authority signed (mTLS). The file holds the private key:
+it is written for its owner's eyes only.
+"""
+
+import argparse
+import os
+import pathlib
+import sys
+
+
+def _field(name: str, path: str, begins: str) -> str:
+    pem = pathlib.Path(path).read_text(encoding="ascii")
+    if not pem.lstrip().startswith(begins):
+        sys.exit(f"{path}: must be PEM and begin with {begins!r}")
+    escaped = pem.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'{name}: "{escaped}"\n'
+
+
+def main() -> None:
+    """Reads, escapes, writes."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    for name in ("key", "cert", "output"):
+        parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--client_ca")
+    arguments = parser.parse_args()
+    try:
+        text = _field("server_key", arguments.key, "-----BEGIN")
+        text += _field("server_cert", arguments.cert, "-----BEGIN CERTIFICATE")
+        if arguments.client_ca:
+            text += _field("custom_ca", arguments.client_ca, "-----BEGIN CERTIFICATE")
+        text += f"client_verify: {'true' if arguments.client_ca else 'false'}\n"
+        descriptor = os.open(arguments.output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(descriptor, "w", encoding="ascii") as file:
+            file.write(text)
+    except OSError as error:
+        sys.exit(f"{error.filename}: {error.strerror}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""What a version carries beside its signatures: warm-up requests, licence, card; 16-bit weights; old versions."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow_serving.apis import prediction_log_pb2
+
+from emr_ner_tf.exporting.bundle import Bundle, find_version
+from emr_ner_tf.exporting.export import export
+from emr_ner_tf.exporting.warmup import MOST, PLACE
+
+TEXT = "患者因右肺上叶腺癌入院，既往高血压病史10年，口服硝苯地平控释片。"
+
+
+def test_the_object_itself_takes_strings(bundles):
+    loaded = tf.saved_model.load(str(find_version(bundles)))
+    texts = tf.constant([TEXT, ""])
+    called, signed = loaded(texts), loaded.signatures["serving_default"](text=texts)
+    assert called.keys() == signed.keys()
+    for name, value in signed.items():
+        np.testing.assert_array_equal(called[name], value)
+
+
+def test_warmup_requests_run_and_hold_synthetic_text(bundles):
+    version = find_version(bundles)
+    signatures = tf.saved_model.load(str(version)).signatures
+    logs = [
+        prediction_log_pb2.PredictionLog.FromString(raw.numpy())
+        for raw in tf.data.TFRecordDataset(str(version / PLACE))
+    ]
+    assert 10 <= len(logs) <= MOST
+    lengths, names = set(), set()
+    for log in logs:
+        request = log.predict_log.request
+        names.add(request.model_spec.signature_name)
+        if "text" in request.inputs:
+            texts = tf.make_ndarray(request.inputs["text"])
+            lengths |= {len(text.decode("utf-8")) for text in texts}
+            if max(map(len, texts)) > 3000:
+                continue  # seconds each, and the same graph
+        inputs = {name: tf.constant(tf.make_ndarray(value)) for name, value in request.inputs.items()}
+        signatures[request.model_spec.signature_name](**inputs)
+    assert names == {"serving_default", "tag", "decode", "marginals"}
+    assert {0, 1, 254, 1664, 10_000} <= lengths
+
+
+def test_no_text_of_a_training_record_is_in_it(bundles, corpus):
+    shingles = set()
+    for line in (corpus / "train.jsonl").read_text(encoding="utf-8").splitlines():
+        text = json.loads(line)["originalText"]
+        shingles |= {text[i : i + 12].encode() for i in range(0, len(text) - 12, 12)}
+    version = find_version(bundles)
+    files = [path for path in version.rglob("*") if path.is_file() and path != version / PLACE]
+    assert len(files) > 10
+    for path in files:
+        content = path.read_bytes()
+        assert not [shingle for shingle in shingles if shingle in content], path.name
+
+
+@pytest.fixture(scope="module")
+def halves(trained, corpus, tmp_path_factory):
+    """Three versions in one directory, of which two are kept: float32 (removed), bfloat16, float16."""
+    output = tmp_path_factory.mktemp("halves")
+    results = [
+        export(trained, output, verify_on=str(corpus / "test.jsonl"), weights=weights, keep=2, licence="MIT")
+        for weights in ("float32", "bfloat16", "float16")
+    ]
+    return output, results
+
+
+def test_weights_in_16_bits(halves, bundles):
+    output, results = halves
+    full = find_version(bundles) / "variables/variables.data-00000-of-00001"
+    for version, tolerance in (("2", 0.05), ("3", 0.01)):
+        stored = output / version / "variables/variables.data-00000-of-00001"
+        assert stored.stat().st_size < 0.75 * full.stat().st_size
+        tokens, length = tf.constant([[20, 30, 40, 50]], tf.int32), tf.constant([4], tf.int32)
+        found, expected = (
+            Bundle(path).signatures["marginals"](token_ids=tokens, length=length)["marginals"].numpy()
+            for path in (output / version, bundles)
+        )
+        np.testing.assert_allclose(found, expected, atol=tolerance)
+        assert np.abs(found - expected).max() > 0
+    assert [result.verification.records for result in results] == [16, 16, 16]
+
+
+def test_old_versions_make_room(halves):
+    output, results = halves
+    assert sorted(path.name for path in output.iterdir()) == ["2", "3"]
+    assert [result.removed for result in results] == [[], [], [output / "1"]]
+
+
+def test_licence_and_card(halves, bundles):
+    output, _ = halves
+    assert (output / "3/assets/LICENCE").read_text(encoding="utf-8") == "MIT\n"
+    assert "No licence was stated" in (find_version(bundles) / "assets/LICENCE").read_text(encoding="utf-8")
+    assert "weights stored as float16" in (output / "3/assets/model_card.md").read_text(encoding="utf-8")
