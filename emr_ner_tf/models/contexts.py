@@ -4,11 +4,14 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import tensorflow as tf
+from absl import logging
 
 from emr_ner_tf.config import ConfigDict
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.layers.cnn import IteratedDilatedCNN, WindowCNN
 from emr_ner_tf.layers.gru_gradient import GruWeights, bidirectional_gru
+from emr_ner_tf.layers.lattice_lstm import LatticeLSTM
+from emr_ner_tf.text.trie import build_trie
 from emr_ner_tf.text.vocabulary import Vocabulary
 
 
@@ -104,6 +107,19 @@ def _recurrent(cell: str) -> Callable[[ContextParts], tf.keras.layers.Layer]:
     return make
 
 
+def _lattice_lstm(parts: ContextParts) -> tf.keras.layers.Layer:
+    settings, trie = parts.config.model, build_trie(parts.words, parts.vocabulary)
+    logging.info(
+        "lexicon: %d words in use, %d left out with characters that the vocabulary lacks, %d that fold to another",
+        len(trie.kept),
+        trie.unknown,
+        trie.duplicates,
+    )
+    return LatticeLSTM(
+        settings.units, trie, parts.config.lexicon.size, dropout=settings.dropout, name="context"
+    )
+
+
 # Each is called with (inputs, length, token_ids, training) and gives float [B, T, width], 0 in the padding.
 CONTEXTS: dict[str, Callable[[ContextParts], tf.keras.layers.Layer | None]] = {
     "none": lambda parts: None,
@@ -111,6 +127,7 @@ CONTEXTS: dict[str, Callable[[ContextParts], tf.keras.layers.Layer | None]] = {
     "bilstm": _recurrent("lstm"),
     "cnn": lambda parts: WindowCNN(parts.config.model.units, name="context"),
     "idcnn": lambda parts: IteratedDilatedCNN(parts.config.model.units, name="context"),
+    "lattice_lstm": _lattice_lstm,
 }
 # Those that look words up, and so need a lexicon.
 LEXICON_CONTEXTS = ("lattice_lstm",)

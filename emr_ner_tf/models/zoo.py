@@ -24,6 +24,7 @@ class ZooRow:
 ZOO = {
     "bilstm_crf": ZooRow("char", "bilstm", "none"),
     "bigru_crf": ZooRow("char", "bigru", "none"),
+    "lattice_lstm": ZooRow("char", "lattice_lstm", "none"),
     "bilstm_crf_elmo": ZooRow("elmo", "bilstm", "none"),
     "bigru_att_crf": ZooRow("char", "bigru", "multi_head"),
     "cnn_crf": ZooRow("char", "cnn", "none"),
