@@ -3,12 +3,13 @@
   python -m emr_ner_tf.cli.quickstart --work_dir=runs/quickstart
 
 Each step is one of the commands that you would type for your own records; it is shown before it runs. The encoder
-is a tiny random BERT, so nothing is fetched, and the figures say nothing of real records.
+is a tiny random BERT, so nothing is fetched, and the figures say nothing of real records. What an earlier quickstart
+left in the directory is removed first.
 """
 
 import json
 import pathlib
-import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ from absl import flags
 from rich.console import Console
 from rich.table import Table
 
-from emr_ner_tf.cli.console import results
+from emr_ner_tf.cli.console import command, results
 from emr_ner_tf.cli.runner import run
 from emr_ner_tf.errors import UserError
 
@@ -27,6 +28,8 @@ _WORK_DIR = flags.DEFINE_string(
 
 # What the synthetic corpus must give on any machine; below it something is broken.
 _LEAST_F1, _LEAST_UNSEEN_F1, _LEAST_GAIN = 0.90, 0.80, 0.10
+# Stands in a work directory that a quickstart has begun: only such a one is cleared.
+_MARK = "written_by_quickstart"
 _SENTENCE = "患者3天前无明显诱因出现右侧腰部疼痛，门诊以“右肾结石”收入院，行泌尿系彩超检查，予头孢哌酮静滴。"
 
 
@@ -37,6 +40,7 @@ def main() -> None:
         raise UserError("configs/quickstart.py: no such file; run this from the project's root")
     work = pathlib.Path(_WORK_DIR.value)
     began = time.monotonic()
+    _clear(console, work)
     data, model, bundles, scores = work / "data", work / "model", work / "bundles", work / "scores.json"
     _step(console, "1/5 a synthetic corpus", "synthesize", f"--output_dir={data}")
     _step(
@@ -76,17 +80,29 @@ def main() -> None:
     _summary(console, json.loads(scores.read_text(encoding="utf-8")), time.monotonic() - began, work)
 
 
+def _clear(console: Console, work: pathlib.Path) -> None:
+    """Removes what an earlier quickstart wrote: each one starts over."""
+    if work.exists() and any(work.iterdir()):
+        if not (work / _MARK).exists():
+            raise UserError(
+                f"{work}: must be empty or hold an earlier quickstart; remove it, or name another --work_dir"
+            )
+        console.print(f"{work}: an earlier quickstart, removed", markup=False)
+        for name in ("data", "model", "bundles"):
+            shutil.rmtree(work / name, ignore_errors=True)
+        (work / "scores.json").unlink(missing_ok=True)
+    work.mkdir(parents=True, exist_ok=True)
+    (work / _MARK).write_text("The next quickstart here starts over.\n", encoding="utf-8")
+
+
 def _step(console: Console, title: str, word: str, *arguments: str) -> None:
-    command = [sys.executable, "-m", f"emr_ner_tf.cli.{word}", *arguments]
-    shown = shlex.join(["python", *command[1:]])
     console.print(f"\n[bold]{title}[/bold]")
-    console.print(f"$ {shown}", markup=False, soft_wrap=True)
-    status = subprocess.run(command, check=False).returncode
+    console.print(f"$ {command(word, *arguments)}", markup=False, soft_wrap=True)
+    status = subprocess.run(
+        [sys.executable, "-m", f"emr_ner_tf.cli.{word}", *arguments], check=False
+    ).returncode
     if status:
-        raise UserError(
-            f"step {title!r} ended with status {status}; its message stands above. "
-            f"If an older quickstart is in the way: rm -r {_WORK_DIR.value}"
-        )
+        raise UserError(f"step {title!r} ended with status {status}; its message stands above")
 
 
 def _summary(console: Console, scores: dict, seconds: float, work: pathlib.Path) -> None:
@@ -110,13 +126,17 @@ def _summary(console: Console, scores: dict, seconds: float, work: pathlib.Path)
         raise UserError(
             "the scores above are below what this corpus gives; something in this installation is broken"
         )
-    console.print("next, on records of your own with an encoder of your choice:", highlight=False)
-    console.print(
-        "  .venv/bin/python -m emr_ner_tf.cli.train --config=configs/default.py --config.encoder=DIR_OR_NAME "
-        "--config.data.train=FILE --model_dir=runs/mine",
-        markup=False,
-        soft_wrap=True,
+    annotate = command("annotate", f"--bundle={work}/bundles", "--text=患者因右肺上叶腺癌入院。")
+    console.print(f"next: {annotate}", markup=False, soft_wrap=True)
+    console.print("then, on records of your own with an encoder of your choice:")
+    train = command(
+        "train",
+        "--config=configs/default.py",
+        "--config.encoder=DIR_OR_NAME",
+        "--config.data.train=FILE",
+        "--model_dir=runs/mine",
     )
+    console.print(f"  {train}", markup=False, soft_wrap=True)
 
 
 if __name__ == "__main__":
