@@ -13,11 +13,13 @@ The recipe that we recommend, with another batch size:
 Kill it at any moment; the same command goes on and ends with the weights of an undisturbed run.
 """
 
+import contextlib
+
 from absl import flags
 from ml_collections import config_flags
 from rich.table import Table
 
-from emr_ner_tf.cli.console import results
+from emr_ner_tf.cli.console import command, results
 from emr_ner_tf.cli.runner import run
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -49,21 +51,24 @@ def main() -> None:
     """Runs the training that the flags name and prints its metrics."""
     import tensorflow as tf
 
-    from emr_ner_tf.data.rejects import RejectsWriter
+    from emr_ner_tf.data.rejects import RejectsWriter, Unkept
+    from emr_ner_tf.training.strategies import is_chief_process
     from emr_ner_tf.training.trainer import train
 
     if _LOGICAL_CPUS.value > 1:
         cpu = tf.config.list_physical_devices("CPU")[0]
         parts = [tf.config.LogicalDeviceConfiguration() for _ in range(_LOGICAL_CPUS.value)]
         tf.config.set_logical_device_configuration(cpu, parts)
-    with RejectsWriter(f"{_MODEL_DIR.value}/rejects.jsonl") as rejects:
+    # Every worker reads all records; one of them writes.
+    writes = is_chief_process(_STRATEGY.value)
+    rejects = RejectsWriter(f"{_MODEL_DIR.value}/rejects.jsonl") if writes else None
+    with rejects or contextlib.nullcontext():
         metrics = train(
             _CONFIG.value,
             _MODEL_DIR.value,
             strategy_name=_STRATEGY.value,
-            rejects=rejects if _ON_ERROR.value == "skip" else None,
+            rejects=(rejects or Unkept()) if _ON_ERROR.value == "skip" else None,
         )
-        rejected = rejects.count
     table = Table(title=f"{_MODEL_DIR.value}", show_header=False)
     best = metrics["best"]
     table.add_row("epochs", str(metrics["epochs"]))
@@ -73,15 +78,12 @@ def main() -> None:
             table.add_row(f"validation {name}", f"{best[name]:.4f}")
     table.add_row("parameters", f"{metrics['parameters']:,}")
     table.add_row("training time", f"{metrics['training_seconds'] / 60:.1f} min")
-    if rejected:
-        table.add_row("records rejected", f"{rejected} (rejects.jsonl)")
+    if rejects is not None and rejects.count:
+        table.add_row("records rejected", f"{rejects.count} (rejects.jsonl)")
     console = results()
     console.print(table)
-    console.print(
-        f"next: python -m emr_ner_tf.cli.export --model_dir={_MODEL_DIR.value} --output=BUNDLES",
-        highlight=False,
-        soft_wrap=True,
-    )
+    following = command("export", f"--model_dir={_MODEL_DIR.value}", f"--output={_MODEL_DIR.value}/bundles")
+    console.print(f"next: {following}", markup=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from emr_ner_tf.data import bio_columns, ccks2019
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.lines import BOM, Line, decoded, read_lines
 from emr_ner_tf.data.record_error import RecordError
-from emr_ner_tf.data.rejects import Rejects, RejectsWriter
+from emr_ner_tf.data.rejects import Rejects, RejectsWriter, Unkept
 from emr_ner_tf.data.rules import OVERLAPS
 from emr_ner_tf.errors import UserError
 
@@ -74,15 +74,8 @@ def read_again(
     require_entities: bool = True,
 ) -> Iterator[Document]:
     """Yields the good records of a file, silently: for a second pass over what another one reports on."""
-    pairs = _read(path, format, _Rules(labels, overlaps, require_entities), _Nothing())
+    pairs = _read(path, format, _Rules(labels, overlaps, require_entities), Unkept())
     return (document for document, _ in pairs)
-
-
-class _Nothing:
-    """Takes rejects and forgets them."""
-
-    def add(self, error: RecordError, raw: bytes) -> None:
-        """Does nothing: another pass keeps the record."""
 
 
 def _read(

@@ -17,6 +17,13 @@ class Rejects(Protocol):
         """Takes one record: what is wrong, and the bytes of its line or lines."""
 
 
+class Unkept:
+    """Takes bad records and keeps none of them: another pass, or another process, does."""
+
+    def add(self, error: RecordError, raw: bytes) -> None:
+        """Does nothing."""
+
+
 class RejectsWriter:
     """Writes bad records to a file of JSON lines, which begins to exist with the first of them.
 
