@@ -11,6 +11,11 @@ from emr_ner_tf.errors import UsageError, UserError
 RECIPES = ("paper", "default")
 _CONFIGS = pathlib.Path("configs")
 PAPER = _CONFIGS / "paper.py"
+# What the row, the seed or another flag says.
+_SAID_ELSEWHERE = (
+    *("model.encoder", "model.context", "model.attention", "encoder", "lexicon.file"),
+    *("data.train", "data.unlabelled", "train.seed", "train.epochs"),
+)
 
 
 def row_config(row: str, recipe: str, epochs: int | None) -> ConfigDict:
@@ -60,7 +65,7 @@ def parse_overrides(overrides: Iterable[str], config: ConfigDict) -> dict[str, A
         Values by dotted key, in the keys' order.
 
     Raises:
-        UsageError: no `=`, an unknown key, a key twice, or a value of another type.
+        UsageError: no `=`, an unknown key, one that is not to be overridden, a key twice, or a value of another type.
     """
     types = flattened(config)
     values: dict[str, Any] = {}
@@ -71,6 +76,8 @@ def parse_overrides(overrides: Iterable[str], config: ConfigDict) -> dict[str, A
         if key not in types:
             near = [name for name in types if name.split(".")[0] == key.split(".")[0]] or list(types)
             raise UsageError(f"--override: the key must be one of {', '.join(near)}, got {key!r}")
+        if key in _SAID_ELSEWHERE:
+            raise UsageError(f"--override: {key} is said by the row or by a flag of its own")
         if key in values:
             raise UsageError(f"--override: {key} is given twice")
         values[key] = _read(key, text, types[key])

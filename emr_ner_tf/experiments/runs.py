@@ -62,12 +62,17 @@ class Experiment:
         Raises:
             UserError: a file that cannot be read, or an override that cannot be used.
         """
-        config = self.config()
+        config = row_config(_ANY_ROW, self.recipe, self.epochs)
+        begun = flattened(config)
         overrides = parse_overrides(self.overrides, config)
         return {
             "recipe": self.recipe,
             "epochs": config.train.epochs,
-            "overrides": {key: _shown(key, value) for key, value in overrides.items()},
+            "overrides": {
+                key: _shown(key, value)
+                for key, value in overrides.items()
+                if value != begun[key] and key not in _WATCHING
+            },
             "train": of_files(self.train)._asdict(),
             "test": of_files(self.test)._asdict(),
         }
@@ -161,14 +166,13 @@ def _run(experiment: Experiment, setup: dict[str, Any], row: str, kind: str, see
     config.data.validation_fraction = 0.0
     config.encoder = experiment.encoders.get(kind, "")
     config.train.seed = seed
-    overrides = parse_overrides(experiment.overrides, config)
-    assign(config, overrides)
+    assign(config, parse_overrides(experiment.overrides, config))
     looks_words_up = config.model.context == "lattice_lstm"
-    if looks_words_up and not config.lexicon.file:
+    if looks_words_up:
         config.lexicon.file = experiment.lexicon
     # Named only where it is read, so that other passages do not make another run of the other rows.
     if (looks_words_up and not config.lexicon.file) or config.char.word2vec:
-        config.data.unlabelled = config.data.unlabelled or experiment.unlabelled
+        config.data.unlabelled = experiment.unlabelled
     check_config(config)
     materials = {key: of_files(value) for key in _FILES if _is_file(value := flattened(config)[key])}
     if config.encoder:

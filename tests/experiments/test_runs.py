@@ -63,6 +63,7 @@ def test_overrides():
     for wrong, message in (
         ("model.units", "KEY=VALUE"),
         ("model.width=3", r"model\.units.*'model\.width'"),
+        ("train.seed=3", "train.seed is said by"),
         ("model.units=many", "type int.*'many'"),
         ("text.extend_vocabulary=1", "true or false"),
     ):
@@ -112,6 +113,7 @@ def test_names_tell_runs_apart_and_nothing_else(experiment, corpus, tmp_path):
         unlabelled=f"{tmp_path}/train.jsonl",
     )
     assert _run(moved).name == name
+    assert moved.setup()["overrides"] == experiment.setup()["overrides"] == {"model.units": 16}
     settings = _run(moved).settings()
     assert (settings["data.train"], settings["data.unlabelled"]) == ("train.jsonl", "")
     assert not any(str(tmp_path) in str(value) for value in (*settings.values(), *moved.setup().values()))
