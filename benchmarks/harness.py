@@ -191,7 +191,7 @@ def part_handlers(parts: Mapping[str, Callable[[], Any]]) -> Handlers:
     return {"names": lambda: {"names": list(parts)}, "part": part}
 
 
-def machine(threads: int) -> dict[str, Any]:
+def machine(threads: int, packages: Sequence[str] = _PACKAGES) -> dict[str, Any]:
     """Processor, threads, load and versions."""
     names = [
         line.partition(":")[2].strip()
@@ -204,7 +204,7 @@ def machine(threads: int) -> dict[str, Any]:
         "threads": threads,
         "load_average_before": os.getloadavg(),
         "versions": {"python": platform.python_version()}
-        | {package: importlib.metadata.version(package) for package in _PACKAGES},
+        | {package: importlib.metadata.version(package) for package in packages},
     }
 
 
