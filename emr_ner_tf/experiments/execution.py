@@ -135,6 +135,7 @@ def _execute(run: Run, model_dir: pathlib.Path) -> dict[str, Any]:
     return {
         "version": VERSION,
         "name": run.name,
+        "digest": run.digest,
         "row": run.row,
         "encoder": {"kind": run.kind} | _named(run, "encoder"),
         "seed": run.seed,

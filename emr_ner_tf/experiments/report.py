@@ -31,7 +31,7 @@ def build_report(
     described: Mapping[str, Any],
     *,
     own_epochs: int,
-    lacks: Callable[[str, str], str | None],
+    lacks: Callable[[str], str | None],
     command: str,
 ) -> dict[str, Any]:
     """Builds what the report says.
@@ -42,7 +42,7 @@ def build_report(
         setup: as `emr_ner_tf.experiments.runs.Experiment.setup` has it.
         described: as `emr_ner_tf.experiments.records.describe` has it.
         own_epochs: of the recipe without a budget.
-        lacks: from a row and a kind of encoder to what is missing to run it, or None.
+        lacks: from a kind of encoder to the flag that is missing to run it, or None.
         command: that wrote the report.
 
     Returns:

@@ -11,7 +11,6 @@ from emr_ner_tf.config import ConfigDict, base_config, check_config, flattened
 from emr_ner_tf.experiments.materials import Material, of_encoder, of_files
 from emr_ner_tf.experiments.paper import ADAPTED, BASE, ELMO, NONE, rows_of
 from emr_ner_tf.experiments.recipes import PAPER, assign, parse_overrides, read_recipe, row_config
-from emr_ner_tf.models.zoo import ZOO
 
 # Settings that name files of records, words or vectors, joined by commas.
 _FILES = ("char.vectors", "data.train", "data.validation", "data.unlabelled", "data.labels", "lexicon.file")
@@ -108,7 +107,13 @@ class Run:
 
     @property
     def name(self) -> str:
-        """Row, encoder, recipe, budget, seed, and a digest of all settings and files; the same run, the same name.
+        """Row, encoder, recipe, budget, seed and the digest; the same run, the same name."""
+        epochs = self.config.train.epochs
+        return f"{self.row}-{self.kind}-{self.setup['recipe']}-{epochs}epochs-seed{self.seed}-{self.digest}"
+
+    @property
+    def digest(self) -> str:
+        """Of all settings but the seed, and of what the files hold: runs that share it differ in the seed alone.
 
         Settings at their neutral values do not count, so that a setting which a later version adds changes no name.
         """
@@ -116,13 +121,11 @@ class Run:
         settings = {
             key: self.materials[key].digest if key in self.materials else value
             for key, value in flattened(self.config).items()
-            if value != neutral[key] and key not in _WATCHING
+            if value != neutral[key] and key not in (*_WATCHING, "train.seed")
         }
         settings["test"] = self.setup["test"]["digest"]
         text = json.dumps(settings, sort_keys=True, ensure_ascii=False)
-        digest = hashlib.sha256(text.encode("utf-8")).hexdigest()[:10]
-        epochs = self.config.train.epochs
-        return f"{self.row}-{self.kind}-{self.setup['recipe']}-{epochs}epochs-seed{self.seed}-{digest}"
+        return hashlib.sha256(text.encode("utf-8")).hexdigest()[:10]
 
     def settings(self) -> dict[str, Any]:
         """All settings, with names of files in place of paths."""
@@ -148,15 +151,13 @@ def plan(experiment: Experiment, tables: Sequence[str], rows: Sequence[str], see
     pairs = [
         (row, kind)
         for row, kind in rows_of(tables)
-        if (not rows or row in rows) and lacking(experiment, row, kind) is None
+        if (not rows or row in rows) and lacking(experiment, kind) is None
     ]
     return [_run(experiment, setup, row, kind, seed) for seed in range(1, seeds + 1) for row, kind in pairs]
 
 
-def lacking(experiment: Experiment, row: str, kind: str) -> str | None:
-    """Returns what a row with this kind of encoder needs to be run and has not, or None."""
-    if row not in ZOO:
-        return "a row of that name in the zoo"
+def lacking(experiment: Experiment, kind: str) -> str | None:
+    """Returns the flag without which rows with this kind of encoder are not run, or None."""
     return None if kind == NONE or experiment.encoders.get(kind) else _FLAG_OF_KIND[kind]
 
 

@@ -14,8 +14,6 @@ from emr_ner_tf.experiments.statistics import paired_bootstrap, spread
 from emr_ner_tf.models.zoo import ZOO
 
 Result = Mapping[str, Any]
-# Of what a line of a table is the mean over seeds: a row of the zoo with one kind of encoder from the same files.
-Variation = tuple[str, str, str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +38,10 @@ class Group:
         """Exact matches and misses, int [S, N, 3]."""
         return np.array([run["by_record"] for run in self.runs])
 
+    def encoder(self) -> str:
+        """Digest of the encoder."""
+        return self.runs[0]["encoder"]["digest"]
+
     def seconds(self) -> float:
         """Mean training time."""
         return float(np.mean([run["training_seconds"] for run in self.runs]))
@@ -52,25 +54,23 @@ def group_runs(results: Iterable[Result], setup: Mapping[str, Any]) -> list[Grou
         results: of any setup.
         setup: as `emr_ner_tf.experiments.runs.Experiment.setup` has it.
     """
-    groups: dict[Variation, list[Result]] = {}
+    groups: dict[tuple[str, str, str], list[Result]] = {}
     for result in sorted(results, key=lambda result: result["seed"]):
         if _same_setup(result["setup"], setup):
-            digests = [material["digest"] for _, material in sorted(result["materials"].items())]
-            groups.setdefault((result["row"], result["encoder"]["kind"], ",".join(digests)), []).append(
-                result
-            )
+            key = (result["row"], result["encoder"]["kind"], result["digest"])
+            groups.setdefault(key, []).append(result)
     return [Group(row, kind, tuple(runs)) for (row, kind, _), runs in groups.items()]
 
 
 def table_lines(
-    table: str, groups: Sequence[Group], lacks: Callable[[str, str], str | None]
+    table: str, groups: Sequence[Group], lacks: Callable[[str], str | None]
 ) -> list[dict[str, Any]]:
     """Lines of one table, in the paper's order; a line for each encoder and, where there is none, one that says why.
 
     Args:
         table: of `emr_ner_tf.experiments.paper.TABLES`, or "ours".
         groups: of one setup.
-        lacks: from a row and a kind of encoder to what is missing to run it, or None.
+        lacks: from a kind of encoder to the flag that is missing to run it, or None.
     """
     lines = []
     for row in _rows(table):
@@ -78,7 +78,7 @@ def table_lines(
             found = _groups(groups, row, kind)
             lines += [_line(row, kind, group) for group in found]
             if not found:
-                missing = lacks(row.row, kind)
+                missing = lacks(kind)
                 reason = f"not run: needs {missing}" if missing else "not run"
                 lines.append(_line(row, kind, None) | {"why_not": reason})
     return lines
@@ -119,7 +119,8 @@ def training_times(groups: Sequence[Group]) -> list[dict[str, Any]]:
         if gru in paper.TRAINING_MINUTES:
             said = paper.TRAINING_MINUTES[gru] / paper.TRAINING_MINUTES[lstm]
         for a, b in itertools.product(groups, groups):
-            if (a.row, b.row) == (gru, lstm) and a.kind == b.kind and _machines(a) == _machines(b):
+            alike = (a.kind, a.encoder(), _machines(a)) == (b.kind, b.encoder(), _machines(b))
+            if (a.row, b.row) == (gru, lstm) and alike:
                 times = {"gru_minutes": a.seconds() / 60, "lstm_minutes": b.seconds() / 60}
                 ratio = a.seconds() / b.seconds() if b.seconds() else None
                 result.append(
@@ -149,14 +150,20 @@ def _groups(groups: Sequence[Group], row: PaperRow, kind: str) -> list[Group]:
 
 def _comparable(groups: Sequence[Group], one: PaperRow, other: PaperRow) -> list[tuple[Group, Group]]:
     both = (paper.BASE, paper.ADAPTED)
-    return [
+    # In Table VI it is the encoder that differs.
+    by_encoder = len(one.kinds) == len(other.kinds) == 1
+    pairs = [
         (a, b)
         for kind, other_kind in itertools.product(one.kinds, other.kinds)
-        if kind == other_kind
-        or not (kind in both and other_kind in both)
-        or len(one.kinds) == len(other.kinds) == 1
         for a in _groups(groups, one, kind)
         for b in _groups(groups, other, other_kind)
+    ]
+    return [
+        (a, b)
+        for a, b in pairs
+        if by_encoder
+        or not (a.kind in both and b.kind in both)
+        or (a.kind, a.encoder()) == (b.kind, b.encoder())
     ]
 
 

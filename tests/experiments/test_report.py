@@ -38,6 +38,7 @@ def result(row, kind, seed, found, *, seconds=60.0, digest="e1", setup=SETUP):
     return {
         "version": 1,
         "name": f"{row}-{kind}-{seed}-{digest}",
+        "digest": f"{row} {digest}",
         "row": row,
         "encoder": {"kind": kind, "name": "tiny" if kind != "none" else "", "digest": digest},
         "seed": seed,
@@ -80,7 +81,7 @@ def report():
         SETUP,
         DESCRIBED,
         own_epochs=10,
-        lacks=lambda row, kind: "--adapted_encoder" if kind == "adapted" else None,
+        lacks=lambda kind: "--adapted_encoder" if kind == "adapted" else None,
         command="python -m emr_ner_tf.cli.reproduce --budget=2",
     )
 
@@ -126,10 +127,16 @@ def test_times_and_differences(report):
 def test_two_encoders_are_two_lines(report):
     results = [*RESULTS, result("bert_bigru_crf", "base", 1, 6, digest="e2")]
     again = build_report(
-        results, ["VII"], SETUP, DESCRIBED, own_epochs=10, lacks=lambda row, kind: None, command=""
+        results, ["VII"], SETUP, DESCRIBED, own_epochs=10, lacks=lambda kind: None, command=""
     )
     lines = [each for each in again["tables"]["VII"] if each["row"] == "bert_bigru_crf" and each["ours"]]
     assert sorted(len(each["ours"]["seeds"]) for each in lines) == [1, 2]
+    # Nor are two systems compared, each with another of them.
+    compared = [d for d in again["differences"] if d["one"] == "BERT-BiGRU-Att-CRF"]
+    assert [(d["other"], d["seeds"]) for d in compared] == [
+        ("BERT-BiLSTM-Att-CRF", [1, 1]),
+        ("BERT-BiGRU-CRF", [1, 2]),
+    ]
 
 
 def test_the_page(report, tmp_path):
@@ -161,7 +168,7 @@ def test_the_page(report, tmp_path):
 
 def test_a_page_of_nothing(tmp_path):
     full = SETUP | {"epochs": 10, "overrides": {}}
-    report = build_report([], ["V"], full, DESCRIBED, own_epochs=10, lacks=lambda row, kind: None, command="")
+    report = build_report([], ["V"], full, DESCRIBED, own_epochs=10, lacks=lambda kind: None, command="")
     (page, _) = write_report(report, [], tmp_path / "paper.md")
     text = page.read_text(encoding="utf-8")
     assert text.startswith("# The paper's tables, recipe `default`\n")

@@ -93,13 +93,14 @@ def test_names_tell_runs_apart_and_nothing_else(experiment, corpus, tmp_path):
     assert name.startswith("bert_bigru_crf-base-default-2epochs-seed1-")
     others = [
         _run(experiment, row="bert_bilstm_crf"),
-        _run(experiment, seeds=2),
         _run(dataclasses.replace(experiment, epochs=3)),
         _run(dataclasses.replace(experiment, recipe="paper")),
         _run(dataclasses.replace(experiment, overrides=("model.units=17",))),
         _run(dataclasses.replace(experiment, train=experiment.test)),
         _run(dataclasses.replace(experiment, test=experiment.train)),
     ]
+    assert len({run.name for run in others}) == len(others)
+    assert _run(experiment, seeds=2).name == name.replace("seed1", "seed2")
     digests = [run.name.rpartition("-")[2] for run in others]
     assert len({name.rpartition("-")[2], *digests}) == 1 + len(others)
     # The same files in another place, how often it logs, an override that changes nothing, and what it does not read.
