@@ -11,6 +11,8 @@ MAINS = {
     "evaluate": "score a model on annotated records",
     "annotate": "find the entities of raw records",
     "export": "write a trained model as a SavedModel bundle",
+    "serve": "serve a bundle for development",
+    "reproduce": "run the paper's tables",
     "synthesize": "write the synthetic corpus",
     "quickstart": "the whole way on the synthetic corpus",
 }
