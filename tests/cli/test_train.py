@@ -1,13 +1,19 @@
 """The train, export and evaluate mains through their flags: wrong calls and bad input."""
 
 import json
+import os
+import pathlib
 import shutil
+import subprocess
+import sys
 
 import pytest
 
 from emr_ner_tf.config import load_config, save_config
 from emr_ner_tf.data.reading import read_documents
 from emr_ner_tf.data.writing import write_documents
+
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
@@ -61,6 +67,48 @@ def test_bad_records_and_missing_encoder(cli, tiny_flags, tmp_path):
     assert f"{tmp_path}/none" in done.stderr
     assert "Traceback" not in done.stderr
     assert len((tmp_path / "model/rejects.jsonl").read_text(encoding="utf-8").splitlines()) == 1
+
+
+# The main, up to where the records have been read: the workers of a cluster would wait for one another.
+_READS_ONLY = """
+from emr_ner_tf.cli import train
+from emr_ner_tf.cli.runner import run
+from emr_ner_tf.training import trainer
+from emr_ner_tf.training.records import training_records
+
+def read(config, model_dir, strategy_name, rejects):
+    training_records(config, rejects)
+    return {"epochs": 0, "best": {"epoch": 0}, "parameters": 0, "training_seconds": 0}
+
+trainer.train = read
+run(train.main)
+"""
+
+
+@pytest.mark.parametrize(("index", "rejects"), [(0, 1), (1, 0)])
+def test_one_worker_writes_the_rejects(corpus, tmp_path, index, rejects):
+    records = tmp_path / "records.jsonl"
+    records.write_bytes((corpus / "test.jsonl").read_bytes() + b"{}\n")
+    task = {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": index}}
+    done = subprocess.run(
+        [
+            *(sys.executable, "-c", _READS_ONLY, "--config=configs/default.py", "--on_error=skip"),
+            *(
+                "--strategy=multi_worker_mirrored",
+                f"--config.data.train={records}",
+                f"--model_dir={tmp_path}/m",
+            ),
+        ],
+        cwd=ROOT,
+        env=os.environ | {"TF_CONFIG": json.dumps(task)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    written = tmp_path / "m/rejects.jsonl"
+    assert (len(written.read_text(encoding="utf-8").splitlines()) if written.exists() else 0) == rejects
+    assert ("records rejected" in done.stdout) == bool(rejects)
 
 
 def test_evaluate_and_its_errors(cli, bundles, trained, corpus, tmp_path):
