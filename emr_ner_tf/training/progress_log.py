@@ -20,6 +20,7 @@ class ProgressLog:
         self._first_step = self._said_step = first_step
         self._tokens = 0
         self._loss = 0.0
+        self._traced = False
 
     def step(self, step: int, loss: float, tokens: int, where: str) -> None:
         """Counts one step.
@@ -31,8 +32,9 @@ class ProgressLog:
             where: the epoch and step as text.
         """
         now = time.monotonic()
-        if step == self._first_step + 1:
+        if not self._traced:
             # The first step traces the graph; counting it would promise a far too late end.
+            self._traced = True
             self._began = self._said = now
             self._first_step = self._said_step = step
             return
