@@ -11,7 +11,7 @@ from seqeval.scheme import IOB2
 
 from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.errors import UserError
-from emr_ner_tf.evaluation.matching import relaxed_matches, score, seen_mentions
+from emr_ner_tf.evaluation.matching import exact_by_record, relaxed_matches, score, seen_mentions
 
 LABELS = ("疾病和诊断", "药物", "手术")
 
@@ -219,3 +219,24 @@ def test_nothing_to_score():
     report = score([], [], LABELS, ())
     assert report.records == 0
     assert report.exact.micro.f1 == report.relaxed.macro.f1 == report.unseen.micro.f1 == 0
+
+
+def test_counts_of_each_record():
+    gold = [
+        Document("a", "头痛头痛", (Entity(0, 2, "疾病和诊断"), Entity(2, 4, "疾病和诊断"))),
+        Document("b", "无", ()),
+        Document("c", "阿司匹林", (Entity(0, 4, "药物"),)),
+    ]
+    found = [
+        Document(
+            "a", "头痛头痛", (Entity(0, 2, "疾病和诊断"), Entity(2, 4, "手术"), Entity(1, 2, "疾病和诊断"))
+        ),
+        Document("b", "无", (Entity(0, 1, "药物"),)),
+        Document("c", "阿司匹林", (Entity(0, 4, "药物"),)),
+    ]
+    counts = [(c.true_positives, c.false_positives, c.false_negatives) for c in exact_by_record(gold, found)]
+    assert counts == [(1, 2, 1), (0, 1, 0), (1, 0, 0)]
+    micro = score(gold, found, LABELS).exact.micro
+    assert (micro.true_positives, micro.false_positives, micro.false_negatives) == (2, 3, 1)
+    with pytest.raises(UserError, match="2 annotated and 3 predicted"):
+        exact_by_record(gold[:2], found)
