@@ -10,14 +10,14 @@ from emr_ner_tf.config import ConfigDict
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.labels import resolve_labels
 from emr_ner_tf.data.reading import read_documents
-from emr_ner_tf.data.rejects import RejectsWriter
+from emr_ner_tf.data.rejects import Rejects
 from emr_ner_tf.errors import UserError
 
 _T = TypeVar("_T")
 
 
 def training_records(
-    config: ConfigDict, rejects: RejectsWriter | None
+    config: ConfigDict, rejects: Rejects | None
 ) -> tuple[list[Document], list[Document], tuple[str, ...]]:
     """Reads what `config.data` names.
 

@@ -12,7 +12,7 @@ from absl import logging
 from emr_ner_tf.annotator import annotate
 from emr_ner_tf.config import ConfigDict, check_config, differences, load_config
 from emr_ner_tf.data.files import atomic_writer
-from emr_ner_tf.data.rejects import RejectsWriter
+from emr_ner_tf.data.rejects import Rejects
 from emr_ner_tf.data.tags import TagTable
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.evaluation.matching import score
@@ -42,7 +42,7 @@ def train(
     model_dir: str,
     *,
     strategy_name: str = "one_device",
-    rejects: RejectsWriter | None = None,
+    rejects: Rejects | None = None,
 ) -> dict[str, Any]:
     """Trains, or goes on with the run that `model_dir` holds.
 
@@ -79,7 +79,7 @@ class _Run:
         model_dir: pathlib.Path,
         strategy: tf.distribute.Strategy,
         chief: bool,
-        rejects: RejectsWriter | None,
+        rejects: Rejects | None,
     ) -> None:
         self.config = config
         self.model_dir = model_dir
