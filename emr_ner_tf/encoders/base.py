@@ -35,6 +35,15 @@ class Slot(NamedTuple):
     shape: tuple[int, ...]
     axes: tuple[int, ...]
 
+    def value(self) -> np.ndarray:
+        """Returns the tensor of a checkpoint, float32."""
+        value = self.variable.numpy().reshape([self.shape[axis] for axis in self.axes])
+        return value.transpose(np.argsort(self.axes))
+
+    def assign(self, value: np.ndarray) -> None:
+        """Takes the tensor of a checkpoint."""
+        self.variable.assign(value.transpose(self.axes).reshape(self.variable.shape))
+
 
 class Encoder(tf.keras.layers.Layer, abc.ABC):
     """Token ids, special tokens included, to a vector for each.
@@ -48,11 +57,13 @@ class Encoder(tf.keras.layers.Layer, abc.ABC):
         vocabulary_size: rows of its token embedding.
         prefix: what the Hugging Face layout puts before a name when a head stands on the model: `bert`.
         token_table: name of the token embedding in `slots`.
+        num_segments: segment ids that it tells apart; with 1, `call` takes none.
     """
 
     backend: str
     prefix: str
     token_table: str
+    num_segments: int = 1
 
     def __init__(
         self, hf_config: Mapping[str, Any], *, vocabulary_size: int, hidden_size: int, max_positions: int
@@ -70,13 +81,20 @@ class Encoder(tf.keras.layers.Layer, abc.ABC):
         return json.loads(self._hf_config)
 
     @abc.abstractmethod
-    def call(self, token_ids: tf.Tensor, padding_mask: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        """Encodes; every segment id is 0.
+    def call(
+        self,
+        token_ids: tf.Tensor,
+        padding_mask: tf.Tensor,
+        training: bool | None = None,
+        segment_ids: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """Encodes.
 
         Args:
             token_ids: int32 [B, T], [CLS] and [SEP] included; T at most `max_positions`.
             padding_mask: bool [B, T], True at real tokens. No position attends to another where it is False.
             training: whether dropout is on.
+            segment_ids: int32 [B, T], below `num_segments`; None: all 0.
 
         Returns:
             float [B, T, H] in the policy's compute dtype.
@@ -92,11 +110,7 @@ class Encoder(tf.keras.layers.Layer, abc.ABC):
 
     def hf_weights(self) -> dict[str, np.ndarray]:
         """Returns the weights, float32, as PyTorch's class in the Hugging Face layout has them."""
-        weights = {}
-        for name, variable, shape, axes in self.slots():
-            value = variable.numpy().reshape([shape[axis] for axis in axes])
-            weights[name] = value.transpose(np.argsort(axes))
-        return weights
+        return {slot.name: slot.value() for slot in self.slots()}
 
     def assign(self, weights: Mapping[str, np.ndarray], source: str) -> None:
         """Gives every variable its value.
@@ -124,8 +138,8 @@ class Encoder(tf.keras.layers.Layer, abc.ABC):
                     f"{source}: `{name}` must have shape {list(shape)} by config.json, "
                     f"got {list(weights[name].shape)}"
                 )
-        for name, variable, _, axes in slots:
-            variable.assign(weights[name].transpose(axes).reshape(variable.shape))
+        for slot in slots:
+            slot.assign(weights[slot.name])
 
 
 def _first(names: list[str]) -> str:

@@ -65,8 +65,9 @@ class KerasNlpBert(Encoder):
             num_segments=hf_config.get("type_vocab_size", 2),
         )
         self.backbone = tf.keras.Model(whole.inputs, whole.output["sequence_output"], name="bert")
-        self._activation = _ACTIVATIONS[hf_config.get("hidden_act", "gelu")]
+        self._activation = ACTIVATIONS[hf_config.get("hidden_act", "gelu")]
         self._num_layers = hf_config["num_hidden_layers"]
+        self.num_segments = hf_config.get("type_vocab_size", 2)
         # What `BertBackbone` has one value for, or its own.
         epsilon = hf_config.get("layer_norm_eps", 1e-12)
         self._part("embeddings_layer_norm").epsilon = epsilon
@@ -83,11 +84,19 @@ class KerasNlpBert(Encoder):
                     slot.variable.assign(slot.variable * scale)
         self.built = True
 
-    def call(self, token_ids: tf.Tensor, padding_mask: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+    def call(
+        self,
+        token_ids: tf.Tensor,
+        padding_mask: tf.Tensor,
+        training: bool | None = None,
+        segment_ids: tf.Tensor | None = None,
+    ) -> tf.Tensor:
         """As `Encoder.call`."""
         shape = tf.shape(token_ids)
         places = self._part("position_embedding").position_embeddings[: shape[1]]
-        segment = tf.cast(self._part("segment_embedding").embeddings[0], self.compute_dtype)
+        segments = self._part("segment_embedding").embeddings
+        segment = segments[0] if segment_ids is None else tf.gather(segments, segment_ids)
+        segment = tf.cast(segment, self.compute_dtype)
         outputs = self._part("token_embedding")(token_ids) + (places + segment)
         outputs = self._part("embeddings_layer_norm")(outputs)
         outputs = self._part("embeddings_dropout")(outputs, training=training)
@@ -176,7 +185,8 @@ def _tanh_gelu(inputs: tf.Tensor) -> tf.Tensor:
     return tf.nn.gelu(inputs, approximate=True)
 
 
-_ACTIVATIONS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
+# By the name that a configuration has for each, as `hidden_act`.
+ACTIVATIONS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
     "gelu": _exact_gelu,
     "gelu_python": _exact_gelu,
     "gelu_new": _tanh_gelu,
@@ -228,7 +238,7 @@ def _check(hf_config: Mapping[str, Any]) -> None:
             "encoder configuration: `hidden_size` must be a multiple of `num_attention_heads`, "
             f"got {hf_config['hidden_size']} and {hf_config['num_attention_heads']}"
         )
-    choices = {"hidden_act": tuple(_ACTIVATIONS), "position_embedding_type": ("absolute",)}
+    choices = {"hidden_act": tuple(ACTIVATIONS), "position_embedding_type": ("absolute",)}
     for key, allowed in choices.items():
         value = hf_config.get(key, allowed[0])
         if value not in allowed:

@@ -46,6 +46,7 @@ class TransformersEncoder(Encoder):
         )
         self.model = model
         self.prefix = model.base_model_prefix
+        self.num_segments = getattr(model.config, "type_vocab_size", 1)
         # Nothing trains these: a pooler that the class insists on, RoFormer's table of sines.
         for layer in model.submodules:
             if layer.name in ("pooler", "embed_positions"):
@@ -54,7 +55,13 @@ class TransformersEncoder(Encoder):
         self.token_table = next(slot.name for slot in self.slots() if slot.variable is table)
         self.built = True
 
-    def call(self, token_ids: tf.Tensor, padding_mask: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+    def call(
+        self,
+        token_ids: tf.Tensor,
+        padding_mask: tf.Tensor,
+        training: bool | None = None,
+        segment_ids: tf.Tensor | None = None,
+    ) -> tf.Tensor:
         """As `Encoder.call`."""
         # Looked up here: given ids, transformers puts an assertion into the graph.
         embedded = tf.gather(self.model.get_input_embeddings().weight, token_ids)
@@ -62,6 +69,8 @@ class TransformersEncoder(Encoder):
             "inputs_embeds": tf.cast(embedded, self.compute_dtype),
             "attention_mask": tf.cast(padding_mask, tf.int32),
         }
+        if segment_ids is not None:
+            inputs["token_type_ids"] = segment_ids
         outputs = self.model(inputs, training=bool(training))
         return tf.cast(outputs.last_hidden_state, self.compute_dtype)
 

@@ -41,6 +41,14 @@ def build_strategy(name: str) -> tf.distribute.Strategy:
     raise UserError(f"--strategy must be one of {', '.join(STRATEGIES)}, got {name!r}")
 
 
+def part_cpu(count: int) -> None:
+    """Parts the CPU into logical devices, for "mirrored" without a GPU; comes before anything asks for devices."""
+    if count > 1:
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        parts = [tf.config.LogicalDeviceConfiguration() for _ in range(count)]
+        tf.config.set_logical_device_configuration(cpu, parts)
+
+
 def is_chief_process(name: str) -> bool:
     """Whether this process is the one that writes what all share; asks for no device, so that it may come first.
 

@@ -1,0 +1,59 @@
+r"""Adapts a pre-trained encoder to text of your own domain: masked characters and next sentences, continued.
+
+  python -m emr_ner_tf.cli.pretrain --config=configs/pretrain.py --config.encoder=DIR_OR_NAME \
+    --config.data.unlabelled=records.txt,more.jsonl --config.data.records=train.jsonl \
+    --config.data.exclude_shared_with=held.jsonl --model_dir=runs/adapt --output=runs/adapted
+
+Files hold one passage a line, or JSON lines with originalText. Passages of `unlabelled` that share 30 characters with
+the records of `exclude_shared_with` are left out; training records (`records`) stay. Kill it at any moment; the same
+command goes on. The train main takes the result by --config.encoder=runs/adapted, and transformers loads it.
+"""
+
+from absl import flags
+from ml_collections import config_flags
+from rich.table import Table
+
+from emr_ner_tf.cli.console import command, results
+from emr_ner_tf.cli.runner import run
+
+_CONFIG = config_flags.DEFINE_config_file(
+    "config", None, "Settings: configs/pretrain.py. Any key of it: --config.KEY=VALUE.", lock_config=True
+)
+_MODEL_DIR = flags.DEFINE_string("model_dir", None, "Takes checkpoints, the resolved config and the figures.")
+_OUTPUT = flags.DEFINE_string("output", None, "Takes the adapted encoder, in the Hugging Face layout.")
+_STRATEGY = flags.DEFINE_string(
+    "strategy", "one_device", "one_device, mirrored (all GPUs here), or multi_worker_mirrored (TF_CONFIG)."
+)
+_LOGICAL_CPUS = flags.DEFINE_integer(
+    "logical_cpus",
+    1,
+    "Logical devices to part the CPU into, for --strategy=mirrored without GPUs.",
+    lower_bound=1,
+)
+flags.mark_flags_as_required(["config", "model_dir", "output"])
+
+
+def main() -> None:
+    """Runs the pre-training that the flags name and prints the figures before and after."""
+    from emr_ner_tf.pretraining.pretrain import pretrain
+    from emr_ner_tf.training.strategies import part_cpu
+
+    part_cpu(_LOGICAL_CPUS.value)
+    metrics = pretrain(_CONFIG.value, _MODEL_DIR.value, _OUTPUT.value, strategy_name=_STRATEGY.value)
+    table = Table("held-out passages", "before", "after", title=_OUTPUT.value)
+    for name, before in metrics["before"].items():
+        table.add_row(name, f"{before:.4f}", f"{metrics['after'][name]:.4f}")
+    console = results()
+    console.print(table)
+    console.print(
+        f"{metrics['passages']} passages, {metrics['held_out']} of them held out, {metrics['left_out']} left out; "
+        f"{metrics['updates']} updates in {metrics['training_seconds'] / 60:.1f} min",
+        highlight=False,
+        soft_wrap=True,
+    )
+    following = command("train", "--config=configs/default.py", f"--config.encoder={_OUTPUT.value}")
+    console.print(f"next: {following} --config.data.train=FILE --model_dir=DIR", markup=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,173 @@
+"""An encoder with BERT's two heads: masked characters and next sentence (Devlin et al. 2019, section 3.1)."""
+
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+from emr_ner_tf.encoders.base import Encoder, Slot
+from emr_ner_tf.encoders.keras_nlp_bert import ACTIVATIONS, keras_nlp
+from emr_ner_tf.encoders.loading import BACKENDS
+from emr_ner_tf.errors import UserError
+
+# What `PretrainingModel.sums` sums.
+SUMS = ("mlm_loss", "mlm_correct", "nsp_loss", "nsp_correct", "masked", "paired")
+_INITIALIZER_RANGE = 0.02
+
+
+class PretrainingModel(tf.keras.Model):
+    """The encoder, keras-nlp's masked-language-model head tied to its token embedding, pooler and next-sentence head.
+
+    Attributes:
+        encoder: what is adapted.
+        masked_lm: `keras_nlp.layers.MaskedLMHead`.
+        pooler: dense layer with tanh over [CLS].
+        next_sentence: dense layer to two logits, the first that B follows A.
+    """
+
+    def __init__(self, encoder: Encoder) -> None:
+        """Builds the heads with random weights under the current precision policy.
+
+        Raises:
+            UserError: no encoder of BERT's kind, or an activation that is not known.
+        """
+        super().__init__(name="pretraining")
+        config = encoder.hf_config
+        if encoder.backend not in BACKENDS:
+            raise UserError(
+                f"config.encoder must be of BERT's kind, to predict masked characters, got {config.get('model_type')!r}"
+            )
+        activation = config.get("hidden_act", "gelu")
+        if activation not in ACTIVATIONS:
+            raise UserError(
+                f"encoder configuration: `hidden_act` must be one of {', '.join(ACTIVATIONS)}, got {activation!r}"
+            )
+        spread = config.get("initializer_range", _INITIALIZER_RANGE)
+        table = next(slot.variable for slot in encoder.slots() if slot.name == encoder.token_table)
+        self.encoder = encoder
+        self.masked_lm = keras_nlp.layers.MaskedLMHead(
+            token_embedding=_TiedEmbedding(table),
+            intermediate_activation=ACTIVATIONS[activation],
+            layer_norm_epsilon=config.get("layer_norm_eps", 1e-12),
+            kernel_initializer=tf.keras.initializers.TruncatedNormal(spread),
+            name="masked_lm",
+        )
+        self.pooler = tf.keras.layers.Dense(
+            encoder.hidden_size,
+            "tanh",
+            kernel_initializer=tf.keras.initializers.TruncatedNormal(spread),
+            name="pooler",
+        )
+        self.next_sentence = tf.keras.layers.Dense(
+            2,
+            kernel_initializer=tf.keras.initializers.TruncatedNormal(spread),
+            dtype=tf.float32,
+            name="next_sentence",
+        )
+        # One pass over [CLS] alone makes the variables of the heads.
+        one = tf.zeros([1, 1], tf.int32)
+        self.sums(one, one, one, one[0] + 1, one[0], tf.zeros([]), tf.zeros([]))
+
+    def loss_share(self, *batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """A replica's share of a training batch's loss, the sum of both tasks' means over all replicas.
+
+        Args:
+            batch: an element of `pretraining_dataset`.
+
+        Returns:
+            The share of the loss, float32 scalar, and the number of characters, int32 scalar.
+        """
+        *_, length, other, masked, paired = batch
+        mlm_loss, _, nsp_loss, *_ = tf.unstack(self.sums(*batch, training=True))
+        specials = 2 + tf.cast(other >= 0, tf.int32)
+        loss = mlm_loss / tf.maximum(masked, 1.0) + nsp_loss / tf.maximum(paired, 1.0)
+        return loss, tf.reduce_sum(tf.maximum(length - specials, 0))
+
+    def sums(
+        self,
+        token_ids: tf.Tensor,
+        segment_ids: tf.Tensor,
+        labels: tf.Tensor,
+        length: tf.Tensor,
+        other: tf.Tensor,
+        masked: tf.Tensor,
+        paired: tf.Tensor,
+        training: bool = False,
+    ) -> tf.Tensor:
+        """Losses and hits of a replica's share of a batch.
+
+        Args:
+            token_ids: int32 [B, T], special tokens included.
+            segment_ids: int32 [B, T].
+            labels: int32 [B, T], -1 where nothing is to be predicted; logits are computed at the others alone.
+            length: int32 [B].
+            other: int32 [B], 0 where B follows A, 1 where not, -1 where there is no B.
+            masked: float32 scalar, not read: labels over all replicas.
+            paired: float32 scalar, not read: pairs over all replicas.
+            training: whether dropout is on.
+
+        Returns:
+            float32 [6], in the order of `SUMS`; losses in nats.
+        """
+        segments = {"segment_ids": segment_ids} if self.encoder.num_segments > 1 else {}
+        mask = tf.sequence_mask(length, tf.shape(token_ids)[1])
+        outputs = self.encoder(token_ids, mask, training=training, **segments)
+        labels = tf.reshape(labels, [-1])
+        places = tf.where(labels >= 0)[:, 0]
+        labels = tf.gather(labels, places)
+        flat = tf.reshape(outputs, [1, -1, self.encoder.hidden_size])
+        mlm = _losses_and_hits(labels, self.masked_lm(flat, places[tf.newaxis])[0])
+        pairs = tf.where(other >= 0)[:, 0]
+        other = tf.gather(other, pairs)
+        nsp = _losses_and_hits(other, self.next_sentence(self.pooler(tf.gather(outputs[:, 0], pairs))))
+        return tf.stack(
+            [*mlm, *nsp, tf.cast(tf.size(labels), tf.float32), tf.cast(tf.size(other), tf.float32)]
+        )
+
+    def head_slots(self) -> dict[str, list[Slot]]:
+        """Returns the heads' variables with their places in a checkpoint, by head: masked_lm, pooler, next_sentence."""
+        return {
+            "masked_lm": [
+                *_dense("cls.predictions.transform.dense", self.masked_lm._intermediate_dense),
+                _vector(
+                    "cls.predictions.transform.LayerNorm.weight",
+                    self.masked_lm._intermediate_layer_norm.gamma,
+                ),
+                _vector(
+                    "cls.predictions.transform.LayerNorm.bias", self.masked_lm._intermediate_layer_norm.beta
+                ),
+                _vector("cls.predictions.bias", self.masked_lm._bias),
+            ],
+            "pooler": [*_dense("pooler.dense", self.pooler)],
+            "next_sentence": [*_dense("cls.seq_relationship", self.next_sentence)],
+        }
+
+
+class _TiedEmbedding(tf.keras.layers.Layer):
+    """The encoder's token embedding, whichever library made it, as keras-nlp's head multiplies by it."""
+
+    def __init__(self, table: tf.Variable) -> None:
+        super().__init__(name="tied_embedding")
+        self.table = table
+        self.input_dim, self.output_dim = table.shape
+
+    def call(self, inputs: tf.Tensor, reverse: bool) -> tf.Tensor:
+        """Logits of `inputs` [1, M, H] over the V tokens; `reverse` is always True here."""
+        rows = tf.matmul(inputs[0], tf.cast(self.table, inputs.dtype), transpose_b=True)
+        return rows[tf.newaxis]
+
+
+def _losses_and_hits(labels: tf.Tensor, logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    logits = tf.cast(logits, tf.float32)
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+    hits = tf.cast(tf.argmax(logits, axis=-1, output_type=tf.int32) == labels, tf.float32)
+    return tf.reduce_sum(losses), tf.reduce_sum(hits)
+
+
+def _dense(name: str, layer: tf.keras.layers.Layer) -> Iterator[Slot]:
+    width, size = layer.kernel.shape
+    yield Slot(f"{name}.weight", layer.kernel, (size, width), (1, 0))
+    yield _vector(f"{name}.bias", layer.bias)
+
+
+def _vector(name: str, variable: tf.Variable) -> Slot:
+    return Slot(name, variable, tuple(variable.shape), (0,))

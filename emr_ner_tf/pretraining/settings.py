@@ -1,0 +1,67 @@
+"""The typed configuration of domain pre-training; `configs/pretrain.py` starts from it."""
+
+from emr_ner_tf.config import PRECISIONS, ConfigDict, base_config, check_values
+from emr_ner_tf.encoders.loading import BACKENDS
+from emr_ner_tf.pretraining.passages import data_settings
+
+
+def pretrain_config() -> ConfigDict:
+    """Returns the configuration with every key, its type and its value; locked."""
+    config = ConfigDict()
+    config.encoder = ""  # directory or hub name in the Hugging Face layout
+    config.encoder_backend = "keras_nlp"
+    config.data = data_settings()
+
+    config.text = ConfigDict()
+    config.text.window = 253  # characters of both sentences together: [CLS] and two [SEP] make 256 tokens
+    config.text.extend_vocabulary = True
+
+    config.masking = ConfigDict()
+    config.masking.rate = 0.15  # share of the characters that are to be predicted
+    config.masking.whole_words = False  # characters of a word, by a segmenter, are chosen together
+
+    config.optimizer = base_config().optimizer
+    config.optimizer.encoder_rate = 2e-4  # encoder and heads
+    config.optimizer.head_rate = 1e-3  # heads while the encoder is frozen
+    config.optimizer.weight_decay = 0.01
+    config.optimizer.warmup_fraction = 0.05
+    config.optimizer.decay = "linear"
+    config.optimizer.clip_norm = 1.0
+
+    config.train = ConfigDict()
+    config.train.seed = 1
+    config.train.epochs = 1
+    config.train.head_steps = 500  # over which heads that the checkpoint lacks learn alone
+    config.train.token_budget = 4096  # characters of a batch, padding included, all replicas together
+    config.train.precision = "float32"
+    config.train.checkpoint_seconds = 300.0
+    config.train.log_seconds = 10.0
+    config.train.deterministic = True
+    config.lock()
+    return config
+
+
+def check_pretrain_config(config: ConfigDict) -> None:
+    """Checks the values that have a fixed set of choices or a range.
+
+    Raises:
+        UserError: naming the key, the rule and the value.
+    """
+    check_values(
+        config,
+        choices={
+            "train.precision": PRECISIONS,
+            "optimizer.decay": ("none", "linear"),
+            "encoder_backend": BACKENDS,
+        },
+        at_least={
+            "train.epochs": 1,
+            "train.head_steps": 0,
+            "train.token_budget": 1,
+            "text.window": 8,
+            "train.checkpoint_seconds": 0,
+            "optimizer.clip_norm": 0,
+            "optimizer.weight_decay": 0,
+        },
+        fractions=("data.held_fraction", "masking.rate", "optimizer.warmup_fraction"),
+    )

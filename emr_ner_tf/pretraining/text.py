@@ -1,0 +1,67 @@
+"""Passages as token ids, and what an epoch makes of them: pairs and masks."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from emr_ner_tf.pretraining.masking import Masked, mask, word_units
+from emr_ner_tf.pretraining.sentence_pairs import Pairs, Windows, cut_windows, pair_sentences
+from emr_ner_tf.text.characters import decode, token_ids
+from emr_ner_tf.text.vocabulary import Vocabulary
+
+_PASSAGES_AT_ONCE = 256
+
+
+class Text(NamedTuple):
+    """The text of all passages, one after the other.
+
+    Attributes:
+        token_ids: int32 [total].
+        units: int64 [total], or None, as `mask` takes them.
+        windows: cut from it.
+        vocabulary: of the tokens.
+    """
+
+    token_ids: np.ndarray
+    units: np.ndarray | None
+    windows: Windows
+    vocabulary: Vocabulary
+
+    def pairs(self, *, size: int, seed: int, epoch: int) -> Pairs:
+        """The sentence pairs of an epoch, as `pair_sentences`."""
+        return pair_sentences(self.windows, size=size, seed=seed, epoch=epoch)
+
+    def masked(self, *, rate: float, seed: int, epoch: int) -> Masked:
+        """The masks of an epoch, as `mask`."""
+        return mask(self.token_ids, self.units, self.vocabulary, rate=rate, seed=seed, epoch=epoch)
+
+    def digest(self) -> str:
+        """SHA-256 of the text, of what its ids stand for and of how it is cut, in hexadecimal."""
+        digest = hashlib.sha256(repr(self.vocabulary.tokens).encode("utf-8"))
+        for array in (self.token_ids, self.units, *self.windows):
+            if array is not None:
+                digest.update(array.tobytes())
+        return digest.hexdigest()
+
+
+def build_text(passages: Sequence[str], vocabulary: Vocabulary, *, size: int, whole_words: bool) -> Text:
+    """Looks up the tokens of passages and cuts windows.
+
+    Args:
+        passages: not empty.
+        vocabulary: of the encoder.
+        size: most characters in a window.
+        whole_words: whether the characters of a word are masked together.
+    """
+    codes = tf.constant(vocabulary.code_point_table())
+    parts = []
+    for first in range(0, len(passages), _PASSAGES_AT_ONCE):
+        code_points, length = decode(tf.constant(passages[first : first + _PASSAGES_AT_ONCE], tf.string))
+        tokens = token_ids(code_points, length, codes, vocabulary.pad_id)
+        real = tf.sequence_mask(length, tf.shape(tokens)[1])
+        parts.append(tf.boolean_mask(tokens, real).numpy())
+    units = word_units(passages) if whole_words else None
+    return Text(np.concatenate(parts), units, cut_windows(passages, size), vocabulary)

@@ -1,0 +1,120 @@
+"""The pre-training run in this process: heads, figures, the result as transformers loads it, what it refuses."""
+
+import json
+
+import numpy as np
+import pytest
+import safetensors.numpy
+import tensorflow as tf
+import transformers
+
+from emr_ner_tf.encoders.loading import load_encoder, load_vocabulary
+from emr_ner_tf.errors import UserError
+from emr_ner_tf.pretraining.heads import read_heads
+from emr_ner_tf.pretraining.model import PretrainingModel
+from emr_ner_tf.pretraining.pretrain import pretrain
+from emr_ner_tf.pretraining.settings import pretrain_config
+
+
+@pytest.fixture
+def config(texts, tmp_path):
+    config = pretrain_config()
+    (tmp_path / "passages.txt").write_text("\n".join(texts) + "\n", encoding="utf-8")
+    config.data.unlabelled = str(tmp_path / "passages.txt")
+    config.data.held_fraction = 0.2
+    config.text.window = 37
+    config.train.token_budget = 256
+    config.train.head_steps = 8
+    config.optimizer.encoder_rate = config.optimizer.head_rate = 0.02
+    # Determinism is a switch of the whole process, and other tests share this one.
+    config.train.deterministic = False
+    yield config
+    tf.keras.mixed_precision.set_global_policy("float32")
+
+
+def test_a_run_leaves_what_it_says(config, make_encoder, texts, tmp_path):
+    config.encoder = str(make_encoder(heads=False))
+    config.train.epochs = 2
+    config.masking.whole_words = True
+    metrics = pretrain(config, str(tmp_path / "run"), str(tmp_path / "adapted"))
+    assert metrics["before"].keys() == {"mlm_loss", "mlm_accuracy", "nsp_loss", "nsp_accuracy"}
+    assert metrics["after"]["mlm_loss"] < metrics["before"]["mlm_loss"]
+    # 患 and 者, which the vocabulary lacks.
+    assert metrics["added_tokens"] == 2
+    assert metrics["held_out"] == round(0.2 * len(texts))
+    assert metrics["characters"] == sum(map(len, texts))
+    history = json.loads((tmp_path / "run/history.json").read_text(encoding="utf-8"))
+    assert [entry["name"] for entry in history[-3:]] == ["before", "epoch 1/2", "epoch 2/2"]
+    assert history[-3]["held"] == metrics["before"]
+    assert json.loads((tmp_path / "run/metrics.json").read_text(encoding="utf-8")) == metrics
+    # Again: nothing is trained, the result is written once more, elsewhere.
+    assert pretrain(config, str(tmp_path / "run"), str(tmp_path / "again")) == metrics
+    one, two = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("adapted", "again"))
+    assert one == two
+    config.train.epochs = 3
+    with pytest.raises(UserError, match=r"train.epochs: 2 -> 3"):
+        pretrain(config, str(tmp_path / "run"), str(tmp_path / "again"))
+
+
+def test_missing_heads_learn_with_the_encoder_frozen(config, make_encoder, tmp_path):
+    folder = make_encoder(heads=False)
+    config.encoder = str(folder)
+    config.encoder_backend = "transformers"
+    config.optimizer.encoder_rate = 0.0
+    config.train.head_steps = 40
+    metrics = pretrain(config, str(tmp_path / "run"), str(tmp_path / "adapted"))
+    history = json.loads((tmp_path / "run/history.json").read_text(encoding="utf-8"))
+    heads = [entry for entry in history if entry["name"].startswith("heads")]
+    assert len(heads) > 1
+    assert heads[-1]["loss"] < heads[0]["loss"]
+    assert metrics["updates"] > 40
+    before, after = (
+        safetensors.numpy.load_file(path / "model.safetensors") for path in (folder, tmp_path / "adapted")
+    )
+    for name, value in before.items():
+        np.testing.assert_array_equal(after[name][: len(value)], value, err_msg=name)
+
+
+def test_the_result_is_what_transformers_loads(config, make_encoder, tmp_path):
+    folder = make_encoder(heads=True)
+    config.encoder = str(folder)
+    metrics = pretrain(config, str(tmp_path / "run"), str(tmp_path / "adapted"))
+    history = json.loads((tmp_path / "run/history.json").read_text(encoding="utf-8"))
+    assert [entry["name"] for entry in history] == ["before", "epoch 1/1"], (
+        "heads are there: nothing to warm up"
+    )
+    assert json.loads((tmp_path / "adapted/config.json").read_text())["architectures"] == [
+        "BertForPreTraining"
+    ]
+    vocabulary = load_vocabulary(str(tmp_path / "adapted"))
+    ids = np.random.default_rng(1).integers(6, len(vocabulary.tokens), [2, 20]).astype(np.int32)
+    mask = np.arange(20) < np.array([20, 13])[:, np.newaxis]
+    segments = np.where(np.arange(20) < 8, 0, 1)[np.newaxis].repeat(2, axis=0).astype(np.int32)
+    theirs, said = transformers.TFBertForPreTraining.from_pretrained(
+        str(tmp_path / "adapted"), output_loading_info=True
+    )
+    assert not any(said.values()), said
+    expected = theirs(
+        input_ids=ids,
+        attention_mask=mask.astype(np.int32),
+        token_type_ids=segments,
+        output_hidden_states=True,
+    )
+    for backend in ("keras_nlp", "transformers"):
+        encoder = load_encoder(str(tmp_path / "adapted"), vocabulary=vocabulary, backend=backend)
+        found = encoder(tf.constant(ids), tf.constant(mask), segment_ids=tf.constant(segments)).numpy()
+        np.testing.assert_allclose(found[mask], expected.hidden_states[-1].numpy()[mask], atol=1e-4)
+    # The heads too.
+    model = PretrainingModel(encoder)
+    assert read_heads(model, str(tmp_path / "adapted"), vocabulary) == []
+    labels = np.where(np.random.default_rng(2).random([2, 20]) < 0.3, ids, -1)
+    labels[~mask] = -1
+    other = np.array([0, 1], np.int32)
+    sums = model.sums(ids, segments, labels, mask.sum(axis=1), other, 0.0, 0.0).numpy()
+    logits = expected.prediction_logits.numpy()[labels >= 0]
+    picked = tf.nn.log_softmax(logits).numpy()[np.arange(len(logits)), labels[labels >= 0]]
+    next_sentence = tf.nn.log_softmax(expected.seq_relationship_logits.numpy()).numpy()
+    np.testing.assert_allclose(sums[0], -picked.sum(), rtol=1e-4)
+    np.testing.assert_allclose(sums[2], -next_sentence[[0, 1], other].sum(), rtol=1e-4)
+    assert sums[1] == (logits.argmax(axis=-1) == labels[labels >= 0]).sum()
+    assert metrics["before"] != metrics["after"]
