@@ -1,0 +1,85 @@
+"""The objective of ELMo's language model: in each direction the next character, by a softmax over all of them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from emr_ner_tf.encoders.elmo import LanguageModel, reading_order
+
+
+class CharacterLM(tf.keras.Model):
+    """A character language model in both directions with its softmax (Peters et al. 2018, section 3.1).
+
+    Directions share the embedding and the softmax; the softmax shares the embedding's table (Press and Wolf 2017).
+
+    Attributes:
+        language_model: the stack that the tagger takes over.
+        output_bias: of the softmax, float32 [V].
+    """
+
+    def __init__(self, hf_config: Mapping[str, Any], vocabulary_size: int) -> None:
+        """Builds the variables.
+
+        Raises:
+            UserError: as `LanguageModel`.
+        """
+        super().__init__(name="character_lm")
+        self.language_model = LanguageModel(hf_config, vocabulary_size)
+        self.output_bias = self.add_weight(
+            "output_bias", [vocabulary_size], dtype=tf.float32, initializer="zeros"
+        )
+        self.built = True
+
+    def losses(self, token_ids: tf.Tensor, length: tf.Tensor, training: bool) -> tf.Tensor:
+        """Negative log-likelihoods, summed over each direction's predictions.
+
+        The forward direction predicts every token but the first from those before it, the backward one every token
+        but the last from those behind it: `length - 1` predictions each.
+
+        Args:
+            token_ids: int32 [B, T], [CLS] first and [SEP] last; T at least 2.
+            length: int32 [B], both counted; 0 for a row without a text.
+            training: whether dropout is on and a gradient will be taken.
+
+        Returns:
+            float32 [2], forward and backward, in nats.
+        """
+        order = reading_order(token_ids, length)
+        states = self.language_model(order, training=training)[-1]
+        real = tf.transpose(tf.sequence_mask(length - 1, tf.shape(token_ids)[1] - 1))
+        # The products over the vocabulary are most of the memory: one direction at a time, without its padding.
+        return tf.stack(
+            [
+                self._loss(
+                    tf.boolean_mask(states[:-1, direction], real),
+                    tf.boolean_mask(order[1:, direction], real),
+                )
+                for direction in range(2)
+            ]
+        )
+
+    def loss_share(
+        self, token_ids: tf.Tensor, length: tf.Tensor, predictions: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """A replica's share of a training batch's loss.
+
+        Args:
+            token_ids: int32 [B, T].
+            length: int32 [B].
+            predictions: float32 scalar, of one direction in all replicas' rows together.
+
+        Returns:
+            Its part of the mean loss over both directions' predictions, float32 scalar, and the number of its
+            characters, int32 scalar.
+        """
+        losses = self.losses(token_ids, length, training=True)
+        characters = tf.reduce_sum(tf.maximum(length - 2, 0))
+        return tf.reduce_sum(losses) / (2.0 * tf.maximum(predictions, 1.0)), characters
+
+    def _loss(self, states: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        """Of states float32 [N, P] and the tokens int32 [N] that they predict."""
+        table = tf.cast(self.language_model.embeddings, self.compute_dtype)
+        logits = tf.matmul(tf.cast(states, self.compute_dtype), table, transpose_b=True)
+        logits = tf.cast(logits, tf.float32) + self.output_bias
+        return tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits))

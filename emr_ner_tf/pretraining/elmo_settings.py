@@ -1,0 +1,70 @@
+"""The configuration of ELMo's pre-training."""
+
+from emr_ner_tf.config import PRECISIONS, ConfigDict, base_config, check_values
+from emr_ner_tf.pretraining.passages import data_settings
+
+
+def elmo_config() -> ConfigDict:
+    """Returns the configuration with every key, its type and our choice; locked.
+
+    On two cores a pass over five million characters takes some twenty minutes.
+    """
+    config = ConfigDict()
+    config.data = data_settings()
+
+    config.text = ConfigDict()
+    config.text.min_count = 5  # how often a character must occur; rarer ones train [UNK]
+    config.text.window = 128  # characters of neighbouring sentences that are read in one go
+
+    config.model = ConfigDict()
+    config.model.hidden_size = 128  # of the embedding, and of the projected state of each direction
+    config.model.intermediate_size = 512  # of the LSTM's cells
+    config.model.num_hidden_layers = 2
+    config.model.hidden_dropout_prob = 0.1
+
+    config.optimizer = ConfigDict()
+    config.optimizer.encoder_rate = 4e-3
+    config.optimizer.weight_decay = 0.0
+    config.optimizer.warmup_fraction = 0.05
+    config.optimizer.decay = "linear"  # none, linear
+    config.optimizer.clip_norm = 1.0  # 0: no clipping
+    settings = base_config().optimizer
+    for key in ("beta_1", "beta_2", "epsilon"):
+        config.optimizer[key] = settings[key]
+
+    config.train = ConfigDict()
+    config.train.seed = 1
+    config.train.epochs = 1
+    config.train.token_budget = 2048  # tokens of a batch of all replicas together, padding included
+    config.train.precision = "float32"
+    config.train.checkpoint_seconds = 300.0
+    config.train.log_seconds = 10.0
+    config.train.deterministic = True
+    config.lock()
+    return config
+
+
+def check_elmo_config(config: ConfigDict) -> None:
+    """Checks the values that have a fixed set of choices or a range.
+
+    Raises:
+        UserError: naming the key, the rule and the value.
+    """
+    at_least = {
+        "text.min_count": 1,
+        "text.window": 8,
+        "model.hidden_size": 1,
+        "model.intermediate_size": 1,
+        "model.num_hidden_layers": 1,
+        "optimizer.weight_decay": 0,
+        "optimizer.clip_norm": 0,
+        "train.epochs": 1,
+        "train.token_budget": 1,
+        "train.checkpoint_seconds": 0,
+    }
+    check_values(
+        config,
+        choices={"train.precision": PRECISIONS, "optimizer.decay": ("none", "linear")},
+        at_least=at_least,
+        fractions=("data.held_fraction", "model.hidden_dropout_prob", "optimizer.warmup_fraction"),
+    )
