@@ -1,0 +1,65 @@
+"""Passages: what is screened, what is held out, and what is too little."""
+
+import json
+
+import pytest
+
+from emr_ner_tf.errors import UserError
+from emr_ner_tf.pretraining.passages import data_settings, gather_passages, without_shared
+
+
+def test_sharing_is_thirty_characters_in_a_row():
+    held = ["".join(map(chr, range(0x4E00, 0x4E00 + 50)))]
+    inside, apart = f"前{held[0][10:40]}后", f"{held[0][:29]}异{held[0][29:50]}"
+    assert without_shared([inside, apart, held[0][:29], ""], held) == [apart, held[0][:29], ""]
+    assert without_shared([inside], []) == [inside]
+
+
+@pytest.fixture
+def settings(texts, tmp_path):
+    settings = data_settings()
+    (tmp_path / "passages.txt").write_text("\n".join(["", *texts[:12], texts[12][5:60]]), encoding="utf-8")
+    records = [json.dumps({"originalText": text}, ensure_ascii=False) for text in texts[10:20]]
+    (tmp_path / "records.jsonl").write_text("\n".join(records), encoding="utf-8")
+    (tmp_path / "held.jsonl").write_text("\n".join(records[:3]), encoding="utf-8")
+    settings.unlabelled = str(tmp_path / "passages.txt")
+    return settings
+
+
+def test_training_records_stay(settings, texts, tmp_path):
+    settings.records = str(tmp_path / "records.jsonl")
+    settings.exclude_shared_with = str(tmp_path / "held.jsonl")
+    found = gather_passages(settings, seed=1)
+    kept = without_shared(texts[:12], texts[10:13])
+    assert found.left_out == 13 - len(kept) >= 3
+    assert sorted(found.train + found.held) == sorted(kept + texts[10:20])
+    assert len(found.held) == 1
+
+
+def test_held_out_passages_are_chosen_by_seed(settings):
+    settings.held_fraction = 0.3
+    one, same, other = (gather_passages(settings, seed=seed) for seed in (1, 1, 2))
+    assert len(one.held) == 4
+    assert one == same
+    assert one.held != other.held
+    assert not set(one.held) & set(one.train)
+
+
+@pytest.mark.parametrize("content", ["", "\n  \n", "一段\n"])
+def test_too_little_text(settings, tmp_path, content):
+    path = tmp_path / "small.txt"
+    path.write_text(content, encoding="utf-8")
+    settings.unlabelled = str(path)
+    with pytest.raises(UserError, match=r"at least 2 passages") as error:
+        gather_passages(settings, seed=1)
+    assert str(path) in str(error.value)
+
+
+def test_no_file_and_a_bad_line(settings, tmp_path):
+    settings.unlabelled = ""
+    with pytest.raises(UserError, match=r"config.data.unlabelled must name a file"):
+        gather_passages(settings, seed=1)
+    (tmp_path / "bad.jsonl").write_text('{"originalText": "一段"}\n{"text": "另一段"}\n', encoding="utf-8")
+    settings.unlabelled = str(tmp_path / "bad.jsonl")
+    with pytest.raises(UserError, match=r"bad.jsonl:2: `originalText`"):
+        gather_passages(settings, seed=1)
