@@ -165,9 +165,10 @@ def _command(overrides: Mapping[str, Any]) -> str:
     files = (_TRAIN, _TEST, _ENCODER, _ADAPTED, _ELMO, _LEXICON, _UNLABELLED, _ALL_RECORDS)
     given = {flag.name: _joined(flag.value) for flag in (_TABLES, _SEEDS, _RECIPE, _BUDGET)}
     for flag in files:
-        given[flag.name] = ",".join(
-            os.path.basename(path.rstrip("/")) for path in _joined(flag.value).split(",")
-        )
+        paths = _joined(flag.value).split(",")
+        # What is not here is the name of an encoder in the hub.
+        names = [os.path.basename(path.rstrip("/")) if os.path.exists(path) else path for path in paths]
+        given[flag.name] = ",".join(names)
     shown = [f"--{name}={value}" for name, value in given.items() if value]
     shown += [f"--override={key}={value}" for key, value in overrides.items()]
     return shlex.join(["python", "-m", "emr_ner_tf.cli.reproduce", *shown])

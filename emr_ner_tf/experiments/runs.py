@@ -148,6 +148,9 @@ def plan(experiment: Experiment, tables: Sequence[str], rows: Sequence[str], see
         UserError: an unknown row, a file or encoder that cannot be read, a wrong value.
     """
     setup = experiment.setup()
+    for paths in (experiment.lexicon, experiment.unlabelled):
+        # A file that is not there is said now, not by the row that reads it.
+        of_files(paths)
     pairs = [
         (row, kind)
         for row, kind in rows_of(tables)
@@ -188,6 +191,4 @@ def _is_file(value: str) -> bool:
 
 
 def _shown(key: str, value: Any) -> Any:
-    if key == "encoder" or (key in _FILES and _is_file(value)):
-        return ",".join(os.path.basename(path.rstrip("/")) for path in value.split(","))
-    return value
+    return of_files(value).name if key in _FILES and _is_file(value) else value

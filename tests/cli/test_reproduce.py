@@ -99,6 +99,7 @@ def _rows_with_runs(tmp_path):
         (("--override=model.width=1",), 2, ("model.units", "'model.width'")),
         (("--encoder=./nowhere",), 1, ("./nowhere", "no such directory")),
         (("--test=nowhere.jsonl",), 1, ("nowhere.jsonl",)),
+        (("--unlabelled=nowhere.txt",), 1, ("nowhere.txt",)),
         (("--output=paper.txt",), 2, ("--output", ".md")),
     ],
 )
