@@ -8,6 +8,13 @@ import tensorflow as tf
 from emr_ner_tf.training.examples import Examples
 
 
+def part_of_worker(context: tf.distribute.InputContext) -> dict[str, int]:
+    """Which replicas an input pipeline feeds, as arguments of `shares`: each worker has as many as every other."""
+    replicas = context.num_replicas_in_sync
+    count = replicas // context.num_input_pipelines
+    return {"replicas": replicas, "first": context.input_pipeline_id * count, "count": count}
+
+
 def shares(batches: Sequence[np.ndarray], *, replicas: int, first: int, count: int) -> tf.data.Dataset:
     """Window indices of each replica's share of each batch, batch by batch, replica by replica.
 

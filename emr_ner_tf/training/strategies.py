@@ -31,7 +31,10 @@ def build_strategy(name: str) -> tf.distribute.Strategy:
         cluster, job, index = _cluster_task()
         addresses = [address for addresses in cluster.values() for address in addresses]
         logging.info("%s %d of %s: waiting for all of them", job, index, ", ".join(addresses))
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        try:
+            return tf.distribute.MultiWorkerMirroredStrategy()
+        except tf.errors.UnknownError as error:
+            raise UserError(f"TF_CONFIG: cannot listen on {cluster[job][index]}: {error.message}") from error
     gpus = tf.config.list_logical_devices("GPU")
     if name == "one_device":
         return tf.distribute.OneDeviceStrategy("/gpu:0" if gpus else "/cpu:0")

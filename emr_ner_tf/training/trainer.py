@@ -24,7 +24,7 @@ from emr_ner_tf.training.checkpoints import Checkpoints, Progress
 from emr_ner_tf.training.examples import build_examples
 from emr_ner_tf.training.learning_curve import draw_learning_curve
 from emr_ner_tf.training.optimization import build_optimizer
-from emr_ner_tf.training.pipeline import training_dataset
+from emr_ner_tf.training.pipeline import part_of_worker, training_dataset
 from emr_ner_tf.training.progress_log import ProgressLog, clock
 from emr_ner_tf.training.randomness import make_dropout_stateless
 from emr_ner_tf.training.records import training_records
@@ -32,6 +32,7 @@ from emr_ner_tf.training.restoring import InProcessTagger
 from emr_ner_tf.training.steps import take_steps
 from emr_ner_tf.training.strategies import build_strategy, is_chief_process
 from emr_ner_tf.training.train_step import make_train_step
+from emr_ner_tf.training.workers import check_same, from_chief, lost_workers_told
 
 METRICS = "metrics.json"
 _PACKAGES = ("tensorflow", "tensorflow-addons", "keras-nlp", "transformers", "numpy", "emr_ner_tf")
@@ -57,7 +58,7 @@ def train(
         What `metrics.json` says.
 
     Raises:
-        UserError: a wrong value, record, encoder or model directory.
+        UserError: a wrong value, record, encoder or model directory; workers that do not agree, or the loss of one.
     """
     check_config(config)
     chief = is_chief_process(strategy_name)
@@ -66,8 +67,9 @@ def train(
         tf.config.experimental.enable_op_determinism()
     tf.keras.utils.set_random_seed(config.train.seed)
     tf.keras.mixed_precision.set_global_policy(config.train.precision)
-    strategy = build_strategy(strategy_name)
-    return _Run(config, pathlib.Path(model_dir), strategy, chief, rejects).run()
+    with lost_workers_told():
+        strategy = build_strategy(strategy_name)
+        return _Run(config, pathlib.Path(model_dir), strategy, chief, rejects).run()
 
 
 class _Run:
@@ -92,6 +94,10 @@ class _Run:
         self.examples = build_examples(
             train_documents, vocabulary, table, window=config.text.window, slack=config.text.slack
         )
+        digest = self.examples.digest(vocabulary.tokens, labels, self.validation)
+        check_same(
+            strategy, [digest, str(config)], "every worker must have the same records and configuration"
+        )
         self.plans: dict[int, EpochPlan] = {}
         steps = [len(self._plan(epoch).batches) for epoch in range(config.train.epochs)]
         self.total_steps = sum(steps)
@@ -114,7 +120,7 @@ class _Run:
             element_spec,
         )
         self.in_process = InProcessTagger(TextTagger(self.tagger, vocabulary, config))
-        self.progress = Progress(self.examples.digest(vocabulary.tokens, labels, self.validation))
+        self.progress = Progress(digest)
         self.checkpoints = Checkpoints(model_dir, self.tagger, optimizer, self.step, self.progress)
         self.definition = definition
         counts = [sum(v.shape.num_elements() for v in vs) for vs in (encoder_variables, head_variables)]
@@ -132,6 +138,12 @@ class _Run:
         """Trains to the end and returns the metrics."""
         progress = self.progress
         resumed = self.checkpoints.restore_last()
+        state = (variable.numpy().tobytes() for variable in (self.step, *self.tagger.variables))
+        check_same(
+            self.strategy,
+            state,
+            "every worker must have the same encoder, and --model_dir in a folder that all share",
+        )
         if self.chief:
             # Only now: a run on other records is refused before it can touch what the old one wrote.
             self.checkpoints.remove_parts()
@@ -181,20 +193,11 @@ class _Run:
         )
 
     def _batches(self, batches):
-        replicas = self.strategy.num_replicas_in_sync
-
-        def dataset(context: tf.distribute.InputContext) -> tf.data.Dataset:
-            count = replicas // context.num_input_pipelines
-            return training_dataset(
-                self.examples,
-                batches,
-                pad_id=self.tagger.special.pad,
-                replicas=replicas,
-                first=context.input_pipeline_id * count,
-                count=count,
+        return self.strategy.distribute_datasets_from_function(
+            lambda context: training_dataset(
+                self.examples, batches, pad_id=self.tagger.special.pad, **part_of_worker(context)
             )
-
-        return self.strategy.distribute_datasets_from_function(dataset)
+        )
 
     def _end_epoch(self, writer: tf.summary.SummaryWriter | None) -> None:
         progress, config = self.progress, self.config
@@ -206,8 +209,7 @@ class _Run:
             "padding_share": round(plan.padding_share, 4),
         }
         if self.validation:
-            exact = self._validate()
-            entry |= {"precision": exact.precision, "recall": exact.recall, "f1": exact.f1}
+            entry |= self._validate()
         better = entry.get("f1", 0.0) > progress.best_f1 or not self.validation
         progress.stale = 0 if better else progress.stale + 1
         progress.best_f1 = max(progress.best_f1, entry.get("f1", -1.0))
@@ -233,10 +235,15 @@ class _Run:
             stop,
         )
 
-    def _validate(self):
-        gold = self.validation
-        found = list(annotate(gold, self.in_process.tag_texts))
-        return score(gold, found, self.tagger.table.labels).exact.micro
+    def _validate(self) -> dict[str, float]:
+        scores = [0.0, 0.0, 0.0]
+        if self.chief:
+            gold = self.validation
+            found = list(annotate(gold, self.in_process.tag_texts))
+            exact = score(gold, found, self.tagger.table.labels).exact.micro
+            scores = [exact.precision, exact.recall, exact.f1]
+        # What is decided by them must be decided alike on machines that round differently.
+        return dict(zip(("precision", "recall", "f1"), from_chief(self.strategy, scores), strict=True))
 
     def _write_history(self) -> None:
         history = self.progress.history
@@ -269,6 +276,8 @@ class _Run:
             # Again, since a process may have died between the last checkpoint and these files.
             self._write_history()
             _write_json(self.model_dir / METRICS, metrics)
+        # No worker says that it is done before all is written.
+        from_chief(self.strategy, [0.0])
         return metrics
 
 
