@@ -1,5 +1,6 @@
 """Shared fixtures: the research data where it is, and a tiny model trained once for all tests that need one."""
 
+import json
 import os
 import pathlib
 import subprocess
@@ -77,16 +78,20 @@ def corpus(tmp_path_factory) -> pathlib.Path:
 
 @pytest.fixture(scope="session")
 def trained(corpus, tmp_path_factory) -> pathlib.Path:
-    """A model directory: the tiny model after two epochs."""
+    """A model directory: the tiny model, trained for long enough that it finds entities."""
     model_dir = tmp_path_factory.mktemp("trained") / "model"
     done = run_main(
         "train",
         *TINY,
         f"--config.data.train={corpus}/train.jsonl",
-        "--config.train.epochs=2",
+        "--config.train.epochs=12",
+        "--config.optimizer.encoder_rate=5e-3",
+        "--config.optimizer.head_rate=1e-2",
         f"--model_dir={model_dir}",
     )
     assert done.returncode == 0, done.stderr
+    best = json.loads((model_dir / "metrics.json").read_text(encoding="utf-8"))["best"]
+    assert best["f1"] > 0.5, "what is compared below would be nothing with nothing"
     return model_dir
 
 

@@ -1,4 +1,4 @@
-"""Finds the entities of raw records with a bundle.
+"""Finds the entities of raw records with a bundle, or with a server that serves one.
 
 One text, coloured:
 
@@ -9,19 +9,39 @@ A file of JSON lines, or of plain text with one record a line, into JSON lines:
   python -m emr_ner_tf.cli.annotate --bundle=runs/bundles/ner --input=records.jsonl --output=found.jsonl
   python -m emr_ner_tf.cli.annotate --bundle=runs/bundles/ner --input=notes.txt --format=text --output=found.jsonl
 
+The same by a server's work (TensorFlow Serving, or emr_ner_tf.cli.serve), over gRPC or, with --protocol=rest, REST:
+
+  python -m emr_ner_tf.cli.annotate --server=localhost:8500 --input=records.jsonl --output=found.jsonl
+
 A job that dies leaves found.jsonl.partial; the same command with --resume goes on from there.
 """
 
 import sys
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from absl import flags, logging
 
+from emr_ner_tf.annotator import TagTexts
 from emr_ner_tf.cli.runner import run
 from emr_ner_tf.errors import UsageError
 
 _BUNDLE = flags.DEFINE_string(
     "bundle", None, "A bundle's version, or the directory of its versions (newest taken)."
 )
+_SERVER = flags.DEFINE_string("server", None, "HOST:PORT of a server, instead of --bundle.")
+_PROTOCOL = flags.DEFINE_enum("protocol", "grpc", ["grpc", "rest"], "Of --server.")
+_MODEL_NAME = flags.DEFINE_string("model_name", "ner", "Of --server.")
+_VERSION = flags.DEFINE_integer("version", None, "Of the model of --server; without it its newest.")
+_VERSION_LABEL = flags.DEFINE_string("version_label", None, "Instead of --version.")
+_DEADLINE_S = flags.DEFINE_float("deadline_s", 60.0, "Seconds that one request to --server may take.", 0.001)
+_PATIENCE_S = flags.DEFINE_float(
+    "patience_s", 30.0, "Seconds to try again while --server is away or full.", 0.0
+)
+_TLS = flags.DEFINE_bool("tls", False, "Speak TLS with --server; implied by --tls_ca and --tls_cert.")
+_TLS_CA = flags.DEFINE_string("tls_ca", None, "Authority of the server's certificate (PEM).")
+_TLS_CERT = flags.DEFINE_string("tls_cert", None, "This client's certificate (PEM), where the server wants one.")
+_TLS_KEY = flags.DEFINE_string("tls_key", None, "Key of --tls_cert (PEM).")
 _TEXT = flags.DEFINE_string("text", None, "One record.")
 _INPUT = flags.DEFINE_string("input", None, "A file of records.")
 _FORMAT = flags.DEFINE_enum(
@@ -38,11 +58,11 @@ _COLOUR = flags.DEFINE_enum(
     ["auto", "always", "never"],
     "Coloured text instead of JSON on standard output; auto: on a terminal.",
 )
-flags.mark_flags_as_required(["bundle"])
-
 
 def main() -> None:
     """Annotates what the flags name."""
+    if (_BUNDLE.value is None) == (_SERVER.value is None):
+        raise UsageError("give --bundle or --server, one of the two")
     if (_TEXT.value is None) == (_INPUT.value is None):
         raise UsageError("give --text or --input, one of the two")
     if _OUTPUT.value is None and (_RESUME.value or _ON_ERROR.value == "skip"):
@@ -57,9 +77,8 @@ def main() -> None:
     from emr_ner_tf.data.reading import read_documents
     from emr_ner_tf.data.rejects import RejectsWriter
     from emr_ner_tf.data.writing import record_line
-    from emr_ner_tf.exporting.bundle import Bundle
 
-    bundle = Bundle(_BUNDLE.value)
+    tagger = _from_server() if _SERVER.value is not None else _from_bundle()
     rejects = RejectsWriter(f"{_OUTPUT.value}.rejects.jsonl") if _ON_ERROR.value == "skip" else None
     if _TEXT.value is not None:
         documents = iter([Document("--text", _TEXT.value)])
@@ -69,14 +88,14 @@ def main() -> None:
         )
     if _OUTPUT.value is None:
         in_colour = _COLOUR.value == "always" or (_COLOUR.value == "auto" and sys.stdout.isatty())
-        for document in annotate(documents, bundle.tag_texts):
+        for document in annotate(documents, tagger.tag_texts):
             if in_colour:
-                coloured(document, bundle.definition.labels)
+                coloured(document, tagger.labels)
             else:
                 print(record_line(document))
         return
     result = annotate_to_file(
-        documents, bundle.tag_texts, _OUTPUT.value, model=bundle.fingerprint(), resume=_RESUME.value
+        documents, tagger.tag_texts, _OUTPUT.value, model=tagger.name, resume=_RESUME.value
     )
     if rejects is not None:
         rejects.close()
@@ -91,6 +110,43 @@ def main() -> None:
         result.entities,
         new / max(result.seconds, 1e-9),
     )
+
+
+class _Tagger(NamedTuple):
+    """What annotates: texts to entities, the labels for colours, and what a job calls the model."""
+
+    tag_texts: TagTexts
+    labels: Sequence[str]
+    name: str
+
+
+def _from_bundle() -> _Tagger:
+    from emr_ner_tf.exporting.bundle import Bundle
+
+    bundle = Bundle(_BUNDLE.value)
+    return _Tagger(bundle.tag_texts, bundle.definition.labels, bundle.fingerprint())
+
+
+def _from_server() -> _Tagger:
+    from emr_ner_tf.data.labels import CCKS2019_LABELS
+    from emr_ner_tf.serving.client_options import ClientOptions, TlsFiles
+
+    secured = _TLS.value or _TLS_CA.value or _TLS_CERT.value
+    options = ClientOptions(
+        model=_MODEL_NAME.value,
+        version=_VERSION.value,
+        label=_VERSION_LABEL.value,
+        deadline_s=_DEADLINE_S.value,
+        patience_s=_PATIENCE_S.value,
+        tls=TlsFiles(_TLS_CA.value, _TLS_CERT.value, _TLS_KEY.value) if secured else None,
+    )
+    if _PROTOCOL.value == "rest":
+        from emr_ner_tf.serving.rest_client import RestClient as Client
+    else:
+        from emr_ner_tf.serving.grpc_client import GrpcClient as Client
+    client = Client(_SERVER.value, options)
+    version = options.label or options.version or "newest"
+    return _Tagger(client.tag_texts, tuple(CCKS2019_LABELS), f"{_SERVER.value} {options.model} {version}")
 
 
 if __name__ == "__main__":

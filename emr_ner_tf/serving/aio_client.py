@@ -1,0 +1,110 @@
+"""The gRPC client for asyncio: the same face, and several requests in flight at a time."""
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import Any
+
+import grpc
+from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
+
+from emr_ner_tf.data.document import Document, Entity
+from emr_ner_tf.serving import client_messages as messages
+from emr_ner_tf.serving.client_options import ClientOptions
+from emr_ner_tf.serving.client_plan import Piece, merge, plan
+
+_POOL = 256
+
+
+class AsyncGrpcClient:
+    """As `GrpcClient`, awaited.
+
+    Attributes:
+        target: `host:port`, or any name that gRPC resolves.
+        options: see `ClientOptions`.
+        concurrency: most requests in flight.
+    """
+
+    def __init__(self, target: str, options: ClientOptions | None = None, *, concurrency: int = 4) -> None:
+        """Opens the channel; within a running event loop."""
+        self.target = target
+        self.options = options or ClientOptions()
+        self.concurrency = concurrency
+        secured = messages.credentials(self.options)
+        arguments = messages.channel_arguments(self.options)
+        if secured is None:
+            self._channel = grpc.aio.insecure_channel(target, arguments)
+        else:
+            self._channel = grpc.aio.secure_channel(target, secured, arguments)
+        self._prediction = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
+        self._model = model_service_pb2_grpc.ModelServiceStub(self._channel)
+        self._slots = asyncio.Semaphore(concurrency)
+
+    async def annotate(self, documents: Iterable[Document]) -> AsyncIterator[Document]:
+        """As `GrpcClient.annotate`."""
+        pool: list[Document] = []
+        for document in documents:
+            pool.append(document)
+            if len(pool) == _POOL:
+                for found in await self._annotate_pool(pool):
+                    yield found
+                pool = []
+        for found in await self._annotate_pool(pool):
+            yield found
+
+    async def tag_texts(self, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
+        """As `GrpcClient.tag_texts`; up to `concurrency` requests at a time."""
+        options = self.options
+        requests = plan(texts, max_records=options.max_records, max_characters=options.max_characters)
+        tasks = [asyncio.ensure_future(self._predict(texts, request)) for request in requests]
+        try:
+            answers = await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+        pieces = [piece for request in requests for piece in request]
+        return merge(len(texts), pieces, [entities for answer in answers for entities in answer])
+
+    async def status(self) -> list[messages.VersionStatus]:
+        """As `GrpcClient.status`."""
+        request = messages.status_request(self.options)
+        return messages.statuses(await self._call(self._model.GetModelStatus, request))
+
+    async def signatures(self) -> dict[str, messages.Signature]:
+        """As `GrpcClient.signatures`."""
+        request = messages.metadata_request(self.options)
+        return messages.signatures(await self._call(self._prediction.GetModelMetadata, request))
+
+    async def close(self) -> None:
+        """Closes the connection."""
+        await self._channel.close()
+
+    async def __aenter__(self) -> "AsyncGrpcClient":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def _annotate_pool(self, pool: Sequence[Document]) -> list[Document]:
+        found = await self.tag_texts([document.text for document in pool])
+        pairs = zip(pool, found, strict=True)
+        return [dataclasses.replace(document, entities=entities) for document, entities in pairs]
+
+    async def _predict(self, texts: Sequence[str], request: Sequence[Piece]) -> list[tuple[Entity, ...]]:
+        async with self._slots:
+            message = messages.predict_request(texts, request, self.options, self.target)
+            return messages.predicted(await self._call(self._prediction.Predict, message))
+
+    async def _call(self, method: Callable[..., Any], request: Any) -> Any:
+        pauses = self.options.pauses()
+        while True:
+            try:
+                return await method(
+                    request, timeout=self.options.deadline_s, metadata=list(self.options.headers.items())
+                )
+            except grpc.RpcError as error:
+                failure = messages.error_of(self.target, error)
+            pause = next(pauses, None) if failure.code == "UNAVAILABLE" else None
+            if pause is None:
+                raise failure
+            await asyncio.sleep(pause)

@@ -1,0 +1,91 @@
+"""A client of TensorFlow Serving over gRPC: Documents in, Documents with entities out."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import grpc
+from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
+
+from emr_ner_tf.annotator import annotate
+from emr_ner_tf.data.document import Document, Entity
+from emr_ner_tf.serving import client_messages as messages
+from emr_ner_tf.serving.client_options import ClientOptions
+from emr_ner_tf.serving.client_plan import merge, plan
+
+
+class GrpcClient:
+    """Annotates over a connection that it keeps; usable from several threads.
+
+    Attributes:
+        target: `host:port`, or any name that gRPC resolves.
+        options: see `ClientOptions`.
+    """
+
+    def __init__(self, target: str, options: ClientOptions | None = None) -> None:
+        self.target = target
+        self.options = options or ClientOptions()
+        secured = messages.credentials(self.options)
+        arguments = messages.channel_arguments(self.options)
+        if secured is None:
+            self._channel = grpc.insecure_channel(target, arguments)
+        else:
+            self._channel = grpc.secure_channel(target, secured, arguments)
+        self._prediction = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
+        self._model = model_service_pb2_grpc.ModelServiceStub(self._channel)
+
+    def annotate(self, documents: Iterable[Document]) -> Iterator[Document]:
+        """Yields each document, in order, with the entities that the server finds.
+
+        Args:
+            documents: of any length and number; no more than a few hundred are held at a time.
+
+        Raises:
+            ServingError: the server refuses, or is away for longer than `options.patience_s`.
+            UserError: a text holds a lone surrogate.
+        """
+        return annotate(documents, self.tag_texts)
+
+    def tag_texts(self, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
+        """Entities of each text, in as many requests as `options` asks for; raises as `annotate`."""
+        limits = self.options.max_records, self.options.max_characters
+        pieces, entities = [], []
+        for request in plan(texts, max_records=limits[0], max_characters=limits[1]):
+            message = messages.predict_request(texts, request, self.options, self.target)
+            pieces += request
+            entities += messages.predicted(self._call(self._prediction.Predict, message))
+        return merge(len(texts), pieces, entities)
+
+    def status(self) -> list[messages.VersionStatus]:
+        """The versions that the server knows; raises as `annotate`."""
+        request = messages.status_request(self.options)
+        return messages.statuses(self._call(self._model.GetModelStatus, request))
+
+    def signatures(self) -> dict[str, messages.Signature]:
+        """The signatures of the version in use; raises as `annotate`."""
+        request = messages.metadata_request(self.options)
+        return messages.signatures(self._call(self._prediction.GetModelMetadata, request))
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self._channel.close()
+
+    def __enter__(self) -> "GrpcClient":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _call(self, method: Callable[..., Any], request: Any) -> Any:
+        pauses = self.options.pauses()
+        while True:
+            try:
+                return method(
+                    request, timeout=self.options.deadline_s, metadata=list(self.options.headers.items())
+                )
+            except grpc.RpcError as error:
+                failure = messages.error_of(self.target, error)
+            pause = next(pauses, None) if failure.code == "UNAVAILABLE" else None
+            if pause is None:
+                raise failure
+            time.sleep(pause)

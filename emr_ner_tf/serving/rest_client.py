@@ -1,0 +1,173 @@
+"""The same client over TensorFlow Serving's REST paths, where gRPC cannot pass."""
+
+import json
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import requests
+
+from emr_ner_tf.annotator import annotate, encode_texts
+from emr_ner_tf.data.document import Document, Entity
+from emr_ner_tf.serving.client_messages import SIGNATURE, Signature, TensorFacts, VersionStatus
+from emr_ner_tf.serving.client_options import ClientOptions, ServingError
+from emr_ner_tf.serving.client_plan import merge, plan
+
+# gRPC's names for what TensorFlow Serving answers by HTTP; "UNKNOWN" is the rest.
+_CODES = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    409: "ABORTED",
+    413: "RESOURCE_EXHAUSTED",
+    429: "RESOURCE_EXHAUSTED",
+    499: "CANCELLED",
+    501: "UNIMPLEMENTED",
+    502: "UNAVAILABLE",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+
+
+class RestClient:
+    """Annotates over HTTP connections that it keeps; each thread needs one of its own.
+
+    Attributes:
+        target: `host:port`.
+        options: see `ClientOptions`; `channel_options` are gRPC's and not read.
+    """
+
+    def __init__(self, target: str, options: ClientOptions | None = None) -> None:
+        self.target = target
+        self.options = options or ClientOptions()
+        self._session = requests.Session()
+        self._session.headers.update(self.options.headers)
+        # The target is the user's own server: a proxy of the environment has no business between.
+        self._session.trust_env = False
+        tls = self.options.tls
+        if tls is not None:
+            self._session.verify = tls.ca or True
+            self._session.cert = (tls.cert, tls.key) if tls.cert else None
+        scheme = "http" if tls is None else "https"
+        path = f"/v1/models/{self.options.model}"
+        self._base = f"{scheme}://{target}{path}"
+        if self.options.version is not None:
+            self._base += f"/versions/{self.options.version}"
+        elif self.options.label is not None:
+            self._base += f"/labels/{self.options.label}"
+
+    def annotate(self, documents: Iterable[Document]) -> Iterator[Document]:
+        """As `GrpcClient.annotate`."""
+        return annotate(documents, self.tag_texts)
+
+    def tag_texts(self, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
+        """As `GrpcClient.tag_texts`."""
+        limits = self.options.max_records, self.options.max_characters
+        pieces, entities = [], []
+        for request in plan(texts, max_records=limits[0], max_characters=limits[1]):
+            parts = [texts[piece.text][piece.start : piece.end] for piece in request]
+            encode_texts(parts)  # says which text cannot be sent, before it is
+            answer = self._call("POST", ":predict", {"signature_name": SIGNATURE, "inputs": {"text": parts}})
+            pieces += request
+            entities += _entities(answer["outputs"])
+        return merge(len(texts), pieces, entities)
+
+    def status(self) -> list[VersionStatus]:
+        """As `GrpcClient.status`."""
+        found = self._call("GET", "")["model_version_status"]
+        return [
+            VersionStatus(int(one["version"]), one["state"], one.get("status", {}).get("error_message", ""))
+            for one in found
+        ]
+
+    def signatures(self) -> dict[str, Signature]:
+        """As `GrpcClient.signatures`."""
+        found = self._call("GET", "/metadata")["metadata"]["signature_def"]["signature_def"]
+        return {
+            name: Signature(
+                *(
+                    {key: _facts(info) for key, info in one.get(side, {}).items()}
+                    for side in ("inputs", "outputs")
+                )
+            )
+            for name, one in found.items()
+            if name != "__saved_model_init_op"
+        }
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._session.close()
+
+    def __enter__(self) -> "RestClient":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _call(self, verb: str, path: str, document: Any = None) -> Any:
+        body = None if document is None else json.dumps(document, ensure_ascii=False).encode("utf-8")
+        if body is not None and len(body) > self.options.max_message_bytes:
+            raise ServingError(
+                self.target,
+                "RESOURCE_EXHAUSTED",
+                f"a request must have at most {self.options.max_message_bytes} bytes (max_message_bytes), got "
+                f"{len(body)}; it was not sent; lower max_characters",
+            )
+        pauses = self.options.pauses()
+        while True:
+            try:
+                response = self._session.request(
+                    verb,
+                    self._base + path,
+                    data=body,
+                    headers={"Content-Type": "application/json"} if body else None,
+                    timeout=self.options.deadline_s,
+                )
+                if response.ok:
+                    return response.json()
+                failure = self._refusal(response)
+            except requests.exceptions.SSLError:
+                raise ServingError(
+                    self.target,
+                    "UNAVAILABLE",
+                    "the TLS handshake failed: certificates of the two sides differ",
+                ) from None
+            except requests.Timeout:
+                raise ServingError(
+                    self.target, "DEADLINE_EXCEEDED", f"no answer in {self.options.deadline_s} s (deadline_s)"
+                ) from None
+            except requests.ConnectionError:
+                failure = ServingError(self.target, "UNAVAILABLE", "no connection; is the server there?")
+            except ValueError:
+                raise ServingError(
+                    self.target, "UNKNOWN", "the answer is not JSON; is this a TensorFlow Serving?"
+                ) from None
+            pause = next(pauses, None) if failure.code == "UNAVAILABLE" else None
+            if pause is None:
+                raise failure
+            time.sleep(pause)
+
+    def _refusal(self, response: requests.Response) -> ServingError:
+        code = _CODES.get(response.status_code, "UNKNOWN")
+        try:
+            message = str(response.json()["error"])
+        except (ValueError, KeyError, TypeError):
+            message = f"HTTP {response.status_code} without a message"
+        return ServingError(self.target, code, message)
+
+
+def _entities(outputs: Any) -> list[tuple[Entity, ...]]:
+    columns = zip(
+        *(outputs[name] for name in ("num_entities", "start", "end", "label", "score")), strict=True
+    )
+    return [
+        tuple(Entity(start[i], end[i], label[i], score[i]) for i in range(number))
+        for number, start, end, label, score in columns
+    ]
+
+
+def _facts(info: dict[str, Any]) -> TensorFacts:
+    dims = info.get("tensor_shape", {}).get("dim", [])
+    shape = tuple(None if int(dim["size"]) < 0 else int(dim["size"]) for dim in dims)
+    return TensorFacts(info["dtype"].removeprefix("DT_").lower(), shape)
