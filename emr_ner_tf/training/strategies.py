@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from typing import Any
 
 import tensorflow as tf
@@ -31,10 +32,16 @@ def build_strategy(name: str) -> tf.distribute.Strategy:
         cluster, job, index = _cluster_task()
         addresses = [address for addresses in cluster.values() for address in addresses]
         logging.info("%s %d of %s: waiting for all of them", job, index, ", ".join(addresses))
+        # It waits outside Python, where Ctrl-C would go unheard ...
+        interrupt = signal.signal(signal.SIGINT, signal.SIG_DFL)
         try:
             return tf.distribute.MultiWorkerMirroredStrategy()
         except tf.errors.UnknownError as error:
             raise UserError(f"TF_CONFIG: cannot listen on {cluster[job][index]}: {error.message}") from error
+        finally:
+            signal.signal(signal.SIGINT, interrupt)
+            # ... and takes SIGTERM as a notice of preemption: the run would go on.
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
     gpus = tf.config.list_logical_devices("GPU")
     if name == "one_device":
         return tf.distribute.OneDeviceStrategy("/gpu:0" if gpus else "/cpu:0")
