@@ -1,0 +1,178 @@
+"""Two processes under `multi_worker_mirrored`, killed and resumed, end where one does; every window once; TF_CONFIG."""
+
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from emr_ner_tf.errors import UserError
+from emr_ner_tf.training.batching import plan_epoch
+from emr_ner_tf.training.pipeline import part_of_worker, shares
+from emr_ner_tf.training.strategies import is_chief_process
+
+ROOT = pathlib.Path(__file__).parents[2]
+NAME = "multi_worker_mirrored"
+
+
+@pytest.mark.parametrize(("workers", "each"), [(2, 1), (3, 2)])
+@pytest.mark.parametrize("size", [{"batch_size": 7}, {"batch_size": 1, "token_budget": 100}])
+def test_workers_see_every_window_once(workers, each, size):
+    lengths = np.random.default_rng(3).integers(1, 40, 101)
+    batches = plan_epoch(lengths, seed=1, epoch=2, **size).batches
+    seen, steps = [], []
+    for worker in range(workers):
+        context = tf.distribute.InputContext(workers, worker, workers * each)
+        rows = [row.numpy() for row, _ in shares(batches, **part_of_worker(context))]
+        seen.extend(np.concatenate(rows))
+        steps.append(len(rows))
+    assert sorted(seen) == list(range(101))
+    # One that takes a step more than the others would wait for them for ever.
+    assert steps == [len(batches) * each] * workers
+
+
+def _cluster(**jobs):
+    return {"cluster": jobs}
+
+
+TWO = _cluster(worker=["a:1", "b:2"])
+THREE = _cluster(chief=["c:1"], worker=["a:1", "b:2"])
+
+
+@pytest.mark.parametrize(
+    ("value", "job", "index", "chief"),
+    [
+        (TWO, "worker", 0, True),
+        (TWO, "worker", 1, False),
+        (THREE, "worker", 0, False),
+        (THREE, "chief", 0, True),
+    ],
+)
+def test_the_chief(monkeypatch, value, job, index, chief):
+    monkeypatch.setenv("TF_CONFIG", json.dumps(value | {"task": {"type": job, "index": index}}))
+    assert is_chief_process(NAME) == chief
+    assert is_chief_process("mirrored")
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("", "reads TF_CONFIG, which is not set"),
+        ("{'cluster'}", "must be JSON"),
+        ("[]", "cluster must be an object, got None"),
+        (json.dumps(_cluster(ps=["a:1"])), "cluster must hold the jobs chief or worker, got ps"),
+        (json.dumps(_cluster(worker="a:1")), "cluster.worker must be a list of HOST:PORT, got 'a:1'"),
+        (json.dumps(_cluster(chief=["a:1", "b:1"])), "cluster.chief must hold one address, got 2"),
+        (json.dumps(TWO), "task must be an object, got None"),
+        (
+            json.dumps(TWO | {"task": {"type": "chief", "index": 0}}),
+            "task.type must be one of worker, got 'chief'",
+        ),
+        (
+            json.dumps(TWO | {"task": {"type": "worker", "index": "0"}}),
+            "task.index must be a whole number, got '0'",
+        ),
+        (json.dumps(TWO | {"task": {"type": "worker", "index": 2}}), "task.index must be below 2"),
+    ],
+)
+def test_a_wrong_tf_config(monkeypatch, text, rule):
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(UserError) as caught:
+        is_chief_process(NAME)
+    assert rule in str(caught.value)
+    assert '"task": {"type": "worker", "index": 0}' in str(caught.value)
+
+
+def _common(tiny_flags, corpus):
+    return (
+        *tiny_flags,
+        f"--config.data.train={corpus}/test.jsonl",
+        "--config.model.dropout=0.0",
+        "--config.random_encoder.hidden_dropout_prob=0.0",
+        "--config.random_encoder.attention_probs_dropout_prob=0.0",
+        "--config.train.epochs=2",
+        "--config.data.validation_fraction=0.0",
+        # A share of a batch is larger than the other, and the last of an epoch leaves a worker without.
+        "--config.train.batch_size=3",
+        "--config.train.checkpoint_seconds=0.0",
+        # See test_two_replicas.py.
+        "--config.optimizer.epsilon=0.001",
+    )
+
+
+def _start(flags, model_dir):
+    """The processes of both workers, the chief first."""
+    sockets = [socket.socket() for _ in range(2)]
+    for free in sockets:
+        free.bind(("127.0.0.1", 0))
+    cluster = {"worker": [f"127.0.0.1:{free.getsockname()[1]}" for free in sockets]}
+    for free in sockets:
+        free.close()
+    processes = []
+    for index in range(2):
+        task = {"cluster": cluster, "task": {"type": "worker", "index": index}}
+        command = [sys.executable, "-m", "emr_ner_tf.cli.train", *flags]
+        processes.append(
+            subprocess.Popen(
+                [*command, f"--strategy={NAME}", f"--model_dir={model_dir}"],
+                cwd=ROOT,
+                env=os.environ | {"TF_CONFIG": json.dumps(task)},
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+    return processes
+
+
+def _weights(model_dir):
+    reader = tf.train.load_checkpoint(tf.train.latest_checkpoint(f"{model_dir}/checkpoints/last"))
+    return {
+        name: reader.get_tensor(name)
+        for name in reader.get_variable_to_shape_map()
+        if name.startswith("model/") and name.endswith("VARIABLE_VALUE")
+    }
+
+
+@pytest.mark.slow
+def test_two_workers_killed_and_started_again_equal_one_process(cli, tiny_flags, corpus, tmp_path):
+    flags = _common(tiny_flags, corpus)
+    one = cli("train", *flags, f"--model_dir={tmp_path}/one")
+    assert one.returncode == 0, one.stderr
+
+    model_dir = tmp_path / "two"
+    chief, worker = _start(flags, model_dir)
+    try:
+        while tf.train.latest_checkpoint(f"{model_dir}/checkpoints/last") is None:
+            assert chief.poll() is None, chief.communicate()
+            time.sleep(0.05)
+        worker.send_signal(signal.SIGKILL)
+        _, told = chief.communicate(timeout=120)
+        assert chief.returncode == 1, told
+        assert "lost worker 1; its own log says why. Start all workers again" in told
+        assert "Traceback" not in told
+    finally:
+        for process in (chief, worker):
+            process.kill()
+            process.communicate()
+    assert not (model_dir / "metrics.json").exists()
+
+    processes = _start(flags, model_dir)
+    logs = [process.communicate(timeout=600)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], logs
+    for log in logs:
+        assert "resumed at epoch 1, step" in log
+    expected, found = _weights(tmp_path / "one"), _weights(model_dir)
+    assert expected.keys() == found.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, atol=1e-5, err_msg=name)
+    # The chief alone writes: one file of events for each time it was started.
+    assert len(list((model_dir / "tensorboard").iterdir())) == 2
+    assert json.loads((model_dir / "metrics.json").read_text())["replicas"] == 2
