@@ -51,12 +51,13 @@ def page(
 def _head(report: Values, as_json: str, discussion: str | None) -> list[str]:
     setup, records = report["setup"], report["records"]
     epochs = setup["epochs"]
-    budget = f" on a budget of {epochs} epoch{'s' * (epochs != 1)} a row" if report["budgeted"] else ""
+    counted = f"{epochs} epoch{'s' * (epochs != 1)}"
+    budget = f" on a budget of {counted} a row" if report["budgeted"] else ""
     how = {
         "paper": "Table II's settings as they stand",
         "default": "Table II's architectures under the optimiser of `configs/default.py`",
     }[setup["recipe"]]
-    text = [f"Recipe `{setup['recipe']}`: {how}, {epochs} epochs (its own: {report['own_epochs']})."]
+    text = [f"Recipe `{setup['recipe']}`: {how}, {counted} (its own: {report['own_epochs']})."]
     if setup["overrides"]:
         changes = ", ".join(f"`{key}={value}`" for key, value in setup["overrides"].items())
         text.append(f"Changed for every row: {changes}.")
