@@ -70,6 +70,7 @@ class Server:
             UserError: no version can be loaded, a port cannot be had, or a certificate cannot be read.
         """
         tls, host = options.tls, options.host
+        credentials = None if tls is None else tls.credentials()
         context = None if tls is None else tls.context()
         self.versions = Versions(
             options.model_name,
@@ -85,7 +86,7 @@ class Server:
             f"[{host}]:{options.port}" if ":" in host else f"{host}:{options.port}",
             max_message_bytes=options.max_message_bytes,
             threads=options.batching.max_requests + _SPARE_THREADS,
-            credentials=None if tls is None else tls.credentials(),
+            credentials=credentials,
         )
         self._rest = None
         if options.rest_port is not None:

@@ -51,6 +51,12 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         """The signatures."""
         return _answered(context, lambda: self._predictor.metadata(request))
 
+    def Classify(self, request: object, context: grpc.ServicerContext) -> None:
+        """UNIMPLEMENTED, as Regress and MultiInference: a tagger has no such signature."""
+        context.abort(grpc.StatusCode.UNIMPLEMENTED, "this development server has no method but Predict")
+
+    Regress = MultiInference = Classify
+
 
 class ModelService(model_service_pb2_grpc.ModelServiceServicer):
     """GetModelStatus; what the server serves is set by its flags alone."""

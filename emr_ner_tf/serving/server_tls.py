@@ -31,7 +31,8 @@ class Tls:
         """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         try:
-            context.load_cert_chain(self.certificate, self.key)
+            # With no password Python would ask for one where the key is encrypted.
+            context.load_cert_chain(self.certificate, self.key, password="")
         except ssl.SSLError as error:
             raise UserError(
                 f"{self.certificate}, {self.key}: not a certificate and its key: {error.reason}"
@@ -45,7 +46,7 @@ class Tls:
         return context
 
     def credentials(self) -> grpc.ServerCredentials:
-        """What gRPC takes; `context` says first whether the files are good, which gRPC does not."""
+        """What gRPC takes, which looks into the files only when a client comes: ask `context`, too."""
         pair = (pathlib.Path(self.key).read_bytes(), pathlib.Path(self.certificate).read_bytes())
         ca = None if self.client_ca is None else pathlib.Path(self.client_ca).read_bytes()
         return grpc.ssl_server_credentials([pair], root_certificates=ca, require_client_auth=ca is not None)

@@ -1,0 +1,165 @@
+"""Versions that come and go under a running server."""
+
+import shutil
+import threading
+import time
+
+import grpc
+import pytest
+from tensorflow_serving.apis import get_model_status_pb2, model_pb2
+
+from emr_ner_tf.errors import UserError
+from emr_ner_tf.serving.server import Server, ServerOptions
+from emr_ner_tf.serving.server_versions import Versions
+
+LABELS = {1: "one", 2: "two", 3: "two"}
+
+
+def wait_for(condition, seconds=60):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def states(versions):
+    status = versions.status(model_pb2.ModelSpec(name="ner"))
+    names = get_model_status_pb2.ModelVersionStatus.State.Name
+    return {version.version: names(version.state) for version in status.model_version_status}
+
+
+def test_a_swap_under_load_loses_nothing(local, toy_versions, stub_of, request_of):
+    server = local()
+    answers, errors, ended = [], [], threading.Event()
+
+    def ask():
+        stub = stub_of(server.port)
+        while not ended.is_set():
+            try:
+                answers.append(stub.Predict(request_of(["x-x", "", "xx-"]), timeout=30))
+            except grpc.RpcError as error:
+                errors.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for version in (2, 3):
+        toy_versions(version)
+        wait_for(lambda version=version: server.versions.available() == [version])
+    time.sleep(0.1)
+    ended.set()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    assert {answer.model_spec.version.value for answer in answers} == {1, 2, 3}
+    for answer in answers:
+        label = LABELS[answer.model_spec.version.value].encode()
+        assert list(answer.outputs["label"].string_val) == [label, label, b"", b"", label, label]
+        assert list(answer.outputs["start"].int_val) == [0, 2, -1, -1, 0, 1]
+    assert states(server.versions) == {3: "AVAILABLE", 2: "END", 1: "END"}
+
+
+def test_a_version_goes_only_when_its_last_request_has_ended(local, toy_versions, stub_of, request_of):
+    server = local()
+    stub = stub_of(server.port)
+    stub.Predict(request_of(["x"]), timeout=30)
+    slow = [stub.Predict.future(request_of(["slow x"]), timeout=30) for _ in range(3)]
+    time.sleep(0.1)
+    toy_versions(2)
+    server.versions.close()
+    server.versions._closing.clear()
+    refresh = threading.Thread(target=server.versions.refresh)
+    refresh.start()
+    seen = set()
+    while refresh.is_alive():
+        seen.add(states(server.versions)[1])
+        time.sleep(0.005)
+    assert states(server.versions) == {2: "AVAILABLE", 1: "END"}
+    assert {"AVAILABLE"} <= seen <= {"AVAILABLE", "UNLOADING", "END"}
+    assert [answer.result().outputs["label"].string_val[0] for answer in slow] == [b"one"] * 3
+
+
+def test_the_old_one_goes_on_when_the_new_one_cannot_be_loaded(
+    local, toy_versions, stub_of, request_of, caplog
+):
+    server = local()
+    stub = stub_of(server.port)
+    broken = toy_versions(2)
+    shutil.rmtree(broken / "variables", ignore_errors=True)
+    (broken / "saved_model.pb").write_bytes(b"\x00 nothing")
+    wait_for(lambda: states(server.versions).get(2) == "END")
+    time.sleep(0.3)
+    assert caplog.text.count("version 2 could not be loaded") == 1, (
+        "it was tried again though nothing changed"
+    )
+    assert states(server.versions)[1] == "AVAILABLE"
+    assert stub.Predict(request_of(["x"]), timeout=30).model_spec.version.value == 1
+    shutil.rmtree(broken)
+    toy_versions(2)
+    wait_for(lambda: server.versions.available() == [2])
+    assert stub.Predict(request_of(["x"]), timeout=30).outputs["label"].string_val == [b"two"]
+
+
+def test_several_versions_and_labels(local, toy_versions, stub_of, request_of):
+    toy_versions(2)
+    toy_versions(3)
+    server = local(num_versions=1, labels={"stable": 1, "next": 9}, poll_s=0)
+    stub = stub_of(server.port)
+    assert server.versions.available() == [1, 3]
+    for spec, version in (({}, 3), ({"version_label": "stable"}, 1), ({"version": 1}, 1)):
+        assert stub.Predict(request_of(["x"], **spec), timeout=30).model_spec.version.value == version
+    for spec in ({"version": 2}, {"version_label": "next"}):
+        with pytest.raises(grpc.RpcError) as caught:
+            stub.Predict(request_of(["x"], **spec), timeout=30)
+        assert caught.value.code() == grpc.StatusCode.NOT_FOUND
+
+
+def test_the_newest_by_number(toy_versions, tmp_path):
+    for version in (2, 10):
+        toy_versions(version)
+    (tmp_path / "toy" / "temporary-11").mkdir()
+    (tmp_path / "toy" / "12").write_text("a file")
+    loaded = []
+    versions = Versions("ner", tmp_path / "toy", count=2, load=lambda path, version: loaded.append(path.name))
+    versions.refresh()
+    assert loaded == ["2", "10"]
+
+
+def test_what_has_gone_from_the_directory_goes_on_where_nothing_replaces_it(local, toy_versions):
+    server = local(poll_s=0)
+    shutil.rmtree(toy_versions.directory / "1")
+    server.versions.refresh()
+    assert server.versions.available() == [1]
+
+
+def test_nothing_to_serve(tmp_path, toy_versions):
+    def message(directory):
+        with pytest.raises(UserError) as caught:
+            Server(ServerOptions(bundle=str(directory), port=0, rest_port=None))
+        return str(caught.value)
+
+    assert "folders named by an integer" in message(tmp_path / "absent")
+    assert str(toy_versions.directory) in message(toy_versions.directory / "1")
+    (toy_versions.directory / "1" / "saved_model.pb").write_bytes(b"\x00 nothing")
+    assert "no version of it could be loaded" in message(toy_versions.directory)
+
+
+def test_warm_up_requests_are_played(toy_versions, request_of, local):
+    import tensorflow as tf
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    def write(version, texts):
+        extra = toy_versions.directory / str(version) / "assets.extra"
+        extra.mkdir()
+        with tf.io.TFRecordWriter(str(extra / "tf_serving_warmup_requests")) as writer:
+            log = prediction_log_pb2.PredictionLog()
+            log.predict_log.request.CopyFrom(request_of(texts))
+            writer.write(log.SerializeToString())
+
+    # A request that fails is how one sees that it was played.
+    write(1, ["x"])
+    server = local(poll_s=0)
+    toy_versions(2)
+    write(2, ["!"])
+    server.versions.refresh()
+    assert states(server.versions) == {2: "END", 1: "AVAILABLE"}
