@@ -185,8 +185,7 @@ def test_padding_and_company_change_nothing(garbage):
         np.testing.assert_allclose(alone[0], clean[0][row, :n], atol=1e-5)
 
 
-@pytest.mark.parametrize("shape", [(0, 0), (0, 3), (2, 0), (2, 1)])
-def test_records_without_a_character(shape):
+def test_records_without_a_character():
     layer = make()
 
     @tf.function(
@@ -202,12 +201,12 @@ def test_records_without_a_character(shape):
         gradients = tape.gradient(outputs, layer.trainable_variables)
         return outputs, layer(inputs, length, ids), [tf.convert_to_tensor(each) for each in gradients]
 
-    trained, outputs, gradients = run(
-        tf.ones([*shape, WIDTH]), tf.zeros([shape[0]], tf.int32), tf.fill(shape, 4)
-    )
-    for each in (trained, outputs):
-        np.testing.assert_array_equal(each, np.zeros([*shape, 2 * UNITS]))
-    assert all(np.isfinite(gradient).all() for gradient in gradients)
+    for shape in [(0, 0), (0, 3), (2, 0), (2, 1)]:
+        length = tf.zeros([shape[0]], tf.int32)
+        trained, outputs, gradients = run(tf.ones([*shape, WIDTH]), length, tf.fill(shape, 4))
+        for each in (trained, outputs):
+            np.testing.assert_array_equal(each, np.zeros([*shape, 2 * UNITS]))
+        assert all(np.isfinite(gradient).all() for gradient in gradients)
 
 
 def test_float32_under_mixed_precision():
