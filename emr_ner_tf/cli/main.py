@@ -12,6 +12,8 @@ MAINS = {
     "annotate": "find the entities of raw records",
     "export": "write a trained model as a SavedModel bundle",
     "serve": "serve a bundle for development",
+    "pretrain": "adapt an encoder to unlabelled text",
+    "pretrain_elmo": "train ELMo's language model on unlabelled text",
     "reproduce": "run the paper's tables",
     "synthesize": "write the synthetic corpus",
     "quickstart": "the whole way on the synthetic corpus",

@@ -49,16 +49,11 @@ flags.mark_flags_as_required(["config", "model_dir"])
 
 def main() -> None:
     """Runs the training that the flags name and prints its metrics."""
-    import tensorflow as tf
-
     from emr_ner_tf.data.rejects import RejectsWriter, Unkept
-    from emr_ner_tf.training.strategies import is_chief_process
+    from emr_ner_tf.training.strategies import is_chief_process, part_cpu
     from emr_ner_tf.training.trainer import train
 
-    if _LOGICAL_CPUS.value > 1:
-        cpu = tf.config.list_physical_devices("CPU")[0]
-        parts = [tf.config.LogicalDeviceConfiguration() for _ in range(_LOGICAL_CPUS.value)]
-        tf.config.set_logical_device_configuration(cpu, parts)
+    part_cpu(_LOGICAL_CPUS.value)
     # Every worker reads all records; one of them writes.
     writes = is_chief_process(_STRATEGY.value)
     rejects = RejectsWriter(f"{_MODEL_DIR.value}/rejects.jsonl") if writes else None

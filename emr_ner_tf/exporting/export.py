@@ -16,7 +16,7 @@ from emr_ner_tf.exporting.half import HalfTagger
 from emr_ner_tf.exporting.verification import Verification, verify
 from emr_ner_tf.training.checkpoints import BEST
 from emr_ner_tf.training.restoring import InProcessTagger, restore
-from emr_ner_tf.training.trainer import METRICS
+from emr_ner_tf.training.run_files import METRICS
 
 _SYNTHETIC_RECORDS = 64
 _NO_LICENCE = (

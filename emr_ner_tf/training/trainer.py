@@ -1,22 +1,17 @@
 """The training run: from a configuration and records to a model directory, resumable at any moment."""
 
-import importlib.metadata
-import json
 import pathlib
-import platform
 from typing import Any
 
 import tensorflow as tf
 from absl import logging
 
 from emr_ner_tf.annotator import annotate
-from emr_ner_tf.config import ConfigDict, check_config, differences, load_config
-from emr_ner_tf.data.files import atomic_writer
+from emr_ner_tf.config import ConfigDict, check_config
 from emr_ner_tf.data.rejects import Rejects
 from emr_ner_tf.data.tags import TagTable
-from emr_ner_tf.errors import UserError
 from emr_ner_tf.evaluation.matching import score
-from emr_ner_tf.models.definition import CONFIG, ModelDefinition, build_tagger
+from emr_ner_tf.models.definition import ModelDefinition, build_tagger
 from emr_ner_tf.models.start import start
 from emr_ner_tf.models.text_tagger import TextTagger
 from emr_ner_tf.training.batching import EpochPlan, plan_epoch
@@ -29,13 +24,18 @@ from emr_ner_tf.training.progress_log import ProgressLog, clock
 from emr_ner_tf.training.randomness import make_dropout_stateless
 from emr_ner_tf.training.records import training_records
 from emr_ner_tf.training.restoring import InProcessTagger
+from emr_ner_tf.training.run_files import (
+    HISTORY,
+    METRICS,
+    VERSIONS,
+    check_same_settings,
+    versions,
+    write_json,
+)
 from emr_ner_tf.training.steps import take_steps
 from emr_ner_tf.training.strategies import build_strategy, is_chief_process
 from emr_ner_tf.training.train_step import make_train_step
 from emr_ner_tf.training.workers import check_same, from_chief, lost_workers_told
-
-METRICS = "metrics.json"
-_PACKAGES = ("tensorflow", "tensorflow-addons", "keras-nlp", "transformers", "numpy", "emr_ner_tf")
 
 
 def train(
@@ -62,7 +62,7 @@ def train(
     """
     check_config(config)
     chief = is_chief_process(strategy_name)
-    _same_run(config, pathlib.Path(model_dir))
+    check_same_settings(config, model_dir)
     if config.train.deterministic:
         tf.config.experimental.enable_op_determinism()
     tf.keras.utils.set_random_seed(config.train.seed)
@@ -149,7 +149,7 @@ class _Run:
             self.checkpoints.remove_parts()
             if not resumed:
                 self.definition.save(self.model_dir)
-                _write_json(self.model_dir / "versions.json", _versions())
+                write_json(self.model_dir / VERSIONS, versions())
         if resumed:
             if progress.finished:
                 logging.info("%s is finished; nothing to do", self.model_dir)
@@ -247,7 +247,7 @@ class _Run:
 
     def _write_history(self) -> None:
         history = self.progress.history
-        _write_json(self.model_dir / "history.json", history)
+        write_json(self.model_dir / HISTORY, history)
         draw_learning_curve(history, self.model_dir / "learning_curve.png")
 
     def _show(self, writer: tf.summary.SummaryWriter | None) -> None:
@@ -275,29 +275,7 @@ class _Run:
         if self.chief:
             # Again, since a process may have died between the last checkpoint and these files.
             self._write_history()
-            _write_json(self.model_dir / METRICS, metrics)
+            write_json(self.model_dir / METRICS, metrics)
         # No worker says that it is done before all is written.
         from_chief(self.strategy, [0.0])
         return metrics
-
-
-def _same_run(config: ConfigDict, model_dir: pathlib.Path) -> None:
-    if not (model_dir / CONFIG).exists():
-        return
-    changed = differences(load_config(model_dir / CONFIG), config)
-    if changed:
-        raise UserError(
-            f"{model_dir} holds a run with other settings ({'; '.join(changed)}); "
-            "name another --model_dir, or the same settings to go on with that run"
-        )
-
-
-def _versions() -> dict[str, str]:
-    found = {package: importlib.metadata.version(package) for package in _PACKAGES}
-    return {"python": platform.python_version()} | found
-
-
-def _write_json(path: pathlib.Path, value: Any) -> None:
-    with atomic_writer(path) as file:
-        json.dump(value, file, ensure_ascii=False, indent=2)
-        file.write("\n")

@@ -16,6 +16,8 @@ def test_every_word_is_a_main():
         "annotate",
         "export",
         "serve",
+        "pretrain",
+        "pretrain_elmo",
         "reproduce",
         "synthesize",
         "quickstart",
