@@ -1,6 +1,7 @@
 """An encoder with BERT's two heads: masked characters and next sentence (Devlin et al. 2019, section 3.1)."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -9,9 +10,27 @@ from emr_ner_tf.encoders.keras_nlp_bert import ACTIVATIONS, keras_nlp
 from emr_ner_tf.encoders.loading import BACKENDS
 from emr_ner_tf.errors import UserError
 
-# What `PretrainingModel.sums` sums.
-SUMS = ("mlm_loss", "mlm_correct", "nsp_loss", "nsp_correct", "masked", "paired")
 _INITIALIZER_RANGE = 0.02
+
+
+class Sums(NamedTuple):
+    """Sums over masked characters (mlm) and over pairs of sentences (nsp): float32 scalars.
+
+    Attributes:
+        mlm_loss: cross-entropy in nats.
+        mlm_hits: how often the likeliest is the true one.
+        mlm_count: how many there are.
+        nsp_loss: as of the characters.
+        nsp_hits: likewise.
+        nsp_count: likewise.
+    """
+
+    mlm_loss: tf.Tensor
+    mlm_hits: tf.Tensor
+    mlm_count: tf.Tensor
+    nsp_loss: tf.Tensor
+    nsp_hits: tf.Tensor
+    nsp_count: tf.Tensor
 
 
 class PretrainingModel(tf.keras.Model):
@@ -65,21 +84,35 @@ class PretrainingModel(tf.keras.Model):
         )
         # One pass over [CLS] alone makes the variables of the heads.
         one = tf.zeros([1, 1], tf.int32)
-        self.sums(one, one, one, one[0] + 1, one[0], tf.zeros([]), tf.zeros([]))
+        self.sums(one, one, one, one[0] + 1, one[0])
 
-    def loss_share(self, *batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def loss_share(
+        self,
+        token_ids: tf.Tensor,
+        segment_ids: tf.Tensor,
+        labels: tf.Tensor,
+        length: tf.Tensor,
+        other: tf.Tensor,
+        masked: tf.Tensor,
+        paired: tf.Tensor,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """A replica's share of a training batch's loss, the sum of both tasks' means over all replicas.
 
         Args:
-            batch: an element of `pretraining_dataset`.
+            token_ids: as `sums` takes them, and so the next four.
+            segment_ids: int32 [B, T].
+            labels: int32 [B, T].
+            length: int32 [B].
+            other: int32 [B].
+            masked: float32 scalar, labels over all replicas.
+            paired: float32 scalar, pairs over all replicas.
 
         Returns:
             The share of the loss, float32 scalar, and the number of characters, int32 scalar.
         """
-        *_, length, other, masked, paired = batch
-        mlm_loss, _, nsp_loss, *_ = tf.unstack(self.sums(*batch, training=True))
+        sums = self.sums(token_ids, segment_ids, labels, length, other, training=True)
+        loss = sums.mlm_loss / tf.maximum(masked, 1.0) + sums.nsp_loss / tf.maximum(paired, 1.0)
         specials = 2 + tf.cast(other >= 0, tf.int32)
-        loss = mlm_loss / tf.maximum(masked, 1.0) + nsp_loss / tf.maximum(paired, 1.0)
         return loss, tf.reduce_sum(tf.maximum(length - specials, 0))
 
     def sums(
@@ -89,10 +122,8 @@ class PretrainingModel(tf.keras.Model):
         labels: tf.Tensor,
         length: tf.Tensor,
         other: tf.Tensor,
-        masked: tf.Tensor,
-        paired: tf.Tensor,
         training: bool = False,
-    ) -> tf.Tensor:
+    ) -> Sums:
         """Losses and hits of a replica's share of a batch.
 
         Args:
@@ -101,26 +132,20 @@ class PretrainingModel(tf.keras.Model):
             labels: int32 [B, T], -1 where nothing is to be predicted; logits are computed at the others alone.
             length: int32 [B].
             other: int32 [B], 0 where B follows A, 1 where not, -1 where there is no B.
-            masked: float32 scalar, not read: labels over all replicas.
-            paired: float32 scalar, not read: pairs over all replicas.
             training: whether dropout is on.
-
-        Returns:
-            float32 [6], in the order of `SUMS`; losses in nats.
         """
         segments = {"segment_ids": segment_ids} if self.encoder.num_segments > 1 else {}
         mask = tf.sequence_mask(length, tf.shape(token_ids)[1])
         outputs = self.encoder(token_ids, mask, training=training, **segments)
         labels = tf.reshape(labels, [-1])
         places = tf.where(labels >= 0)[:, 0]
-        labels = tf.gather(labels, places)
         flat = tf.reshape(outputs, [1, -1, self.encoder.hidden_size])
-        mlm = _losses_and_hits(labels, self.masked_lm(flat, places[tf.newaxis])[0])
+        characters = self.masked_lm(flat, places[tf.newaxis])[0]
         pairs = tf.where(other >= 0)[:, 0]
-        other = tf.gather(other, pairs)
-        nsp = _losses_and_hits(other, self.next_sentence(self.pooler(tf.gather(outputs[:, 0], pairs))))
-        return tf.stack(
-            [*mlm, *nsp, tf.cast(tf.size(labels), tf.float32), tf.cast(tf.size(other), tf.float32)]
+        sentences = self.next_sentence(self.pooler(tf.gather(outputs[:, 0], pairs)))
+        return Sums(
+            *_losses_and_hits(tf.gather(labels, places), characters),
+            *_losses_and_hits(tf.gather(other, pairs), sentences),
         )
 
     def head_slots(self) -> dict[str, list[Slot]]:
@@ -156,11 +181,15 @@ class _TiedEmbedding(tf.keras.layers.Layer):
         return rows[tf.newaxis]
 
 
-def _losses_and_hits(labels: tf.Tensor, logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def _losses_and_hits(labels: tf.Tensor, logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     logits = tf.cast(logits, tf.float32)
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-    hits = tf.cast(tf.argmax(logits, axis=-1, output_type=tf.int32) == labels, tf.float32)
-    return tf.reduce_sum(losses), tf.reduce_sum(hits)
+    hits = tf.argmax(logits, axis=-1, output_type=tf.int32) == labels
+    return (
+        tf.reduce_sum(losses),
+        tf.reduce_sum(tf.cast(hits, tf.float32)),
+        tf.cast(tf.size(labels), tf.float32),
+    )
 
 
 def _dense(name: str, layer: tf.keras.layers.Layer) -> Iterator[Slot]:

@@ -14,7 +14,7 @@ from emr_ner_tf.encoders.saving import save_encoder
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.models.tagger import SpecialTokens
 from emr_ner_tf.pretraining.heads import head_weights, read_heads
-from emr_ner_tf.pretraining.model import SUMS, PretrainingModel
+from emr_ner_tf.pretraining.model import PretrainingModel, Sums
 from emr_ner_tf.pretraining.passages import gather_passages
 from emr_ner_tf.pretraining.pipeline import pretraining_dataset
 from emr_ner_tf.pretraining.run import Epoch, Task, run
@@ -183,23 +183,27 @@ class _Pretraining:
         )
 
     def _make_sum_step(self) -> Callable[..., tf.Tensor]:
+        def measure(*batch):
+            *inputs, _, _ = batch
+            return tf.stack(self.model.sums(*inputs))
+
         @tf.function(input_signature=[self.held_batches.element_spec])
         def sum_step(batch):
-            sums = self.strategy.run(self.model.sums, args=batch)
+            sums = self.strategy.run(measure, args=batch)
             return self.strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None)
 
         return sum_step
 
     def _evaluate(self) -> dict[str, float]:
         totals = sum(self.sum_step(batch).numpy().astype(np.float64) for batch in self.held_batches)
-        of = dict(zip(SUMS, totals.tolist(), strict=True))
+        sums = Sums(*totals.tolist())
         figures = {
-            "mlm_loss": of["mlm_loss"] / max(of["masked"], 1.0),
-            "mlm_accuracy": of["mlm_correct"] / max(of["masked"], 1.0),
+            "mlm_loss": sums.mlm_loss / max(sums.mlm_count, 1.0),
+            "mlm_accuracy": sums.mlm_hits / max(sums.mlm_count, 1.0),
         }
-        if of["paired"]:
-            figures["nsp_loss"] = of["nsp_loss"] / of["paired"]
-            figures["nsp_accuracy"] = of["nsp_correct"] / of["paired"]
+        if sums.nsp_count:
+            figures["nsp_loss"] = sums.nsp_loss / sums.nsp_count
+            figures["nsp_accuracy"] = sums.nsp_hits / sums.nsp_count
         return figures
 
     def _save(self) -> None:

@@ -110,11 +110,12 @@ def test_the_result_is_what_transformers_loads(config, make_encoder, tmp_path):
     labels = np.where(np.random.default_rng(2).random([2, 20]) < 0.3, ids, -1)
     labels[~mask] = -1
     other = np.array([0, 1], np.int32)
-    sums = model.sums(ids, segments, labels, mask.sum(axis=1), other, 0.0, 0.0).numpy()
+    sums = model.sums(ids, segments, labels, mask.sum(axis=1), other)
     logits = expected.prediction_logits.numpy()[labels >= 0]
     picked = tf.nn.log_softmax(logits).numpy()[np.arange(len(logits)), labels[labels >= 0]]
     next_sentence = tf.nn.log_softmax(expected.seq_relationship_logits.numpy()).numpy()
-    np.testing.assert_allclose(sums[0], -picked.sum(), rtol=1e-4)
-    np.testing.assert_allclose(sums[2], -next_sentence[[0, 1], other].sum(), rtol=1e-4)
-    assert sums[1] == (logits.argmax(axis=-1) == labels[labels >= 0]).sum()
+    np.testing.assert_allclose(sums.mlm_loss, -picked.sum(), rtol=1e-4)
+    np.testing.assert_allclose(sums.nsp_loss, -next_sentence[[0, 1], other].sum(), rtol=1e-4)
+    assert sums.mlm_count == len(logits)
+    assert sums.mlm_hits == (logits.argmax(axis=-1) == labels[labels >= 0]).sum()
     assert metrics["before"] != metrics["after"]
