@@ -57,61 +57,102 @@ def _same_weights(one, other):
 
 @pytest.fixture(scope="module")
 def undisturbed(tiny_flags, corpus, tmp_path_factory):
+    """The model directory of a run that nobody disturbs, and the seconds that it took."""
     model_dir = tmp_path_factory.mktemp("undisturbed") / "model"
+    began = time.monotonic()
     _run_to_end(_command(tiny_flags, corpus, model_dir))
-    return model_dir
+    return model_dir, time.monotonic() - began
 
 
-def _wait_for_steps(model_dir, process):
-    folder = pathlib.Path(model_dir) / "checkpoints/last"
-    newest = tf.train.latest_checkpoint(str(folder))
-    while process.poll() is None and tf.train.latest_checkpoint(str(folder)) == newest:
+def _ends_as_undisturbed(command, model_dir, undisturbed):
+    """Lets the run go to its end: the same weights to the bit, and nothing that a kill left."""
+    _run_to_end(command)
+    _same_weights(undisturbed, model_dir)
+    for which in ("last", "best"):
+        folder = model_dir / "checkpoints" / which
+        newest = pathlib.Path(tf.train.latest_checkpoint(str(folder))).name
+        whole = {"checkpoint", f"{newest}.index", f"{newest}.data-00000-of-00001"}
+        assert set(os.listdir(folder)) == whole
+
+
+def _wait_for_a_checkpoint(model_dir, process):
+    folder = str(model_dir / "checkpoints/last")
+    newest = tf.train.latest_checkpoint(folder)
+    while process.poll() is None and tf.train.latest_checkpoint(folder) == newest:
         time.sleep(0.01)
 
 
 @pytest.mark.slow
 def test_killed_at_random_moments(undisturbed, tiny_flags, corpus, tmp_path):
-    model_dir = tmp_path / "model"
-    command = _command(tiny_flags, corpus, model_dir)
-    moments = random.Random(int(time.time()))
-    kills = 0
+    undisturbed, seconds = undisturbed
+    seed = int(time.time())
+    print(f"moments drawn with seed {seed}")
+    moments = random.Random(seed)
+    kills, tries = 0, 0
+    model_dir = tmp_path / "0"
     while kills < 5:
-        process = _start(command)
+        process = _start(_command(tiny_flags, corpus, model_dir))
         # Three fall while steps are taken and saved, two anywhere, start-up included.
         if kills % 2 == 0:
-            _wait_for_steps(model_dir, process)
-            time.sleep(moments.uniform(0.0, 0.4))
+            _wait_for_a_checkpoint(model_dir, process)
+            time.sleep(moments.uniform(0.0, 0.03) * seconds)
         else:
-            time.sleep(moments.uniform(0.5, 12.0))
-        assert process.poll() is None, "the run ended before it was killed: give it more epochs"
+            time.sleep(moments.uniform(0.05, 0.8) * seconds)
         process.send_signal(signal.SIGKILL)
-        process.communicate()
-        kills += 1
-    _run_to_end(command)
-    _same_weights(undisturbed, model_dir)
+        _, errors = process.communicate()
+        if process.returncode == -signal.SIGKILL:
+            kills += 1
+            continue
+        # The run had ended before: it must have ended well, and the next kills are for another one.
+        assert process.returncode == 0, errors.decode()
+        _ends_as_undisturbed(_command(tiny_flags, corpus, model_dir), model_dir, undisturbed)
+        tries += 1
+        assert tries < 5, f"{kills} kills in {tries} runs, seed {seed}"
+        model_dir = tmp_path / str(tries)
+    _ends_as_undisturbed(_command(tiny_flags, corpus, model_dir), model_dir, undisturbed)
+
+
+def _without_index(folder):
+    """Numbers of the checkpoints that have their data and no index."""
+    names = os.listdir(folder) if folder.exists() else []
+    data, index = (
+        {int(name.split(".")[0].removeprefix("ckpt-")) for name in names if kind in name}
+        for kind in (".data-", ".index")
+    )
+    # TensorFlow removes a checkpoint's index first, too: then a newer one is whole.
+    return {number for number in data - index if number > max(index, default=-1)}
+
+
+def _kill_between_data_and_index(command, folder):
+    """Starts the run and kills it; the checkpoint's number, None where the run ended before such a moment was seen."""
+    process = _start(command)
+    caught = set()
+    while not caught and process.poll() is None:
+        if list(folder.glob("*_temp")):
+            # While a checkpoint is written, the run goes on in small steps, and is looked at while it stands still.
+            process.send_signal(signal.SIGSTOP)
+            os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+            caught = _without_index(folder)
+            process.send_signal(signal.SIGKILL if caught else signal.SIGCONT)
+            time.sleep(1e-5)
+    _, errors = process.communicate()
+    assert process.returncode == (-signal.SIGKILL if caught else 0), errors.decode()
+    return max(caught, default=None)
 
 
 @pytest.mark.slow
 def test_killed_between_data_and_index(undisturbed, tiny_flags, corpus, tmp_path):
-    model_dir = tmp_path / "model"
-    command = _command(tiny_flags, corpus, model_dir)
-    folder = model_dir / "checkpoints/last"
-    process = _start(command)
-    caught = None
+    undisturbed, _ = undisturbed
+    caught, tries = None, 0
     while caught is None:
-        assert process.poll() is None, "the run ended and no moment between data and index was seen"
-        names = set(os.listdir(folder)) if folder.exists() else set()
-        data = {name.rsplit(".data-", 1)[0] for name in names if ".data-" in name}
-        lonely = [name for name in data if f"{name}.index" not in names]
-        if lonely:
-            process.send_signal(signal.SIGKILL)
-            process.communicate()
-            caught = lonely[0]
-            if (folder / f"{caught}.index").exists():
-                # The index came between the look and the signal: go on and look again.
-                caught = None
-                process = _start(command)
-    assert list(folder.glob(f"{caught}.data-*"))
-    assert not (folder / f"{caught}.index").exists()
-    _run_to_end(command)
-    _same_weights(undisturbed, model_dir)
+        assert tries < 5, f"no moment between data and index was seen in {tries} runs"
+        tries += 1
+        model_dir = tmp_path / str(tries)
+        command = _command(tiny_flags, corpus, model_dir)
+        folder = model_dir / "checkpoints/last"
+        caught = _kill_between_data_and_index(command, folder)
+    assert (folder / f"ckpt-{caught}.data-00000-of-00001").exists()
+    assert not (folder / f"ckpt-{caught}.index").exists()
+    in_force = tf.train.latest_checkpoint(str(folder))
+    assert in_force is None or int(in_force.rsplit("-", 1)[1]) < caught
+    _ends_as_undisturbed(command, model_dir, undisturbed)
