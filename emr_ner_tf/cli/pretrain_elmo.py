@@ -20,7 +20,7 @@ from absl import flags
 from ml_collections import config_flags
 from rich.table import Table
 
-from emr_ner_tf.cli.console import results
+from emr_ner_tf.cli.console import command, results
 from emr_ner_tf.cli.runner import run
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -60,12 +60,14 @@ def main() -> None:
         highlight=False,
         soft_wrap=True,
     )
-    console.print(
-        "next: python -m emr_ner_tf.cli.train --config=configs/paper.py:bilstm_crf_elmo "
-        f"--config.encoder={_OUTPUT.value} ...",
-        highlight=False,
-        soft_wrap=True,
+    following = command(
+        "train",
+        "--config=configs/paper.py:bilstm_crf_elmo",
+        f"--config.encoder={_OUTPUT.value}",
+        "--config.data.train=FILE",
+        "--model_dir=DIR",
     )
+    console.print(f"next: {following}", markup=False, soft_wrap=True)
 
 
 if __name__ == "__main__":
