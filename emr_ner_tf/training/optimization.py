@@ -88,7 +88,7 @@ def build_optimizer(
     head_variables: list[tf.Variable],
     total_steps: int,
 ) -> Optimizer:
-    """Builds the optimiser of `config.optimizer` for a run of `total_steps` updates.
+    """Builds the optimiser of `config.optimizer` for a run of `total_steps` updates, its variables made.
 
     Returns:
         `AdamW`, inside a `LossScaleOptimizer` where `config.train.precision` is mixed_float16.
@@ -107,6 +107,8 @@ def build_optimizer(
         beta_2=settings.beta_2,
         epsilon=settings.epsilon,
     )
+    # Here rather than at the first update: a function that makes variables is traced twice.
+    optimizer._create_all_weights([*encoder_variables, *head_variables])
     if config.train.precision == "mixed_float16":
         return tf.keras.mixed_precision.LossScaleOptimizer(optimizer)
     return optimizer
