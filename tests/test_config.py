@@ -37,7 +37,13 @@ def test_paper_row_has_table_ii():
         1e-4,
         10,
     )
-    with pytest.raises(UserError, match="bert_bigru_att_crf"):
+
+
+def test_every_system_of_the_paper_has_its_name():
+    names = """bilstm_crf bigru_crf lattice_lstm bilstm_crf_elmo cnn_crf idcnn_crf bert_idcnn_crf bert_bilstm_crf
+        bert_bigru_crf bert_bilstm_att_crf bert_bigru_att_crf bert_bigru_plain_att_crf bigru_att_crf bert_crf"""
+    assert {*names.split()} <= set(ZOO)
+    with pytest.raises(UserError, match=f"must be one of {', '.join(ZOO)}, got 'no_such_row'"):
         _recipe("paper", "no_such_row")
 
 

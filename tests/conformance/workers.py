@@ -1,0 +1,55 @@
+"""A script as a process of its own that answers questions, and its other end. Nothing here imports TensorFlow."""
+
+import os
+import pathlib
+import pickle
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+
+class Worker:
+    """Runs a script of this folder that calls `serve`; a context manager."""
+
+    def __init__(self, script: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, pathlib.Path(__file__).with_name(script)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"},
+        )
+
+    def ask(self, *question: Any) -> Any:
+        """Returns the script's answer; an error there is one here, with its trace."""
+        pickle.dump(question, self._process.stdin)
+        self._process.stdin.flush()
+        error, answer = pickle.load(self._process.stdout)
+        assert not error, error
+        return answer
+
+    def __enter__(self) -> "Worker":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def serve(answer: Callable[..., Any]) -> None:
+    """Answers one question after another until there are no more."""
+    # Whatever a library prints must not stand between the answers.
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    while True:
+        try:
+            question = pickle.load(sys.stdin.buffer)
+        except EOFError:
+            return
+        try:
+            outcome = "", answer(*question)
+        except Exception:
+            outcome = traceback.format_exc(), None
+        pickle.dump(outcome, answers)
+        answers.flush()
