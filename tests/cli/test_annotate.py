@@ -13,6 +13,10 @@ def test_one_text(cli, bundles):
     assert isinstance(record["entities"], list)
 
 
+# Emoji, control characters, a character beyond the basic plane, more characters than any window holds.
+HARD = ["", "😀😷🩺", "a\x00b\x07\x1b[31m\r\n\t\u3000", "𠮷野家\u202e", "患者因右肺上叶腺癌入院。" * 8334]
+
+
 def test_a_file_keeps_ids_and_other_keys_and_skips_bad_records(cli, bundles, tmp_path):
     lines = [
         json.dumps(
@@ -21,7 +25,7 @@ def test_a_file_keeps_ids_and_other_keys_and_skips_bad_records(cli, bundles, tmp
         b'{"originalText": 5}',
         b'{"originalText": "\xff"}',
         json.dumps({"originalText": "\ud800x"}).encode(),
-        json.dumps({"originalText": ""}).encode(),
+        *(json.dumps({"originalText": text}).encode() for text in HARD),
     ]
     source, output = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     source.write_bytes(b"\n".join(lines) + b"\n")
@@ -36,7 +40,11 @@ def test_a_file_keeps_ids_and_other_keys_and_skips_bad_records(cli, bundles, tmp
     )
     assert done.returncode == 0, done.stderr
     records = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
-    assert [record["originalText"] for record in records] == ["胸部CT示右肺结节。", ""]
+    assert [record["originalText"] for record in records] == ["胸部CT示右肺结节。", *HARD]
+    for record in records:
+        spans = [(entity["start_pos"], entity["end_pos"]) for entity in record["entities"]]
+        assert all(0 <= start < end <= len(record["originalText"]) for start, end in spans)
+        assert spans == sorted(spans)
     assert records[0]["id"] == "a-1"
     assert records[0]["ward"] == 7
     rejects = (tmp_path / "out.jsonl.rejects.jsonl").read_text(encoding="utf-8").splitlines()
@@ -74,6 +82,8 @@ def test_resume_goes_on_and_gives_the_whole(cli, bundles, corpus, tmp_path):
         ((), 2, "one of the two"),
         (("--text=x", "--resume"), 2, "--output"),
         (("--input=absent.jsonl",), 1, "absent.jsonl"),
+        # A byte that is not UTF-8 comes from the shell as a lone surrogate.
+        (("--text=a\udcff",), 1, "character 1 is the lone surrogate U+DCFF"),
     ],
 )
 def test_wrong_calls(cli, bundles, flags, status, message):
