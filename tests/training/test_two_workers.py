@@ -107,8 +107,8 @@ def _common(tiny_flags, corpus):
     )
 
 
-def _start(flags, model_dir):
-    """The processes of both workers, the chief first."""
+def _start(flags, model_dir, each=((), ())):
+    """The processes of both workers, the chief first; `each` holds flags of one of them alone."""
     sockets = [socket.socket() for _ in range(2)]
     for free in sockets:
         free.bind(("127.0.0.1", 0))
@@ -118,7 +118,7 @@ def _start(flags, model_dir):
     processes = []
     for index in range(2):
         task = {"cluster": cluster, "task": {"type": "worker", "index": index}}
-        command = [sys.executable, "-m", "emr_ner_tf.cli.train", *flags]
+        command = [sys.executable, "-m", "emr_ner_tf.cli.train", *flags, *each[index]]
         processes.append(
             subprocess.Popen(
                 [*command, f"--strategy={NAME}", f"--model_dir={model_dir}"],
@@ -176,3 +176,15 @@ def test_two_workers_killed_and_started_again_equal_one_process(cli, tiny_flags,
     # The chief alone writes: one file of events for each time it was started.
     assert len(list((model_dir / "tensorboard").iterdir())) == 2
     assert json.loads((model_dir / "metrics.json").read_text())["replicas"] == 2
+
+
+@pytest.mark.slow
+def test_workers_that_differ_are_refused(tiny_flags, corpus, tmp_path):
+    # Another seed leaves other records to validation.
+    each = [("--config.train.seed=1",), ("--config.train.seed=2",)]
+    processes = _start(_common(tiny_flags, corpus), tmp_path / "model", each)
+    for process in processes:
+        _, told = process.communicate(timeout=600)
+        assert process.returncode == 1, told
+        assert told.endswith("every worker must have the same records and configuration\n")
+    assert not (tmp_path / "model").exists()
