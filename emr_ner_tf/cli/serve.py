@@ -37,7 +37,9 @@ _LABEL = flags.DEFINE_multi_string(
     "label", [], "LABEL:VERSION. The version is served, too, and requests may name it by the label."
 )
 _POLL_S = flags.DEFINE_float("poll_s", 2.0, "Seconds between looks for new versions; 0 is never.", 0.0)
-_WARMUP = flags.DEFINE_bool("warmup", True, "Play a version's warm-up requests before it serves.")
+_WARMUP_S = flags.DEFINE_float(
+    "warmup_s", 5.0, "Seconds, at most, that a version plays its warm-up requests before it serves.", 0.0
+)
 _BATCHING = flags.DEFINE_bool("batching", True, "Run requests of several callers as one call of the graph.")
 _BATCH_TEXTS = flags.DEFINE_integer("batch_texts", 32, "Most texts of a merged call.", 1)
 _BATCH_CHARACTERS = flags.DEFINE_integer(
@@ -95,7 +97,7 @@ def main() -> None:
             num_versions=_NUM_VERSIONS.value,
             labels=labels,
             poll_s=_POLL_S.value,
-            warm_up=_WARMUP.value,
+            warm_up_s=_WARMUP_S.value,
             max_message_bytes=_MAX_MESSAGE_MB.value << 20,
             max_characters=_MAX_CHARACTERS.value,
             rest_timeout_s=_REST_TIMEOUT_S.value,

@@ -30,7 +30,7 @@ class ServerOptions:
         num_versions: how many of the newest are served.
         labels: version by label.
         poll_s: seconds between looks for other versions; 0 is never.
-        warm_up: whether a version plays its warm-up requests before it serves.
+        warm_up_s: seconds, at most, that a version plays its warm-up requests before it serves.
         max_message_bytes: of a request.
         max_characters: of a request, each of its texts counted as long as the longest.
         rest_timeout_s: deadline of a REST request, which has none of its own.
@@ -46,7 +46,7 @@ class ServerOptions:
     num_versions: int = 1
     labels: Mapping[str, int] = dataclasses.field(default_factory=dict)
     poll_s: float = 2.0
-    warm_up: bool = True
+    warm_up_s: float = 5.0
     max_message_bytes: int = 64 << 20
     max_characters: int = 65_536
     rest_timeout_s: float = 30.0
@@ -77,7 +77,7 @@ class Server:
             options.bundle,
             count=options.num_versions,
             labels=options.labels,
-            load=functools.partial(LoadedVersion, warm_up=options.warm_up),
+            load=functools.partial(LoadedVersion, warm_up_s=options.warm_up_s),
         )
         self._batcher = Batcher(options.batching)
         predictor = Predictor(self.versions, self._batcher, options.max_characters)
@@ -115,9 +115,9 @@ class Server:
             Whether all were answered in time.
         """
         until = time.monotonic() + grace_s
-        ended = self._grpc.stop(grace_s)
-        if self._rest is not None:
-            self._rest.stop(grace_s)
-        ended()
+        fronts = [self._grpc] if self._rest is None else [self._grpc, self._rest]
+        for front in fronts:
+            front.refuse()
+        in_time = [front.finish(max(0.0, until - time.monotonic())) for front in fronts]
         self.versions.close()
-        return self._batcher.close(max(0.1, until - time.monotonic()))
+        return self._batcher.close(max(0.1, until - time.monotonic())) and all(in_time)

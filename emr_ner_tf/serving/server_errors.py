@@ -25,16 +25,13 @@ class RequestError(Exception):
 
     Attributes:
         code: gRPC's status.
+        http_status: of the REST answer.
     """
 
-    def __init__(self, code: grpc.StatusCode, message: str) -> None:
+    def __init__(self, code: grpc.StatusCode, message: str, http_status: int | None = None) -> None:
         super().__init__(message)
         self.code = code
-
-    @property
-    def http_status(self) -> int:
-        """The status of the REST answer."""
-        return _HTTP.get(self.code, 500)
+        self.http_status = http_status or _HTTP.get(code, 500)
 
 
 def invalid(message: str) -> RequestError:

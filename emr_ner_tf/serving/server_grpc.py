@@ -1,9 +1,10 @@
 """TensorFlow Serving's gRPC services over a `Predictor`."""
 
 import concurrent.futures
+import threading
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import grpc
 from absl import logging
@@ -23,6 +24,9 @@ from emr_ner_tf.serving.server_predict import Predictor
 
 _Answer = TypeVar("_Answer")
 _NO_DEADLINE_S = 1e8
+# gRPC's own grace is not used: `finish` says when it ends.
+_LONG_S = 3600.0
+_FLUSH_S = 0.3
 SERVICES = ("", "tensorflow.serving.PredictionService", "tensorflow.serving.ModelService")
 
 
@@ -119,8 +123,8 @@ class GrpcServer:
             # Or a second server would take half of the requests of the first.
             ("grpc.so_reuseport", 0),
         ]
-        pool = concurrent.futures.ThreadPoolExecutor(threads, thread_name_prefix="grpc")
-        self._server = grpc.server(pool, options=options)
+        self._pool = _CountingPool(threads, thread_name_prefix="grpc")
+        self._server = grpc.server(self._pool, options=options)
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
             PredictionService(predictor), self._server
         )
@@ -143,14 +147,43 @@ class GrpcServer:
         for service in SERVICES:
             self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
 
-    def stop(self, grace_s: float) -> Callable[[], object]:
-        """Refuses new requests, and ends those in work after `grace_s` seconds.
-
-        Returns:
-            A function that waits for the end.
-        """
+    def refuse(self) -> None:
+        """Says that it is not serving, and refuses new requests."""
         self._health.enter_graceful_shutdown()
-        return self._server.stop(grace_s).wait
+        self._server.stop(_LONG_S)
+
+    def finish(self, timeout_s: float) -> bool:
+        """Waits for the requests in work, and ends; says whether all were answered within `timeout_s` seconds."""
+        in_time = self._pool.wait_until_idle(timeout_s)
+        # Watches of the health never end of their own; nor does what is broken off.
+        self._server.stop(_FLUSH_S).wait(2 * _FLUSH_S)
+        return in_time
+
+
+class _CountingPool(concurrent.futures.ThreadPoolExecutor):
+    """Knows how many calls it has in work, which the server of gRPC tells nobody."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._calls = 0
+        self._changed = threading.Condition()
+
+    def submit(self, *args: Any, **kwargs: Any) -> concurrent.futures.Future:
+        """As the base class."""
+        self._count(1)
+        future = super().submit(*args, **kwargs)
+        future.add_done_callback(lambda _: self._count(-1))
+        return future
+
+    def wait_until_idle(self, timeout_s: float) -> bool:
+        """Whether there was no call in work within `timeout_s` seconds."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._calls, timeout_s)
+
+    def _count(self, change: int) -> None:
+        with self._changed:
+            self._calls += change
+            self._changed.notify_all()
 
 
 def _answered(context: grpc.ServicerContext, answer: Callable[[], _Answer]) -> _Answer:

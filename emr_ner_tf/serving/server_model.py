@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import time
 from collections.abc import Mapping
 
 import grpc
@@ -26,13 +27,13 @@ class LoadedVersion:
         signature_defs: as the SavedModel holds them, by name.
     """
 
-    def __init__(self, path: str | os.PathLike[str], version: int, *, warm_up: bool = False) -> None:
+    def __init__(self, path: str | os.PathLike[str], version: int, *, warm_up_s: float = 0.0) -> None:
         """Loads the SavedModel of a version's directory; raises what TensorFlow raises.
 
         Args:
             path: of the directory.
             version: its number.
-            warm_up: whether to play the warm-up requests that the directory may hold, so that no caller waits for
+            warm_up_s: how long to play the warm-up requests that the directory may hold, so that no caller waits for
                 what a first call has to prepare.
         """
         self.version = version
@@ -44,9 +45,9 @@ class LoadedVersion:
         # The functions hold no reference to the object that owns their variables.
         self._model = tf.saved_model.load(os.fspath(path))
         self._functions = self._model.signatures
-        warm_up_file = pathlib.Path(path) / _WARM_UP
-        if warm_up and warm_up_file.exists():
-            self._warm_up(warm_up_file)
+        requests = pathlib.Path(path) / _WARM_UP
+        if warm_up_s > 0 and requests.exists():
+            self._warm_up(requests, until=time.monotonic() + warm_up_s)
 
     def signature(self, name: str) -> meta_graph_pb2.SignatureDef:
         """The signature that a request names; an empty name is the default one.
@@ -96,8 +97,10 @@ class LoadedVersion:
             ) from None
         return {key: value.numpy() for key, value in outputs.items()}
 
-    def _warm_up(self, path: pathlib.Path) -> None:
+    def _warm_up(self, path: pathlib.Path, until: float) -> None:
         for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+            if time.monotonic() >= until:
+                return
             log = prediction_log_pb2.PredictionLog.FromString(record)
             if log.HasField("predict_log"):
                 request = log.predict_log.request

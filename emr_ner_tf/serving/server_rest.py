@@ -24,6 +24,7 @@ _MODEL = r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d+)|/labels/(?P<
 _POST = re.compile(rf"(?i){_MODEL}:(?P<method>classify|regress|predict)")
 _GET = re.compile(rf"(?i){_MODEL}(?P<metadata>/metadata)?")
 _IDLE_S = 60.0
+_CHUNK = 1 << 16
 
 
 class RestServer(http.server.ThreadingHTTPServer):
@@ -74,14 +75,18 @@ class RestServer(http.server.ThreadingHTTPServer):
         """Serves."""
         threading.Thread(target=self.serve_forever, args=(0.1,), name="rest", daemon=True).start()
 
-    def stop(self, grace_s: float) -> None:
-        """Takes no more requests, and waits `grace_s` seconds at most for those in work."""
+    def refuse(self) -> None:
+        """Takes no more requests."""
         with self._changed:
             self._stopping = True
         self.shutdown()
+
+    def finish(self, timeout_s: float) -> bool:
+        """Waits for the requests in work, and ends; says whether all were answered within `timeout_s` seconds."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._active, grace_s)
+            in_time = self._changed.wait_for(lambda: not self._active, timeout_s)
         self.server_close()
+        return in_time
 
     def enter(self) -> bool:
         """Counts a request in; False when the server takes no more."""
@@ -105,12 +110,16 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     timeout = _IDLE_S
     # Head and body are two writes, and the second would wait for the first's acknowledgement.
     disable_nagle_algorithm = True
+    _unread = 0
 
     def do_GET(self) -> None:
         self._answered(self._get)
 
     def do_POST(self) -> None:
         self._answered(self._post)
+        # A client that is still sending what was refused could not read why.
+        while self._unread > 0 and (read := self.rfile.read(min(self._unread, _CHUNK))):
+            self._unread -= len(read)
 
     def log_message(self, format: str, *args: object) -> None:
         # A path can hold anything.
@@ -191,10 +200,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             raise invalid("the request must say its Content-Length")
         if int(length) > self.server.max_message_bytes:
             self.close_connection = True
-            raise RequestError(
-                grpc.StatusCode.RESOURCE_EXHAUSTED,
-                f"Received message larger than max ({length} vs. {self.server.max_message_bytes})",
-            )
+            self._unread = int(length)
+            message = f"Received message larger than max ({length} vs. {self.server.max_message_bytes})"
+            raise RequestError(grpc.StatusCode.RESOURCE_EXHAUSTED, message, http_status=413)
         body = self.rfile.read(int(length))
         if len(body) < int(length):
             raise ConnectionError("the client has gone")

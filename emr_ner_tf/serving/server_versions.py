@@ -113,9 +113,10 @@ class Versions:
         """
         with self._changed:
             known = self._known[self._resolve(spec)]
+            model = known.model
             known.users += 1
         try:
-            yield known.model
+            yield model
         finally:
             with self._changed:
                 known.users -= 1

@@ -1,0 +1,41 @@
+"""The serve main through its flags; tests/serving asks it things."""
+
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ((), "--bundle"),
+        (("--bundle=x", "--port=70000"), "port"),
+        (("--bundle=x", "--label=stable"), "--label must be LABEL:VERSION, got 'stable'"),
+        (("--bundle=x", "--tls_cert=a.pem"), "--tls_cert and --tls_key go together"),
+        (("--bundle=x", "--tls_client_ca=a.pem"), "--tls_client_ca needs --tls_cert and --tls_key"),
+        (("--bundle=x", "--threads=0"), "threads"),
+    ],
+)
+def test_a_wrong_call(cli, flags, message):
+    done = cli("serve", *flags)
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_help_teaches(cli):
+    done = cli("serve", "--help")
+    assert done.returncode == 0
+    for word in ("In production use TensorFlow Serving", "curl", "--tls_client_ca", "--max_requests"):
+        assert word in done.stdout
+
+
+def test_a_bundle_needs_nothing_of_what_trained_it():
+    code = """
+import sys
+import emr_ner_tf.serving.server
+print(*sorted({"transformers", "keras_nlp", "tensorflow_addons", "tensorflow_text"} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "\n"), done.stderr
