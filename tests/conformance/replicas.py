@@ -99,6 +99,7 @@ def compare_and_overfit(row: str) -> dict[str, Any]:
     Returns:
         `replicas`; `before`, `one`, `two`: weights; `steps` taken, and `f1` after them.
     """
+    tf.config.run_functions_eagerly(False)
     with tempfile.TemporaryDirectory() as folder:
         config = tiny_config(row, pathlib.Path(folder), window=_WINDOW)
         config.optimizer.encoder_rate = config.optimizer.head_rate = 2e-2
@@ -125,9 +126,7 @@ def compare_and_overfit(row: str) -> dict[str, Any]:
         loss = float(two.train_step(batch)[0])
         steps += 1
     tf.config.run_functions_eagerly(True)
-    answer |= {"steps": steps, "f1": two.f1(config)}
-    tf.config.run_functions_eagerly(False)
-    return answer
+    return answer | {"steps": steps, "f1": two.f1(config)}
 
 
 if __name__ == "__main__":
