@@ -74,6 +74,7 @@ class _Interruption(logging.Handler):
             raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_learns_and_an_interrupted_run_ends_the_same(config, tmp_path, caplog):
     metrics = pretrain_elmo(config, str(tmp_path / "run"), str(tmp_path / "whole"))
     for name in ("perplexity", "forward_perplexity", "backward_perplexity"):
