@@ -2,6 +2,7 @@
 
 import collections
 import concurrent.futures
+import contextlib
 import dataclasses
 import threading
 import time
@@ -121,6 +122,12 @@ class Batcher:
             raise _too_late("its answer was there") from None
         except concurrent.futures.CancelledError:
             raise RequestError(grpc.StatusCode.CANCELLED, "the caller has cancelled the request") from None
+        finally:
+            with self._changed:
+                self._held -= 1
+                # What nobody waits for does not stay, either, however long the threads are at other work.
+                with contextlib.suppress(ValueError):
+                    self._queue.remove(work)
 
     def close(self, timeout_s: float) -> bool:
         """Refuses what is queued, and ends when what is in work has, which nothing can break off.
@@ -147,8 +154,6 @@ class Batcher:
             batch = [work for work in taken if work.begins()]
             if batch:
                 _answer(batch)
-            with self._changed:
-                self._held -= len(taken)
 
     def _collect(self) -> list[Work]:
         """Takes the next request and those that it can be merged with; none when there will be no more."""

@@ -68,6 +68,7 @@ def live_bundles(trained, tmp_path_factory):
 
     from emr_ner_tf.exporting.bundle import publish, unpublished_path, write_bundle
     from emr_ner_tf.training.restoring import restore
+    from emr_ner_tf.training.trainer import METRICS
 
     tagger, definition = restore(trained)
     linear = tagger.text_tagger.tagger.linear
@@ -76,7 +77,8 @@ def live_bundles(trained, tmp_path_factory):
     linear.bias.assign(np.zeros(shape[1]))
     output = tmp_path_factory.mktemp("live") / "ner"
     unpublished = unpublished_path(output)
-    write_bundle(tagger.text_tagger, definition, unpublished, metrics="{}", licence="none")
+    metrics = (trained / METRICS).read_text(encoding="utf-8")
+    write_bundle(tagger.text_tagger, definition, unpublished, metrics=metrics, licence="none")
     publish(unpublished, output)
     return output
 

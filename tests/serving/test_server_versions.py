@@ -59,24 +59,19 @@ def test_a_swap_under_load_loses_nothing(local, toy_versions, stub_of, request_o
     assert states(server.versions) == {3: "AVAILABLE", 2: "END", 1: "END"}
 
 
-def test_a_version_goes_only_when_its_last_request_has_ended(local, toy_versions, stub_of, request_of):
-    server = local()
-    stub = stub_of(server.port)
-    stub.Predict(request_of(["x"]), timeout=30)
-    slow = [stub.Predict.future(request_of(["slow x"]), timeout=30) for _ in range(3)]
-    time.sleep(0.1)
+def test_a_version_goes_only_when_its_last_request_has_ended(toy_versions):
+    versions = Versions("ner", toy_versions.directory)
+    versions.start(0)
     toy_versions(2)
-    server.versions.close()
-    server.versions._closing.clear()
-    refresh = threading.Thread(target=server.versions.refresh)
-    refresh.start()
-    seen = set()
-    while refresh.is_alive():
-        seen.add(states(server.versions)[1])
-        time.sleep(0.005)
-    assert states(server.versions) == {2: "AVAILABLE", 1: "END"}
-    assert {"AVAILABLE"} <= seen <= {"AVAILABLE", "UNLOADING", "END"}
-    assert [answer.result().outputs["label"].string_val[0] for answer in slow] == [b"one"] * 3
+    refresh = threading.Thread(target=versions.refresh)
+    with versions.use(model_pb2.ModelSpec(name="ner")) as held:
+        refresh.start()
+        wait_for(lambda: states(versions) == {1: "UNLOADING", 2: "AVAILABLE"})
+        with versions.use(model_pb2.ModelSpec(name="ner")) as other:
+            assert (held.version, other.version) == (1, 2)
+        assert refresh.is_alive()
+    refresh.join(60)
+    assert states(versions) == {1: "END", 2: "AVAILABLE"}
 
 
 def test_the_old_one_goes_on_when_the_new_one_cannot_be_loaded(
