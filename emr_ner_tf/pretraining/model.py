@@ -43,8 +43,8 @@ class PretrainingModel(tf.keras.Model):
         next_sentence: dense layer to two logits, the first that B follows A.
     """
 
-    def __init__(self, encoder: Encoder) -> None:
-        """Builds the heads with random weights under the current precision policy.
+    def __init__(self, encoder: Encoder, seed: int = 0) -> None:
+        """Builds the heads with random weights, by `seed`, under the current precision policy.
 
         Raises:
             UserError: no encoder of BERT's kind, or an activation that is not known.
@@ -61,24 +61,25 @@ class PretrainingModel(tf.keras.Model):
                 f"encoder configuration: `hidden_act` must be one of {', '.join(ACTIVATIONS)}, got {activation!r}"
             )
         spread = config.get("initializer_range", _INITIALIZER_RANGE)
+        draws = [tf.keras.initializers.TruncatedNormal(spread, seed=3 * seed + head) for head in range(3)]
         table = next(slot.variable for slot in encoder.slots() if slot.name == encoder.token_table)
         self.encoder = encoder
         self.masked_lm = keras_nlp.layers.MaskedLMHead(
             token_embedding=_TiedEmbedding(table),
             intermediate_activation=ACTIVATIONS[activation],
             layer_norm_epsilon=config.get("layer_norm_eps", 1e-12),
-            kernel_initializer=tf.keras.initializers.TruncatedNormal(spread),
+            kernel_initializer=draws[0],
             name="masked_lm",
         )
         self.pooler = tf.keras.layers.Dense(
             encoder.hidden_size,
             "tanh",
-            kernel_initializer=tf.keras.initializers.TruncatedNormal(spread),
+            kernel_initializer=draws[1],
             name="pooler",
         )
         self.next_sentence = tf.keras.layers.Dense(
             2,
-            kernel_initializer=tf.keras.initializers.TruncatedNormal(spread),
+            kernel_initializer=draws[2],
             dtype=tf.float32,
             name="next_sentence",
         )

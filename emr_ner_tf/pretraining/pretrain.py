@@ -14,6 +14,7 @@ from emr_ner_tf.encoders.saving import save_encoder
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.models.tagger import SpecialTokens
 from emr_ner_tf.pretraining.heads import head_weights, read_heads
+from emr_ner_tf.pretraining.masking import NO_LABEL
 from emr_ner_tf.pretraining.model import PretrainingModel, Sums
 from emr_ner_tf.pretraining.passages import gather_passages
 from emr_ner_tf.pretraining.pipeline import pretraining_dataset
@@ -87,15 +88,20 @@ class _Pretraining:
                     f"config.text.window must be at most {encoder.max_positions - 3}, the encoder's "
                     f"{encoder.max_positions} positions less [CLS] and two [SEP], got {config.text.window}"
                 )
-            self.model = PretrainingModel(encoder)
+            self.model = PretrainingModel(encoder, config.train.seed)
             self.fresh = read_heads(self.model, config.encoder, own)
         make_dropout_stateless(self.model, seed=config.train.seed, step=self.step)
         self.held_batches = self._batches(self.held, HELD, self._plan(self.held, HELD))
         self.sum_step = self._make_sum_step()
+        held_seed = {"seed": config.train.seed, "epoch": HELD}
+        held_labels = self.held.masked(rate=config.masking.rate, **held_seed).labels
+        held_pairs = self.held.pairs(size=config.text.window, **held_seed)
         self.facts = {
             "passages": len(passages.train) + len(passages.held),
             "left_out": passages.left_out,
             "held_out": len(passages.held),
+            "held_masked": int((held_labels != NO_LABEL).sum()),
+            "held_pairs": int((held_pairs.other >= 0).sum()),
             "characters": len(self.text.token_ids) + len(self.held.token_ids),
             "windows": len(self.text.windows.first),
             "added_tokens": len(self.vocabulary.added),

@@ -119,3 +119,21 @@ def test_the_result_is_what_transformers_loads(config, make_encoder, tmp_path):
     assert sums.mlm_count == len(logits)
     assert sums.mlm_hits == (logits.argmax(axis=-1) == labels[labels >= 0]).sum()
     assert metrics["before"] != metrics["after"]
+
+
+def test_what_it_refuses(config, make_encoder, tmp_path):
+    encoder = str(make_encoder(heads=False))
+
+    def refused(output, **changes):
+        for key, value in changes.items():
+            section, _, name = key.rpartition("__")
+            (config[section] if section else config)[name] = value
+        with pytest.raises(UserError) as caught:
+            pretrain(config, str(tmp_path / "run"), output)
+        return str(caught.value)
+
+    assert "config.encoder must name a directory" in refused("out", encoder="")
+    assert "--output must be another directory" in refused(encoder, encoder=encoder)
+    assert "config.text.window must be at most 37" in refused("out", text__window=38)
+    assert "config.masking.rate must be at least 0 and below 1, got 1.0" in refused("out", masking__rate=1.0)
+    assert not (tmp_path / "run").exists()

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -80,22 +81,69 @@ def _steps(folder):
     return int(newest.rsplit("-", 1)[1]) if newest else 0
 
 
-@pytest.mark.slow
-def test_two_replicas_equal_one(cli, make_encoder, passages, tmp_path):
-    encoder = make_encoder(heads=True, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
-    # A larger epsilon: Adam divides by the gradient's own size, and rounding near zero would move a weight by a step.
-    common = ("--config.optimizer.epsilon=0.001", "--config.optimizer.encoder_rate=0.001")
-    one, two = tmp_path / "one", tmp_path / "two"
-    done = cli("pretrain", *_flags(encoder, passages, one, *common))
+@pytest.fixture(scope="module")
+def alone(cli, make_encoder, passages, tmp_path_factory):
+    """A run of one replica, and the flags of it and of its like."""
+    flags = (
+        make_encoder(heads=False, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0),
+        passages,
+    )
+    # Adam divides by the gradient's own size, so that rounding in a gradient near zero would move a weight by a
+    # whole step; a larger epsilon keeps the comparison about what is compared.
+    more = ("--config.optimizer.epsilon=0.001", "--config.optimizer.encoder_rate=0.001")
+    folder = tmp_path_factory.mktemp("alone")
+    done = cli("pretrain", *_flags(*flags, folder, *more))
     assert done.returncode == 0, done.stderr
-    mirrored = ("--strategy=mirrored", "--logical_cpus=2")
-    done = cli("pretrain", *_flags(encoder, passages, two, *common, *mirrored))
-    assert done.returncode == 0, done.stderr
+    return folder, lambda other, *strategy: _flags(*flags, other, *more, *strategy)
+
+
+def _same(one, two):
     expected, found = _weights(one), _weights(two)
+    assert expected.keys() == found.keys()
     for name, value in expected.items():
         np.testing.assert_allclose(found[name], value, atol=1e-5, err_msg=name)
     for before, after in zip(_history(one), _history(two), strict=True):
-        assert before["held"] == pytest.approx(after["held"], abs=1e-4)
+        assert before["name"] == after["name"]
+        assert before.get("held", {}) == pytest.approx(after.get("held", {}), abs=1e-4)
+
+
+@pytest.mark.slow
+def test_two_replicas_equal_one(cli, alone, tmp_path):
+    folder, flags = alone
+    done = cli("pretrain", *flags(tmp_path, "--strategy=mirrored", "--logical_cpus=2"))
+    assert done.returncode == 0, done.stderr
+    _same(folder, tmp_path)
+
+
+@pytest.mark.slow
+def test_two_workers_equal_one(alone, tmp_path):
+    folder, flags = alone
+    sockets = [socket.socket() for _ in range(2)]
+    for free in sockets:
+        free.bind(("127.0.0.1", 0))
+    cluster = {"worker": [f"127.0.0.1:{free.getsockname()[1]}" for free in sockets]}
+    for free in sockets:
+        free.close()
+    command = [sys.executable, "-m", "emr_ner_tf.cli.pretrain"]
+    processes = [
+        subprocess.Popen(
+            [*command, *flags(tmp_path, "--strategy=multi_worker_mirrored")],
+            cwd=ROOT,
+            env=os.environ
+            | {"TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for index in range(2)
+    ]
+    try:
+        logs = [process.communicate(timeout=300)[1] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert [process.returncode for process in processes] == [0, 0], logs
+    _same(folder, tmp_path)
 
 
 def test_wrong_calls(cli, make_encoder, passages, tmp_path):
