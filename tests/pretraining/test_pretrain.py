@@ -36,6 +36,7 @@ def test_a_run_leaves_what_it_says(config, make_encoder, texts, tmp_path):
     config.encoder = str(make_encoder(heads=False))
     config.train.epochs = 2
     config.masking.whole_words = True
+    config.train.precision = "mixed_bfloat16"
     metrics = pretrain(config, str(tmp_path / "run"), str(tmp_path / "adapted"))
     assert metrics["before"].keys() == {"mlm_loss", "mlm_accuracy", "nsp_loss", "nsp_accuracy"}
     assert metrics["after"]["mlm_loss"] < metrics["before"]["mlm_loss"]
