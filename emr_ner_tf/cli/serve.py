@@ -123,7 +123,9 @@ def main() -> None:
         "rest_port": server.rest_port,
     }
     print(json.dumps(ready), flush=True)
-    ended.wait()
+    # A signal may come to a thread of TensorFlow's or gRPC's, which does not wake this one.
+    while not ended.wait(0.2):
+        pass
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
     logging.info("ending: requests in work are answered, for %g s at most", _GRACE_S.value)
