@@ -11,8 +11,8 @@ from emr_ner_tf.errors import UserError
 TagTexts = Callable[[Sequence[str]], Sequence[tuple[Entity, ...]]]
 
 # Texts wait until there are this many, or this many characters, and are then tagged in batches of like length.
-_POOL_TEXTS = 256
-_POOL_CHARACTERS = 200_000
+POOL_TEXTS = 256
+POOL_CHARACTERS = 200_000
 
 
 def annotate(
@@ -34,7 +34,7 @@ def annotate(
     for document in documents:
         pool.append(document)
         held += len(document.text)
-        if len(pool) >= _POOL_TEXTS or held >= _POOL_CHARACTERS:
+        if len(pool) >= POOL_TEXTS or held >= POOL_CHARACTERS:
             yield from _annotate_pool(pool, tag_texts, batch_characters)
             pool, held = [], 0
     yield from _annotate_pool(pool, tag_texts, batch_characters)

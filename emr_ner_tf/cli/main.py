@@ -10,6 +10,7 @@ MAINS = {
     "train": "train a tagger on annotated records",
     "evaluate": "score a model on annotated records",
     "annotate": "find the entities of raw records",
+    "annotate_archive": "the same for archives, on Apache Beam",
     "export": "write a trained model as a SavedModel bundle",
     "serve": "serve a bundle for development",
     "pretrain": "adapt an encoder to unlabelled text",

@@ -45,7 +45,7 @@ class RejectsWriter:
         if self._file is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = open(self.path, "w", encoding="utf-8", newline="\n")  # noqa: SIM115 (closed by close)
-        self._file.write(f"{json_line(_reject(error, raw))}\n")
+        self._file.write(f"{json_line(reject_fields(error, raw))}\n")
         self._file.flush()
         self.count += 1
 
@@ -66,7 +66,8 @@ class RejectsWriter:
             self.close()
 
 
-def _reject(error: RecordError, raw: bytes) -> dict[str, Any]:
+def reject_fields(error: RecordError, raw: bytes) -> dict[str, Any]:
+    """What a rejects file says of one record: see `RejectsWriter`."""
     fields = {
         "file": error.path,
         "line": error.line,

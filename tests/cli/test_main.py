@@ -14,6 +14,7 @@ def test_every_word_is_a_main():
         "train",
         "evaluate",
         "annotate",
+        "annotate_archive",
         "export",
         "serve",
         "pretrain",

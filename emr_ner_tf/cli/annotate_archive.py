@@ -1,0 +1,100 @@
+r"""Finds the entities of an archive of records, on Apache Beam: many files in, shards out.
+
+On this machine, with two processes; paths may be of any file system that Beam is installed for:
+
+  python -m emr_ner_tf.cli.annotate_archive --bundle=runs/bundles/ner --input='archive/*.jsonl' \
+    --output_dir=found --workers=2
+
+On Flink, Spark or Dataflow, by Beam's own options:
+
+  python -m emr_ner_tf.cli.annotate_archive --bundle=gs://b/ner --input='gs://b/archive/*.jsonl' \
+    --output_dir=gs://b/found --beam_options='--runner=FlinkRunner --flink_master=flink:8081'
+
+found/out-00000-of-00016.jsonl and so on take the records, each by its id, sorted by id; found/rejects.jsonl takes the
+bad ones, with file, byte offset and reason; found/summary.json is written last. A job that dies leaves no summary: the
+same command begins it again and writes the same bytes.
+"""
+
+import logging as python_logging
+import os
+import shlex
+import sys
+import time
+
+from absl import flags, logging
+
+from emr_ner_tf.cli.runner import run
+from emr_ner_tf.errors import UsageError, UserError
+
+_BUNDLE = flags.DEFINE_string(
+    "bundle", None, "A bundle's version, or the directory of its versions (newest taken)."
+)
+_INPUT = flags.DEFINE_multi_string("input", None, "Files of records: a path, or a pattern with * and **.")
+_FORMAT = flags.DEFINE_enum(
+    "format", "ccks2019", ["ccks2019", "text"], "Of --input: CCKS2019 JSON lines, or one record a line."
+)
+_OUTPUT_DIR = flags.DEFINE_string(
+    "output_dir", None, "A new directory, or that of a job that did not finish."
+)
+_SHARDS = flags.DEFINE_integer("shards", 16, "Files of the output; a worker holds one at a time.", 1, 99_999)
+_WORKERS = flags.DEFINE_integer("workers", 1, "Processes on this machine; each loads the bundle.", 1)
+_ON_ERROR = flags.DEFINE_enum(
+    "on_error", "skip", ["raise", "skip"], "At a bad record: stop, or write it to rejects.jsonl."
+)
+_BEAM_OPTIONS = flags.DEFINE_string("beam_options", "", "Options of Beam; with --runner it runs elsewhere.")
+flags.mark_flags_as_required(["bundle", "input", "output_dir"])
+
+
+def main() -> None:
+    """Runs the job that the flags name."""
+    try:
+        options = shlex.split(_BEAM_OPTIONS.value)
+    except ValueError as error:
+        raise UsageError(f"--beam_options: {error}") from error
+    # What a library says while Beam looks for optional ones.
+    python_logging.disable(python_logging.WARNING)
+    try:
+        from emr_ner_tf.serving.beam_job import ArchiveJob, annotate_archive
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith("apache_beam"):
+            raise
+        raise UserError(f"{error.name} is missing: pip install 'emr_ner_tf[beam]'") from error
+    finally:
+        python_logging.disable(python_logging.NOTSET)
+
+    job = ArchiveJob(
+        bundle=_BUNDLE.value,
+        inputs=_INPUT.value,
+        output_dir=_OUTPUT_DIR.value,
+        format=_FORMAT.value,
+        shards=_SHARDS.value,
+        skip=_ON_ERROR.value == "skip",
+    )
+    began = time.monotonic()
+    try:
+        summary = annotate_archive(job, workers=_WORKERS.value, beam_options=options)
+    except UserError as error:
+        _end(str(error), 1)
+    except KeyboardInterrupt:
+        _end("interrupted", 130)
+    if summary["rejected"]:
+        logging.warning("%d records rejected, see %s/rejects.jsonl", summary["rejected"], job.output_dir)
+    logging.info(
+        "%s: %d records, %d entities, %d characters in %d shards; %.1f records/s",
+        job.output_dir,
+        summary["records"],
+        summary["entities"],
+        summary["characters"],
+        summary["shards"],
+        summary["records"] / (time.monotonic() - began),
+    )
+
+
+def _end(message: str, status: int) -> None:
+    """Ends at once: threads of Beam's would wait for workers, which end when this process does."""
+    print(message, file=sys.stderr, flush=True)
+    os._exit(status)
+
+
+if __name__ == "__main__":
+    run(main)
