@@ -1,0 +1,107 @@
+"""Records and entities in the framing of the loaders and clients (export/examples/README.md), and hard records."""
+
+import itertools
+import json
+import math
+import os
+import pathlib
+import subprocess
+
+# What a text may hold that another language's strings, or a terminal, would trip over.
+HARD = (
+    "",
+    " ",
+    "\0",
+    "a\0b\0",
+    "\x01\x07\x1b[31m\t\x7f\x85",
+    "\r\n\r\n",
+    "\n7\n",
+    "\ufeff",
+    "😀",
+    "𠮷𠀋🩺",
+    "👩🏽‍⚕️👨‍👩‍👧‍👦",
+    "e\u0301o\u0308\u0323",
+    "\ue5e5\U000f0000\U0010ffff",
+    "\u2028\u2029\u3000",
+    "مرحبا שלום",
+    "“”‘’；。！？",
+)
+MALFORMED = (
+    b"\xff\xfe",
+    "患".encode()[:2],
+    b"\xc0\xaf",
+    b"\xed\xa0\xbd\xed\xb8\x80",
+    b"\xf4\x90\x80\x80",
+    b"\xf0\x9f\x98",
+    b"\x80\x80",
+)
+
+
+def hard_records(texts: list[str], *, malformed: bool) -> list[bytes]:
+    """Each hard piece by itself and around a text in which there is something to find, and a long text of many.
+
+    Args:
+        texts: at least one for each piece.
+        malformed: with records that are not UTF-8, too.
+    """
+    pieces = [piece.encode() for piece in HARD] + list(MALFORMED if malformed else ())
+    around = [b"".join((piece, text.encode(), piece)) for piece, text in zip(pieces, texts * 2, strict=False)]
+    return [*pieces, *around, "😀\r\n".join(texts).encode()]
+
+
+def corpus_texts(corpus: pathlib.Path) -> list[str]:
+    """The texts of the synthetic corpus' test part."""
+    lines = (corpus / "test.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line)["originalText"] for line in lines]
+
+
+def real_records(shared: pathlib.Path, count: int = 100) -> list[bytes]:
+    """The first records of the research data."""
+    with open(shared / "data/ccks2019/split/held.jsonl", encoding="utf-8") as file:
+        return [json.loads(line)["originalText"].encode() for line in itertools.islice(file, count)]
+
+
+def frame(records: list[bytes]) -> bytes:
+    """Standard input of a loader."""
+    return b"".join(b"%d\n%s" % (len(record), record) for record in records)
+
+
+def run(command: list, records: list[bytes], **options) -> list[list[tuple[int, int, str, float]]]:
+    """Runs a loader or client over records; returns the entities of each."""
+    done = run_raw(command, frame(records), **options)
+    assert done.returncode == 0, done.stderr.decode()[-2000:]
+    lines = iter(done.stdout.decode().split("\n"))
+    answers = []
+    for count in lines:
+        if count:
+            rows = [next(lines).split("\t") for _ in range(int(count))]
+            answers.append([(int(start), int(end), label, float(score)) for start, end, label, score in rows])
+    assert len(answers) == len(records)
+    return answers
+
+
+def run_raw(command: list, stdin: bytes, **options) -> subprocess.CompletedProcess:
+    """Runs a loader or client on bytes."""
+    return subprocess.run(
+        list(map(str, command)),
+        input=stdin,
+        capture_output=True,
+        check=False,
+        timeout=300,
+        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"} | options.pop("env", {}),
+        **options,
+    )
+
+
+def expected(bundle, records: list[bytes]) -> list[list[tuple[int, int, str, float]]]:
+    """What `Bundle.tag_texts` finds, one record at a time."""
+    texts = [record.decode(errors="replace") for record in records]
+    return [[(e.start, e.end, e.label, e.score) for e in bundle.tag_texts([text])[0]] for text in texts]
+
+
+def check(answers: list, wanted: list, *, score_within: float = 2e-6) -> None:
+    """Asserts that entities and offsets are the same, and that scores are as near as asked."""
+    for record, (answer, right) in enumerate(zip(answers, wanted, strict=True)):
+        assert [one[:3] for one in answer] == [one[:3] for one in right], f"record {record}"
+        for one, other in zip(answer, right, strict=True):
+            assert math.isclose(one[3], other[3], abs_tol=score_within), f"record {record}"

@@ -1,0 +1,104 @@
+"""The Python examples: plain TensorFlow, a Keras model of one's own, and the newest TensorFlow that installs."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from framing import check, frame, run, run_raw
+
+NEWEST = "tensorflow==2.21.0"
+# In a process of its own, so that it meets nothing of this project.
+KERAS = """
+import pathlib, sys
+sys.path.insert(0, sys.argv[1])
+import numpy as np
+import tensorflow as tf
+from keras_layer import EntityFeatures
+from load_bundle import Bundle, read_records
+
+version, saved = sys.argv[2:]
+records = list(read_records(sys.stdin.buffer))
+features = EntityFeatures(version)
+text = tf.keras.Input([], dtype="string")
+counts = features(text)
+risk = tf.keras.layers.Dense(1, activation="sigmoid")(counts)
+model = tf.keras.Model(text, [counts, risk])
+texts = tf.constant(records)
+found, _ = model.predict(texts, batch_size=7, verbose=0)
+wanted = np.zeros_like(found)
+for row, entities in enumerate(Bundle(version).entities(records)):
+    for _, _, label, score in entities:
+        column = features.labels.index(label)
+        wanted[row, column] += 1
+        column += len(features.labels)
+        wanted[row, column] = max(wanted[row, column], score)
+assert wanted.sum() > 50
+np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+# The model's own layers learn, the bundle does not; what is saved is the model's own and the bundle's name.
+assert len(model.trainable_weights) == 2 and len(model.weights) == 2
+head = tf.keras.Model(text, risk)
+head.compile("adam", "binary_crossentropy")
+labels = (wanted[:, :1] > 0).astype("float32")
+losses = head.fit(texts, labels, epochs=3, verbose=0).history["loss"]
+assert losses[-1] < losses[0]
+head.save(saved)
+again = tf.keras.models.load_model(saved)
+np.testing.assert_allclose(again.predict(texts, verbose=0), head.predict(texts, verbose=0), atol=1e-6)
+"""
+
+
+@pytest.fixture(scope="module")
+def loader(examples):
+    return [sys.executable, examples / "python/load_bundle.py"]
+
+
+@pytest.fixture(scope="module")
+def newest(tmp_path_factory):
+    """The Python of an environment with the newest TensorFlow: EMR_NER_NEWEST_TF names one, or asks for one."""
+    wanted = os.environ.get("EMR_NER_NEWEST_TF", "")
+    if not wanted:
+        pytest.skip(
+            "on demand: EMR_NER_NEWEST_TF=1 installs TensorFlow (minutes), or names a Python that has it"
+        )
+    if wanted != "1":
+        return wanted
+    environment = tmp_path_factory.mktemp("newest") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+    subprocess.run([environment / "bin/python", "-m", "pip", "install", "--quiet", NEWEST], check=True)
+    return environment / "bin/python"
+
+
+def test_hard_records(check_loader, loader):
+    check_loader(loader)
+
+
+def test_real_records(loader, version, real):
+    records, wanted = real
+    check(run([*loader, version], records), wanted)
+
+
+def test_faults(check_loader, loader):
+    check_loader.faults(loader)
+
+
+def test_layer_of_a_keras_model(examples, version, hard, tmp_path):
+    command = [sys.executable, "-c", KERAS, examples / "python", version, tmp_path / "model.keras"]
+    done = run_raw(command, frame(hard[0]))
+    assert done.returncode == 0, done.stderr.decode()
+
+
+def test_newest_tensorflow(examples, check_loader, newest, version, hard, tmp_path):
+    check_loader([newest, examples / "python/load_bundle.py"], score_within=1e-4)
+    command = [newest, "-c", KERAS, examples / "python", version, tmp_path / "model.keras"]
+    done = run_raw(command, frame(hard[0]))
+    assert done.returncode == 0, done.stderr.decode()
+    assert run_raw([newest, "-c", "import tensorflow as tf; print(tf.__version__)"], b"").stdout.startswith(
+        b"2."
+    )
+
+
+def test_newest_tensorflow_on_real_records(examples, newest, version, real):
+    records, wanted = real
+    check(run([newest, examples / "python/load_bundle.py", version], records), wanted, score_within=1e-4)
