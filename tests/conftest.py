@@ -3,9 +3,12 @@
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 
+import filelock
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -65,42 +68,67 @@ def shared() -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
-def corpus(tmp_path_factory) -> pathlib.Path:
+def made_once(tmp_path_factory, worker_id):
+    """The function that makes a directory, which none writes to, once for all test processes: (name, make) -> path."""
+
+    def once(name: str, make: Callable[[pathlib.Path], None]) -> pathlib.Path:
+        base = tmp_path_factory.getbasetemp()
+        base = base if worker_id == "master" else base.parent
+        path = base / "made_once" / name
+        path.parent.mkdir(exist_ok=True)
+        with filelock.FileLock(f"{path}.lock"):
+            if not path.exists():
+                beside = path.with_name(f"{name}.beside")
+                shutil.rmtree(beside, ignore_errors=True)
+                make(beside)
+                beside.rename(path)
+        return path
+
+    return once
+
+
+@pytest.fixture(scope="session")
+def corpus(made_once) -> pathlib.Path:
     """A small synthetic corpus: train.jsonl with 48 records, test.jsonl with 16."""
     from emr_ner_tf.data.synthetic import generate
     from emr_ner_tf.data.writing import write_documents
 
-    folder = tmp_path_factory.mktemp("corpus")
-    write_documents(folder / "train.jsonl", generate("train", records=48, seed=7))
-    write_documents(folder / "test.jsonl", generate("test", records=16, seed=7))
-    return folder
+    def make(folder):
+        write_documents(folder / "train.jsonl", generate("train", records=48, seed=7))
+        write_documents(folder / "test.jsonl", generate("test", records=16, seed=7))
+
+    return made_once("corpus", make)
 
 
 @pytest.fixture(scope="session")
-def trained(corpus, tmp_path_factory) -> pathlib.Path:
+def trained(corpus, made_once) -> pathlib.Path:
     """A model directory: the tiny model, trained for long enough that it finds entities."""
-    model_dir = tmp_path_factory.mktemp("trained") / "model"
-    done = run_main(
-        "train",
-        *TINY,
-        f"--config.data.train={corpus}/train.jsonl",
-        "--config.train.epochs=12",
-        "--config.optimizer.encoder_rate=5e-3",
-        "--config.optimizer.head_rate=1e-2",
-        f"--model_dir={model_dir}",
-    )
-    assert done.returncode == 0, done.stderr
-    best = json.loads((model_dir / "metrics.json").read_text(encoding="utf-8"))["best"]
-    assert best["f1"] > 0.5, "what is compared below would be nothing with nothing"
-    return model_dir
+
+    def make(model_dir):
+        done = run_main(
+            "train",
+            *TINY,
+            f"--config.data.train={corpus}/train.jsonl",
+            "--config.train.epochs=12",
+            "--config.optimizer.encoder_rate=5e-3",
+            "--config.optimizer.head_rate=1e-2",
+            f"--model_dir={model_dir}",
+        )
+        assert done.returncode == 0, done.stderr
+        best = json.loads((model_dir / "metrics.json").read_text(encoding="utf-8"))["best"]
+        assert best["f1"] > 0.5, "what is compared below would be nothing with nothing"
+
+    return made_once("trained", make)
 
 
 @pytest.fixture(scope="session")
-def bundles(trained, corpus, tmp_path_factory) -> pathlib.Path:
+def bundles(trained, corpus, made_once) -> pathlib.Path:
     """The directory of the tiny model's bundle."""
-    output = tmp_path_factory.mktemp("bundles") / "ner"
-    done = run_main(
-        "export", f"--model_dir={trained}", f"--output={output}", f"--verify_on={corpus}/test.jsonl"
-    )
-    assert done.returncode == 0, done.stderr
-    return output
+
+    def make(output):
+        done = run_main(
+            "export", f"--model_dir={trained}", f"--output={output}", f"--verify_on={corpus}/test.jsonl"
+        )
+        assert done.returncode == 0, done.stderr
+
+    return made_once("bundles", make)

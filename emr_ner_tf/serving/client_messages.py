@@ -168,12 +168,11 @@ def credentials(options: ClientOptions) -> grpc.ChannelCredentials | None:
     return grpc.ssl_channel_credentials(read(options.tls.ca), read(options.tls.key), read(options.tls.cert))
 
 
-def error_of(target: str, error: grpc.RpcError) -> ServingError:
+def error_of(target: str, error: grpc.RpcError | grpc.aio.AioRpcError) -> ServingError:
     """What a failed call is to the user."""
-    code = error.code().name if isinstance(error, grpc.Call) else "UNKNOWN"
-    details = (error.details() or "no details") if isinstance(error, grpc.Call) else "no details"
+    code = error.code().name
     hints = {
         "UNAVAILABLE": "; is the server there, and its TLS as this client's?",
         "DEADLINE_EXCEEDED": "; a longer deadline_s, or smaller requests (max_characters)",
     }
-    return ServingError(target, code, f"{details}{hints.get(code, '')}")
+    return ServingError(target, code, f"{error.details() or 'no details'}{hints.get(code, '')}")

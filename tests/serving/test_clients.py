@@ -179,7 +179,7 @@ def test_a_server_that_is_killed_and_comes_back(serve, bundles, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    flags = [f"--bundle={bundles}", f"--port={port}", "--rest_port=-1", "--nowarmup"]
+    flags = [f"--bundle={bundles}", f"--port={port}", "--rest_port=-1", "--warmup_s=0"]
     texts = [f"患者{i}因右肺上叶腺癌入院。" for i in range(300)]
     answered, failed = [], []
 
@@ -261,7 +261,7 @@ def secured(serve, bundles, certificates, tmp_path_factory):
     flags = [f"--tls_cert={certificates}/server.pem", f"--tls_key={certificates}/server.key"]
     log = tmp_path_factory.mktemp("secured") / "stderr"
     with serve(
-        log, f"--bundle={bundles}", "--nowarmup", *flags, f"--tls_client_ca={certificates}/ca.pem"
+        log, f"--bundle={bundles}", "--warmup_s=0", *flags, f"--tls_client_ca={certificates}/ca.pem"
     ) as running:
         yield running
 
