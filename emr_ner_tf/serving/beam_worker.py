@@ -6,7 +6,6 @@ told on standard error: what a user can mend without a stack trace.
 
 import logging
 import os
-import re
 import signal
 import sys
 import threading
@@ -16,8 +15,6 @@ import traceback
 from emr_ner_tf.errors import UserError
 
 _POLL_SECONDS = 0.5
-# Beam adds which step raised.
-_STEP = re.compile(r" \[while running '[^']*'\]$")
 
 
 class _EndAtFailure(logging.Handler):
@@ -28,7 +25,7 @@ class _EndAtFailure(logging.Handler):
             return
         error = record.exc_info[1]
         if isinstance(error, UserError):
-            print(_STEP.sub("", str(error)), file=sys.stderr, flush=True)
+            print(error, file=sys.stderr, flush=True)
         else:
             traceback.print_exception(error)
         os._exit(1)
@@ -40,24 +37,37 @@ def _end_with(launcher: int) -> None:
     os._exit(1)
 
 
-def _log_progress() -> None:
-    """Only our own progress is shown; Beam's remarks go to the launcher, which leaves them out."""
+def _failed(error: BaseException | None) -> None:
+    # Connections break when the launcher goes: then this process ends meanwhile, without a word.
+    time.sleep(2 * _POLL_SECONDS)
+    traceback.print_exception(error)
+    os._exit(1)
+
+
+def _set_logging() -> None:
+    """Shows our own progress, and nothing else unless it fails."""
     # Otherwise the first remark of any library would set the root logger up to print everything.
     logging.getLogger().addHandler(logging.NullHandler())
     shown = logging.StreamHandler()
     shown.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     logging.getLogger("emr_ner_tf").addHandler(shown)
     logging.getLogger("apache_beam.runners.common").addHandler(_EndAtFailure())
+    # Beam would send all logs to the launcher.
+    os.environ.pop("LOGGING_API_SERVICE_DESCRIPTOR", None)
 
 
 def main() -> None:
     """Works until the launcher says that all is done."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     threading.Thread(target=_end_with, args=(int(sys.argv[1]),), daemon=True).start()
-    _log_progress()
+    threading.excepthook = lambda arguments: _failed(arguments.exc_value)
+    _set_logging()
     from apache_beam.runners.worker import sdk_worker_main
 
-    sdk_worker_main.main(sys.argv)
+    try:
+        sdk_worker_main.main(sys.argv)
+    except Exception as error:
+        _failed(error)
     # All results have been handed over; what libraries still take down at exit is of no use.
     os._exit(0)
 
