@@ -1,0 +1,147 @@
+// Package ner is a client of TensorFlow Serving for bundles: texts in, entities out.
+package ner
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"emrner/client/stubs/tensorflow_serving/apis"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+)
+
+// A server works on a request's texts side by side: many long ones would be answered late.
+const batchBytes = 64 << 10
+
+// Entity is a mention, with half-open offsets.
+type Entity struct {
+	// Start and End count Unicode code points, as Python's offsets do.
+	Start, End int
+	// ByteStart and ByteEnd are in bytes: text[ByteStart:ByteEnd] is the mention.
+	ByteStart, ByteEnd int
+	Label              string
+	Score              float32
+}
+
+// Error is a server's refusal, or its silence.
+type Error struct {
+	Target  string
+	Code    codes.Code
+	Message string
+}
+
+func (e *Error) Error() string { return fmt.Sprintf("%s: %s: %s", e.Target, e.Code, e.Message) }
+
+// Client annotates over a connection that it keeps; it may be used from several goroutines.
+type Client struct {
+	target     string
+	options    Options
+	connection *grpc.ClientConn
+	prediction apis.PredictionServiceClient
+}
+
+// New prepares a connection to host:port, or any name that gRPC resolves.
+func New(target string, options Options) (*Client, error) {
+	if err := options.check(); err != nil {
+		return nil, err
+	}
+	secured, err := options.TLS.credentials()
+	if err != nil {
+		return nil, err
+	}
+	connection, err := grpc.NewClient(
+		target,
+		grpc.WithTransportCredentials(secured),
+		grpc.WithDefaultCallOptions(
+			grpc.MaxCallSendMsgSize(options.MaxMessageBytes), grpc.MaxCallRecvMsgSize(options.MaxMessageBytes)),
+		// A gRPC server of default settings closes a connection that is pinged more often than each five minutes.
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 310 * time.Second, Timeout: 20 * time.Second}),
+		// gRPC's own would wait up to two minutes after a server's restart.
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: 200 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 3 * time.Second},
+			MinConnectTimeout: 10 * time.Second,
+		}),
+		grpc.WithDefaultServiceConfig(`{"loadBalancingConfig": [{"round_robin": {}}]}`),
+	)
+	if err != nil {
+		return nil, err
+	}
+	return &Client{target, options, connection, apis.NewPredictionServiceClient(connection)}, nil
+}
+
+// Close ends the connection.
+func (c *Client) Close() error { return c.connection.Close() }
+
+// Annotate finds the entities of each text, in as many requests as the options ask for. An error names a text by its
+// place and never holds any of it; it is an *Error where the server refuses or stays away.
+func (c *Client) Annotate(ctx context.Context, texts []string) ([][]Entity, error) {
+	for i, text := range texts {
+		if at := invalidAt(text); at >= 0 {
+			return nil, fmt.Errorf("text %d: must be UTF-8, which it is not at byte %d", i, at)
+		}
+	}
+	found := make([][]Entity, 0, len(texts))
+	for len(found) < len(texts) {
+		first := len(found)
+		batch := texts[first : first+c.batch(texts[first:])]
+		entities, err := c.request(ctx, first, batch)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, entities...)
+	}
+	return found, nil
+}
+
+// batch says how many of the texts the next request takes: at least one.
+func (c *Client) batch(texts []string) int {
+	size := 0
+	for i, text := range texts {
+		size += len(text)
+		if i > 0 && (i == c.options.MaxRecords || size > batchBytes) {
+			return i
+		}
+	}
+	return len(texts)
+}
+
+func (c *Client) request(ctx context.Context, first int, texts []string) ([][]Entity, error) {
+	request := predictRequest(texts, c.options)
+	if size := proto.Size(request); size > c.options.MaxMessageBytes {
+		return nil, &Error{c.target, codes.ResourceExhausted, fmt.Sprintf(
+			"texts %d to %d: a request must have at most %d bytes (MaxMessageBytes), got %d; it was not sent",
+			first, first+len(texts)-1, c.options.MaxMessageBytes, size)}
+	}
+	end, pause := time.Now().Add(c.options.Patience), 100*time.Millisecond
+	for {
+		response, err := c.attempt(ctx, request)
+		if err == nil {
+			return predicted(texts, response)
+		}
+		failure := status.Convert(err)
+		left := time.Until(end)
+		if failure.Code() != codes.Unavailable || left <= 0 {
+			return nil, &Error{c.target, failure.Code(), failure.Message()}
+		}
+		// Jitter, so that clients that failed together do not come back together.
+		wait := min(time.Duration(float64(pause)*(0.5+rand.Float64()/2)), left)
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(wait):
+		}
+		pause = min(2*pause, 5*time.Second)
+	}
+}
+
+func (c *Client) attempt(ctx context.Context, request *apis.PredictRequest) (*apis.PredictResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.options.Deadline)
+	defer cancel()
+	return c.prediction.Predict(ctx, request)
+}

@@ -1,0 +1,145 @@
+package emrner.client;
+
+import io.grpc.ChannelCredentials;
+import io.grpc.Grpc;
+import io.grpc.InsecureChannelCredentials;
+import io.grpc.ManagedChannel;
+import io.grpc.Status;
+import io.grpc.StatusRuntimeException;
+import io.grpc.TlsChannelCredentials;
+import java.io.IOException;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.ThreadLocalRandom;
+import java.util.concurrent.TimeUnit;
+import tensorflow.serving.Predict.PredictRequest;
+import tensorflow.serving.PredictionServiceGrpc;
+
+/** A client of TensorFlow Serving for bundles, over a connection that it keeps; usable from several threads. */
+public final class Client implements AutoCloseable {
+  /** A server works on a request's texts side by side: many long ones would be answered late. */
+  static final int BATCH_CHARS = 32 << 10;
+
+  private static final Duration FIRST_PAUSE = Duration.ofMillis(100);
+  private static final Duration LONGEST_PAUSE = Duration.ofSeconds(5);
+
+  private final String target;
+  private final ClientOptions options;
+  private final ManagedChannel channel;
+  private final PredictionServiceGrpc.PredictionServiceBlockingStub prediction;
+
+  /**
+   * Prepares a connection.
+   *
+   * @param target host:port, or any name that gRPC resolves
+   * @throws IOException a file of {@code options.tls()} cannot be read
+   */
+  public Client(String target, ClientOptions options) throws IOException {
+    this.target = target;
+    this.options = options;
+    channel =
+        Grpc.newChannelBuilder(target, credentials(options.tls()))
+            .maxInboundMessageSize(options.maxMessageBytes())
+            // A gRPC server of default settings closes a connection that is pinged more often than each five minutes.
+            .keepAliveTime(310, TimeUnit.SECONDS)
+            .keepAliveTimeout(20, TimeUnit.SECONDS)
+            .defaultLoadBalancingPolicy("round_robin")
+            .build();
+    prediction = PredictionServiceGrpc.newBlockingStub(channel);
+  }
+
+  /**
+   * Finds the entities of each text, in as many requests as the options ask for.
+   *
+   * @throws ServingException the server refuses, or stays away for longer than {@code options.patience()}
+   * @throws IllegalArgumentException a text holds a lone surrogate; the message names it by its place
+   */
+  public List<List<Entity>> annotate(List<String> texts) throws ServingException {
+    for (int i = 0; i < texts.size(); i++) {
+      if (!Offsets.encodable(texts.get(i))) {
+        throw new IllegalArgumentException("text " + i + ": holds a lone surrogate");
+      }
+    }
+    List<List<Entity>> found = new ArrayList<>(texts.size());
+    while (found.size() < texts.size()) {
+      int first = found.size();
+      found.addAll(request(first, texts.subList(first, first + batch(texts, first, options.maxRecords()))));
+    }
+    return found;
+  }
+
+  @Override
+  public void close() {
+    channel.shutdownNow();
+  }
+
+  /** How many texts the next request takes: at least one. */
+  static int batch(List<String> texts, int first, int maxRecords) {
+    long size = 0;
+    for (int i = first; i < texts.size(); i++) {
+      size += texts.get(i).length();
+      if (i > first && (i - first == maxRecords || size > BATCH_CHARS)) {
+        return i - first;
+      }
+    }
+    return texts.size() - first;
+  }
+
+  private List<List<Entity>> request(int first, List<String> texts) throws ServingException {
+    PredictRequest request = Messages.request(texts, options);
+    int size = request.getSerializedSize();
+    if (size > options.maxMessageBytes()) {
+      throw new ServingException(
+          target,
+          Status.Code.RESOURCE_EXHAUSTED,
+          String.format(
+              "texts %d to %d: a request must have at most %d bytes (maxMessageBytes), got %d; it was not sent",
+              first, first + texts.size() - 1, options.maxMessageBytes(), size));
+    }
+    long end = System.nanoTime() + options.patience().toNanos();
+    long pause = FIRST_PAUSE.toNanos();
+    while (true) {
+      try {
+        return Messages.entities(
+            texts,
+            prediction.withDeadlineAfter(options.deadline().toNanos(), TimeUnit.NANOSECONDS).predict(request));
+      } catch (StatusRuntimeException error) {
+        Status status = error.getStatus();
+        long left = end - System.nanoTime();
+        if (status.getCode() != Status.Code.UNAVAILABLE || left <= 0) {
+          String details = status.getDescription() == null ? "no details" : status.getDescription();
+          throw new ServingException(target, status.getCode(), details);
+        }
+        // Jitter, so that clients that failed together do not come back together.
+        sleep(Math.min((long) (pause * ThreadLocalRandom.current().nextDouble(0.5, 1.0)), left));
+        pause = Math.min(2 * pause, LONGEST_PAUSE.toNanos());
+        // The channel's own back-off would wait up to two minutes after a server's restart.
+        channel.resetConnectBackoff();
+      }
+    }
+  }
+
+  private void sleep(long nanoseconds) throws ServingException {
+    try {
+      TimeUnit.NANOSECONDS.sleep(nanoseconds);
+    } catch (InterruptedException error) {
+      Thread.currentThread().interrupt();
+      throw new ServingException(target, Status.Code.CANCELLED, "interrupted while the server was away");
+    }
+  }
+
+  private static ChannelCredentials credentials(ClientOptions.Tls files) throws IOException {
+    if (files == null) {
+      return InsecureChannelCredentials.create();
+    }
+    TlsChannelCredentials.Builder builder = TlsChannelCredentials.newBuilder();
+    if (files.ca() != null) {
+      builder.trustManager(files.ca());
+    }
+    if (files.cert() != null) {
+      builder.keyManager(files.cert(), files.key());
+    }
+    return builder.build();
+  }
+}

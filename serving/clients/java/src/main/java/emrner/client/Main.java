@@ -1,0 +1,138 @@
+package emrner.client;
+
+import java.io.BufferedInputStream;
+import java.io.File;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.ByteBuffer;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+
+/**
+ * Reads records from standard input and prints the entities that a server finds; the framing is that of
+ * export/examples/README.md.
+ */
+public final class Main {
+  private static final String USAGE =
+      """
+      usage: java emrner.client.Main --server=HOST:PORT [flags] < RECORDS
+        --units=code_points|utf16   offsets to print (code_points)
+        --model=NAME                under which the bundle is served (ner)
+        --version=N                 of the model; 0 is the server's newest
+        --deadline=SECONDS          of one attempt of one request (60)
+        --patience=SECONDS          how long to try again while the server is away (30)
+        --max_records=N             most texts of a request (32)
+        --max_message_bytes=N       most bytes of a message (67108864)
+        --tls                       secure the connection; implied by the files below
+        --ca=FILE                   PEM: authority of the server's certificate
+        --cert=FILE --key=FILE      PEM: the client's certificate and its key
+      """;
+
+  private Main() {}
+
+  public static void main(String[] arguments) {
+    Map<String, String> flags = new LinkedHashMap<>();
+    for (String argument : arguments) {
+      String[] parts = argument.split("=", 2);
+      flags.put(parts[0], parts.length == 2 ? parts[1] : "");
+    }
+    ClientOptions options = null;
+    String server = flags.remove("--server");
+    String units = flags.getOrDefault("--units", "code_points");
+    flags.remove("--units");
+    try {
+      options = options(flags);
+    } catch (IllegalArgumentException error) {
+      System.err.println("client: " + error.getMessage());
+    }
+    if (options == null || server == null || !List.of("code_points", "utf16").contains(units)) {
+      System.err.print(USAGE);
+      System.exit(2);
+    }
+    try {
+      annotate(server, options, units.equals("utf16"));
+    } catch (IOException | ServingException | IllegalArgumentException | IllegalStateException error) {
+      System.err.println("client: " + error.getMessage());
+      System.exit(1);
+    }
+  }
+
+  private static ClientOptions options(Map<String, String> flags) {
+    ClientOptions.Builder options = ClientOptions.builder();
+    Map<String, File> files = new LinkedHashMap<>();
+    boolean secured = false;
+    for (Map.Entry<String, String> flag : flags.entrySet()) {
+      String value = flag.getValue();
+      switch (flag.getKey()) {
+        case "--model" -> options.model(value);
+        case "--version" -> options.version(Long.parseLong(value));
+        case "--deadline" -> options.deadline(seconds(value));
+        case "--patience" -> options.patience(seconds(value));
+        case "--max_records" -> options.maxRecords(Integer.parseInt(value));
+        case "--max_message_bytes" -> options.maxMessageBytes(Integer.parseInt(value));
+        case "--tls" -> secured = true;
+        case "--ca", "--cert", "--key" -> files.put(flag.getKey(), new File(value));
+        default -> throw new IllegalArgumentException("no such flag: " + flag.getKey());
+      }
+    }
+    if (secured || !files.isEmpty()) {
+      options.tls(new ClientOptions.Tls(files.get("--ca"), files.get("--cert"), files.get("--key")));
+    }
+    return options.build();
+  }
+
+  private static Duration seconds(String value) {
+    return Duration.ofNanos((long) (1e9 * Double.parseDouble(value)));
+  }
+
+  private static void annotate(String server, ClientOptions options, boolean utf16)
+      throws IOException, ServingException {
+    List<String> texts = records(new BufferedInputStream(System.in));
+    StringBuilder lines = new StringBuilder();
+    try (Client client = new Client(server, options)) {
+      for (List<Entity> entities : client.annotate(texts)) {
+        lines.append(entities.size()).append('\n');
+        for (Entity entity : entities) {
+          int start = utf16 ? entity.utf16Start() : entity.start();
+          int end = utf16 ? entity.utf16End() : entity.end();
+          lines.append(String.format(Locale.ROOT, "%d\t%d\t%s\t%.6f\n", start, end, entity.label(), entity.score()));
+        }
+      }
+    }
+    System.out.write(lines.toString().getBytes(StandardCharsets.UTF_8));
+    System.out.flush();
+  }
+
+  private static List<String> records(InputStream in) throws IOException {
+    List<String> texts = new ArrayList<>();
+    for (int read = in.read(); read >= 0; read = in.read()) {
+      String where = "standard input: record " + texts.size() + ": must ";
+      int size = 0;
+      int digits = 0;
+      for (; read >= '0' && read <= '9' && digits < 9; digits++) {
+        size = 10 * size + (read - '0');
+        read = in.read();
+      }
+      if (digits == 0 || read != '\n') {
+        throw new IOException(where + "begin with a line of at most 9 digits, its number of bytes");
+      }
+      byte[] bytes = in.readNBytes(size);
+      if (bytes.length < size) {
+        throw new IOException(where + "have " + size + " bytes, got " + bytes.length);
+      }
+      try {
+        // This decoder, unlike String's constructor, refuses what is malformed.
+        texts.add(StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString());
+      } catch (CharacterCodingException error) {
+        throw new IOException(where + "be UTF-8");
+      }
+    }
+    return texts;
+  }
+}

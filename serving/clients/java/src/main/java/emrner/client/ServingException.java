@@ -1,0 +1,20 @@
+package emrner.client;
+
+import io.grpc.Status;
+
+/** A server's refusal, or its silence. Never holds any of a text. */
+public final class ServingException extends Exception {
+  private static final long serialVersionUID = 1;
+
+  private final Status.Code code;
+
+  ServingException(String target, Status.Code code, String message) {
+    super(target + ": " + code + ": " + message);
+    this.code = code;
+  }
+
+  /** gRPC's code. */
+  public Status.Code code() {
+    return code;
+  }
+}

@@ -1,0 +1,60 @@
+package emrner.client;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.grpc.Status;
+import java.io.File;
+import java.io.IOException;
+import java.time.Duration;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+
+class ClientTest {
+  @Test
+  void requestsTakeWhatTheOptionsAllow() {
+    String longText = "x".repeat(Client.BATCH_CHARS);
+    assertEquals(1, Client.batch(List.of("a"), 0, 3));
+    assertEquals(3, Client.batch(List.of("a", "b", "c", "d"), 0, 3));
+    assertEquals(1, Client.batch(List.of("a", "b", "c", "d"), 3, 3));
+    assertEquals(1, Client.batch(List.of(longText + "x", "a"), 0, 3));
+    assertEquals(1, Client.batch(List.of("a", longText, "b"), 0, 3));
+  }
+
+  @Test
+  void whatIsTooLargeOrNoTextIsNotSent() throws IOException {
+    ClientOptions options = ClientOptions.builder().maxMessageBytes(1000).build();
+    try (Client client = new Client("localhost:1", options)) {
+      ServingException error =
+          assertThrows(ServingException.class, () -> client.annotate(List.of("秘".repeat(1000))));
+      assertEquals(Status.Code.RESOURCE_EXHAUSTED, error.code());
+      assertFalse(error.getMessage().contains("秘"));
+      IllegalArgumentException lone =
+          assertThrows(IllegalArgumentException.class, () -> client.annotate(List.of("秘", "秘\ud83d")));
+      assertEquals("text 1: holds a lone surrogate", lone.getMessage());
+    }
+  }
+
+  @Test
+  void patienceEnds() throws IOException {
+    ClientOptions options = ClientOptions.builder().patience(Duration.ofMillis(300)).build();
+    try (Client client = new Client("127.0.0.1:1", options)) {
+      long began = System.nanoTime();
+      ServingException error = assertThrows(ServingException.class, () -> client.annotate(List.of("a")));
+      assertEquals(Status.Code.UNAVAILABLE, error.code());
+      assertTrue(System.nanoTime() - began >= options.patience().toNanos());
+    }
+  }
+
+  @Test
+  void optionsThatCannotBe() {
+    assertThrows(IllegalArgumentException.class, () -> ClientOptions.builder().model("").build());
+    assertThrows(IllegalArgumentException.class, () -> ClientOptions.builder().deadline(Duration.ZERO).build());
+    assertThrows(IllegalArgumentException.class, () -> new ClientOptions.Tls(null, null, new File("key")));
+    ClientOptions absent =
+        ClientOptions.builder().tls(new ClientOptions.Tls(new File("absent"), null, null)).build();
+    assertThrows(IOException.class, () -> new Client("localhost:1", absent));
+  }
+}

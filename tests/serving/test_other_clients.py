@@ -1,0 +1,185 @@
+"""The Go and Java clients, built, with their own tests, and run against the development server."""
+
+import datetime
+import ipaddress
+import pathlib
+import shutil
+import socket
+import subprocess
+import sys
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from framing import check, corpus_texts, expected, frame, hard_records, real_records, run, run_raw
+from toolchains import maven
+
+from emr_ner_tf.exporting.bundle import Bundle
+from emr_ner_tf.serving.server_tls import Tls
+
+CLIENTS = pathlib.Path(__file__).parents[2] / "serving/clients"
+TOOLS = {"go": ("go", "make"), "java": ("mvn", "javac")}
+# Each language's own units, and how many of them a text has.
+UNITS = {
+    "go": ("bytes", lambda text: len(text.encode())),
+    "java": ("utf16", lambda text: len(text.encode("utf-16-le")) // 2),
+}
+
+
+@pytest.fixture(scope="module", params=list(TOOLS))
+def language(request):
+    missing = [tool for tool in TOOLS[request.param] if not shutil.which(tool)]
+    if missing:
+        pytest.skip(f"needs {' and '.join(missing)}")
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def client(language, tmp_path_factory):
+    """The command of a client, built here, whose own tests have passed."""
+    folder = tmp_path_factory.mktemp(language)
+    shutil.copy(CLIENTS / "protos.py", folder)
+    ignored = shutil.ignore_patterns("target", "build", "stubs", "protos.binpb")
+    project = pathlib.Path(shutil.copytree(CLIENTS / language, folder / "client", ignore=ignored))
+    if language == "go":
+        command = ["make", "client", "test", f"PYTHON={sys.executable}"]
+        done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "emrner/client/ner" in done.stdout
+        return [project / "build/client"]
+    command = [sys.executable, "../protos.py", "--descriptor_set=protos.binpb"]
+    subprocess.run(command, cwd=project, check=True, capture_output=True)
+    printed = maven(project, "test")
+    assert "Tests run: 8, Failures: 0, Errors: 0, Skipped: 0" in printed
+    classpath = (project / "target/classpath").read_text(encoding="utf-8")
+    return ["java", "-cp", f"{project}/target/classes:{classpath}", "emrner.client.Main"]
+
+
+@pytest.fixture(scope="module")
+def bundle(live_bundles):
+    return Bundle(live_bundles)
+
+
+def test_hard_records_in_both_units(client, language, server, bundle, corpus):
+    records = hard_records(corpus_texts(corpus), malformed=False)
+    wanted = expected(bundle, records)
+    assert sum(map(len, wanted)) > 50
+    command = [*client, f"--server={server.address}", "--max_records=7"]
+    check(run(command, records), wanted, score_within=1e-5)
+    unit, length = UNITS[language]
+    texts = [record.decode() for record in records]
+    converted = [
+        [(length(text[:start]), length(text[:end]), label, score) for start, end, label, score in entities]
+        for text, entities in zip(texts, wanted, strict=True)
+    ]
+    assert converted != wanted
+    check(run([*command, f"--units={unit}"], records), converted, score_within=1e-5)
+
+
+def test_real_records(client, server, bundle, shared):
+    records = real_records(shared)
+    wanted = expected(bundle, records)
+    assert sum(map(len, wanted)) > 50
+    check(run([*client, f"--server={server.address}"], records), wanted, score_within=1e-5)
+
+
+def test_the_server_refuses_or_is_absent(client, server):
+    def refused(record, *flags, address=server.address):
+        done = run_raw([*client, f"--server={address}", *flags], frame([record]))
+        assert (done.returncode, done.stdout) == (1, b"")
+        assert record[:3] not in done.stderr
+        return done.stderr.decode().lower().replace("_", "")
+
+    text = "秘密".encode()
+    assert "notfound" in refused(text, "--model=absent")
+    assert "notfound" in refused(text, "--version=99")
+    assert "unavailable" in refused(text, "--patience=0", address="127.0.0.1:1")
+    assert "it was not sent" in refused(text * 1000, "--max_message_bytes=1000")
+    # The server's own limit is 1 MiB.
+    assert "resourceexhausted" in refused(text * 200_000)
+    assert run([*client, f"--server={server.address}", "--version=1"], [b""]) == [[]]
+
+
+def test_a_wrong_call_and_broken_input(client, server):
+    for flags in ([], [f"--server={server.address}", "--nonsense=1"], ["--server=a", "--units=metres"]):
+        assert run_raw([*client, *flags], b"").returncode == 2
+    for stdin, message in (
+        (b"-1\n", "record 0: must begin with"),
+        (b"0\n3\nab", "record 1: must have 3 bytes, got 2"),
+        (frame([b"ab", "秘".encode() + b"\xff"]), "1: must be UTF-8"),
+    ):
+        done = run_raw([*client, f"--server={server.address}"], stdin)
+        assert (done.returncode, done.stdout) == (1, b"")
+        assert message in done.stderr.decode()
+        assert "秘" not in done.stderr.decode()
+
+
+def test_a_deadline_passes(client, local):
+    running = local()
+    done = run_raw([*client, f"--server=127.0.0.1:{running.port}", "--deadline=0.1"], frame([b"slow"]))
+    assert done.returncode == 1
+    assert "deadlineexceeded" in done.stderr.decode().lower().replace("_", "")
+
+
+def test_a_server_that_comes_late(client, local):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    command = [*map(str, client), f"--server=127.0.0.1:{port}", "--patience=120"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as waiting:
+        waiting.stdin.write(frame([b"axx"]))
+        waiting.stdin.close()
+        with pytest.raises(subprocess.TimeoutExpired):
+            waiting.wait(timeout=2)
+        local(port=port)
+        assert waiting.wait(timeout=60) == 0
+        assert waiting.stdout.read() == b"2\n1\t2\tone\t0.500000\n2\t3\tone\t0.500000\n"
+
+
+def test_certificates(client, local, certificates):
+    files = [str(certificates / name) for name in ("server.pem", "server.key", "ca.pem")]
+    address = f"--server=127.0.0.1:{local(tls=Tls(*files)).port}"
+    ours = [f"--cert={certificates}/client.pem", f"--key={certificates}/client.key"]
+    assert len(run([*client, address, f"--ca={certificates}/ca.pem", *ours], [b"xx"])[0]) == 2
+    for flags in (
+        [],
+        [f"--ca={certificates}/stranger.pem", *ours],
+        [f"--ca={certificates}/ca.pem"],
+        ["--ca=/absent.pem"],
+    ):
+        done = run_raw([*client, address, "--patience=0", *flags], frame([b"xx"]))
+        assert (done.returncode, done.stdout) == (1, b"")
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    """PEM files: two authorities, and a server's and a client's pair by the first."""
+    folder = tmp_path_factory.mktemp("certificates")
+    authority = _issue(folder, "ca")
+    _issue(folder, "stranger")
+    _issue(folder, "server", authority)
+    _issue(folder, "client", authority)
+    return folder
+
+
+def _issue(folder, name, issuer=None):
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    now, hour = datetime.datetime.now(datetime.UTC), datetime.timedelta(hours=1)
+    certificate = (
+        x509.CertificateBuilder(subject_name=subject, public_key=key.public_key())
+        .issuer_name(issuer[0].subject if issuer else subject)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - hour)
+        .not_valid_after(now + hour)
+        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
+        .add_extension(address, critical=False)
+        .sign(issuer[1] if issuer else key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    written = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (folder / f"{name}.pem").write_bytes(certificate.public_bytes(pem))
+    (folder / f"{name}.key").write_bytes(written)
+    return certificate, key
