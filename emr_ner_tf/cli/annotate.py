@@ -40,7 +40,9 @@ _PATIENCE_S = flags.DEFINE_float(
 )
 _TLS = flags.DEFINE_bool("tls", False, "Speak TLS with --server; implied by --tls_ca and --tls_cert.")
 _TLS_CA = flags.DEFINE_string("tls_ca", None, "Authority of the server's certificate (PEM).")
-_TLS_CERT = flags.DEFINE_string("tls_cert", None, "This client's certificate (PEM), where the server wants one.")
+_TLS_CERT = flags.DEFINE_string(
+    "tls_cert", None, "This client's certificate (PEM), where the server wants one."
+)
 _TLS_KEY = flags.DEFINE_string("tls_key", None, "Key of --tls_cert (PEM).")
 _TEXT = flags.DEFINE_string("text", None, "One record.")
 _INPUT = flags.DEFINE_string("input", None, "A file of records.")
@@ -58,6 +60,7 @@ _COLOUR = flags.DEFINE_enum(
     ["auto", "always", "never"],
     "Coloured text instead of JSON on standard output; auto: on a terminal.",
 )
+
 
 def main() -> None:
     """Annotates what the flags name."""
