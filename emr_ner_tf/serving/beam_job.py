@@ -172,7 +172,8 @@ def _run_elsewhere(build: Callable[[beam.Pipeline], object], options: PipelineOp
         build(pipeline)
         pipeline.run().wait_until_finish()
     except Exception as error:
-        told = _USER_ERROR.search(str(error))
+        # A runner hands a worker's error on as text, or raises it as it is.
+        told = _USER_ERROR.search(f"{type(error).__module__}.{type(error).__qualname__}: {error}")
         if told is None:
             raise
         raise UserError(told[1]) from error

@@ -43,12 +43,9 @@ def run_on_this_machine(build: Callable[[Pipeline], object], options: PipelineOp
     def thread_failed(arguments: threading.ExceptHookArgs) -> None:
         # A runner that has lost a worker waits for it for ever.
         if arguments.thread is not None and arguments.thread.name == _WAITING_THREAD:
-            outcome.put(
-                UserError(
-                    f"no result: {arguments.exc_value}; what it has not said itself (-9) is often want of "
-                    "memory, of which fewer workers need less"
-                )
-            )
+            reason = str(arguments.exc_value)
+            hint = ": killed, often for want of memory, of which fewer workers need less"
+            outcome.put(UserError(f"no result: {reason}{hint if reason.endswith('-9') else ''}"))
 
     def work() -> None:
         try:
