@@ -62,16 +62,10 @@ def serve():
 
 
 @pytest.fixture(scope="session")
-def live_bundles(bundles):
-    """As `bundles`."""
-    return bundles
-
-
-@pytest.fixture(scope="session")
-def server(live_bundles, tmp_path_factory):
+def server(bundles, tmp_path_factory):
     """The tiny model behind the main, with the label `stable` on its one version."""
     log = tmp_path_factory.mktemp("serve") / "stderr"
-    with run_serve(log, f"--bundle={live_bundles}", "--label=stable:1", "--max_message_mb=1") as running:
+    with run_serve(log, f"--bundle={bundles}", "--label=stable:1", "--max_message_mb=1") as running:
         yield running
 
 

@@ -101,20 +101,20 @@ def _contents(output):
 
 
 @pytest.fixture(scope="module")
-def done(cli, live_bundles, archive, tmp_path_factory):
+def done(cli, bundles, archive, tmp_path_factory):
     """Output of the job, and what it said."""
     output = tmp_path_factory.mktemp("done") / "found"
-    job = cli("annotate_archive", *_flags(live_bundles, archive, output), timeout=300)
+    job = cli("annotate_archive", *_flags(bundles, archive, output), timeout=300)
     assert job.returncode == 0, job.stderr
     return output, job.stderr
 
 
 @pytest.fixture(scope="module")
-def expected(live_bundles, archive, tmp_path_factory):
+def expected(bundles, archive, tmp_path_factory):
     """What `annotate` gives for the files, by file, and its rejects by file."""
     from emr_ner_tf.exporting.bundle import Bundle
 
-    bundle = Bundle(live_bundles)
+    bundle = Bundle(bundles)
     folder = tmp_path_factory.mktemp("expected")
     found, rejects = {}, {}
     for path in archive.iterdir():
@@ -222,9 +222,9 @@ def test_a_model_is_loaded_once_by_each_worker(done):
 
 
 @pytest.mark.slow
-def test_killed_and_repeated_it_writes_the_same_bytes(cli, live_bundles, archive, done, tmp_path):
+def test_killed_and_repeated_it_writes_the_same_bytes(cli, bundles, archive, done, tmp_path):
     output = tmp_path / "found"
-    flags = _flags(live_bundles, archive, output)
+    flags = _flags(bundles, archive, output)
     process = _start(*flags)
     _loaded(process, 2)
     os.killpg(process.pid, signal.SIGKILL)
@@ -243,9 +243,9 @@ def test_killed_and_repeated_it_writes_the_same_bytes(cli, live_bundles, archive
 
 
 @pytest.mark.slow
-def test_a_job_that_loses_a_worker_or_meets_a_bad_record_ends(live_bundles, archive, tmp_path):
-    lost = _start(*_flags(live_bundles, archive, tmp_path / "lost"))
-    stopped = _start(*_flags(live_bundles, archive, tmp_path / "stopped", "--on_error=raise"))
+def test_a_job_that_loses_a_worker_or_meets_a_bad_record_ends(bundles, archive, tmp_path):
+    lost = _start(*_flags(bundles, archive, tmp_path / "lost"))
+    stopped = _start(*_flags(bundles, archive, tmp_path / "stopped", "--on_error=raise"))
     os.kill(_loaded(lost, 2)[0], signal.SIGKILL)
     said = lost.communicate(timeout=300)[1]
     assert lost.returncode == 1
@@ -261,8 +261,8 @@ def test_a_job_that_loses_a_worker_or_meets_a_bad_record_ends(live_bundles, arch
         assert set(_contents(tmp_path / name)) == {"unfinished"}
 
 
-def test_steps_on_another_runner_and_its_counters(live_bundles, archive, done, tmp_path):
-    job = ArchiveJob(str(live_bundles), [f"{archive}/*"], str(tmp_path / "found"), shards=3)
+def test_steps_on_another_runner_and_its_counters(bundles, archive, done, tmp_path):
+    job = ArchiveJob(str(bundles), [f"{archive}/*"], str(tmp_path / "found"), shards=3)
     beam_output.begin(job.output_dir)
     pipeline = beam.Pipeline(FnApiRunner())
     add_steps(pipeline, job, find_files(job.inputs), BundleHandler(newest_version(job.bundle), None))
@@ -276,15 +276,15 @@ def test_steps_on_another_runner_and_its_counters(live_bundles, archive, done, t
     assert dict(sums) == {key: value for key, value in summary.items() if key != "shards"}
 
 
-def test_a_runner_by_options_and_what_its_workers_refuse(live_bundles, archive, tmp_path):
+def test_a_runner_by_options_and_what_its_workers_refuse(bundles, archive, tmp_path):
     here = "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"
     notes = tmp_path / "notes.txt"
     notes.write_text("\ufeff患者因右肺上叶腺癌入院。\n\n头痛。\n", encoding="utf-8")
-    job = ArchiveJob(str(live_bundles), [str(notes)], str(tmp_path / "found"), "text", shards=2)
+    job = ArchiveJob(str(bundles), [str(notes)], str(tmp_path / "found"), "text", shards=2)
     assert annotate_archive(job, beam_options=[here])["records"] == 2
     lines = [line for path in (tmp_path / "found").glob("out-*") for line in path.read_text().splitlines()]
     assert sorted(json.loads(line)["id"] for line in lines) == [f"{notes}:3", f"{notes}:41"]
-    bad = ArchiveJob(str(live_bundles), [f"{archive}/a.jsonl"], str(tmp_path / "bad"), shards=2, skip=False)
+    bad = ArchiveJob(str(bundles), [f"{archive}/a.jsonl"], str(tmp_path / "bad"), shards=2, skip=False)
     # In the first a worker's error is raised as it is, in the second it comes as text.
     for mode in ("in_memory", "multi_threading"):
         with pytest.raises(UserError, match=r"a\.jsonl: byte \d+: `originalText`=5 is not a string$"):
@@ -351,7 +351,7 @@ def test_a_pattern_without_a_folder(tmp_path, monkeypatch):
     assert find_files(["*.jsonl", "a.jsonl"]) == [("a.jsonl", 5)]
 
 
-def test_the_newest_version_is_taken_and_can_be_fetched(live_bundles, tmp_path):
+def test_the_newest_version_is_taken_and_can_be_fetched(bundles, tmp_path):
     (tmp_path / "ner/2/deep").mkdir(parents=True)
     (tmp_path / "ner/10").mkdir()
     for place in ("2/saved_model.pb", "2/deep/x", "10/saved_model.pb"):

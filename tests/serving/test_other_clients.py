@@ -57,8 +57,8 @@ def client(language, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def bundle(live_bundles):
-    return Bundle(live_bundles)
+def bundle(bundles):
+    return Bundle(bundles)
 
 
 def test_hard_records_in_both_units(client, language, server, bundle, corpus):

@@ -44,8 +44,8 @@ def wait_for(condition):
 
 
 @pytest.fixture(scope="module")
-def live(live_bundles):
-    return Recorded(find_version(live_bundles), 1)
+def live(bundles):
+    return Recorded(find_version(bundles), 1)
 
 
 @pytest.fixture(scope="module")

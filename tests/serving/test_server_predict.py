@@ -27,8 +27,8 @@ SECRET = "某某某身份证"
 
 
 @pytest.fixture(scope="module")
-def bundle(live_bundles):
-    return Bundle(live_bundles)
+def bundle(bundles):
+    return Bundle(bundles)
 
 
 def arrays(response):
@@ -216,14 +216,14 @@ def test_version_and_label(stub, request_of):
         assert stub.Predict(request_of(["x"], **spec), timeout=60).model_spec.version.value == 1
 
 
-def test_metadata_is_what_the_saved_model_holds(stub, live_bundles):
+def test_metadata_is_what_the_saved_model_holds(stub, bundles):
     request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
     request.model_spec.name = "ner"
     response = stub.GetModelMetadata(request, timeout=60)
     signatures = get_model_metadata_pb2.SignatureDefMap()
     assert response.metadata["signature_def"].Unpack(signatures)
     saved = saved_model_pb2.SavedModel()
-    saved.ParseFromString((find_version(live_bundles) / "saved_model.pb").read_bytes())
+    saved.ParseFromString((find_version(bundles) / "saved_model.pb").read_bytes())
     assert dict(signatures.signature_def) == dict(saved.meta_graphs[0].signature_def)
     assert response.model_spec.version.value == 1
     request.metadata_field[:] = []
