@@ -71,8 +71,16 @@ def test_resume_goes_on_and_gives_the_whole(cli, bundles, corpus, tmp_path):
     assert "--resume" in refused.stderr
     resumed = cli("annotate", *flags, "--resume")
     assert resumed.returncode == 0, resumed.stderr
-    assert output.read_bytes() == expected
     assert "5 of an earlier try" in resumed.stderr
+    # Other records share a batch now, so that scores may differ in their last digits, and nothing else.
+    found, wanted = (
+        [json.loads(line) for line in content.splitlines()] for content in (output.read_bytes(), expected)
+    )
+    assert sum(len(record["entities"]) for record in wanted) > 20
+    for one, other in zip(found, wanted, strict=True):
+        scores = [[entity.pop("score") for entity in record["entities"]] for record in (one, other)]
+        assert one == other
+        assert scores[0] == pytest.approx(scores[1], abs=1e-5)
 
 
 @pytest.mark.parametrize(

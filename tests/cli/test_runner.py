@@ -139,7 +139,7 @@ def test_wrong_calls(tmp_path, arguments):
 
 
 @pytest.mark.parametrize(
-    ("key", "choices"), [("nope.x", "data, encoder"), ("train.epohs", "checkpoint_seconds")]
+    ("key", "choices"), [("nope.x", "char, data"), ("train.epohs", "checkpoint_seconds")]
 )
 def test_a_wrong_key_of_a_configuration_lists_the_choices(tmp_path, key, choices):
     config = (

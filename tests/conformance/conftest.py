@@ -5,7 +5,7 @@ import pathlib
 
 import numpy as np
 import pytest
-from harness import LABELS, TEXT, build, tiny_config
+from row_harness import LABELS, TEXT, build, tiny_config
 
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.models.definition import ModelDefinition

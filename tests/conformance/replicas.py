@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from harness import build, tiny_config
+from row_harness import build, tiny_config
 from workers import serve
 
 from emr_ner_tf.annotator import annotate

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from harness import PARTS
+from row_harness import PARTS
 
 from emr_ner_tf.training.checkpoints import BEST
 from emr_ner_tf.training.restoring import restore

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from harness import TEXT
+from row_harness import TEXT
 from tensorflow.core.protobuf import saved_model_pb2
 from workers import Worker
 

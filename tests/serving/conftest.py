@@ -42,7 +42,7 @@ def run_serve(log, *flags):
         process = subprocess.Popen(
             command, cwd=ROOT, stdout=subprocess.PIPE, stderr=stderr, env=os.environ, text=True
         )
-    killer = threading.Timer(300, process.kill)
+    killer = threading.Timer(3000, process.kill)
     killer.start()
     try:
         line = process.stdout.readline()
