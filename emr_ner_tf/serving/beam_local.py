@@ -57,13 +57,12 @@ def run_on_this_machine(build: Callable[[Pipeline], object], options: PipelineOp
             outcome.put(error)
 
     hook, threading.excepthook = threading.excepthook, thread_failed
-    try:
-        threading.Thread(target=work, daemon=True).start()
-        error = outcome.get()
-    finally:
-        threading.excepthook = hook
+    threading.Thread(target=work, daemon=True).start()
+    error = outcome.get()
     if error is not None:
+        # The hook stays: threads that read from a worker fail when it has gone, and would tell it with a stack trace.
         raise error
+    threading.excepthook = hook
 
 
 def _runner(options: PipelineOptions) -> FnApiRunner:
