@@ -1,10 +1,13 @@
-"""Where results go: standard output, as tables; and the command that comes next, as it is typed here."""
+"""Where results go: standard output, as tables; the command that comes next, as it is typed here; mains as steps."""
 
 import pathlib
 import shlex
+import subprocess
 import sys
 
 from rich.console import Console
+
+from emr_ner_tf.errors import UserError
 
 _WIDTH_OF_A_FILE = 120
 
@@ -19,3 +22,26 @@ def command(word: str, *arguments: str) -> str:
     python, here = pathlib.Path(sys.executable), pathlib.Path.cwd()
     shown = python.relative_to(here) if python.is_relative_to(here) else "python"
     return shlex.join([str(shown), "-m", f"emr_ner_tf.cli.{word}", *arguments])
+
+
+def step(console: Console, title: str, word: str, *arguments: str) -> None:
+    """Shows a main's command and runs it to its end.
+
+    Raises:
+        UserError: it failed; what it said stands above.
+    """
+    announce(console, title, word, *arguments)
+    status = subprocess.run(main_command(word, *arguments), check=False).returncode
+    if status:
+        raise UserError(f"step {title!r} ended with status {status}; its message stands above")
+
+
+def announce(console: Console, title: str, word: str, *arguments: str) -> None:
+    """Shows a main's command under a title."""
+    console.print(f"\n[bold]{title}[/bold]")
+    console.print(f"$ {command(word, *arguments)}", markup=False, soft_wrap=True)
+
+
+def main_command(word: str, *arguments: str) -> list[str]:
+    """The arguments that run the main `word` in a process of its own."""
+    return [sys.executable, "-m", f"emr_ner_tf.cli.{word}", *arguments]

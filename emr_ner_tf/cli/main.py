@@ -13,6 +13,7 @@ MAINS = {
     "annotate_archive": "the same for archives, on Apache Beam",
     "export": "write a trained model as a SavedModel bundle",
     "serve": "serve a bundle for development",
+    "try_serving": "export, serve and annotate from the client, in one go",
     "pretrain": "adapt an encoder to unlabelled text",
     "pretrain_elmo": "train ELMo's language model on unlabelled text",
     "reproduce": "run the paper's tables",

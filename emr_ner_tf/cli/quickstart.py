@@ -10,15 +10,13 @@ left in the directory is removed first.
 import json
 import pathlib
 import shutil
-import subprocess
-import sys
 import time
 
 from absl import flags
 from rich.console import Console
 from rich.table import Table
 
-from emr_ner_tf.cli.console import command, results
+from emr_ner_tf.cli.console import command, results, step
 from emr_ner_tf.cli.runner import run
 from emr_ner_tf.errors import UserError
 
@@ -42,8 +40,8 @@ def main() -> None:
     began = time.monotonic()
     _clear(console, work)
     data, model, bundles, scores = work / "data", work / "model", work / "bundles", work / "scores.json"
-    _step(console, "1/5 a synthetic corpus", "synthesize", f"--output_dir={data}")
-    _step(
+    step(console, "1/5 a synthetic corpus", "synthesize", f"--output_dir={data}")
+    step(
         console,
         "2/5 train",
         "train",
@@ -51,7 +49,7 @@ def main() -> None:
         f"--config.data.train={data}/train.jsonl",
         f"--model_dir={model}",
     )
-    _step(
+    step(
         console,
         "3/5 export",
         "export",
@@ -59,7 +57,7 @@ def main() -> None:
         f"--output={bundles}",
         f"--verify_on={data}/test.jsonl",
     )
-    _step(
+    step(
         console,
         "4/5 score on the test records",
         "evaluate",
@@ -69,7 +67,7 @@ def main() -> None:
         "--lookup_baseline",
         f"--output={scores}",
     )
-    _step(
+    step(
         console,
         "5/5 annotate a sentence",
         "annotate",
@@ -93,16 +91,6 @@ def _clear(console: Console, work: pathlib.Path) -> None:
         (work / "scores.json").unlink(missing_ok=True)
     work.mkdir(parents=True, exist_ok=True)
     (work / _MARK).write_text("The next quickstart here starts over.\n", encoding="utf-8")
-
-
-def _step(console: Console, title: str, word: str, *arguments: str) -> None:
-    console.print(f"\n[bold]{title}[/bold]")
-    console.print(f"$ {command(word, *arguments)}", markup=False, soft_wrap=True)
-    status = subprocess.run(
-        [sys.executable, "-m", f"emr_ner_tf.cli.{word}", *arguments], check=False
-    ).returncode
-    if status:
-        raise UserError(f"step {title!r} ended with status {status}; its message stands above")
 
 
 def _summary(console: Console, scores: dict, seconds: float, work: pathlib.Path) -> None:

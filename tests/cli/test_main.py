@@ -17,6 +17,7 @@ def test_every_word_is_a_main():
         "annotate_archive",
         "export",
         "serve",
+        "try_serving",
         "pretrain",
         "pretrain_elmo",
         "reproduce",
