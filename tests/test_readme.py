@@ -1,5 +1,6 @@
 """The README's commands, run as they stand; what is not run says why, beside the command."""
 
+import json
 import os
 import pathlib
 import re
@@ -48,12 +49,18 @@ def test_commands_run_in_their_order(tmp_path):
     assert (tmp_path / "runs/readme/bundles/ner/1/saved_model.pb").exists()
     # What train and export say comes next can be typed as it stands.
     following = [line for line in done.stdout.splitlines() if line.startswith("next: ")]
+    annotate = (
+        "next: .venv/bin/python -m emr_ner_tf.cli.annotate --bundle=runs/readme/bundles/ner "
+        "'--text=患者因右肺上叶腺癌入院。'"
+    )
     assert following == [
         "next: .venv/bin/python -m emr_ner_tf.cli.export --model_dir=runs/readme/model "
         "--output=runs/readme/model/bundles",
-        "next: .venv/bin/python -m emr_ner_tf.cli.annotate --bundle=runs/readme/bundles/ner "
-        "'--text=患者因右肺上叶腺癌入院。'",
+        annotate,
+        annotate,
     ]
+    # What the client of the development server found.
+    assert json.loads(done.stdout.splitlines()[-1])["originalText"] == "患者因右肺上叶腺癌入院。"
     found = (tmp_path / "runs/readme/found.jsonl").read_text(encoding="utf-8").splitlines()
     assert len(found) == len(
         (tmp_path / "runs/readme/data/test.jsonl").read_text(encoding="utf-8").splitlines()
