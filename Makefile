@@ -55,6 +55,8 @@ lock: | python
 	  --no-emit-index-url --extra dev pyproject.toml -o requirements/dev.txt
 	$(BIN)/uv pip compile --quiet --python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes \
 	  --no-emit-index-url --extra bench pyproject.toml -o requirements/bench.txt
+	$(BIN)/uv pip compile --quiet --python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes \
+	  --no-emit-index-url requirements/newest_tensorflow.in -o requirements/newest_tensorflow.txt
 
 bench-setup: | python
 	$(PYTHON) -m venv $(BENCH_VENV)
