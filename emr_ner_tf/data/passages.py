@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from emr_ner_tf.data.lines import BOM, read_lines
 from emr_ner_tf.data.reading import read_documents
+from emr_ner_tf.data.record_error import RecordError
 
 
 def read_passages(path: str | os.PathLike[str]) -> Iterator[str]:
@@ -15,10 +16,16 @@ def read_passages(path: str | os.PathLike[str]) -> Iterator[str]:
             one passage a line.
 
     Raises:
-        RecordError: while iterating: the file cannot be read, or a line of it is not what the first one promises.
+        RecordError: while iterating: the file cannot be read, holds no passage, or a line of it is not what the first
+            one promises.
     """
+    path = os.fspath(path)
     first = next((line.raw.strip() for line in read_lines(path) if line.raw.strip()), b"")
     format = "ccks2019" if first.removeprefix(BOM).startswith(b"{") else "text"
+    empty = True
     for document in read_documents(path, format=format, overlaps="longest", require_entities=False):
         if document.text.strip():
+            empty = False
             yield document.text
+    if empty:
+        raise RecordError("must hold passages of text, and holds none", path=path)

@@ -28,21 +28,28 @@ def read_vectors(path: str | os.PathLike[str]) -> Vectors:
     """Reads a file in word2vec's text form: a token and its D numbers a line, parted by spaces.
 
     Args:
-        path: UTF-8; a first line of two whole numbers, count and width, may stand before the others.
+        path: UTF-8 with or without BOM; before the others may stand a line of two whole numbers, count and width.
 
     Raises:
-        RecordError: no vector in it, or a line without numbers, of another width than those before it, with a
-            token that stands on an earlier line, or not UTF-8; the message names file and line.
+        RecordError: no vector in it, another count than its first line says, or a line without numbers, of another
+            width than those before it have or say, with a token that stands on an earlier line, or not UTF-8; the
+            message names file and line.
     """
     path = os.fspath(path)
     rows: dict[str, int] = {}
     values: list[np.ndarray] = []
+    count = width = None
     for line in read_lines(path):
         try:
             text = decoded(line).rstrip(" ")
-            if not text.strip() or (line.number == 1 and _is_header(text)):
+            if line.number == 1:
+                text = text.removeprefix("\ufeff")
+                if _is_header(text):
+                    count, width = map(int, text.split(" "))
+                    continue
+            if not text.strip():
                 continue
-            token, row = _parse(text, len(values[0]) if values else None)
+            token, row = _parse(text, width)
             if token in rows:
                 raise RecordError(
                     "a token must stand once, and this one stands on line", value=str(rows[token])
@@ -52,8 +59,13 @@ def read_vectors(path: str | os.PathLike[str]) -> Vectors:
             raise
         rows[token] = line.number
         values.append(row)
+        width = len(row)
     if not values:
         raise RecordError("must hold vectors, and holds none", path=path)
+    if count not in (None, len(values)):
+        raise RecordError(
+            f"must be followed by {count} vectors, as it says, got", value=str(len(values)), path=path, line=1
+        )
     return Vectors(tuple(rows), np.stack(values))
 
 
@@ -112,5 +124,5 @@ def _parse(text: str, width: int | None) -> tuple[str, np.ndarray]:
     if not np.isfinite(row).all():
         raise RecordError("numbers must be finite")
     if width is not None and len(row) != width:
-        raise RecordError(f"must have {width} numbers, as those before it have, got", value=str(len(row)))
+        raise RecordError(f"must have {width} numbers, as what stands before says, got", value=str(len(row)))
     return token, row

@@ -34,7 +34,7 @@ def data_settings() -> ConfigDict:
     data.unlabelled = ""  # files of passages, joined by commas
     data.records = ""  # training records, joined by commas; `exclude_shared_with` never touches them
     data.exclude_shared_with = ""  # records held for scoring: passages of `unlabelled` that share text go
-    data.held_fraction = 0.02  # of all passages; by seed
+    data.held_fraction = 0.02  # of all passages, one at least, and one at least is left; by seed
     return data
 
 
@@ -62,7 +62,8 @@ def gather_passages(settings: ConfigDict, seed: int) -> Passages:
             f"least 2 passages that are not blank, one to train on and one to measure with, got {len(passages)} "
             f"({left_out} left out by config.data.exclude_shared_with)"
         )
-    fraction = max(settings.held_fraction, 1 / len(passages))
+    one = 1 / len(passages)
+    fraction = min(max(settings.held_fraction, one), 1 - one)
     train, held = set_apart(passages, fraction, seed)
     logging.info(
         "%d passages, %d characters; %d held out; %d left out that share %d characters with records held for scoring",

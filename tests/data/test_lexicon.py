@@ -20,7 +20,7 @@ def test_a_list_keeps_its_order_and_what_can_be_looked_up(tmp_path):
     assert lexicon.vectors is None
 
 
-@pytest.mark.parametrize("header", ["", "3 2\n"])
+@pytest.mark.parametrize("header", ["", "3 2\n", "\ufeff"])
 def test_vectors_stay_beside_their_words(tmp_path, header):
     lexicon = read_lexicon(_file(tmp_path, f"{header}直肠 1 2\n肝 3 4\n肝脏 5 6\n"))
     assert lexicon.words == ("直肠", "肝脏")

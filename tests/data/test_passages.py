@@ -23,3 +23,11 @@ def test_errors_name_the_line(tmp_path):
         list(read_passages(path))
     with pytest.raises(RecordError, match="no such file"):
         list(read_passages(tmp_path / "absent.txt"))
+
+
+@pytest.mark.parametrize("content", ["", "\n \t\n", '{"originalText": " "}\n'])
+def test_a_file_without_a_passage(tmp_path, content):
+    path = tmp_path / "blank.txt"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(RecordError, match=r"blank\.txt: must hold passages of text, and holds none"):
+        list(read_passages(path))

@@ -11,7 +11,7 @@ def _file(tmp_path, text):
     return path
 
 
-@pytest.mark.parametrize("header", ["", "2 3\n"])
+@pytest.mark.parametrize("header", ["", "2 3\n", "\ufeff", "\ufeff2 3\n"])
 def test_reads_word2vec_text(tmp_path, header):
     vectors = read_vectors(_file(tmp_path, f"{header}肾 1 2 3.5\n右肾 -1 0 1e-3 \n"))
     assert vectors.tokens == ("肾", "右肾")
@@ -26,6 +26,9 @@ def test_reads_word2vec_text(tmp_path, header):
         ("肾 1 2\n石 1 2 3\n", r"some\.vec:2: must have 2 numbers.*3"),
         ("肾 1 2\n石 1 x\n", r"some\.vec:2: .*numbers"),
         ("肾 1 2\n肾 1 2\n", r"some\.vec:2: a token must stand once.*1"),
+        ("2 3\n肾 1 2\n石 1 2\n", r"some\.vec:2: must have 3 numbers.*2"),
+        ("3 2\n肾 1 2\n石 1 2\n", r"some\.vec:1: must be followed by 3 vectors.*2"),
+        ("0 2\n肾 1 2\n", r"some\.vec:1: must be followed by 0 vectors.*1"),
         ("肾\n", r"some\.vec:1: a line must be a token and its numbers"),
         ("肾 1 nan\n", r"some\.vec:1: .*finite"),
     ],

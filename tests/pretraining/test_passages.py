@@ -45,14 +45,31 @@ def test_held_out_passages_are_chosen_by_seed(settings):
     assert not set(one.held) & set(one.train)
 
 
-@pytest.mark.parametrize("content", ["", "\n  \n", "一段\n"])
-def test_too_little_text(settings, tmp_path, content):
+@pytest.mark.parametrize("fraction", [0.0, 0.97, 0.999])
+def test_one_passage_at_least_is_held_out_and_one_is_left(settings, fraction):
+    settings.held_fraction = fraction
+    found = gather_passages(settings, seed=1)
+    assert (len(found.held), len(found.train)) == ((1, 12) if fraction == 0 else (12, 1))
+
+
+@pytest.mark.parametrize(
+    ("content", "rule"),
+    [("", "must hold passages"), ("\n  \n", "must hold passages"), ("一段\n", "at least 2 passages")],
+)
+def test_too_little_text(settings, tmp_path, content, rule):
     path = tmp_path / "small.txt"
     path.write_text(content, encoding="utf-8")
     settings.unlabelled = str(path)
-    with pytest.raises(UserError, match=r"at least 2 passages") as error:
+    with pytest.raises(UserError, match=rule) as error:
         gather_passages(settings, seed=1)
     assert str(path) in str(error.value)
+
+
+def test_an_empty_file_among_others(settings, tmp_path):
+    (tmp_path / "empty.txt").touch()
+    settings.unlabelled += f",{tmp_path}/empty.txt"
+    with pytest.raises(UserError, match=r"empty\.txt: must hold passages"):
+        gather_passages(settings, seed=1)
 
 
 def test_no_file_and_a_bad_line(settings, tmp_path):
