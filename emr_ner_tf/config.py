@@ -21,6 +21,8 @@ ConfigDict = ml_collections.ConfigDict
 RANDOM_ENCODER = "random"
 ENCODERS = ("bert", "char", "elmo")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+# How a run is watched, not what comes of it.
+WATCHING = ("train.checkpoint_seconds", "train.log_seconds")
 
 
 def base_config() -> ConfigDict:
@@ -222,10 +224,14 @@ def load_config(path: str | os.PathLike[str], base: Callable[[], ConfigDict] = b
     return config
 
 
-def differences(one: ConfigDict, other: ConfigDict) -> list[str]:
-    """Returns `key: value -> other value` for each leaf in which two configurations differ."""
+def differences(one: ConfigDict, other: ConfigDict, *, apart: Sequence[str] = ()) -> list[str]:
+    """Returns `key: value -> other value` for each leaf, not of `apart`, in which two configurations differ."""
     left, right = flattened(one), flattened(other)
-    return [f"{key}: {left.get(key)!r} -> {right.get(key)!r}" for key in left if left[key] != right.get(key)]
+    return [
+        f"{key}: {left[key]!r} -> {right.get(key)!r}"
+        for key in left
+        if left[key] != right.get(key) and key not in apart
+    ]
 
 
 def flattened(config: ConfigDict, prefix: str = "") -> dict[str, Any]:

@@ -110,16 +110,21 @@ def main() -> None:
 
 
 def _check_flags() -> None:
-    from emr_ner_tf.experiments.paper import WHAT
-    from emr_ner_tf.models.zoo import zoo_row
+    from emr_ner_tf.experiments.paper import WHAT, rows_of
+    from emr_ner_tf.models.zoo import ZOO
 
     tables = _TABLES.value or []
     unknown = [table for table in tables if table not in WHAT]
     if unknown or not tables:
         got = repr(unknown[0]) if unknown else "none"
         raise UsageError(f"--tables must be some of {', '.join(WHAT)}, got {got}")
+    needed = dict.fromkeys(row for row, _ in rows_of(tables))
     for row in _ROWS.value:
-        zoo_row(row)
+        if row not in ZOO:
+            raise UsageError(f"--rows must be some of {', '.join(ZOO)}, got {row!r}")
+        if row not in needed:
+            has = f"--tables={','.join(tables)} has {', '.join(needed) or 'none'}"
+            raise UsageError(f"--rows must be rows of the tables named ({has}), got {row!r}")
     if _BUDGET.value != "full" and not (_BUDGET.value.isdecimal() and int(_BUDGET.value) > 0):
         raise UsageError(f"--budget must be a number of epochs above 0, or full, got {_BUDGET.value!r}")
     if not _OUTPUT.value.endswith(".md"):

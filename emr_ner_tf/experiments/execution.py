@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import platform
 import shutil
 import signal
 import subprocess
@@ -39,6 +40,8 @@ def finished_runs(runs_dir: str | os.PathLike[str]) -> dict[str, dict[str, Any]]
             raise UserError(f"{path}: not the result of a run in JSON: {error}") from error
         if not isinstance(result, dict) or result.get("version") != VERSION:
             raise UserError(f"{path}: must be the result of a run, with `version` {VERSION}")
+        if not isinstance(result.get("name"), str):
+            raise UserError(f"{path}: must be the result of a run, with its `name`")
         results[result["name"]] = result
     return results
 
@@ -145,7 +148,7 @@ def _execute(run: Run, model_dir: pathlib.Path) -> dict[str, Any]:
         "parameters": metrics["parameters"],
         "training_seconds": metrics["training_seconds"],
         "commit": commit,
-        "machine": {"cores": len(os.sched_getaffinity(0)), "device": metrics["device"]},
+        "machine": {"cores": len(os.sched_getaffinity(0)), "cpu": _cpu(), "device": metrics["device"]},
         "versions": versions,
         "lookup_f1": lookup,
         "scores": scores,
@@ -167,6 +170,16 @@ def _call(run: Run, what: str, arguments: Sequence[str]) -> None:
         raise KeyboardInterrupt
     if status:
         raise UserError(f"{run.name}: {what} ended with status {status}; its message stands above")
+
+
+def _cpu() -> str:
+    """The model of this machine's CPU; its kind alone where the system does not tell."""
+    try:
+        lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.machine())
 
 
 def _commit() -> dict[str, Any]:

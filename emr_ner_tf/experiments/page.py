@@ -26,7 +26,8 @@ def page(
         as_json: link to the same as JSON.
         discussion: link to what is written by hand, or None.
     """
-    parts = [*_head(report, as_json, discussion)]
+    run = [line for line in systems if line["ours"]]
+    parts = [*_head(report, as_json, discussion, bool(run))]
     if "f1" in pictures:
         parts.append(f"![F1 by system, the paper's and ours]({pictures['f1']})")
     if report["table_III"]:
@@ -36,7 +37,6 @@ def page(
         parts += [f"## {heading}", _scores(lines)]
         if any(line["encoder"] in ("base", "adapted") and line["paper"] for line in lines):
             parts.append(_which_encoder(lines))
-    run = [line for line in systems if line["ours"]]
     if run:
         parts += ["## F1 by type", _by_type(run)]
         parts += ["## Size and time", _sizes(run), *_times(report)]
@@ -48,7 +48,7 @@ def page(
     return "\n\n".join(parts) + "\n"
 
 
-def _head(report: Values, as_json: str, discussion: str | None) -> list[str]:
+def _head(report: Values, as_json: str, discussion: str | None, run: bool) -> list[str]:
     setup, records = report["setup"], report["records"]
     epochs = setup["epochs"]
     counted = f"{epochs} epoch{'s' * (epochs != 1)}"
@@ -61,21 +61,26 @@ def _head(report: Values, as_json: str, discussion: str | None) -> list[str]:
     if setup["overrides"]:
         changes = ", ".join(f"`{key}={value}`" for key, value in setup["overrides"].items())
         text.append(f"Changed for every row: {changes}.")
-    for part, said in (("train", "Trained on all"), ("test", "Scored once a run on all")):
+    trained, chosen = _validation(setup["overrides"])
+    for part, said, more in (("train", trained, chosen), ("test", "Scored once a run on all", "")):
         name, digest = setup[part]["name"], setup[part]["digest"]
         figures = records[part]
         text.append(
-            f"{said} {figures['records']} records of `{name}` ({figures['mentions']} mentions, digest {digest})."
+            f"{said} {figures['records']} records of `{name}` ({figures['mentions']} mentions, digest {digest}){more}."
         )
     if records["test"]["records"] != TEST_RECORDS:
         text.append(
             f"The paper has {TEST_RECORDS} test records: its figures are a landmark here and not a target."
         )
-    if report["updates"]:
+    if run:
         text.append(f"Updates of every row: {', '.join(map(str, report['updates']))}.")
         text.append(f"A lookup of the training mentions has exact F1 {100 * report['lookup_f1']:.2f};")
         below = report["not_above_lookup"]
-        text[-1] += f" not above it: {', '.join(below)}." if below else " every row that was run is above it."
+        text[-1] += (
+            f" not above it: {', '.join(below)}."
+            if below
+            else " every row of these tables that was run is above it."
+        )
     link = f" What deviates from the paper's order: [{discussion}]({discussion})." if discussion else ""
     return [
         f"# The paper's tables{budget}, recipe `{setup['recipe']}`",
@@ -85,6 +90,20 @@ def _head(report: Values, as_json: str, discussion: str | None) -> list[str]:
         " ".join(text),
         "P, R and F1 in %; mean over seeds, ± the standard deviation where there are two or more (n).",
     ]
+
+
+def _validation(overrides: Values) -> tuple[str, str]:
+    """What is said before and after the training records."""
+    best = "the epoch that is best there is scored"
+    if overrides.get("data.validation"):
+        return "Trained on all", f"; validated on `{overrides['data.validation']}`, {best}"
+    if overrides.get("data.validation_fraction"):
+        share = overrides["data.validation_fraction"]
+        return (
+            "Trained on a part of the",
+            f": {100 * share:g} % of them, by seed, are left to validation, {best}",
+        )
+    return "Trained on all", ""
 
 
 def _table_iii(report: Values) -> list[str]:
@@ -196,7 +215,12 @@ def _times(report: Values) -> list[str]:
     if not rows:
         return []
     heading = ("BiGRU / BiLSTM", "encoder", "BiGRU, minutes", "BiLSTM, minutes", "ratio", "the paper's")
-    return [_table(heading, rows), "On a machine that is shared, times are of what else it did, too."]
+    return [
+        _table(heading, rows),
+        "On a CPU the ratio compares two implementations, too: a BiGRU trains by this project's own gradient "
+        "(`docs/decisions/0006-gru-gradient.md`), a BiLSTM by Keras' loop. On a machine that is shared, times are of "
+        "what else it did, too.",
+    ]
 
 
 def _differences(report: Values) -> list[str]:
@@ -222,9 +246,21 @@ def _differences(report: Values) -> list[str]:
         "## Which differences are real",
         _table(heading, rows),
         f"Differences in exact F1, in points. A paired bootstrap over the scored records ({report['resamples']} "
-        "resamples): `p` is two-sided, and a difference whose interval holds 0 is not decided. It does not cover how "
-        "much another seed would change; the standard deviations above say what is known of that.",
+        "resamples): `p` is two-sided, and a difference whose interval holds 0 is not decided. Comparisons made at "
+        f"95 % each: {len(rows)}; of systems that do not differ, about one pair in twenty would be decided by chance. "
+        + _between_seeds(report["differences"]),
     ]
+
+
+def _between_seeds(differences: Sequence[Values]) -> str:
+    alone = sum(min(found["seeds"]) == 1 for found in differences)
+    text = "The bootstrap does not cover how much another seed would change"
+    if not alone:
+        return f"{text}; the standard deviations above say what is known of that."
+    lines = "here" if alone == len(differences) else "where an n is 1"
+    return (
+        f"{text}: {lines} that is unknown, and a verdict is on the models of these seeds, not on the systems."
+    )
 
 
 def _runs(report: Values) -> str:
@@ -232,7 +268,9 @@ def _runs(report: Values) -> str:
     for run in report["runs"]:
         commit = run["commit"]
         name = (commit["id"] or "unknown")[:10] + (" with changes" if commit["changed"] else "")
-        machine = f"{run['machine']['cores']} cores, {run['machine']['device']}"
+        # The first results do not say which CPU.
+        has = run["machine"]
+        machine = ", ".join(filter(None, (f"{has['cores']} cores", has.get("cpu"), has["device"])))
         encoder = " ".join(filter(None, (_ENCODERS[run["encoder"]["kind"]], run["encoder"]["name"])))
         minutes = f"{run['training_seconds'] / 60:.1f}"
         rows.append(

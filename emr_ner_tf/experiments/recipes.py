@@ -19,7 +19,7 @@ _SAID_ELSEWHERE = (
 
 
 def row_config(row: str, recipe: str, epochs: int | None) -> ConfigDict:
-    """Returns the configuration of a row of the zoo.
+    """Returns the configuration of a row of the zoo, trained on all records: no part is set apart for validation.
 
     Args:
         row: of `emr_ner_tf.models.zoo`.
@@ -31,6 +31,7 @@ def row_config(row: str, recipe: str, epochs: int | None) -> ConfigDict:
         UserError: an unknown row, or no `configs/` in the working directory.
     """
     config = read_recipe(PAPER, row)
+    config.data.validation_fraction = 0.0
     if recipe == "default":
         default = read_recipe(_CONFIGS / "default.py")
         config.optimizer.update(default.optimizer)

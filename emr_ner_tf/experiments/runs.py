@@ -7,15 +7,14 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from emr_ner_tf.config import ConfigDict, base_config, check_config, flattened
+from emr_ner_tf.config import WATCHING, ConfigDict, base_config, check_config, flattened
 from emr_ner_tf.experiments.materials import Material, of_encoder, of_files
 from emr_ner_tf.experiments.paper import ADAPTED, BASE, ELMO, NONE, rows_of
 from emr_ner_tf.experiments.recipes import PAPER, assign, parse_overrides, read_recipe, row_config
+from emr_ner_tf.models.zoo import LEXICON_CONTEXTS
 
 # Settings that name files of records, words or vectors, joined by commas.
 _FILES = ("char.vectors", "data.train", "data.validation", "data.unlabelled", "data.labels", "lexicon.file")
-# How a run is watched, not what comes of it.
-_WATCHING = ("train.checkpoint_seconds", "train.log_seconds")
 # Table II is alike for all but what the row itself says.
 _ANY_ROW = "bert_crf"
 _FLAG_OF_KIND = {BASE: "--encoder", ADAPTED: "--adapted_encoder", ELMO: "--elmo"}
@@ -70,7 +69,7 @@ class Experiment:
             "overrides": {
                 key: _shown(key, value)
                 for key, value in overrides.items()
-                if value != begun[key] and key not in _WATCHING
+                if value != begun[key] and key not in WATCHING
             },
             "train": of_files(self.train)._asdict(),
             "test": of_files(self.test)._asdict(),
@@ -121,7 +120,7 @@ class Run:
         settings = {
             key: self.materials[key].digest if key in self.materials else value
             for key, value in flattened(self.config).items()
-            if value != neutral[key] and key not in (*_WATCHING, "train.seed")
+            if value != neutral[key] and key not in (*WATCHING, "train.seed")
         }
         settings["test"] = self.setup["test"]["digest"]
         text = json.dumps(settings, sort_keys=True, ensure_ascii=False)
@@ -167,11 +166,10 @@ def lacking(experiment: Experiment, kind: str) -> str | None:
 def _run(experiment: Experiment, setup: dict[str, Any], row: str, kind: str, seed: int) -> Run:
     config = row_config(row, experiment.recipe, experiment.epochs)
     config.data.train = experiment.train
-    config.data.validation_fraction = 0.0
     config.encoder = experiment.encoders.get(kind, "")
     config.train.seed = seed
     assign(config, parse_overrides(experiment.overrides, config))
-    looks_words_up = config.model.context == "lattice_lstm"
+    looks_words_up = config.model.context in LEXICON_CONTEXTS
     if looks_words_up:
         config.lexicon.file = experiment.lexicon
     # Named only where it is read, so that other passages do not make another run of the other rows.

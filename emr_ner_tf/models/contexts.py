@@ -129,8 +129,6 @@ CONTEXTS: dict[str, Callable[[ContextParts], tf.keras.layers.Layer | None]] = {
     "idcnn": lambda parts: IteratedDilatedCNN(parts.config.model.units, name="context"),
     "lattice_lstm": _lattice_lstm,
 }
-# Those that look words up, and so need a lexicon.
-LEXICON_CONTEXTS = ("lattice_lstm",)
 
 
 def build_context(parts: ContextParts) -> tf.keras.layers.Layer | None:

@@ -19,9 +19,10 @@ from emr_ner_tf.encoders.elmo import MODEL_TYPE as ELMO
 from emr_ner_tf.encoders.elmo import Elmo
 from emr_ner_tf.encoders.loading import build_encoder, load_encoder
 from emr_ner_tf.errors import UserError
-from emr_ner_tf.models.contexts import LEXICON_CONTEXTS, ContextParts, build_context
+from emr_ner_tf.models.contexts import ContextParts, build_context
 from emr_ner_tf.models.start import Start
 from emr_ner_tf.models.tagger import SpecialTokens, Tagger, build_attention
+from emr_ner_tf.models.zoo import LEXICON_CONTEXTS
 from emr_ner_tf.text.vocabulary import Vocabulary
 
 CONFIG, VOCABULARY, LABELS, ENCODER, LEXICON = (

@@ -12,7 +12,7 @@ from emr_ner_tf.data.passages import read_passages
 from emr_ner_tf.data.vectors import Vectors, read_vectors, train_word2vec
 from emr_ner_tf.encoders.loading import load_vocabulary
 from emr_ner_tf.errors import UserError
-from emr_ner_tf.models.contexts import LEXICON_CONTEXTS
+from emr_ner_tf.models.zoo import LEXICON_CONTEXTS
 from emr_ner_tf.text.vocabulary import Vocabulary
 
 _SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")

@@ -38,6 +38,9 @@ ZOO = {
     "bert_crf": ZooRow("bert", "none", "none"),
 }
 
+# Contexts that look words up, and so need a lexicon.
+LEXICON_CONTEXTS = ("lattice_lstm",)
+
 
 def zoo_row(name: str) -> ZooRow:
     """Returns the system of that name.

@@ -61,6 +61,7 @@ def test_two_rows(call, corpus, tmp_path):
         assert len(result["by_record"]) == 16
         assert result["settings"]["train.epochs"] == result["epochs"] == 1
         assert 0 < result["lookup_f1"] < 1
+        assert result["machine"]["cpu"]
         model_dir = tmp_path / "work_dir" / result["name"]
         assert (model_dir / "checkpoints/best").is_dir()
         assert not (model_dir / "checkpoints/last").exists()
@@ -91,7 +92,9 @@ def _rows_with_runs(tmp_path):
     ("flags", "status", "messages"),
     [
         (("--tables=IV",), 2, ("--tables", "VIII", "'IV'")),
-        (("--rows=no_such",), 1, ("bert_bigru_att_crf", "'no_such'")),
+        (("--rows=no_such",), 2, ("--rows", "bert_bigru_att_crf", "'no_such'")),
+        (("--rows=bigru_crf,cnn_crf",), 2, ("--tables=VII has lattice_lstm", "'cnn_crf'")),
+        (("--tables=III", "--rows=cnn_crf"), 2, ("--tables=III has none", "'cnn_crf'")),
         (("--budget=0",), 2, ("--budget", "full", "'0'")),
         (("--budget=2.5",), 2, ("--budget", "'2.5'")),
         (("--seeds=0",), 2, ("--seeds",)),

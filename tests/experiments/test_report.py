@@ -6,7 +6,8 @@ import pytest
 
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.experiments.execution import estimated_seconds, finished_runs
-from emr_ner_tf.experiments.report import build_report, write_report
+from emr_ner_tf.experiments.page import page
+from emr_ner_tf.experiments.report import build_report, unique_lines, write_report
 
 LABELS = ("疾病和诊断", "药物")
 SETUP = {
@@ -103,6 +104,76 @@ def test_means_over_the_seeds_of_this_setup(report):
     assert len(report["runs"]) == 5
 
 
+def _page(results, tables=("V",), **setup):
+    """The text of the page that these results make."""
+    setup = SETUP | setup
+    results = [each | {"setup": setup} for each in results]
+    report = build_report(
+        results, tables, setup, DESCRIBED, own_epochs=10, lacks=lambda kind: None, command=""
+    )
+    return page(report, unique_lines(report["tables"]), {"loss": "loss.png"}, "paper.json", None)
+
+
+def test_what_was_trained_on():
+    run = [result("bert_crf", "base", 1, 8)]
+    assert "Trained on all 700 records of `train.jsonl` (9 mentions, digest t1). Scored" in _page(run)
+    apart = _page(run, overrides={"data.validation_fraction": 0.1})
+    assert "all 700" not in apart
+    assert "Trained on a part of the 700 records" in apart
+    assert "digest t1): 10 % of them, by seed, are left to validation, the epoch that is best" in apart
+    beside = _page(run, overrides={"data.validation": "dev.jsonl"})
+    assert "Trained on all 700 records" in beside
+    assert "digest t1); validated on `dev.jsonl`, the epoch that is best there is scored." in beside
+
+
+def test_nothing_is_said_of_runs_that_no_table_shows():
+    run = [result("cnn_crf", "none", 1, 8)]
+    shown = _page(run, tables=("III", "VIII"))
+    assert "every row of these tables that was run is above it" in shown
+    assert "Updates of every row: 302." in shown
+    for tables in (("III",), ("III", "V")):
+        unshown = _page(run, tables=tables)
+        assert "above it" not in unshown
+        assert "Updates" not in unshown
+
+
+def test_what_a_verdict_does_not_cover():
+    one, other, third = (
+        ("bert_bigru_att_crf", "base"),
+        ("bert_bigru_plain_att_crf", "base"),
+        ("bert_bigru_crf", "base"),
+    )
+    single = [result(*one, 1, 8), result(*other, 1, 7), result(*third, 1, 6)]
+    text = _page(single)
+    # Both neighbours, and the pair that the paper's text compares.
+    assert "Comparisons made at 95 % each: 3; of systems that do not differ, about one pair in twenty" in text
+    assert "another seed would change: here that is unknown, and a verdict is on the models" in text
+    assert "standard deviations above" not in text
+    second = [result(*one, 2, 8), result(*other, 2, 7)]
+    assert "where an n is 1 that is unknown" in _page([*single, *second])
+    text = _page([*single, *second, result(*third, 2, 6)])
+    assert "another seed would change; the standard deviations above say" in text
+    assert "unknown" not in text
+
+
+def test_machines_alike():
+    def at(row, **machine):
+        return result(row, "none", 1, 8) | {"machine": {"cores": 2, "device": "CPU"} | machine}
+
+    for machines, alike in (
+        (({}, {}), True),
+        (({"cpu": "A"}, {"cpu": "A"}), True),
+        (({"cpu": "A"}, {"cpu": "B"}), False),
+        # A result of before the CPU was told may be of any.
+        (({"cpu": "A"}, {}), False),
+    ):
+        text = _page([at("bigru_crf", **machines[0]), at("bilstm_crf", **machines[1])], tables=("VII",))
+        assert ("| `bigru_crf` / `bilstm_crf` |" in text) == alike
+        assert ("On a CPU the ratio compares two implementations" in text) == alike
+        for machine in machines:
+            assert f"| {', '.join(('2 cores', *machine.values(), 'CPU'))} |" in text
+
+
 def test_lines_without_runs_say_why(report):
     assert (
         _line(report, "V", "bert_bigru_att_crf", "adapted")["why_not"] == "not run: needs --adapted_encoder"
@@ -143,8 +214,8 @@ def test_the_page(report, tmp_path):
     (tmp_path / "paper_discussion.md").write_text("# By hand\n", encoding="utf-8")
     written = write_report(report, RESULTS, tmp_path / "paper.md")
     assert [path.name for path in written] == ["paper.md", "paper.json", "paper_f1.png", "paper_loss.png"]
-    page = written[0].read_text(encoding="utf-8")
-    lines = page.splitlines()
+    text = written[0].read_text(encoding="utf-8")
+    lines = text.splitlines()
     assert lines[0] == "# The paper's tables on a budget of 2 epochs a row, recipe `default`"
     for expected in (
         "| BERT-BiGRU-CRF | `bert_bigru_crf` | as it is (tiny) | 83.81 | 82.59 | 83.20 | 85.00 ± 7.07 | 85.00 ± 7.07 | "
@@ -157,10 +228,10 @@ def test_the_page(report, tmp_path):
         "![Training loss by epoch](figures/paper_loss.png)",
     ):
         assert expected in lines
-    assert "not above it: cnn_crf." in page
-    assert "[paper_discussion.md](paper_discussion.md)" in page
-    assert "`train.precision=mixed_bfloat16`" in page
-    assert "Encoder of the paper's figures: BERT-BiGRU-Att-CRF: adapted. It does not say which one " in page
+    assert "not above it: cnn_crf." in text
+    assert "[paper_discussion.md](paper_discussion.md)" in text
+    assert "`train.precision=mixed_bfloat16`" in text
+    assert "Encoder of the paper's figures: BERT-BiGRU-Att-CRF: adapted. It does not say which one " in text
     assert json.loads(written[1].read_text(encoding="utf-8"))["tables"] == report["tables"]
     for picture in written[2:]:
         assert picture.read_bytes().startswith(b"\x89PNG")
@@ -169,8 +240,8 @@ def test_the_page(report, tmp_path):
 def test_a_page_of_nothing(tmp_path):
     full = SETUP | {"epochs": 10, "overrides": {}}
     report = build_report([], ["V"], full, DESCRIBED, own_epochs=10, lacks=lambda kind: None, command="")
-    (page, _) = write_report(report, [], tmp_path / "paper.md")
-    text = page.read_text(encoding="utf-8")
+    (written, _) = write_report(report, [], tmp_path / "paper.md")
+    text = written.read_text(encoding="utf-8")
     assert text.startswith("# The paper's tables, recipe `default`\n")
     assert text.count("not run") == 6
     assert "paper_discussion" not in text
@@ -182,6 +253,9 @@ def test_results_are_read_and_refused(tmp_path):
     assert list(finished_runs(tmp_path)) == [RESULTS[0]["name"]]
     (tmp_path / "b.json").write_text('{"version": 0}', encoding="utf-8")
     with pytest.raises(UserError, match=r"b\.json.*version"):
+        finished_runs(tmp_path)
+    (tmp_path / "b.json").write_text('{"version": 1}', encoding="utf-8")
+    with pytest.raises(UserError, match=r"b\.json.*`name`"):
         finished_runs(tmp_path)
     (tmp_path / "b.json").write_text("{", encoding="utf-8")
     with pytest.raises(UserError, match=r"b\.json.*JSON"):

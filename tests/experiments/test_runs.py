@@ -120,6 +120,19 @@ def test_names_tell_runs_apart_and_nothing_else(experiment, corpus, tmp_path):
     assert not any(str(tmp_path) in str(value) for value in (*settings.values(), *moved.setup().values()))
 
 
+def test_all_records_are_trained_on_unless_an_override_sets_some_apart(experiment):
+    assert _run(experiment).config.data.validation_fraction == 0.0
+    assert experiment.setup()["overrides"] == {"model.units": 16}
+    same = dataclasses.replace(experiment, overrides=("model.units=16", "data.validation_fraction=0"))
+    assert same.setup() == experiment.setup()
+    assert _run(same).name == _run(experiment).name
+    # A tenth is what configs/paper.py has; it is another experiment all the same.
+    apart = dataclasses.replace(experiment, overrides=("model.units=16", "data.validation_fraction=0.1"))
+    assert apart.setup()["overrides"] == {"data.validation_fraction": 0.1, "model.units": 16}
+    assert _run(apart).config.data.validation_fraction == 0.1
+    assert _run(apart).name != _run(experiment).name
+
+
 def test_an_encoder_counts_by_what_it_holds(experiment, tmp_path):
     for place in ("a/enc", "b/enc"):
         (tmp_path / place).mkdir(parents=True)
