@@ -73,14 +73,14 @@ def annotate_archive(
     here = options.view_as(StandardOptions).runner is None
     files = find_files(job.inputs)
     bundle = newest_version(job.bundle)
-    beam_output.begin(job.output_dir)
+    job_id = beam_output.begin(job.output_dir)
     _LOGGER.info(
         "%s: %d files, %d bytes, by %s", job.output_dir, len(files), sum(dict(files).values()), bundle
     )
     threads = max(1, len(os.sched_getaffinity(0)) // workers) if here else None
 
     def build(pipeline: beam.Pipeline) -> None:
-        add_steps(pipeline, job, files, BundleHandler(bundle, threads))
+        add_steps(pipeline, job, files, BundleHandler(bundle, threads), job_id)
 
     if here:
         run_on_this_machine(build, options, workers)
@@ -90,7 +90,11 @@ def annotate_archive(
 
 
 def add_steps(
-    pipeline: beam.Pipeline, job: ArchiveJob, files: Sequence[tuple[str, int]], handler: BundleHandler
+    pipeline: beam.Pipeline,
+    job: ArchiveJob,
+    files: Sequence[tuple[str, int]],
+    handler: BundleHandler,
+    job_id: str,
 ) -> None:
     """Adds the steps of a job to a pipeline.
 
@@ -99,6 +103,7 @@ def add_steps(
         job: what is annotated.
         files: path and size of each.
         handler: annotates pools.
+        job_id: as `beam_output.begin` gave it.
     """
     read = (
         pipeline
@@ -120,7 +125,7 @@ def add_steps(
         | "Group" >> beam.GroupByKey()
         | "Write" >> beam.ParDo(WriteFile(job.output_dir))
         | "All" >> beam.GroupByKey()
-        | "Commit" >> beam.ParDo(Commit(job.output_dir))
+        | "Commit" >> beam.ParDo(Commit(job.output_dir, job_id))
     )
 
 

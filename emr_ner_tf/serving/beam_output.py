@@ -1,12 +1,15 @@
 """Outputs of an archive's job: shards by a hash of the id, sorted within; a directory that is finished or is not.
 
-A job's directory holds UNFINISHED until all is done. Workers write every file beside its name; when all are written,
-one step renames them and writes SUMMARY last. So what has no summary is no result, and the same command begins again.
+A job's directory holds UNFINISHED, and in it the job's own id, until all is done. Workers write every file beside its
+name; when all are written, one step renames them and writes SUMMARY last. So what has no summary is no result, and the
+same command begins again.
 """
 
 import hashlib
 import json
+import os
 import pickle
+import re
 import uuid
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -63,23 +66,32 @@ def pack(rows: Sequence[Row]) -> bytes:
     return zlib.compress(pickle.dumps([tuple(row) for row in rows]))
 
 
-def begin(output_dir: str) -> None:
+def begin(output_dir: str) -> str:
     """Takes a directory for a job, and out of it what an unfinished job has left.
 
+    Returns:
+        The job's id, by which `Commit` sees that no later job has taken the directory.
+
     Raises:
-        UserError: it holds a finished job, or something else.
+        UserError: it holds a finished job, or something else, or its name is a pattern.
     """
-    files = match(FileSystems.join(output_dir, "*"))
-    names = {path.rpartition("/")[2] for path in files}
+    if re.search(r"[*?\[]", output_dir):
+        raise UserError(f"{output_dir}: the name of an output directory must hold no *, ? or [")
+    files = match(FileSystems.join(output_dir, "**"))
+    names = {path.rpartition("/")[2] for path in files if _is_in(output_dir, path)}
     if SUMMARY in names:
+        if UNFINISHED in names:
+            finish(output_dir)
         raise UserError(f"{output_dir}: holds a finished job ({SUMMARY}); name another directory")
-    if names and UNFINISHED not in names:
+    # A file system of objects knows no empty folders.
+    if UNFINISHED not in names and (files or (os.path.isdir(output_dir) and os.listdir(output_dir))):
         raise UserError(f"{output_dir}: is not empty and holds no unfinished job; name another directory")
+    job_id = uuid.uuid4().hex
+    _write(FileSystems.join(output_dir, UNFINISHED), [job_id])
     if names:
         logging.info("%s: an earlier job did not finish; it is begun again", output_dir)
-        FileSystems.delete([path for path in files if not path.endswith(f"/{UNFINISHED}")])
-    with FileSystems.create(FileSystems.join(output_dir, UNFINISHED)):
-        pass
+        _delete([FileSystems.join(output_dir, name) for name in sorted(names - {UNFINISHED})])
+    return job_id
 
 
 def finish(output_dir: str) -> dict[str, int]:
@@ -88,8 +100,8 @@ def finish(output_dir: str) -> dict[str, int]:
     Returns:
         The summary: `records`, `entities`, `characters`, `rejected`, `shards`.
     """
-    left = [*match(FileSystems.join(output_dir, _TEMPORARY)), FileSystems.join(output_dir, UNFINISHED)]
-    FileSystems.delete(left)
+    for name in (_TEMPORARY, UNFINISHED):
+        _delete([*match(FileSystems.join(output_dir, name))])
     with FileSystems.open(FileSystems.join(output_dir, SUMMARY)) as file:
         return json.loads(file.read())
 
@@ -118,13 +130,18 @@ class WriteFile(beam.DoFn):
 class Commit(beam.DoFn):
     """Gives the files their names, then writes the summary. It can be repeated: what has its name keeps it."""
 
-    def __init__(self, output_dir: str) -> None:
+    def __init__(self, output_dir: str, job_id: str) -> None:
         super().__init__()
-        self._output_dir = output_dir
+        self._output_dir, self._job_id = output_dir, job_id
 
     def process(self, element: tuple[str, Iterable[Written]]) -> None:
-        """Takes what all `WriteFile` have written."""
+        """Takes what all `WriteFile` have written.
+
+        Raises:
+            UserError: another job has taken the directory.
+        """
         written = list(element[1])
+        self._check_taken()
         for name, temporary, *_ in written:
             self._rename(temporary, name)
         shards = [sums for name, _, *sums in written if name != REJECTS]
@@ -136,12 +153,36 @@ class Commit(beam.DoFn):
         summary["shards"] = len(shards)
         temporary = f".{SUMMARY}.{uuid.uuid4().hex}.tmp"
         _write(FileSystems.join(self._output_dir, temporary), [json.dumps(summary), "\n"])
+        self._check_taken()
         self._rename(temporary, SUMMARY)
 
     def _rename(self, temporary: str, name: str) -> None:
-        source = FileSystems.join(self._output_dir, temporary)
+        source, target = (FileSystems.join(self._output_dir, one) for one in (temporary, name))
         if FileSystems.exists(source):
-            FileSystems.rename([source], [FileSystems.join(self._output_dir, name)])
+            FileSystems.rename([source], [target])
+        elif not FileSystems.exists(target):
+            raise UserError(
+                f"{target}: is not there, nor is what was written of it; was the directory changed?"
+            )
+
+    def _check_taken(self) -> None:
+        path = FileSystems.join(self._output_dir, UNFINISHED)
+        taken_by = ""
+        if FileSystems.exists(path):
+            with FileSystems.open(path) as file:
+                taken_by = file.read().decode("utf-8")
+        if taken_by != self._job_id:
+            raise UserError(f"{self._output_dir}: another job has taken it meanwhile; this one has no result")
+
+
+def _is_in(output_dir: str, path: str) -> bool:
+    """Whether a file stands in the directory itself, not below."""
+    return path == FileSystems.join(output_dir, path.rpartition("/")[2])
+
+
+def _delete(paths: Sequence[str]) -> None:
+    if paths:
+        FileSystems.delete(paths)
 
 
 def _write(path: str, lines: Iterable[str]) -> None:

@@ -1,5 +1,6 @@
 """Records of an archive read in parallel: spans of files, their lines with byte offsets, pools for the model."""
 
+import os
 import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -46,21 +47,23 @@ def find_files(patterns: Sequence[str]) -> list[tuple[str, int]]:
     """Finds the files that patterns of any Beam file system name.
 
     Args:
-        patterns: paths, `*` for any characters but `/`, `**` for any.
+        patterns: paths, `*` for any characters but `/`, `**` for any, `[...]` for one of some.
 
     Returns:
-        Path and size in bytes of each file, once, sorted.
+        Path and size in bytes of each file, sorted. A file that patterns name by several paths is there once, by the
+        first: on this machine the paths are followed, elsewhere they are compared as they are.
 
     Raises:
         UserError: a pattern names no file, or an unknown file system.
     """
-    found: dict[str, int] = {}
+    found: dict[str, tuple[str, int]] = {}
     for pattern in patterns:
         files = match(pattern)
         if not files:
             raise UserError(f"{pattern}: no such file")
-        found.update(files)
-    return sorted(found.items())
+        for path, size in sorted(files.items()):
+            found.setdefault(path if "://" in path else os.path.realpath(path), (path, size))
+    return sorted(found.values())
 
 
 def match(pattern: str) -> dict[str, int]:

@@ -263,9 +263,10 @@ def test_a_job_that_loses_a_worker_or_meets_a_bad_record_ends(bundles, archive, 
 
 def test_steps_on_another_runner_and_its_counters(bundles, archive, done, tmp_path):
     job = ArchiveJob(str(bundles), [f"{archive}/*"], str(tmp_path / "found"), shards=3)
-    beam_output.begin(job.output_dir)
+    job_id = beam_output.begin(job.output_dir)
     pipeline = beam.Pipeline(FnApiRunner())
-    add_steps(pipeline, job, find_files(job.inputs), BundleHandler(newest_version(job.bundle), None))
+    handler = BundleHandler(newest_version(job.bundle), None)
+    add_steps(pipeline, job, find_files(job.inputs), handler, job_id)
     result = pipeline.run()
     summary = beam_output.finish(job.output_dir)
     assert summary == json.loads((done[0] / "summary.json").read_text())
@@ -351,6 +352,19 @@ def test_a_pattern_without_a_folder(tmp_path, monkeypatch):
     assert find_files(["*.jsonl", "a.jsonl"]) == [("a.jsonl", 5)]
 
 
+def test_a_file_named_by_several_paths_is_read_once_under_the_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.jsonl", "b.jsonl", "[c].jsonl"):
+        (tmp_path / name).write_bytes(b"12345")
+    (tmp_path / "d.jsonl").symlink_to("b.jsonl")
+    assert find_files(["./a.jsonl", "a.jsonl", f"{tmp_path}/*.jsonl", "d.jsonl"]) == [
+        ("./a.jsonl", 5),
+        (f"{tmp_path}/[c].jsonl", 5),
+        (f"{tmp_path}/b.jsonl", 5),
+    ]
+    assert find_files(["[[]c].jsonl"]) == [("[c].jsonl", 5)]
+
+
 def test_the_newest_version_is_taken_and_can_be_fetched(bundles, tmp_path):
     (tmp_path / "ner/2/deep").mkdir(parents=True)
     (tmp_path / "ner/10").mkdir()
@@ -372,15 +386,55 @@ def test_a_directory_of_something_else_is_refused(tmp_path):
     assert (tmp_path / "out-00000-of-00002.jsonl").read_text() == "somebody's"
 
 
+@pytest.mark.parametrize("below", ["empty", "full"])
+def test_a_directory_of_folders_is_refused(tmp_path, below):
+    (tmp_path / "out" / below).mkdir(parents=True)
+    if below == "full":
+        (tmp_path / "out" / below / "unfinished").write_text("somebody's")
+    with pytest.raises(UserError, match="is not empty"):
+        beam_output.begin(f"{tmp_path}/out")
+    with pytest.raises(UserError, match=r"must hold no \*, \? or \["):
+        beam_output.begin(f"{tmp_path}/out[1]")
+
+
 def test_renaming_can_be_repeated(tmp_path):
-    commit = beam_output.Commit(str(tmp_path))
+    commit = beam_output.Commit(str(tmp_path), beam_output.begin(str(tmp_path)))
     (tmp_path / ".one.tmp").write_text("1")
+    (tmp_path / beam_output.REJECTS).write_text("an earlier try has renamed it")
     written = [("one", ".one.tmp", 1, 2, 3), (beam_output.REJECTS, ".gone.tmp", 4, 0, 0)]
     for _ in range(2):
         commit.process(("", written))
     assert (tmp_path / "one").read_text() == "1"
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary == {"records": 1, "entities": 2, "characters": 3, "rejected": 4, "shards": 1}
+
+
+def test_what_has_gone_is_no_result(tmp_path):
+    commit = beam_output.Commit(str(tmp_path), beam_output.begin(str(tmp_path)))
+    with pytest.raises(UserError, match=r"one: is not there"):
+        commit.process(("", [("one", ".one.tmp", 1, 2, 3)]))
+    assert set(_contents(tmp_path)) == {"unfinished"}
+
+
+def test_a_job_whose_directory_another_has_taken_has_no_result(tmp_path):
+    first = beam_output.Commit(str(tmp_path), beam_output.begin(str(tmp_path)))
+    second = beam_output.Commit(str(tmp_path), beam_output.begin(str(tmp_path)))
+    (tmp_path / ".one.tmp").write_text("1")
+    written = [("one", ".one.tmp", 1, 2, 3)]
+    with pytest.raises(UserError, match="another job has taken it"):
+        first.process(("", written))
+    second.process(("", written))
+    assert beam_output.finish(str(tmp_path))["records"] == 1
+    assert set(_contents(tmp_path)) == {"one", "summary.json"}
+
+
+def test_what_a_kill_behind_the_summary_leaves_is_taken_away(tmp_path):
+    beam_output.begin(str(tmp_path))
+    (tmp_path / "summary.json").write_text("{}")
+    (tmp_path / ".two.tmp").write_text("of a try that was repeated")
+    with pytest.raises(UserError, match="holds a finished job"):
+        beam_output.begin(str(tmp_path))
+    assert set(_contents(tmp_path)) == {"summary.json"}
 
 
 def test_the_launcher_does_without_tensorflow():
