@@ -1,8 +1,6 @@
 """The Python clients over real sockets: the bundle's own entities, hard strings, faults, TLS, a server's restart."""
 
 import asyncio
-import datetime
-import ipaddress
 import itertools
 import pathlib
 import socket
@@ -12,6 +10,7 @@ import threading
 import time
 
 import pytest
+from certificates import issue_all
 
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.reading import read_documents
@@ -210,50 +209,9 @@ def test_a_server_that_is_killed_and_comes_back(serve, bundles, tmp_path):
         assert entities == bundle.tag_texts([texts[i]])[0]
 
 
-def _issue(name, issuer=None):
-    """A certificate for this machine, signed by `issuer` or by itself: (certificate, key)."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.now(datetime.UTC)
-    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer[0].subject if issuer else subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(minutes=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-    )
-    return builder.sign(issuer[1] if issuer else key, hashes.SHA256()), key
-
-
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory):
-    from cryptography.hazmat.primitives import serialization
-
-    folder = tmp_path_factory.mktemp("tls")
-    authority, stranger = _issue("authority"), _issue("stranger")
-    pairs = {
-        "ca": authority,
-        "stranger": stranger,
-        "server": _issue("server", authority),
-        "client": _issue("client", authority),
-        "intruder": _issue("intruder", stranger),
-    }
-    pem = serialization.Encoding.PEM
-    for name, (certificate, key) in pairs.items():
-        (folder / f"{name}.pem").write_bytes(certificate.public_bytes(pem))
-        (folder / f"{name}.key").write_bytes(
-            key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        )
-    return folder
+    return issue_all(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,5 @@
 """The Go and Java clients, built, with their own tests, and run against the development server."""
 
-import datetime
-import ipaddress
 import pathlib
 import shutil
 import socket
@@ -9,9 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from certificates import issue_all
 from framing import check, corpus_texts, expected, frame, hard_records, real_records, run, run_raw
 from toolchains import maven
 
@@ -154,32 +150,4 @@ def test_certificates(client, local, certificates):
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory):
-    """PEM files: two authorities, and a server's and a client's pair by the first."""
-    folder = tmp_path_factory.mktemp("certificates")
-    authority = _issue(folder, "ca")
-    _issue(folder, "stranger")
-    _issue(folder, "server", authority)
-    _issue(folder, "client", authority)
-    return folder
-
-
-def _issue(folder, name, issuer=None):
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    now, hour = datetime.datetime.now(datetime.UTC), datetime.timedelta(hours=1)
-    certificate = (
-        x509.CertificateBuilder(subject_name=subject, public_key=key.public_key())
-        .issuer_name(issuer[0].subject if issuer else subject)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - hour)
-        .not_valid_after(now + hour)
-        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
-        .add_extension(address, critical=False)
-        .sign(issuer[1] if issuer else key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    written = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    (folder / f"{name}.pem").write_bytes(certificate.public_bytes(pem))
-    (folder / f"{name}.key").write_bytes(written)
-    return certificate, key
+    return issue_all(tmp_path_factory.mktemp("certificates"))

@@ -1,60 +1,21 @@
 """TLS and mutual TLS, with certificates made here: the right ones are let in, and nobody else."""
 
-import datetime
-import ipaddress
 import ssl
 import urllib.error
 import urllib.request
 
 import grpc
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from certificates import issue_all
 from tensorflow_serving.apis import prediction_service_pb2_grpc
 
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.serving.server_tls import Tls
 
-LOOPBACK = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-
-
-def make_pair(folder, name, issuer=None):
-    """Writes NAME.pem and NAME.key, signed by `issuer`, or by itself as an authority."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.now(datetime.UTC)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject if issuer is None else issuer[0].subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
-        .add_extension(LOOPBACK, critical=False)
-    )
-    certificate = builder.sign(key if issuer is None else issuer[1], hashes.SHA256())
-    (folder / f"{name}.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    (folder / f"{name}.key").write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return certificate, key
-
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("certificates")
-    ca, stranger = make_pair(folder, "ca"), make_pair(folder, "stranger")
-    make_pair(folder, "server", ca)
-    make_pair(folder, "client", ca)
-    make_pair(folder, "impostor", stranger)
-    return folder
+    return issue_all(tmp_path_factory.mktemp("certificates"))
 
 
 @pytest.fixture
@@ -105,10 +66,10 @@ def test_mutual_tls(local, certificates, predict):
     server = local(tls=Tls(*paths), rest_port=0)
     assert predict(server.port, client="client") == 2
     assert predict(server.port) == grpc.StatusCode.UNAVAILABLE
-    assert predict(server.port, client="impostor") == grpc.StatusCode.UNAVAILABLE
+    assert predict(server.port, client="intruder") == grpc.StatusCode.UNAVAILABLE
     assert predict(server.port, client="client") == 2
     assert status_by_rest(certificates, server.rest_port, "client") == 200
-    for client in (None, "impostor"):
+    for client in (None, "intruder"):
         with pytest.raises((ssl.SSLError, urllib.error.URLError, ConnectionError)):
             status_by_rest(certificates, server.rest_port, client)
 
