@@ -173,7 +173,8 @@ def _run(experiment: Experiment, setup: dict[str, Any], row: str, kind: str, see
     if looks_words_up:
         config.lexicon.file = experiment.lexicon
     # Named only where it is read, so that other passages do not make another run of the other rows.
-    if (looks_words_up and not config.lexicon.file) or config.char.word2vec:
+    trains_vectors = config.char.word2vec and config.model.encoder != "bert"
+    if trains_vectors or (looks_words_up and not config.lexicon.file):
         config.data.unlabelled = experiment.unlabelled
     check_config(config)
     materials = {key: of_files(value) for key in _FILES if _is_file(value := flattened(config)[key])}

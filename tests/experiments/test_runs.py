@@ -166,6 +166,8 @@ def test_the_lattice_alone_reads_words_and_passages(experiment, tmp_path):
     assert built.name != read.name
     vectors = dataclasses.replace(experiment, overrides=("char.word2vec=true",))
     assert _run(vectors, row="bigru_crf").config.data.unlabelled == str(passages)
+    # A row without character embeddings trains no vectors, whatever holds for all rows.
+    assert _run(vectors, row="bert_crf").config.data.unlabelled == ""
 
 
 def test_the_plan(experiment):
