@@ -100,13 +100,13 @@ def _skip_finished(partial: pathlib.Path, header: str, documents: Iterator[Docum
             if not line.endswith(b"\n"):
                 break
             if number == 1:
-                if line.decode("utf-8").rstrip("\n") != header:
+                if line != f"{header}\n".encode():
                     raise UserError(
                         f"{partial}:1: not the beginning of a job with this model; remove the file to start again"
                     )
             else:
                 document = next(documents, None)
-                if document is None or json.loads(line).get("originalText") != document.text:
+                if document is None or _text_of(line, partial, number) != document.text:
                     raise UserError(
                         f"{partial}:{number}: not made from this input; name the same --input, "
                         "or remove the file to start again"
@@ -115,6 +115,15 @@ def _skip_finished(partial: pathlib.Path, header: str, documents: Iterator[Docum
             done = number - 1
         file.truncate(end)
     return max(done, 0)
+
+
+def _text_of(line: bytes, partial: pathlib.Path, number: int) -> str:
+    try:
+        return json.loads(line)["originalText"]
+    except (ValueError, KeyError, TypeError):
+        raise UserError(
+            f"{partial}:{number}: not a record that a job has written; remove the file to start again"
+        ) from None
 
 
 def _finish(partial: pathlib.Path, output: pathlib.Path) -> None:

@@ -51,6 +51,19 @@ def test_lone_surrogate_is_named():
         encode_texts(["fine", "ab\ud800"])
 
 
+def test_a_partial_file_that_is_damaged_is_told(tmp_path):
+    documents = [Document(str(i), "字") for i in range(3)]
+    output, partial = tmp_path / "out.jsonl", tmp_path / "out.jsonl.partial"
+    header = '{"partial_output_of": "m"}\n'
+    for damage in (b'{"originalTe\n', b"\xff\n", b"[]\n", b"5\n", b"{}\n"):
+        partial.write_bytes(header.encode() + damage)
+        with pytest.raises(UserError, match=r"out\.jsonl\.partial:2: not a record that a job has written"):
+            annotate_to_file(documents, _first_characters, output, model="m", resume=True)
+    partial.write_bytes(b"\xff\n")
+    with pytest.raises(UserError, match=r"out\.jsonl\.partial:1: not the beginning"):
+        annotate_to_file(documents, _first_characters, output, model="m", resume=True)
+
+
 def test_a_job_that_dies_is_resumed(tmp_path):
     documents = [Document(str(i), "字" * i, extra={"id": str(i)}) for i in range(600)]
     output = tmp_path / "out.jsonl"
