@@ -4,6 +4,7 @@ import hashlib
 import os
 import pathlib
 import shutil
+import uuid
 from collections.abc import Sequence
 
 import tensorflow as tf
@@ -14,6 +15,7 @@ from emr_ner_tf.data.document import Entity
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.exporting.model_card import model_card
 from emr_ner_tf.exporting.signatures import ServingModule
+from emr_ner_tf.exporting.version_folders import find_versions
 from emr_ner_tf.exporting.warmup import write_warmup
 from emr_ner_tf.models.definition import ModelDefinition
 from emr_ner_tf.models.text_tagger import TextTagger
@@ -75,8 +77,8 @@ def find_version(path: str | os.PathLike[str]) -> pathlib.Path:
         UserError: neither holds a bundle; the message names what was looked for.
     """
     path = pathlib.Path(path)
-    versions = _versions(path)
-    found = path if (path / "saved_model.pb").exists() else path / str(max(versions, default=0))
+    versions = find_versions(path)
+    found = path if not versions or (path / "saved_model.pb").exists() else versions[max(versions)]
     for needed in ("saved_model.pb", f"assets/{CONTRACT}"):
         if not (found / needed).exists():
             raise UserError(
@@ -105,7 +107,6 @@ def write_bundle(
         licence: text of the weights' licence.
         weights: dtype in which the large variables are stored, for the model card.
     """
-    shutil.rmtree(path, ignore_errors=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     module = ServingModule(text_tagger)
     signatures = module.signatures()
@@ -129,14 +130,14 @@ def write_bundle(
 
 
 def unpublished_path(output: str | os.PathLike[str]) -> pathlib.Path:
-    """Where this process writes a version beside the others, out of a server's sight."""
-    return pathlib.Path(output) / f".unpublished.{os.getpid()}"
+    """Where a version is written beside the others, out of a server's sight; a new name, on any machine."""
+    return pathlib.Path(output) / f".unpublished.{uuid.uuid4().hex}"
 
 
 def publish(unpublished: pathlib.Path, output: str | os.PathLike[str]) -> pathlib.Path:
     """Renames an unpublished version to the next free integer, so that a server sees it whole or not at all."""
     output = pathlib.Path(output)
-    version = max(_versions(output), default=0) + 1
+    version = max(find_versions(output), default=0) + 1
     return unpublished.rename(output / str(version))
 
 
@@ -147,14 +148,8 @@ def keep_newest(output: str | os.PathLike[str], keep: int) -> list[pathlib.Path]
         The versions that were removed.
     """
     output = pathlib.Path(output)
-    old = [output / str(version) for version in sorted(_versions(output))[:-keep]]
+    old = [path for _, path in sorted(find_versions(output).items())[:-keep]]
     for path in old:
-        hidden = path.rename(output / f".removed.{path.name}.{os.getpid()}")
+        hidden = path.rename(output / f".removed.{path.name}.{uuid.uuid4().hex}")
         shutil.rmtree(hidden)
     return old
-
-
-def _versions(path: pathlib.Path) -> list[int]:
-    if not path.is_dir():
-        return []
-    return [int(entry.name) for entry in path.iterdir() if entry.name.isdigit() and entry.is_dir()]

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import re
 import shutil
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ from emr_ner_tf.training.restoring import InProcessTagger, restore
 from emr_ner_tf.training.run_files import METRICS
 
 _SYNTHETIC_RECORDS = 64
+_LIKE_A_PATH = re.compile(r"[/\\]|\.(txt|md|rst|html?|pdf)$", re.IGNORECASE)
 _NO_LICENCE = (
     "No licence was stated for these weights. They derive from the encoder and the records that config.json names,\n"
     "whose own terms hold. The code that runs them, emr_ner_tf, is under Apache-2.0.\n"
@@ -66,6 +68,7 @@ def export(
         UserError: nothing to export, bad records, or a bundle that does not find what the model finds (then
             nothing is published).
     """
+    terms = _licence(licence)
     metrics = pathlib.Path(model_dir) / METRICS
     if not metrics.exists():
         raise UserError(
@@ -90,7 +93,7 @@ def export(
                 definition,
                 unpublished,
                 metrics=metrics.read_text(encoding="utf-8"),
-                licence=_licence(licence),
+                licence=terms,
                 weights=weights,
             )
             logging.info("written; comparing the reloaded bundle on %d records", len(documents))
@@ -106,5 +109,10 @@ def export(
 def _licence(licence: str | None) -> str:
     if licence is None:
         return _NO_LICENCE
-    path = pathlib.Path(licence)
-    return path.read_text(encoding="utf-8") if path.is_file() else f"{licence}\n"
+    if os.path.isfile(licence):
+        return pathlib.Path(licence).read_text(encoding="utf-8")
+    if "://" not in licence and _LIKE_A_PATH.search(licence):
+        raise UserError(
+            f"the licence must be a file that is there, or a name without / and \\, got {licence[:200]!r}"
+        )
+    return f"{licence}\n"

@@ -13,6 +13,7 @@ from apache_beam.ml.inference.base import ModelHandler
 
 from emr_ner_tf.annotator import annotate
 from emr_ner_tf.errors import UserError
+from emr_ner_tf.exporting.version_folders import version_number
 from emr_ner_tf.serving.beam_records import Record, match
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ def newest_version(path: str) -> str:
     if match(f"{path}/{_GRAPH}"):
         return path
     found = [file.removesuffix(f"/{_GRAPH}") for file in match(f"{path}/*/{_GRAPH}")]
-    versions = {int(name): folder for folder in found if (name := folder.rpartition("/")[2]).isdigit()}
+    numbered = ((version_number(folder.rpartition("/")[2]), folder) for folder in found)
+    versions = {number: folder for number, folder in numbered if number is not None}
     if not versions:
         raise UserError(
             f"{path}: no bundle: looked for {_GRAPH} in it and in its folders named by an integer; "
