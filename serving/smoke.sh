@@ -1,8 +1,13 @@
 #!/usr/bin/env bash
-# Checks serving/ against the official TensorFlow Serving image, where a container engine is at hand:
+# Checks serving/ against the official TensorFlow Serving image, where a container engine with Compose 2.24 or newer is
+# at hand:
 #   serving/smoke.sh BUNDLES
-# BUNDLES is the directory of a bundle's versions. Plain and mutual TLS, gRPC and REST, status, metrics, batching; the
-# entities must be those that the bundle finds in Python. It ends with "all checks passed", or with what failed.
+# BUNDLES is the directory of a bundle's versions. What is started, each as a user without rights:
+#   compose.yaml      gRPC, REST, status, metrics, health, requests that are merged
+#   compose.tls.yaml  mutual TLS, by a key that its owner alone may read
+#   the flags of kubernetes/deployment.yaml with models.canary.config: versions by label
+# The entities must be those that the bundle finds in Python. Nothing of Kubernetes but the flags is checked: no probe,
+# no draining, no scaling. It ends with "all checks passed", or with what failed.
 set -euo pipefail
 
 bundles=$(cd "${1:?usage: serving/smoke.sh BUNDLES}" && pwd)
@@ -15,21 +20,35 @@ if ! "$engine" info >/dev/null 2>&1; then
   exit 2
 fi
 work=$(mktemp -d)
-trap '"$engine" rm --force ner-smoke >/dev/null 2>&1 || true; rm -rf "$work"' EXIT
+export BUNDLES=$bundles TF_SERVING_IMAGE=$image GRPC_PORT=18500 REST_PORT=18501
+export SSL_CONFIG=$work/ssl.config SERVING_USER
+SERVING_USER=$(id -u):$(id -g)
 
-start() { # flags of the model server
-  "$engine" rm --force ner-smoke >/dev/null 2>&1 || true
-  "$engine" run --detach --name ner-smoke -p 127.0.0.1:18500:8500 -p 127.0.0.1:18501:8501 \
-    -v "$bundles:/models/ner:ro" -v "$PWD/serving:/config:ro" -v "$work:/tls:ro" \
-    --entrypoint /usr/bin/tensorflow_model_server "$image" --port=8500 --rest_api_port=8501 \
-    --model_config_file=/config/models.config --enable_batching=true \
-    --batching_parameters_file=/config/batching_parameters.txt \
-    --monitoring_config_file=/config/monitoring.config "$@" >/dev/null
+compose() { "$engine" compose --project-name ner-smoke --file serving/compose.yaml "$@"; }
+
+clean() {
+  # The server does not heed SIGTERM: without a timeout it would be waited for.
+  compose down --timeout 1 >/dev/null 2>&1 || true
+  "$engine" rm --force ner-smoke-canary >/dev/null 2>&1 || true
+}
+
+finish() {
+  local status=$?
+  if [ "$status" -ne 0 ]; then
+    compose logs >&2 || true
+    "$engine" logs ner-smoke-canary >&2 || true
+  fi
+  clean
+  rm -rf "$work"
+  exit "$status"
+}
+trap finish EXIT
+
+loaded() { # waits for the model by REST
   for _ in $(seq 120); do
-    curl --silent --fail localhost:18501/v1/models/ner/metadata >/dev/null && return
+    curl --silent --fail "localhost:$REST_PORT/v1/models/ner/metadata" >/dev/null && return
     sleep 1
   done
-  "$engine" logs ner-smoke >&2
   echo "the server has not loaded the bundle in two minutes" >&2
   exit 1
 }
@@ -38,26 +57,68 @@ annotate() { "$python" -m emr_ner_tf.cli.annotate --input="$work/data/test.jsonl
 
 "$python" -m emr_ner_tf.cli.synthesize --output_dir="$work/data"
 annotate --bundle="$bundles" --output="$work/expected.jsonl"
+clean
 
-echo "plain: gRPC, REST, status, metrics"
-start
-annotate --server=localhost:18500 --output="$work/grpc.jsonl"
-annotate --server=localhost:18501 --protocol=rest --output="$work/rest.jsonl"
-curl --silent --fail localhost:18501/v1/models/ner | grep --quiet AVAILABLE
-curl --silent --fail localhost:18501/monitoring/prometheus/metrics | grep --quiet request_count
+echo "compose.yaml: gRPC, REST, status, metrics, health, batching"
+metrics=localhost:$REST_PORT/monitoring/prometheus/metrics
+compose up --detach
+loaded
+annotate --server="localhost:$GRPC_PORT" --output="$work/grpc.jsonl"
+annotate --server="localhost:$REST_PORT" --protocol=rest --output="$work/rest.jsonl"
+curl --silent --fail "localhost:$REST_PORT/v1/models/ner" >"$work/status"
+grep --quiet AVAILABLE "$work/status"
+curl --silent --fail "$metrics" >"$work/metrics"
+grep --quiet request_count "$work/metrics"
+"$python" - "localhost:$GRPC_PORT" <<'PY'
+import sys
 
-echo "mutual TLS"
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+with grpc.insecure_channel(sys.argv[1]) as channel:
+    answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=20)
+if answer.status != health_pb2.HealthCheckResponse.SERVING:
+    sys.exit("health: not SERVING")
+PY
+"$python" serving/smoke_batching.py "localhost:$GRPC_PORT" "http://$metrics"
+clean
+
+echo "compose.tls.yaml: mutual TLS"
 openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost -addext subjectAltName=DNS:localhost \
   -keyout "$work/server.key" -out "$work/server.crt" 2>/dev/null
 serving/tls/make_ssl_config.py --key="$work/server.key" --cert="$work/server.crt" --client_ca="$work/server.crt" \
-  --output="$work/ssl.config"
-chmod 644 "$work/ssl.config" # the container's user is another one; the folder is removed at the end
-chmod 755 "$work"
-start --ssl_config_file=/tls/ssl.config
-annotate --server=localhost:18500 --tls_ca="$work/server.crt" --tls_cert="$work/server.crt" \
+  --output="$SSL_CONFIG"
+compose --file serving/compose.tls.yaml up --detach
+# The REST port stays inside: the client waits.
+annotate --server="localhost:$GRPC_PORT" --patience_s=120 --tls_ca="$work/server.crt" --tls_cert="$work/server.crt" \
   --tls_key="$work/server.key" --output="$work/tls.jsonl"
+if annotate --server="localhost:$GRPC_PORT" --patience_s=0 --tls_ca="$work/server.crt" \
+  --output="$work/uncertified.jsonl" 2>/dev/null; then
+  echo "mutual TLS: a client without a certificate is let in" >&2
+  exit 1
+fi
+clean
 
-"$python" - "$work" <<'PY'
+echo "kubernetes/deployment.yaml's flags, models.canary.config: versions by label"
+newest=$(find "$bundles" -mindepth 1 -maxdepth 1 -name '[0-9]*' -printf '%f\n' | sort --numeric-sort | tail -n 1)
+for version in 1 2; do
+  mkdir -p "$work/canary/$version"
+  cp -r "$bundles/$newest/." "$work/canary/$version"
+done
+chmod -R a+rX "$work/canary"
+mapfile -t flags < <(sed -n 's|/config/models\.config|/config/models.canary.config|; s/^ *- \(--[a-z].*\)/\1/p' \
+  serving/kubernetes/deployment.yaml)
+"$engine" run --detach --name ner-smoke-canary --user 65534:65534 --read-only --tmpfs /tmp --cap-drop ALL \
+  -p "127.0.0.1:$GRPC_PORT:8500" -p "127.0.0.1:$REST_PORT:8501" \
+  -v "$work/canary:/models/ner:ro" -v "$PWD/serving:/config:ro" \
+  --entrypoint /usr/bin/tensorflow_model_server "$image" "${flags[@]}" \
+  --allow_version_labels_for_unavailable_models=true >/dev/null
+loaded
+for label in stable canary; do
+  annotate --server="localhost:$GRPC_PORT" --version_label="$label" --output="$work/$label.jsonl"
+done
+
+"$python" - "$work" grpc rest tls stable canary <<'PY'
 import pathlib
 import sys
 
@@ -65,7 +126,7 @@ from emr_ner_tf.data.reading import read_documents
 
 work = pathlib.Path(sys.argv[1])
 expected = [document.entities for document in read_documents(work / "expected.jsonl")]
-for name in ("grpc", "rest", "tls"):
+for name in sys.argv[2:]:
     found = [document.entities for document in read_documents(work / f"{name}.jsonl")]
     if found != expected:
         sys.exit(f"{name}: entities differ from the bundle's in Python")

@@ -11,6 +11,7 @@ import argparse
 import os
 import pathlib
 import sys
+import tempfile
 
 
 def _field(name: str, path: str, begins: str) -> str:
@@ -19,6 +20,18 @@ def _field(name: str, path: str, begins: str) -> str:
         sys.exit(f"{path}: must be PEM and begin with {begins!r}")
     escaped = pem.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'{name}: "{escaped}"\n'
+
+
+def _write(path: pathlib.Path, text: str) -> None:
+    # Beside, then over: a file that is there would keep its mode, and whoever has it open would read the key.
+    descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.")
+    try:
+        with open(descriptor, "w", encoding="ascii") as file:
+            file.write(text)
+        os.replace(beside, path)
+    except OSError:
+        os.unlink(beside)
+        raise
 
 
 def main() -> None:
@@ -36,9 +49,7 @@ def main() -> None:
         if arguments.client_ca:
             text += _field("custom_ca", arguments.client_ca, "-----BEGIN CERTIFICATE")
         text += f"client_verify: {'true' if arguments.client_ca else 'false'}\n"
-        descriptor = os.open(arguments.output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with open(descriptor, "w", encoding="ascii") as file:
-            file.write(text)
+        _write(pathlib.Path(arguments.output), text)
     except OSError as error:
         sys.exit(f"{error.filename}: {error.strerror}")
 

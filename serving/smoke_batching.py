@@ -1,0 +1,58 @@
+#!/usr/bin/env python3
+"""Asks a TensorFlow Serving from many threads and reads from its metrics whether requests were merged; for smoke.sh.
+
+serving/smoke_batching.py HOST:PORT METRICS_URL
+"""
+
+import concurrent.futures
+import re
+import sys
+import urllib.request
+from typing import NamedTuple
+
+REQUESTS = 64
+_METRIC = r"^:tensorflow:serving:batching_session:{}\{{.*\}} (\d+)$"
+
+
+class Counts(NamedTuple):
+    """What the batching has had to do: requests that came by its queue, and runs of the graph for them."""
+
+    requests: int
+    runs: int
+
+
+def counts(page: str) -> Counts:
+    """The counts of a page of metrics."""
+    return Counts(
+        *(
+            sum(map(int, re.findall(_METRIC.format(name), page, re.MULTILINE)))
+            for name in ("queuing_latency_count", "wrapped_run_count")
+        )
+    )
+
+
+def verdict(sent: int, before: Counts, after: Counts) -> str:
+    """What is wrong after `sent` requests; empty where some were merged."""
+    requests, runs = after.requests - before.requests, after.runs - before.runs
+    if requests < sent:
+        return f"{sent} requests were sent, {requests} came by the batching"
+    return f"{requests} requests were run by themselves" if runs >= requests else ""
+
+
+def main(server: str, metrics: str) -> None:
+    """Asks; exits with what is wrong."""
+    from emr_ner_tf.serving.grpc_client import GrpcClient
+
+    def read() -> Counts:
+        with urllib.request.urlopen(metrics, timeout=20) as answer:
+            return counts(answer.read().decode())
+
+    before = read()
+    with GrpcClient(server) as client, concurrent.futures.ThreadPoolExecutor(16) as pool:
+        list(pool.map(client.tag_texts, [[f"患者因腹痛{i}天入院。"] for i in range(REQUESTS)]))
+    if wrong := verdict(REQUESTS, before, read()):
+        sys.exit(f"batching: {wrong}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
