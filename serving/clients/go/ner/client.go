@@ -16,9 +16,6 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// A server works on a request's texts side by side: many long ones would be answered late.
-const batchBytes = 64 << 10
-
 // Entity is a mention, with half-open offsets.
 type Entity struct {
 	// Start and End count Unicode code points, as Python's offsets do.
@@ -67,6 +64,8 @@ func New(target string, options Options) (*Client, error) {
 			Backoff:           backoff.Config{BaseDelay: 200 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 3 * time.Second},
 			MinConnectTimeout: 10 * time.Second,
 		}),
+		// Texts go to the server alone, whatever the environment says of proxies.
+		grpc.WithNoProxy(),
 		grpc.WithDefaultServiceConfig(`{"loadBalancingConfig": [{"round_robin": {}}]}`),
 	)
 	if err != nil {
@@ -86,37 +85,30 @@ func (c *Client) Annotate(ctx context.Context, texts []string) ([][]Entity, erro
 			return nil, fmt.Errorf("text %d: must be UTF-8, which it is not at byte %d", i, at)
 		}
 	}
-	found := make([][]Entity, 0, len(texts))
-	for len(found) < len(texts) {
-		first := len(found)
-		batch := texts[first : first+c.batch(texts[first:])]
-		entities, err := c.request(ctx, first, batch)
+	found := make([][]Entity, len(texts))
+	for _, places := range plan(texts, c.options.MaxRecords) {
+		entities, err := c.request(ctx, texts, places)
 		if err != nil {
 			return nil, err
 		}
-		found = append(found, entities...)
+		for i, place := range places {
+			found[place] = entities[i]
+		}
 	}
 	return found, nil
 }
 
-// batch says how many of the texts the next request takes: at least one.
-func (c *Client) batch(texts []string) int {
-	size := 0
-	for i, text := range texts {
-		size += len(text)
-		if i > 0 && (i == c.options.MaxRecords || size > batchBytes) {
-			return i
-		}
+// request finds the entities of the texts at some places.
+func (c *Client) request(ctx context.Context, all []string, places []int) ([][]Entity, error) {
+	texts := make([]string, len(places))
+	for i, place := range places {
+		texts[i] = all[place]
 	}
-	return len(texts)
-}
-
-func (c *Client) request(ctx context.Context, first int, texts []string) ([][]Entity, error) {
 	request := predictRequest(texts, c.options)
 	if size := proto.Size(request); size > c.options.MaxMessageBytes {
 		return nil, &Error{c.target, codes.ResourceExhausted, fmt.Sprintf(
-			"texts %d to %d: a request must have at most %d bytes (MaxMessageBytes), got %d; it was not sent",
-			first, first+len(texts)-1, c.options.MaxMessageBytes, size)}
+			"%d texts, text %d the longest: a request must have at most %d bytes (MaxMessageBytes), got %d; it was not sent",
+			len(places), places[len(places)-1], c.options.MaxMessageBytes, size)}
 	}
 	end, pause := time.Now().Add(c.options.Patience), 100*time.Millisecond
 	for {

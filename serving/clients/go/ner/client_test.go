@@ -100,23 +100,30 @@ func TestAnswersThatAreNotOfTheContract(t *testing.T) {
 	}
 }
 
-func TestRequestsTakeWhatTheOptionsAllow(t *testing.T) {
-	options := DefaultOptions()
-	options.MaxRecords = 3
-	client := &Client{options: options}
-	long := strings.Repeat("x", batchBytes)
-	for _, one := range []struct {
+func TestPlan(t *testing.T) {
+	text := func(length int) string { return strings.Repeat("患", length) }
+	full := text(maxCharacters)
+	for name, one := range map[string]struct {
 		texts []string
-		want  int
+		want  [][]int
 	}{
-		{[]string{"a"}, 1},
-		{[]string{"a", "b", "c", "d"}, 3},
-		{[]string{long + "x", "a"}, 1},
-		{[]string{"a", long, "b"}, 1},
+		"nothing":                     {nil, nil},
+		"records":                     {[]string{"a", "b", "c", "d"}, [][]int{{0, 1, 2}, {3}}},
+		"by length, else in order":    {[]string{"aa", "b", "", "cc"}, [][]int{{2, 1, 0}, {3}}},
+		"padding counts":              {[]string{text(maxCharacters/2 + 1), "a"}, [][]int{{1}, {0}}},
+		"just so":                     {[]string{text(maxCharacters / 2), "a"}, [][]int{{1, 0}}},
+		"too long goes alone":         {[]string{full + "a", "a", full}, [][]int{{1}, {2}, {0}}},
+		"empty texts have no padding": {[]string{full, "", "", ""}, [][]int{{1, 2, 3}, {0}}},
 	} {
-		if got := client.batch(one.texts); got != one.want {
-			t.Errorf("got %d, want %d", got, one.want)
+		if got := plan(one.texts, 3); !reflect.DeepEqual(got, one.want) {
+			t.Errorf("%s: got %v, want %v", name, got, one.want)
 		}
+	}
+}
+
+func TestAllOutputsAreAskedFor(t *testing.T) {
+	if filter := predictRequest([]string{"a"}, DefaultOptions()).GetOutputFilter(); len(filter) > 0 {
+		t.Errorf("got %v", filter)
 	}
 }
 

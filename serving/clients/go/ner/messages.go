@@ -14,7 +14,8 @@ const signature = "serving_default"
 
 var outputs = []string{"num_entities", "start", "end", "label", "score"}
 
-// predictRequest builds the request for texts.
+// predictRequest builds the request for texts. It filters no outputs: TensorFlow Serving merges requests of the
+// same outputs alone, and in some versions none but those that ask for all of the signature's.
 func predictRequest(texts []string, options Options) *apis.PredictRequest {
 	values := make([][]byte, len(texts))
 	for i, text := range texts {
@@ -31,7 +32,6 @@ func predictRequest(texts []string, options Options) *apis.PredictRequest {
 			TensorShape: &framework.TensorShapeProto{Dim: []*framework.TensorShapeProto_Dim{{Size: int64(len(texts))}}},
 			StringVal:   values,
 		}},
-		OutputFilter: outputs,
 	}
 }
 

@@ -10,7 +10,10 @@ import io.grpc.TlsChannelCredentials;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Collections;
+import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
 import tensorflow.serving.Predict.PredictRequest;
@@ -18,9 +21,6 @@ import tensorflow.serving.PredictionServiceGrpc;
 
 /** A client of TensorFlow Serving for bundles, over a connection that it keeps; usable from several threads. */
 public final class Client implements AutoCloseable {
-  /** A server works on a request's texts side by side: many long ones would be answered late. */
-  static final int BATCH_CHARS = 32 << 10;
-
   private static final Duration FIRST_PAUSE = Duration.ofMillis(100);
   private static final Duration LONGEST_PAUSE = Duration.ofSeconds(5);
 
@@ -44,6 +44,8 @@ public final class Client implements AutoCloseable {
             // A gRPC server of default settings closes a connection that is pinged more often than each five minutes.
             .keepAliveTime(310, TimeUnit.SECONDS)
             .keepAliveTimeout(20, TimeUnit.SECONDS)
+            // Texts go to the server alone, whatever the machine's settings say of proxies.
+            .proxyDetector(address -> null)
             .defaultLoadBalancingPolicy("round_robin")
             .build();
     prediction = PredictionServiceGrpc.newBlockingStub(channel);
@@ -61,10 +63,12 @@ public final class Client implements AutoCloseable {
         throw new IllegalArgumentException("text " + i + ": holds a lone surrogate");
       }
     }
-    List<List<Entity>> found = new ArrayList<>(texts.size());
-    while (found.size() < texts.size()) {
-      int first = found.size();
-      found.addAll(request(first, texts.subList(first, first + batch(texts, first, options.maxRecords()))));
+    List<List<Entity>> found = new ArrayList<>(Collections.nCopies(texts.size(), null));
+    for (List<Integer> places : Plan.requests(texts, options.maxRecords())) {
+      List<List<Entity>> entities = request(texts, places);
+      for (int i = 0; i < places.size(); i++) {
+        found.set(places.get(i), entities.get(i));
+      }
     }
     return found;
   }
@@ -74,19 +78,9 @@ public final class Client implements AutoCloseable {
     channel.shutdownNow();
   }
 
-  /** How many texts the next request takes: at least one. */
-  static int batch(List<String> texts, int first, int maxRecords) {
-    long size = 0;
-    for (int i = first; i < texts.size(); i++) {
-      size += texts.get(i).length();
-      if (i > first && (i - first == maxRecords || size > BATCH_CHARS)) {
-        return i - first;
-      }
-    }
-    return texts.size() - first;
-  }
-
-  private List<List<Entity>> request(int first, List<String> texts) throws ServingException {
+  /** The entities of the texts at some places. */
+  private List<List<Entity>> request(List<String> all, List<Integer> places) throws ServingException {
+    List<String> texts = places.stream().map(all::get).toList();
     PredictRequest request = Messages.request(texts, options);
     int size = request.getSerializedSize();
     if (size > options.maxMessageBytes()) {
@@ -94,8 +88,9 @@ public final class Client implements AutoCloseable {
           target,
           Status.Code.RESOURCE_EXHAUSTED,
           String.format(
-              "texts %d to %d: a request must have at most %d bytes (maxMessageBytes), got %d; it was not sent",
-              first, first + texts.size() - 1, options.maxMessageBytes(), size));
+              "%d texts, text %d the longest: a request must have at most %d bytes (maxMessageBytes), got %d;"
+                  + " it was not sent",
+              texts.size(), places.get(texts.size() - 1), options.maxMessageBytes(), size));
     }
     long end = System.nanoTime() + options.patience().toNanos();
     long pause = FIRST_PAUSE.toNanos();
@@ -108,8 +103,7 @@ public final class Client implements AutoCloseable {
         Status status = error.getStatus();
         long left = end - System.nanoTime();
         if (status.getCode() != Status.Code.UNAVAILABLE || left <= 0) {
-          String details = status.getDescription() == null ? "no details" : status.getDescription();
-          throw new ServingException(target, status.getCode(), details);
+          throw new ServingException(target, status.getCode(), details(status));
         }
         // Jitter, so that clients that failed together do not come back together.
         sleep(Math.min((long) (pause * ThreadLocalRandom.current().nextDouble(0.5, 1.0)), left));
@@ -118,6 +112,17 @@ public final class Client implements AutoCloseable {
         channel.resetConnectBackoff();
       }
     }
+  }
+
+  /** What the status says, and why: "io exception" alone could be an absent server or a wrong certificate. */
+  private static String details(Status status) {
+    Set<String> parts = new LinkedHashSet<>();
+    parts.add(status.getDescription());
+    for (Throwable cause = status.getCause(); cause != null; cause = cause.getCause()) {
+      parts.add(cause.getMessage());
+    }
+    parts.remove(null);
+    return parts.isEmpty() ? "no details" : String.join(": ", parts);
   }
 
   private void sleep(long nanoseconds) throws ServingException {

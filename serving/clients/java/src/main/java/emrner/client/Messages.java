@@ -19,6 +19,10 @@ final class Messages {
 
   private Messages() {}
 
+  /**
+   * The request for texts. It filters no outputs: TensorFlow Serving merges requests of the same outputs alone, and in
+   * some versions none but those that ask for all of the signature's.
+   */
   static PredictRequest request(List<String> texts, ClientOptions options) {
     ModelSpec.Builder spec =
         ModelSpec.newBuilder().setName(options.model()).setSignatureName("serving_default");
@@ -33,11 +37,7 @@ final class Messages {
     for (String text : texts) {
       tensor.addStringVal(ByteString.copyFromUtf8(text));
     }
-    return PredictRequest.newBuilder()
-        .setModelSpec(spec)
-        .putInputs("text", tensor.build())
-        .addAllOutputFilter(OUTPUTS)
-        .build();
+    return PredictRequest.newBuilder().setModelSpec(spec).putInputs("text", tensor.build()).build();
   }
 
   /**

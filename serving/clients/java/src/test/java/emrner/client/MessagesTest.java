@@ -41,6 +41,11 @@ class MessagesTest {
   }
 
   @Test
+  void allOutputsAreAskedFor() {
+    assertEquals(0, Messages.request(TEXTS, ClientOptions.builder().build()).getOutputFilterCount());
+  }
+
+  @Test
   void answersAreReadInBothUnits() {
     assertEquals(
         List.of(List.of(new Entity(1, 2, 2, 3, "药物", 0.5f)), List.of(new Entity(0, 2, 0, 2, "药物", 0.25f))),
