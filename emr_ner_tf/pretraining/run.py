@@ -16,6 +16,7 @@ from emr_ner_tf.training.run_files import (
     HISTORY,
     METRICS,
     VERSIONS,
+    alone_in,
     check_same_settings,
     versions,
     write_json,
@@ -81,8 +82,8 @@ def run(
     at any moment, the same call goes on from the last of them, and ends as an undisturbed run does.
 
     Args:
-        config: resolved, checked; must equal the one that `model_dir` was begun with. Of section `train` this reads
-            `seed`, `precision`, `deterministic`, `checkpoint_seconds` and `log_seconds`.
+        config: resolved, checked; must equal the one that `model_dir` was begun with, but for how it is watched. Of
+            section `train` this reads `seed`, `precision`, `deterministic`, `checkpoint_seconds` and `log_seconds`.
         model_dir: takes `config.json`, `versions.json`, checkpoints, `history.json` and `metrics.json`.
         build: makes the task under a strategy, deterministic in `config`.
         base: gives the configuration with every key.
@@ -92,16 +93,17 @@ def run(
         What `metrics.json` says: `before` and `after`, each as `Task.evaluate` gives it, and the facts.
 
     Raises:
-        UserError: another run's directory; what `build` raises; workers that do not agree, or the loss of one.
+        UserError: another run's directory, or another process at work in it; what `build` raises; workers that do
+            not agree, or the loss of one.
     """
     chief = is_chief_process(strategy_name)
     folder = pathlib.Path(model_dir)
-    check_same_settings(config, folder, base)
-    if config.train.deterministic:
-        tf.config.experimental.enable_op_determinism()
-    tf.keras.utils.set_random_seed(config.train.seed)
-    tf.keras.mixed_precision.set_global_policy(config.train.precision)
-    with lost_workers_told():
+    with alone_in(folder, chief=chief), lost_workers_told():
+        check_same_settings(config, folder, base)
+        if config.train.deterministic:
+            tf.config.experimental.enable_op_determinism()
+        tf.keras.utils.set_random_seed(config.train.seed)
+        tf.keras.mixed_precision.set_global_policy(config.train.precision)
         strategy = build_strategy(strategy_name)
         return _Run(config, folder, strategy, chief, build(strategy)).run()
 
@@ -153,7 +155,8 @@ class _Run:
         while not progress.finished:
             if progress.epoch == len(self.task.warm_up) and not any(map(_measured, progress.history)):
                 progress.history.append(self._measure({"name": "before"}))
-                self._save()
+                # No checkpoint: it would bear the name of the one in force. A run killed now measures again.
+                self._show()
             self._run_epoch(log, sum(steps[: progress.epoch]))
         return self._finish()
 
@@ -195,6 +198,10 @@ class _Run:
     def _save(self) -> None:
         if self.chief:
             self.checkpoints.save_last()
+        self._show()
+
+    def _show(self) -> None:
+        if self.chief:
             write_json(self.model_dir / HISTORY, self.progress.history)
 
     def _finish(self) -> dict[str, Any]:

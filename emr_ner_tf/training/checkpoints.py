@@ -26,7 +26,7 @@ class Progress(tf.train.experimental.PythonState):
         best_f1: best validation F1 so far, -1 before the first.
         stale: epochs since then.
         finished: the run has ended.
-        data_digest: of the training windows and validation records, so that a run never goes on with others.
+        data_digest: of the training windows, words and validation records, so that a run never goes on with others.
     """
 
     def __init__(self, data_digest: str) -> None:
@@ -80,7 +80,7 @@ class Checkpoints:
         """Restores the newest state; False where there is none.
 
         Raises:
-            UserError: it is of a run on other records.
+            UserError: it is of a run on other records or words.
         """
         path = self._last.latest_checkpoint
         if path is None:
@@ -89,7 +89,7 @@ class Checkpoints:
         saved = json.loads(tf.train.load_checkpoint(path).get_tensor("progress/.ATTRIBUTES/py_state"))
         if saved["data_digest"] != self._progress.data_digest:
             raise UserError(
-                f"{path}: a run on other records than the configuration names now; name another --model_dir"
+                f"{path}: a run on other records or words than the configuration names now; name another --model_dir"
             )
         self._state.restore(path).assert_existing_objects_matched()
         return True

@@ -35,9 +35,16 @@ class Examples:
         """int64 [N], characters in each window."""
         return np.diff(self.offsets)
 
-    def digest(self, tokens: Sequence[str], labels: Sequence[str], validation: Sequence[Document]) -> str:
-        """SHA-256 of the windows, of what their ids stand for and of the validation records, in hexadecimal."""
-        digest = hashlib.sha256(repr((tuple(tokens), tuple(labels))).encode("utf-8", "backslashreplace"))
+    def digest(
+        self,
+        tokens: Sequence[str],
+        labels: Sequence[str],
+        words: Sequence[str],
+        validation: Sequence[Document],
+    ) -> str:
+        """SHA-256 of the windows, of what ids stand for, words' too, and of the validation records, in hexadecimal."""
+        stand_for = (tuple(tokens), tuple(labels), *([tuple(words)] if words else []))
+        digest = hashlib.sha256(repr(stand_for).encode("utf-8", "backslashreplace"))
         for array in (self.token_ids, self.tag_ids, self.offsets):
             digest.update(array.tobytes())
         for document in validation:

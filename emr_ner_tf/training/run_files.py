@@ -1,19 +1,65 @@
-"""Files that every kind of run leaves in its model directory, and the check that it is the run it was."""
+"""Files that every kind of run leaves in its model directory, and the checks that it is the run it was, and alone."""
 
+import contextlib
+import fcntl
 import importlib.metadata
 import json
 import os
 import pathlib
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from emr_ner_tf.config import ConfigDict, base_config, differences, load_config
+from absl import logging
+
+from emr_ner_tf.config import WATCHING, ConfigDict, base_config, differences, load_config
 from emr_ner_tf.data.files import atomic_writer
 from emr_ner_tf.errors import UserError
 
 CONFIG, HISTORY, METRICS, VERSIONS = "config.json", "history.json", "metrics.json", "versions.json"
+_LOCK = ".lock"
 _PACKAGES = ("tensorflow", "tensorflow-addons", "keras-nlp", "transformers", "numpy", "emr_ner_tf")
+
+
+@contextlib.contextmanager
+def alone_in(model_dir: str | os.PathLike[str], *, chief: bool) -> Iterator[None]:
+    """Keeps other processes from training in a directory; the lock ends with the process, however that ends.
+
+    Args:
+        model_dir: is made; where nothing is written to it, it is as it was afterwards.
+        chief: whether this process writes the directory; those that do not take no lock.
+
+    Raises:
+        UserError: another process holds it.
+    """
+    if not chief:
+        yield
+        return
+    folder = pathlib.Path(model_dir)
+    made = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / _LOCK
+    with open(path, "ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # One that has just ended may have taken the file away.
+            held = os.fstat(file.fileno()).st_nlink > 0
+        except BlockingIOError:
+            held = False
+        except OSError as error:
+            held = True
+            logging.warning("%s: no lock: %s; see that no other process trains there", path, error.strerror)
+        if not held:
+            raise UserError(
+                f"{model_dir}: another process is at work in this directory; wait until it has ended, or end it"
+            )
+        try:
+            yield
+        finally:
+            if os.listdir(folder) == [_LOCK]:
+                path.unlink()
+                if made:
+                    folder.rmdir()
 
 
 def check_same_settings(
@@ -29,12 +75,12 @@ def check_same_settings(
         base: as in `load_config`.
 
     Raises:
-        UserError: they differ; the message lists each key.
+        UserError: they differ, in more than how the run is watched; the message lists each key.
     """
     path = pathlib.Path(model_dir) / CONFIG
     if not path.exists():
         return
-    changed = differences(load_config(path, base), config)
+    changed = differences(load_config(path, base), config, apart=WATCHING)
     if changed:
         raise UserError(
             f"{model_dir} holds a run with other settings ({'; '.join(changed)}); "

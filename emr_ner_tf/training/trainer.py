@@ -28,6 +28,7 @@ from emr_ner_tf.training.run_files import (
     HISTORY,
     METRICS,
     VERSIONS,
+    alone_in,
     check_same_settings,
     versions,
     write_json,
@@ -48,7 +49,7 @@ def train(
     """Trains, or goes on with the run that `model_dir` holds.
 
     Args:
-        config: resolved; must equal the one that `model_dir` was begun with.
+        config: resolved; must equal the one that `model_dir` was begun with, but for how the run is watched.
         model_dir: takes `config.json`, the vocabulary, labels, checkpoints, `history.json`, `metrics.json`,
             `learning_curve.png` and TensorBoard's events.
         strategy_name: of `emr_ner_tf.training.strategies`.
@@ -58,16 +59,17 @@ def train(
         What `metrics.json` says.
 
     Raises:
-        UserError: a wrong value, record, encoder or model directory; workers that do not agree, or the loss of one.
+        UserError: a wrong value, record, encoder or model directory; another process at work in that directory;
+            workers that do not agree, or the loss of one.
     """
     check_config(config)
     chief = is_chief_process(strategy_name)
-    check_same_settings(config, model_dir)
-    if config.train.deterministic:
-        tf.config.experimental.enable_op_determinism()
-    tf.keras.utils.set_random_seed(config.train.seed)
-    tf.keras.mixed_precision.set_global_policy(config.train.precision)
-    with lost_workers_told():
+    with alone_in(model_dir, chief=chief), lost_workers_told():
+        check_same_settings(config, model_dir)
+        if config.train.deterministic:
+            tf.config.experimental.enable_op_determinism()
+        tf.keras.utils.set_random_seed(config.train.seed)
+        tf.keras.mixed_precision.set_global_policy(config.train.precision)
         strategy = build_strategy(strategy_name)
         return _Run(config, pathlib.Path(model_dir), strategy, chief, rejects).run()
 
@@ -94,9 +96,11 @@ class _Run:
         self.examples = build_examples(
             train_documents, vocabulary, table, window=config.text.window, slack=config.text.slack
         )
-        digest = self.examples.digest(vocabulary.tokens, labels, self.validation)
+        digest = self.examples.digest(vocabulary.tokens, labels, beginning.words, self.validation)
         check_same(
-            strategy, [digest, str(config)], "every worker must have the same records and configuration"
+            strategy,
+            [digest, str(config)],
+            "every worker must have the same records, lexicon and configuration",
         )
         self.plans: dict[int, EpochPlan] = {}
         steps = [len(self._plan(epoch).batches) for epoch in range(config.train.epochs)]

@@ -14,6 +14,8 @@ from emr_ner_tf.pretraining.heads import read_heads
 from emr_ner_tf.pretraining.model import PretrainingModel
 from emr_ner_tf.pretraining.pretrain import pretrain
 from emr_ner_tf.pretraining.settings import pretrain_config
+from emr_ner_tf.training.checkpoints import Checkpoints
+from emr_ner_tf.training.run_files import alone_in
 
 
 @pytest.fixture
@@ -55,6 +57,24 @@ def test_a_run_leaves_what_it_says(config, make_encoder, texts, tmp_path):
     config.train.epochs = 3
     with pytest.raises(UserError, match=r"train.epochs: 2 -> 3"):
         pretrain(config, str(tmp_path / "run"), str(tmp_path / "again"))
+
+
+def test_no_checkpoint_takes_the_name_of_the_one_in_force(config, make_encoder, monkeypatch, tmp_path):
+    saved = []
+    save_last = Checkpoints.save_last
+
+    def save(checkpoints):
+        save_last(checkpoints)
+        saved.append(tf.train.latest_checkpoint(str(tmp_path / "run/checkpoints/last")))
+
+    monkeypatch.setattr(Checkpoints, "save_last", save)
+    config.encoder = str(make_encoder(heads=False))
+    config.train.checkpoint_seconds = 0.0
+    pretrain(config, str(tmp_path / "run"), str(tmp_path / "adapted"))
+    assert len(saved) > config.train.head_steps
+    assert len(set(saved)) == len(saved)
+    history = json.loads((tmp_path / "run/history.json").read_text(encoding="utf-8"))
+    assert [entry["name"] for entry in history].count("before") == 1
 
 
 def test_missing_heads_learn_with_the_encoder_frozen(config, make_encoder, tmp_path):
@@ -138,3 +158,5 @@ def test_what_it_refuses(config, make_encoder, tmp_path):
     assert "config.text.window must be at most 37" in refused("out", text__window=38)
     assert "config.masking.rate must be at least 0 and below 1, got 1.0" in refused("out", masking__rate=1.0)
     assert not (tmp_path / "run").exists()
+    with alone_in(tmp_path / "run", chief=True):
+        assert "another process is at work in this directory" in refused("out", masking__rate=0.15)

@@ -1,13 +1,19 @@
 """The trainer in this process: early stopping, a finished run, what it refuses, precision."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from emr_ner_tf.config import RANDOM_ENCODER, base_config
+from emr_ner_tf.data.document import Document, Entity
+from emr_ner_tf.data.writing import write_documents
 from emr_ner_tf.errors import UserError
+from emr_ner_tf.models.start import start
+from emr_ner_tf.training import trainer
 from emr_ner_tf.training.restoring import restore
 from emr_ner_tf.training.trainer import train
 
@@ -49,8 +55,11 @@ def test_a_run_leaves_what_it_says(config, tmp_path):
     before = sorted((path, path.stat().st_mtime_ns) for path in (tmp_path / "checkpoints").rglob("*"))
     assert train(config, str(tmp_path)) == metrics
     assert before == sorted((path, path.stat().st_mtime_ns) for path in (tmp_path / "checkpoints").rglob("*"))
+    # How often it logs and saves is no other run.
+    config.train.log_seconds, config.train.checkpoint_seconds = 1.5, 7.0
+    assert train(config, str(tmp_path)) == metrics
     config.train.epochs = 3
-    with pytest.raises(UserError, match=r"train.epochs: 2 -> 3"):
+    with pytest.raises(UserError, match=r"settings \(train\.epochs: 2 -> 3\)"):
         train(config, str(tmp_path))
 
 
@@ -68,6 +77,102 @@ def test_other_records_are_refused(config, corpus, tmp_path):
             train(config, str(tmp_path / "model"))
         (tmp_path / name).write_text("".join(lines), encoding="utf-8")
     assert train(config, str(tmp_path / "model")) == metrics
+
+
+def test_other_words_are_refused(config, tmp_path):
+    config.model.context = "lattice_lstm"
+    config.lexicon.file = str(tmp_path / "words.txt")
+    config.train.epochs = 1
+    (tmp_path / "words.txt").write_text("患者\n入院\n", encoding="utf-8")
+    metrics = train(config, str(tmp_path / "model"))
+    # As many, so that every variable would fit.
+    for words in ("患者\n出院\n", "入院\n患者\n"):
+        (tmp_path / "words.txt").write_text(words, encoding="utf-8")
+        with pytest.raises(UserError, match=r"other records or words"):
+            train(config, str(tmp_path / "model"))
+    (tmp_path / "words.txt").write_text("患者\n入院\n", encoding="utf-8")
+    assert train(config, str(tmp_path / "model")) == metrics
+
+
+class _Started(Exception):
+    """Ends a run where it would begin."""
+
+
+def test_nothing_is_begun_from_a_validation_record(config, monkeypatch, tmp_path):
+    # Each record has a mention whose characters no other has.
+    mentions = ["".join(map(chr, range(at, at + 4))) for at in range(0x4E00, 0x4E00 + 80, 8)]
+    documents = [
+        Document(str(i), f"患者行{mention}术。", (Entity(3, 7, "手术"),))
+        for i, mention in enumerate(mentions)
+    ]
+    write_documents(tmp_path / "all.jsonl", documents)
+    write_documents(tmp_path / "some.jsonl", documents[:8])
+    write_documents(tmp_path / "others.jsonl", documents[8:])
+    config.model.encoder = "char"
+    config.model.context = "lattice_lstm"
+    config.lexicon.min_count = 1
+    config.char.word2vec = True
+    begun = []
+
+    def begin(*arguments):
+        begun.append(start(*arguments))
+        raise _Started
+
+    monkeypatch.setattr(trainer, "start", begin)
+    for records, validation, fraction in (
+        ("all.jsonl", "", 0.2),
+        ("some.jsonl", f"{tmp_path}/others.jsonl", 0.0),
+    ):
+        config.data.train = str(tmp_path / records)
+        config.data.validation = validation
+        config.data.validation_fraction = fraction
+        with pytest.raises(_Started):
+            train(config, str(tmp_path / "model"))
+        found = begun.pop()
+        unknown = [mention for mention in mentions if mention not in found.words]
+        assert len(unknown) == 2
+        assert not validation or unknown == mentions[8:]
+        apart = set("".join(unknown))
+        for tokens in (found.vocabulary.tokens, found.char_vectors.tokens, "".join(found.words)):
+            assert not apart & set(tokens)
+            assert set("".join(mentions)) - apart <= set(tokens)
+
+
+# Holds a directory until its standard input ends.
+_HOLDER = """
+import sys
+from emr_ner_tf.training.run_files import alone_in
+with alone_in(sys.argv[1], chief=True):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_another_process_at_work_in_the_directory(config, tmp_path):
+    config.train.epochs = 1
+    model_dir = tmp_path / "model"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", _HOLDER, model_dir], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(UserError, match=r"model: another process is at work in this directory"):
+            train(config, str(model_dir))
+        assert [path.name for path in model_dir.iterdir()] == [".lock"]
+    finally:
+        # However it ends, its lock does, too.
+        holder.kill()
+        holder.communicate()
+    assert train(config, str(model_dir))["epochs"] == 1
+
+
+def test_a_refused_run_leaves_no_directory(config, tmp_path):
+    (tmp_path / "empty").mkdir()
+    config.data.train = str(tmp_path / "none.jsonl")
+    for name in ("empty", "absent"):
+        with pytest.raises(UserError, match="no such file"):
+            train(config, str(tmp_path / name))
+    assert [path.name for path in tmp_path.rglob("*")] == ["empty"]
 
 
 def test_early_stopping_and_best_checkpoint(config, tmp_path):

@@ -107,8 +107,8 @@ def _common(tiny_flags, corpus):
     )
 
 
-def _start(flags, model_dir, each=((), ())):
-    """The processes of both workers, the chief first; `each` holds flags of one of them alone."""
+def _start(flags, model_dir, each=((), ()), inputs=(os.devnull, os.devnull)):
+    """The processes of both workers, the chief first; `each` holds flags of one of them alone, `inputs` files."""
     sockets = [socket.socket() for _ in range(2)]
     for free in sockets:
         free.bind(("127.0.0.1", 0))
@@ -119,17 +119,29 @@ def _start(flags, model_dir, each=((), ())):
     for index in range(2):
         task = {"cluster": cluster, "task": {"type": "worker", "index": index}}
         command = [sys.executable, "-m", "emr_ner_tf.cli.train", *flags, *each[index]]
-        processes.append(
-            subprocess.Popen(
-                [*command, f"--strategy={NAME}", f"--model_dir={model_dir}"],
-                cwd=ROOT,
-                env=os.environ | {"TF_CONFIG": json.dumps(task)},
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                text=True,
+        with open(inputs[index], "rb") as standard_input:
+            processes.append(
+                subprocess.Popen(
+                    [*command, f"--strategy={NAME}", f"--model_dir={model_dir}"],
+                    cwd=ROOT,
+                    env=os.environ | {"TF_CONFIG": json.dumps(task)},
+                    stdin=standard_input,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                )
             )
-        )
     return processes
+
+
+def _logs(processes):
+    """What processes say to their end, which comes with this in any case."""
+    try:
+        return [process.communicate(timeout=600)[1] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
 
 
 def _weights(model_dir):
@@ -165,7 +177,7 @@ def test_two_workers_killed_and_started_again_equal_one_process(cli, tiny_flags,
     assert not (model_dir / "metrics.json").exists()
 
     processes = _start(flags, model_dir)
-    logs = [process.communicate(timeout=600)[1] for process in processes]
+    logs = _logs(processes)
     assert [process.returncode for process in processes] == [0, 0], logs
     for log in logs:
         assert "resumed at epoch 1, step" in log
@@ -182,9 +194,21 @@ def test_two_workers_killed_and_started_again_equal_one_process(cli, tiny_flags,
 def test_workers_that_differ_are_refused(tiny_flags, corpus, tmp_path):
     # Another seed leaves other records to validation.
     each = [("--config.train.seed=1",), ("--config.train.seed=2",)]
-    processes = _start(_common(tiny_flags, corpus), tmp_path / "model", each)
-    for process in processes:
-        _, told = process.communicate(timeout=600)
-        assert process.returncode == 1, told
-        assert told.endswith("every worker must have the same records and configuration\n")
+    _refused(_start(_common(tiny_flags, corpus), tmp_path / "model", each))
     assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.slow
+def test_workers_with_other_words_are_refused(tiny_flags, corpus, tmp_path):
+    # Files of one name, as on two machines: each worker's standard input.
+    words = [tmp_path / "one.txt", tmp_path / "other.txt"]
+    words[0].write_text("患者\n入院\n", encoding="utf-8")
+    words[1].write_text("患者\n出院\n", encoding="utf-8")
+    lattice = ("--config.model.context=lattice_lstm", "--config.lexicon.file=/dev/stdin")
+    _refused(_start((*_common(tiny_flags, corpus), *lattice), tmp_path / "model", inputs=words))
+
+
+def _refused(processes):
+    for told, process in zip(_logs(processes), processes, strict=True):
+        assert process.returncode == 1, told
+        assert told.endswith("every worker must have the same records, lexicon and configuration\n")
