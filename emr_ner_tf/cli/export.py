@@ -22,7 +22,9 @@ _WEIGHTS = flags.DEFINE_enum(
     ["float32", "bfloat16", "float16"],
     "How large weights are stored; in 16 bits the bundle is about half as large, and each weight rounded.",
 )
-_LICENCE = flags.DEFINE_string("licence", None, "Of the weights: a file with its text, or its name (or address).")
+_LICENCE = flags.DEFINE_string(
+    "licence", None, "Of the weights: a file with its text, or its name (or address)."
+)
 _KEEP = flags.DEFINE_integer("keep", 0, "Newest versions to keep under --output; 0: all.", lower_bound=0)
 _CHECKPOINT = flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Whose weights.")
 flags.mark_flags_as_required(["model_dir", "output"])
