@@ -44,7 +44,27 @@ def real(version, shared):
 
 
 @pytest.fixture(scope="session")
-def check_loader(version, hard, tmp_path_factory):
+def failing(made_once):
+    """A model of the contract's signature that fails at a text that is no number, and says the text."""
+    import tensorflow as tf
+
+    class Failing(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
+        def entities(self, text):
+            score = tf.strings.to_number(text)[:, None]
+            number = tf.cast(score, tf.int32)
+            places = {"num_entities": number[:, 0], "start": number, "end": number}
+            return places | {"label": text[:, None], "mention": text[:, None], "score": score}
+
+    def make(folder):
+        module = Failing()
+        tf.saved_model.save(module, str(folder), signatures={"serving_default": module.entities})
+
+    return made_once("failing", make)
+
+
+@pytest.fixture(scope="session")
+def check_loader(version, hard, failing, tmp_path_factory):
     """The function that drives a loader over hard records and through every fault."""
 
     def same(command, **options):
@@ -63,6 +83,10 @@ def check_loader(version, hard, tmp_path_factory):
             assert done.stdout == b""
             assert b"standard input: record 0: must " in done.stderr
             assert "秘".encode() not in done.stderr
+        done = run_raw([*command, failing], frame(["秘密".encode()]))
+        assert (done.returncode, done.stdout) == (1, b"")
+        assert b"serving_default failed with " in done.stderr
+        assert "秘".encode() not in done.stderr
 
     same.faults = faults
     return same

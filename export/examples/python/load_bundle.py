@@ -31,10 +31,16 @@ class Bundle:
             raise LoaderError(f"{directory}: {error}") from error
 
     def entities(self, texts: list[bytes]) -> list[list[Entity]]:
-        """Entities of each text; bytes that are not UTF-8 count as U+FFFD, as `errors="replace"` decodes them."""
-        outputs = {
-            name: value.numpy() for name, value in self._signature(text=tf.constant(texts, tf.string)).items()
-        }
+        """Entities of each text; raises LoaderError.
+
+        Bytes that are not UTF-8 count as U+FFFD, as `errors="replace"` decodes them.
+        """
+        try:
+            answer = self._signature(text=tf.constant(texts, tf.string))
+        except tf.errors.OpError as error:
+            # Its message may hold the text.
+            raise LoaderError(f"serving_default failed with {type(error).__name__}") from None
+        outputs = {name: value.numpy() for name, value in answer.items()}
         columns = [outputs[name].tolist() for name in ("start", "end", "label", "score")]
         return [
             [

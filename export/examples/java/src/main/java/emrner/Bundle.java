@@ -34,11 +34,12 @@ public final class Bundle implements AutoCloseable {
    * Entities of a text.
    *
    * @param text UTF-8; bytes that are not count as U+FFFD, as Python's errors="replace" decodes them
+   * @throws IllegalStateException the signature failed; the message holds none of the text
    */
   public List<Entity> entities(byte[] text) {
     NdArray<byte[]> batch = NdArrays.ofObjects(byte[].class, Shape.of(1)).setObject(text, 0);
     try (TString input = TString.tensorOfBytes(batch);
-        Result outputs = function.call(Map.of("text", input))) {
+        Result outputs = call(input)) {
       int count = ((TInt32) output(outputs, "num_entities")).getInt(0);
       TInt32 start = (TInt32) output(outputs, "start");
       TInt32 end = (TInt32) output(outputs, "end");
@@ -56,6 +57,15 @@ public final class Bundle implements AutoCloseable {
   @Override
   public void close() {
     model.close();
+  }
+
+  private Result call(TString text) {
+    try {
+      return function.call(Map.of("text", text));
+    } catch (RuntimeException error) {
+      // TensorFlow's have no class in common. The message, which may hold the text, stays here; the class tells the code.
+      throw new IllegalStateException("serving_default failed with " + error.getClass().getSimpleName());
+    }
   }
 
   private static Tensor output(Result outputs, String name) {

@@ -21,7 +21,7 @@ public final class Loader {
     try (Bundle bundle = new Bundle(arguments[0])) {
       System.err.println("TensorFlow " + TensorFlow.version());
       annotate(bundle, new BufferedInputStream(System.in), System.out);
-    } catch (IOException | IllegalArgumentException | TensorFlowException error) {
+    } catch (IOException | IllegalArgumentException | IllegalStateException | TensorFlowException error) {
       System.err.println("loader: " + error.getMessage());
       System.exit(1);
     }
