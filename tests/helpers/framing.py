@@ -55,6 +55,20 @@ def corpus_texts(corpus: pathlib.Path) -> list[str]:
     return [json.loads(line)["originalText"] for line in lines]
 
 
+def mixed_records(texts: list[str]) -> list[bytes]:
+    """One text of 2,100 characters among 31 of some 100.
+
+    Padded to the longest, they are more characters than the development server takes in a request.
+
+    Args:
+        texts: together at least 400 characters.
+    """
+    whole = "".join(texts) * 6
+    records = [whole[7 * i : 8 * i + 100].encode() for i in range(31)]
+    records.insert(11, whole[:2100].encode())
+    return records
+
+
 def real_records(shared: pathlib.Path, count: int = 100) -> list[bytes]:
     """The first records of the research data."""
     with open(shared / "data/ccks2019/split/held.jsonl", encoding="utf-8") as file:

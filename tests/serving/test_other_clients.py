@@ -1,6 +1,7 @@
 """The Go and Java clients, built, with their own tests, and run against the development server."""
 
 import pathlib
+import re
 import shutil
 import socket
 import subprocess
@@ -8,7 +9,17 @@ import sys
 
 import pytest
 from certificates import issue_all
-from framing import check, corpus_texts, expected, frame, hard_records, real_records, run, run_raw
+from framing import (
+    check,
+    corpus_texts,
+    expected,
+    frame,
+    hard_records,
+    mixed_records,
+    real_records,
+    run,
+    run_raw,
+)
 from toolchains import maven
 
 from emr_ner_tf.exporting.bundle import Bundle
@@ -47,7 +58,7 @@ def client(language, tmp_path_factory):
     command = [sys.executable, "../protos.py", "--descriptor_set=protos.binpb"]
     subprocess.run(command, cwd=project, check=True, capture_output=True)
     printed = maven(project, "test")
-    assert "Tests run: 8, Failures: 0, Errors: 0, Skipped: 0" in printed
+    assert "Tests run: 11, Failures: 0, Errors: 0, Skipped: 0" in printed
     classpath = (project / "target/classpath").read_text(encoding="utf-8")
     return ["java", "-cp", f"{project}/target/classes:{classpath}", "emrner.client.Main"]
 
@@ -73,6 +84,13 @@ def test_hard_records_in_both_units(client, language, server, bundle, corpus):
     check(run([*command, f"--units={unit}"], records), converted, score_within=1e-5)
 
 
+def test_texts_of_mixed_lengths_fit_the_server(client, server, bundle, corpus):
+    records = mixed_records(corpus_texts(corpus))
+    wanted = expected(bundle, records)
+    assert len({len(entities) for entities in wanted}) > 3, "records in another order would pass"
+    check(run([*client, f"--server={server.address}"], records), wanted, score_within=1e-5)
+
+
 def test_real_records(client, server, bundle, shared):
     records = real_records(shared)
     wanted = expected(bundle, records)
@@ -90,7 +108,7 @@ def test_the_server_refuses_or_is_absent(client, server):
     text = "秘密".encode()
     assert "notfound" in refused(text, "--model=absent")
     assert "notfound" in refused(text, "--version=99")
-    assert "unavailable" in refused(text, "--patience=0", address="127.0.0.1:1")
+    assert "refused" in refused(text, "--patience=0", address="127.0.0.1:1")
     assert "it was not sent" in refused(text * 1000, "--max_message_bytes=1000")
     # The server's own limit is 1 MiB.
     assert "resourceexhausted" in refused(text * 200_000)
@@ -133,21 +151,57 @@ def test_a_server_that_comes_late(client, local):
         assert waiting.stdout.read() == b"2\n1\t2\tone\t0.500000\n2\t3\tone\t0.500000\n"
 
 
+def test_a_proxy_is_not_asked(client, language, local):
+    proxies = {
+        "HTTPS_PROXY": "http://127.0.0.1:1",
+        "NO_PROXY": "",
+        "no_proxy": "",
+        "JAVA_TOOL_OPTIONS": "-Dhttps.proxyHost=127.0.0.1 -Dhttps.proxyPort=1 -Dhttp.nonProxyHosts=",
+    }
+    # Go spares 127.0.0.1 of itself, Java does not connect to 0.0.0.0.
+    host = {"go": "0.0.0.0", "java": "127.0.0.1"}[language]
+    command = [*client, f"--server={host}:{local().port}", "--patience=0"]
+    assert len(run(command, [b"xx"], env=proxies)[0]) == 2
+
+
 def test_certificates(client, local, certificates):
     files = [str(certificates / name) for name in ("server.pem", "server.key", "ca.pem")]
     address = f"--server=127.0.0.1:{local(tls=Tls(*files)).port}"
     ours = [f"--cert={certificates}/client.pem", f"--key={certificates}/client.key"]
     assert len(run([*client, address, f"--ca={certificates}/ca.pem", *ours], [b"xx"])[0]) == 2
-    for flags in (
-        [],
-        [f"--ca={certificates}/stranger.pem", *ours],
-        [f"--ca={certificates}/ca.pem"],
-        ["--ca=/absent.pem"],
+    refused = re.escape(address.removeprefix("--server=")) + ": unavailable: "
+    for flags, message in (
+        # These the server breaks off without a word.
+        ([], refused + "."),
+        ([f"--ca={certificates}/ca.pem"], refused + "."),
+        ([f"--ca={certificates}/stranger.pem", *ours], refused + "(.|\n)*certif"),
+        (["--ca=/absent.pem"], "/absent.pem.*no such file"),
     ):
         done = run_raw([*client, address, "--patience=0", *flags], frame([b"xx"]))
         assert (done.returncode, done.stdout) == (1, b"")
+        assert re.search(f"^client: .*{message}", done.stderr.decode().lower(), re.MULTILINE), done.stderr
 
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory):
     return issue_all(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="needs make")
+@pytest.mark.parametrize(("language", "target"), [("go", "stubs"), ("java", "protos.binpb")])
+def test_stubs_that_were_broken_off_are_made_again(tmp_path, language, target):
+    shutil.copy(CLIENTS / "protos.py", tmp_path)
+    (tmp_path / "client").mkdir()
+    for name in ("Makefile", "go.mod"):
+        if (CLIENTS / language / name).exists():
+            shutil.copy(CLIENTS / language / name, tmp_path / "client")
+    broken = tmp_path / "broken"
+    broken.write_text(f"#!/bin/sh\nmkdir -p stubs\n[ -d {target} ] || echo some > {target}\nexit 1\n")
+    broken.chmod(0o700)
+
+    def made(*arguments):
+        command = ["make", "client", f"PYTHON={broken}", *arguments]
+        return subprocess.run(command, cwd=tmp_path / "client", capture_output=True, text=True, check=False)
+
+    assert made().returncode != 0
+    assert "protos.py" in made("--dry-run").stdout

@@ -119,7 +119,7 @@ func (c *Client) request(ctx context.Context, all []string, places []int) ([][]E
 		failure := status.Convert(err)
 		left := time.Until(end)
 		if failure.Code() != codes.Unavailable || left <= 0 {
-			return nil, &Error{c.target, failure.Code(), failure.Message()}
+			return nil, &Error{c.target, failure.Code(), told(failure)}
 		}
 		// Jitter, so that clients that failed together do not come back together.
 		wait := min(time.Duration(float64(pause)*(0.5+rand.Float64()/2)), left)
@@ -130,6 +130,15 @@ func (c *Client) request(ctx context.Context, all []string, places []int) ([][]E
 		}
 		pause = min(2*pause, 5*time.Second)
 	}
+}
+
+// told is what may be told of a failure: with these codes TensorFlow's operations quote the value at fault.
+func told(failure *status.Status) string {
+	switch failure.Code() {
+	case codes.InvalidArgument, codes.OutOfRange, codes.Internal, codes.Unknown:
+		return "the server's own words may quote a text and are not shown: see its log"
+	}
+	return failure.Message()
 }
 
 func (c *Client) attempt(ctx context.Context, request *apis.PredictRequest) (*apis.PredictResponse, error) {

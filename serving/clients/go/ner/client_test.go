@@ -11,6 +11,7 @@ import (
 	"emrner/client/stubs/tensorflow/core/framework"
 	"emrner/client/stubs/tensorflow_serving/apis"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 func TestByteOffsets(t *testing.T) {
@@ -143,6 +144,15 @@ func TestWhatIsRefusedBeforeItIsSent(t *testing.T) {
 	_, err = client.Annotate(context.Background(), []string{"秘", "秘\xff"})
 	if err == nil || err.Error() != "text 1: must be UTF-8, which it is not at byte 3" {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestServersWordsThatMayQuoteAText(t *testing.T) {
+	if got := told(status.New(codes.InvalidArgument, "秘")); strings.Contains(got, "秘") {
+		t.Errorf("got %q", got)
+	}
+	if got := told(status.New(codes.NotFound, "no such model")); got != "no such model" {
+		t.Errorf("got %q", got)
 	}
 }
 

@@ -11,8 +11,9 @@ import java.io.IOException;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collections;
-import java.util.LinkedHashSet;
+import java.util.EnumSet;
 import java.util.List;
+import java.util.Objects;
 import java.util.Set;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
@@ -23,6 +24,10 @@ import tensorflow.serving.PredictionServiceGrpc;
 public final class Client implements AutoCloseable {
   private static final Duration FIRST_PAUSE = Duration.ofMillis(100);
   private static final Duration LONGEST_PAUSE = Duration.ofSeconds(5);
+
+  /** With these TensorFlow's operations quote the value at fault. */
+  private static final Set<Status.Code> MAY_QUOTE =
+      EnumSet.of(Status.Code.INVALID_ARGUMENT, Status.Code.OUT_OF_RANGE, Status.Code.INTERNAL, Status.Code.UNKNOWN);
 
   private final String target;
   private final ClientOptions options;
@@ -115,14 +120,18 @@ public final class Client implements AutoCloseable {
   }
 
   /** What the status says, and why: "io exception" alone could be an absent server or a wrong certificate. */
-  private static String details(Status status) {
-    Set<String> parts = new LinkedHashSet<>();
-    parts.add(status.getDescription());
-    for (Throwable cause = status.getCause(); cause != null; cause = cause.getCause()) {
-      parts.add(cause.getMessage());
+  static String details(Status status) {
+    if (MAY_QUOTE.contains(status.getCode())) {
+      return "the server's own words may quote a text and are not shown: see its log";
     }
-    parts.remove(null);
-    return parts.isEmpty() ? "no details" : String.join(": ", parts);
+    StringBuilder said = new StringBuilder(Objects.requireNonNullElse(status.getDescription(), "no details"));
+    for (Throwable cause = status.getCause(); cause != null; cause = cause.getCause()) {
+      String message = cause.getMessage();
+      if (message != null && said.indexOf(message) < 0) {
+        said.append(": ").append(message);
+      }
+    }
+    return said.toString();
   }
 
   private void sleep(long nanoseconds) throws ServingException {

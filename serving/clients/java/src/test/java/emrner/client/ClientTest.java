@@ -28,6 +28,16 @@ class ClientTest {
   }
 
   @Test
+  void causesAreToldAndTextsAreNot() {
+    Status status = Status.UNAVAILABLE.withDescription("io exception");
+    IOException cause = new IOException("why", new IOException("why, indeed"));
+    assertEquals("io exception: why: why, indeed", Client.details(status.withCause(cause)));
+    assertEquals("io exception", Client.details(status.withCause(new IOException("exception"))));
+    assertEquals("no details", Client.details(Status.UNAVAILABLE));
+    assertFalse(Client.details(Status.INVALID_ARGUMENT.withDescription("秘")).contains("秘"));
+  }
+
+  @Test
   void patienceEnds() throws IOException {
     ClientOptions options = ClientOptions.builder().patience(Duration.ofMillis(300)).build();
     try (Client client = new Client("127.0.0.1:1", options)) {
