@@ -29,15 +29,22 @@ def annotate(
     Yields:
         Each document with the entities found.
     """
+    for pool in pools(documents):
+        yield from _annotate_pool(pool, tag_texts, batch_characters)
+
+
+def pools(documents: Iterable[Document]) -> Iterator[list[Document]]:
+    """Yields documents in groups that end with the `POOL_TEXTS`th text or the `POOL_CHARACTERS`th character."""
     pool: list[Document] = []
     held = 0
     for document in documents:
         pool.append(document)
         held += len(document.text)
         if len(pool) >= POOL_TEXTS or held >= POOL_CHARACTERS:
-            yield from _annotate_pool(pool, tag_texts, batch_characters)
+            yield pool
             pool, held = [], 0
-    yield from _annotate_pool(pool, tag_texts, batch_characters)
+    if pool:
+        yield pool
 
 
 def encode_texts(texts: Sequence[str]) -> list[bytes]:

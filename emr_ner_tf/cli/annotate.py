@@ -38,7 +38,7 @@ _DEADLINE_S = flags.DEFINE_float("deadline_s", 60.0, "Seconds that one request t
 _PATIENCE_S = flags.DEFINE_float(
     "patience_s", 30.0, "Seconds to try again while --server is away or full.", 0.0
 )
-_TLS = flags.DEFINE_bool("tls", False, "Speak TLS with --server; implied by --tls_ca and --tls_cert.")
+_TLS = flags.DEFINE_bool("tls", False, "Speak TLS with --server; implied by each of the other --tls flags.")
 _TLS_CA = flags.DEFINE_string("tls_ca", None, "Authority of the server's certificate (PEM).")
 _TLS_CERT = flags.DEFINE_string(
     "tls_cert", None, "This client's certificate (PEM), where the server wants one."
@@ -134,7 +134,7 @@ def _from_server() -> _Tagger:
     from emr_ner_tf.data.labels import CCKS2019_LABELS
     from emr_ner_tf.serving.client_options import ClientOptions, TlsFiles
 
-    secured = _TLS.value or _TLS_CA.value or _TLS_CERT.value
+    secured = _TLS.value or _TLS_CA.value or _TLS_CERT.value or _TLS_KEY.value
     options = ClientOptions(
         model=_MODEL_NAME.value,
         version=_VERSION.value,

@@ -8,12 +8,11 @@ from typing import Any
 import grpc
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
+from emr_ner_tf.annotator import encode_texts, pools
 from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.serving import client_messages as messages
-from emr_ner_tf.serving.client_options import ClientOptions
+from emr_ner_tf.serving.client_options import ClientOptions, pause_before_next
 from emr_ner_tf.serving.client_plan import Piece, merge, plan
-
-_POOL = 256
 
 
 class AsyncGrpcClient:
@@ -42,18 +41,13 @@ class AsyncGrpcClient:
 
     async def annotate(self, documents: Iterable[Document]) -> AsyncIterator[Document]:
         """As `GrpcClient.annotate`."""
-        pool: list[Document] = []
-        for document in documents:
-            pool.append(document)
-            if len(pool) == _POOL:
-                for found in await self._annotate_pool(pool):
-                    yield found
-                pool = []
-        for found in await self._annotate_pool(pool):
-            yield found
+        for pool in pools(documents):
+            for found in await self._annotate_pool(pool):
+                yield found
 
     async def tag_texts(self, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
         """As `GrpcClient.tag_texts`; up to `concurrency` requests at a time."""
+        encode_texts(texts)  # says which text cannot be sent, before any is
         options = self.options
         requests = plan(texts, max_records=options.max_records, max_characters=options.max_characters)
         tasks = [asyncio.ensure_future(self._predict(texts, request)) for request in requests]
@@ -100,11 +94,8 @@ class AsyncGrpcClient:
         while True:
             try:
                 return await method(
-                    request, timeout=self.options.deadline_s, metadata=list(self.options.headers.items())
+                    request, timeout=self.options.deadline_s, metadata=messages.metadata(self.options)
                 )
             except grpc.RpcError as error:
                 failure = messages.error_of(self.target, error)
-            pause = next(pauses, None) if failure.code == "UNAVAILABLE" else None
-            if pause is None:
-                raise failure
-            await asyncio.sleep(pause)
+            await asyncio.sleep(pause_before_next(failure, pauses))

@@ -14,7 +14,7 @@ from tensorflow_serving.apis import (
 
 from emr_ner_tf.annotator import encode_texts, entities_of
 from emr_ner_tf.data.document import Entity
-from emr_ner_tf.serving.client_options import ClientOptions, ServingError
+from emr_ner_tf.serving.client_options import ClientOptions, ServingError, refused
 from emr_ner_tf.serving.client_plan import Piece
 
 SIGNATURE = "serving_default"
@@ -75,7 +75,7 @@ def predict_request(
     request = predict_pb2.PredictRequest()
     fill_spec(request.model_spec, options)
     request.model_spec.signature_name = SIGNATURE
-    request.output_filter.extend(OUTPUTS)
+    # No output_filter: TensorFlow Serving merges requests that ask for all outputs of the signature, and no others.
     # Written out: TensorFlow's own way from strings to a proto goes through an array that pads them.
     tensor = request.inputs["text"]
     tensor.dtype = tf.string.as_datatype_enum
@@ -138,6 +138,11 @@ def _facts(info) -> TensorFacts:
     return TensorFacts(tf.dtypes.as_dtype(info.dtype).name, shape)
 
 
+def metadata(options: ClientOptions) -> list[tuple[str, str]]:
+    """The headers as gRPC has them: their names in small letters."""
+    return [(name.lower(), value) for name, value in options.headers.items()]
+
+
 def channel_arguments(options: ClientOptions) -> list[tuple[str, str | int]]:
     """The gRPC channel's arguments: sizes, keep-alive, quick reconnection, a balance over all of a name's addresses."""
     arguments: dict[str, str | int] = {
@@ -150,6 +155,8 @@ def channel_arguments(options: ClientOptions) -> list[tuple[str, str | int]]:
         "grpc.initial_reconnect_backoff_ms": 200,
         "grpc.max_reconnect_backoff_ms": 3000,
         "grpc.lb_policy_name": "round_robin",
+        # The target is the user's own server: a proxy of the environment has no business between.
+        "grpc.enable_http_proxy": 0,
     }
     return list((arguments | dict(options.channel_options)).items())
 
@@ -175,4 +182,4 @@ def error_of(target: str, error: grpc.RpcError | grpc.aio.AioRpcError) -> Servin
         "UNAVAILABLE": "; is the server there, and its TLS as this client's?",
         "DEADLINE_EXCEEDED": "; a longer deadline_s, or smaller requests (max_characters)",
     }
-    return ServingError(target, code, f"{error.details() or 'no details'}{hints.get(code, '')}")
+    return refused(target, code, f"{error.details() or 'no details'}{hints.get(code, '')}")

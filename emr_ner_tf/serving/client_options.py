@@ -8,6 +8,9 @@ from collections.abc import Iterator, Mapping
 
 from emr_ner_tf.errors import UserError
 
+# What TensorFlow's operations and JSON parsers fail with; their messages hold the value at fault.
+_MAY_QUOTE = frozenset(("INVALID_ARGUMENT", "OUT_OF_RANGE", "INTERNAL", "UNKNOWN"))
+
 
 class ServingError(UserError):
     """A server's refusal, or its silence.
@@ -19,6 +22,28 @@ class ServingError(UserError):
     def __init__(self, target: str, code: str, message: str) -> None:
         super().__init__(f"{target}: {code}: {message}")
         self.code = code
+
+
+def refused(target: str, code: str, message: str) -> ServingError:
+    """The error of what a server has answered; its own words are left out where they may quote a text."""
+    if code in _MAY_QUOTE:
+        message = (
+            "the server refused or failed; its own words may quote a text and are not shown: see its log, and "
+            "whether model, version or label, and max_characters are what it takes"
+        )
+    return ServingError(target, code, message)
+
+
+def pause_before_next(failure: ServingError, pauses: Iterator[float]) -> float:
+    """Seconds to wait before the next attempt.
+
+    Raises:
+        ServingError: `failure`, where a repeat would not mend it, or the patience is at its end.
+    """
+    pause = next(pauses, None) if failure.code == "UNAVAILABLE" else None
+    if pause is None:
+        raise failure
+    return pause
 
 
 @dataclasses.dataclass(frozen=True)

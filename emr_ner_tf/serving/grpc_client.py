@@ -7,10 +7,10 @@ from typing import Any
 import grpc
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
-from emr_ner_tf.annotator import annotate
+from emr_ner_tf.annotator import annotate, encode_texts
 from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.serving import client_messages as messages
-from emr_ner_tf.serving.client_options import ClientOptions
+from emr_ner_tf.serving.client_options import ClientOptions, pause_before_next
 from emr_ner_tf.serving.client_plan import merge, plan
 
 
@@ -48,6 +48,7 @@ class GrpcClient:
 
     def tag_texts(self, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
         """Entities of each text, in as many requests as `options` asks for; raises as `annotate`."""
+        encode_texts(texts)  # says which text cannot be sent, before any is
         limits = self.options.max_records, self.options.max_characters
         pieces, entities = [], []
         for request in plan(texts, max_records=limits[0], max_characters=limits[1]):
@@ -81,11 +82,8 @@ class GrpcClient:
         while True:
             try:
                 return method(
-                    request, timeout=self.options.deadline_s, metadata=list(self.options.headers.items())
+                    request, timeout=self.options.deadline_s, metadata=messages.metadata(self.options)
                 )
             except grpc.RpcError as error:
                 failure = messages.error_of(self.target, error)
-            pause = next(pauses, None) if failure.code == "UNAVAILABLE" else None
-            if pause is None:
-                raise failure
-            time.sleep(pause)
+            time.sleep(pause_before_next(failure, pauses))

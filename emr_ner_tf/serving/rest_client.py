@@ -10,7 +10,7 @@ import requests
 from emr_ner_tf.annotator import annotate, encode_texts
 from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.serving.client_messages import SIGNATURE, Signature, TensorFacts, VersionStatus
-from emr_ner_tf.serving.client_options import ClientOptions, ServingError
+from emr_ner_tf.serving.client_options import ClientOptions, ServingError, pause_before_next, refused
 from emr_ner_tf.serving.client_plan import merge, plan
 
 # gRPC's names for what TensorFlow Serving answers by HTTP; "UNKNOWN" is the rest.
@@ -63,11 +63,11 @@ class RestClient:
 
     def tag_texts(self, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
         """As `GrpcClient.tag_texts`."""
+        encode_texts(texts)  # says which text cannot be sent, before any is
         limits = self.options.max_records, self.options.max_characters
         pieces, entities = [], []
         for request in plan(texts, max_records=limits[0], max_characters=limits[1]):
             parts = [texts[piece.text][piece.start : piece.end] for piece in request]
-            encode_texts(parts)  # says which text cannot be sent, before it is
             answer = self._call("POST", ":predict", {"signature_name": SIGNATURE, "inputs": {"text": parts}})
             pieces += request
             entities += _entities(answer["outputs"])
@@ -124,9 +124,6 @@ class RestClient:
                     headers={"Content-Type": "application/json"} if body else None,
                     timeout=self.options.deadline_s,
                 )
-                if response.ok:
-                    return response.json()
-                failure = self._refusal(response)
             except requests.exceptions.SSLError:
                 raise ServingError(
                     self.target,
@@ -137,24 +134,34 @@ class RestClient:
                 raise ServingError(
                     self.target, "DEADLINE_EXCEEDED", f"no answer in {self.options.deadline_s} s (deadline_s)"
                 ) from None
-            except requests.ConnectionError:
+            except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
                 failure = ServingError(self.target, "UNAVAILABLE", "no connection; is the server there?")
-            except ValueError:
+            except requests.RequestException as error:
+                # Its message may hold a header, such as an access token.
                 raise ServingError(
-                    self.target, "UNKNOWN", "the answer is not JSON; is this a TensorFlow Serving?"
+                    self.target, "UNKNOWN", f"{type(error).__name__}; are target, model and headers right?"
                 ) from None
-            pause = next(pauses, None) if failure.code == "UNAVAILABLE" else None
-            if pause is None:
-                raise failure
-            time.sleep(pause)
+            else:
+                if response.ok:
+                    return self._document(response)
+                failure = self._refusal(response)
+            time.sleep(pause_before_next(failure, pauses))
+
+    def _document(self, response: requests.Response) -> Any:
+        try:
+            return response.json()
+        except ValueError:
+            raise ServingError(
+                self.target, "UNKNOWN", "the answer is not JSON; is this a TensorFlow Serving?"
+            ) from None
 
     def _refusal(self, response: requests.Response) -> ServingError:
         code = _CODES.get(response.status_code, "UNKNOWN")
         try:
             message = str(response.json()["error"])
         except (ValueError, KeyError, TypeError):
-            message = f"HTTP {response.status_code} without a message"
-        return ServingError(self.target, code, message)
+            return ServingError(self.target, code, f"HTTP {response.status_code} without a message")
+        return refused(self.target, code, message)
 
 
 def _entities(outputs: Any) -> list[tuple[Entity, ...]]:

@@ -101,6 +101,12 @@ def test_wrong_calls(cli, bundles, flags, status, message):
     assert "Traceback" not in done.stderr
 
 
+def test_a_key_alone_is_no_plain_connection(cli):
+    done = cli("annotate", "--server=localhost:1", "--patience_s=0", "--tls_key=key.pem", "--text=x")
+    assert done.returncode == 1
+    assert "certificate and its key go together" in done.stderr
+
+
 def test_no_bundle(cli, tmp_path):
     done = cli("annotate", f"--bundle={tmp_path}/none", "--text=x")
     assert done.returncode == 1

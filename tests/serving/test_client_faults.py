@@ -1,0 +1,172 @@
+"""The Python clients against servers of a few lines: what they send, what they say of faults, what they try again."""
+
+import asyncio
+import concurrent.futures
+import http.server
+import json
+import threading
+
+import grpc
+import pytest
+from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+
+from emr_ner_tf.annotator import POOL_CHARACTERS
+from emr_ner_tf.data.document import Document
+from emr_ner_tf.errors import UserError
+from emr_ner_tf.serving.aio_client import AsyncGrpcClient
+from emr_ner_tf.serving.client_options import ClientOptions, ServingError
+from emr_ner_tf.serving.grpc_client import GrpcClient
+from emr_ner_tf.serving.rest_client import RestClient
+
+SECRET = "某某某身份证"
+EMPTY = {"num_entities": [0], "start": [[]], "end": [[]], "label": [[]], "score": [[]]}
+
+
+async def _awaited(target, options, texts):
+    async with AsyncGrpcClient(target, options) as client:
+        return await client.tag_texts(texts)
+
+
+def _ask(kind, target, options, texts):
+    if kind == "aio":
+        return asyncio.run(_awaited(target, options, texts))
+    return {"grpc": GrpcClient, "rest": RestClient}[kind](target, options).tag_texts(texts)
+
+
+@pytest.fixture
+def http_server():
+    """The function that starts a server with these answers, one after the other: a status, a body, and whether the
+    body is announced as longer than it is."""
+    servers = []
+
+    def start(*answers):
+        left = list(answers)
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                self.rfile.read(int(self.headers["Content-Length"]))
+                status, body, broken = left.pop(0)
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body) + 100 * broken))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        servers.append(http.server.HTTPServer(("127.0.0.1", 0), Handler))
+        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
+        return f"127.0.0.1:{servers[-1].server_port}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+GOOD = (200, json.dumps({"outputs": EMPTY}).encode(), False)
+BROKEN = (200, b'{"outputs"', True)
+
+
+def test_an_answer_that_breaks_off_is_asked_for_again(http_server):
+    assert RestClient(http_server(BROKEN, GOOD)).tag_texts(["x"]) == [()]
+    with pytest.raises(ServingError, match="UNAVAILABLE: no connection"):
+        RestClient(http_server(BROKEN), ClientOptions(patience_s=0)).tag_texts(["x"])
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ((200, SECRET.encode(), False), "UNKNOWN: the answer is not JSON"),
+        ((400, json.dumps({"error": SECRET}).encode(), False), "INVALID_ARGUMENT: .*not shown"),
+        ((500, json.dumps({"error": SECRET}).encode(), False), "UNKNOWN: .*not shown"),
+        ((404, json.dumps({"error": "no such version"}).encode(), False), "NOT_FOUND: no such version"),
+    ],
+)
+def test_what_rest_says(http_server, answer, message):
+    with pytest.raises(ServingError, match=message) as caught:
+        RestClient(http_server(answer)).tag_texts([SECRET])
+    assert SECRET not in str(caught.value)
+
+
+def test_what_rest_cannot_send():
+    for target, headers, name in (
+        ("127.0.0.1:port", {}, "InvalidURL"),
+        ("127.0.0.1:1", {"Authorization": "token\n"}, "InvalidHeader"),
+    ):
+        with pytest.raises(ServingError, match=f"UNKNOWN: {name}; are target") as caught:
+            RestClient(target, ClientOptions(headers=headers)).tag_texts(["x"])
+        assert "token" not in str(caught.value)
+
+
+class _Service(prediction_service_pb2_grpc.PredictionServiceServicer):
+    def __init__(self):
+        self.asked = []
+
+    def Predict(self, request, context):
+        self.asked.append((request, dict(context.invocation_metadata())))
+        (text,) = request.inputs["text"].string_val
+        if text:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"cannot parse {text.decode()}")
+        answer = predict_pb2.PredictResponse()
+        for name, dtype in (("num_entities", 3), ("start", 3), ("end", 3), ("label", 7), ("score", 1)):
+            answer.outputs[name].dtype = dtype
+            answer.outputs[name].tensor_shape.dim.add(size=1)
+            if name == "num_entities":
+                answer.outputs[name].int_val.append(0)
+            else:
+                answer.outputs[name].tensor_shape.dim.add(size=0)
+        return answer
+
+
+@pytest.fixture
+def service():
+    """A server and its address."""
+    server = grpc.server(concurrent.futures.ThreadPoolExecutor(2))
+    service = _Service()
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(service, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield service, f"127.0.0.1:{port}"
+    server.stop(None)
+
+
+@pytest.mark.parametrize("kind", ["grpc", "aio"])
+def test_what_grpc_sends_and_says(service, kind, monkeypatch):
+    for name in ("http_proxy", "https_proxy", "grpc_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    for name in ("no_proxy", "no_grpc_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    asked, target = service[0].asked, service[1]
+    options = ClientOptions(patience_s=0, headers={"Authorization": "Bearer x"})
+    assert _ask(kind, target, options, [""]) == [()]
+    ((request, metadata),) = asked
+    assert metadata["authorization"] == "Bearer x"
+    # Or TensorFlow Serving would not merge it with others.
+    assert not request.output_filter
+    with pytest.raises(ServingError, match=r"INVALID_ARGUMENT: .*not shown") as caught:
+        _ask(kind, target, options, [SECRET])
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["grpc", "aio", "rest"])
+def test_a_lone_surrogate_is_named_where_the_caller_has_it(kind):
+    texts = ["患" * 5000, "患" * 3000 + "\ud800", ""]
+    with pytest.raises(UserError, match=r"text 1: character 3000 is the lone surrogate U\+D800"):
+        _ask(kind, "127.0.0.1:1", ClientOptions(max_characters=1024, patience_s=0), texts)
+
+
+def test_the_asyncio_client_holds_few_characters():
+    async def found():
+        held = []
+        async with AsyncGrpcClient("127.0.0.1:1") as client:
+
+            async def tag_texts(texts):
+                held.append(len(texts))
+                return [()] * len(texts)
+
+            client.tag_texts = tag_texts
+            documents = (Document(str(i), "患" * (POOL_CHARACTERS // 2)) for i in range(5))
+            return [document.id async for document in client.annotate(documents)], held
+
+    assert asyncio.run(found()) == (["0", "1", "2", "3", "4"], [2, 2, 1])
