@@ -129,12 +129,13 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
     logging.info("ending: requests in work are answered, for %g s at most", _GRACE_S.value)
-    if server.stop(_GRACE_S.value):
+    in_time = server.stop(_GRACE_S.value)
+    if in_time:
         logging.info("ended: every request was answered")
     else:
         logging.warning("ended: requests were broken off after %g s", _GRACE_S.value)
-        # A call of the graph cannot be broken off, and an orderly end would wait for it.
-        os._exit(1)
+    # Neither a call of the graph nor the loading of a version can be broken off, and an orderly end would wait for it.
+    os._exit(0 if in_time else 1)
 
 
 def _label(value: str) -> tuple[str, int]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import threading
 import time
 from collections.abc import Mapping
 
@@ -72,12 +73,14 @@ class Server:
         tls, host = options.tls, options.host
         credentials = None if tls is None else tls.credentials()
         context = None if tls is None else tls.context()
+        closing = threading.Event()
         self.versions = Versions(
             options.model_name,
             options.bundle,
             count=options.num_versions,
             labels=options.labels,
-            load=functools.partial(LoadedVersion, warm_up_s=options.warm_up_s),
+            load=functools.partial(LoadedVersion, warm_up_s=options.warm_up_s, closing=closing),
+            closing=closing,
         )
         self._batcher = Batcher(options.batching)
         predictor = Predictor(self.versions, self._batcher, options.max_characters)
@@ -118,6 +121,10 @@ class Server:
         fronts = [self._grpc] if self._rest is None else [self._grpc, self._rest]
         for front in fronts:
             front.refuse()
-        in_time = [front.finish(max(0.0, until - time.monotonic())) for front in fronts]
-        self.versions.close()
+        in_time = [front.wait_until_idle(max(0.0, until - time.monotonic())) for front in fronts]
+        # What is still queued is told so while there is a connection to tell it by.
+        self._batcher.refuse()
+        for front in fronts:
+            front.finish()
+        self.versions.close(max(0.0, until - time.monotonic()))
         return self._batcher.close(max(0.1, until - time.monotonic())) and all(in_time)

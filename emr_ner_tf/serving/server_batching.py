@@ -103,7 +103,7 @@ class Batcher:
         """
         with self._changed:
             if self._closed:
-                raise RequestError(grpc.StatusCode.UNAVAILABLE, "the server is shutting down")
+                raise _shutting_down()
             if self._held >= self._options.max_requests:
                 raise RequestError(
                     grpc.StatusCode.UNAVAILABLE,
@@ -121,6 +121,8 @@ class Batcher:
             work.answer.cancel()
             raise _too_late("its answer was there") from None
         except concurrent.futures.CancelledError:
+            if self._closed:
+                raise _shutting_down() from None
             raise RequestError(grpc.StatusCode.CANCELLED, "the caller has cancelled the request") from None
         finally:
             with self._changed:
@@ -129,31 +131,42 @@ class Batcher:
                 with contextlib.suppress(ValueError):
                     self._queue.remove(work)
 
+    def refuse(self) -> None:
+        """Refuses what is queued, and what comes."""
+        with self._changed:
+            self._closed = True
+            for work in self._queue:
+                work.answer.cancel()
+            self._changed.notify_all()
+
     def close(self, timeout_s: float) -> bool:
         """Refuses what is queued, and ends when what is in work has, which nothing can break off.
 
         Returns:
             Whether that was within `timeout_s` seconds.
         """
-        with self._changed:
-            self._closed = True
-            for work in self._queue:
-                work.answer.cancel()
-            self._changed.notify_all()
+        self.refuse()
         until = time.monotonic() + timeout_s
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
         return not any(thread.is_alive() for thread in self._threads)
 
     def _serve(self) -> None:
-        while True:
-            with self._collecting:
-                taken = self._collect()
-            if not taken:
-                return
-            batch = [work for work in taken if work.begins()]
-            if batch:
-                _answer(batch)
+        while self._serve_once():
+            pass
+
+    def _serve_once(self) -> bool:
+        """Runs the next requests. A call of its own: what it holds of them does not stay while the next are awaited.
+
+        Returns:
+            False when there will be no more.
+        """
+        with self._collecting:
+            taken = self._collect()
+        batch = [work for work in taken if work.begins()]
+        if batch:
+            _answer(batch)
+        return bool(taken)
 
     def _collect(self) -> list[Work]:
         """Takes the next request and those that it can be merged with; none when there will be no more."""
@@ -214,6 +227,10 @@ def _answer(batch: list[Work]) -> None:
         return
     for work, part in zip(batch, parts, strict=True):
         work.answer.set_result(part)
+
+
+def _shutting_down() -> RequestError:
+    return RequestError(grpc.StatusCode.UNAVAILABLE, "the server is shutting down")
 
 
 def _too_late(when: str) -> RequestError:

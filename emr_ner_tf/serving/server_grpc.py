@@ -24,7 +24,7 @@ from emr_ner_tf.serving.server_predict import Predictor
 
 _Answer = TypeVar("_Answer")
 _NO_DEADLINE_S = 1e8
-# gRPC's own grace is not used: `finish` says when it ends.
+# gRPC's own grace is not used: `finish` ends it.
 _LONG_S = 3600.0
 _FLUSH_S = 0.3
 SERVICES = ("", "tensorflow.serving.PredictionService", "tensorflow.serving.ModelService")
@@ -152,12 +152,14 @@ class GrpcServer:
         self._health.enter_graceful_shutdown()
         self._server.stop(_LONG_S)
 
-    def finish(self, timeout_s: float) -> bool:
-        """Waits for the requests in work, and ends; says whether all were answered within `timeout_s` seconds."""
-        in_time = self._pool.wait_until_idle(timeout_s)
+    def wait_until_idle(self, timeout_s: float) -> bool:
+        """Waits for the requests in work; says whether all were answered within `timeout_s` seconds."""
+        return self._pool.wait_until_idle(timeout_s)
+
+    def finish(self) -> None:
+        """Ends, and leaves what is answered now the time to be sent."""
         # Watches of the health never end of their own; nor does what is broken off.
         self._server.stop(_FLUSH_S).wait(2 * _FLUSH_S)
-        return in_time
 
 
 class _CountingPool(concurrent.futures.ThreadPoolExecutor):

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import threading
 import time
 from collections.abc import Mapping
 
@@ -27,7 +28,14 @@ class LoadedVersion:
         signature_defs: as the SavedModel holds them, by name.
     """
 
-    def __init__(self, path: str | os.PathLike[str], version: int, *, warm_up_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        version: int,
+        *,
+        warm_up_s: float = 0.0,
+        closing: threading.Event | None = None,
+    ) -> None:
         """Loads the SavedModel of a version's directory; raises what TensorFlow raises.
 
         Args:
@@ -35,6 +43,7 @@ class LoadedVersion:
             version: its number.
             warm_up_s: how long to play the warm-up requests that the directory may hold, so that no caller waits for
                 what a first call has to prepare.
+            closing: ends that, when set.
         """
         self.version = version
         saved = saved_model_pb2.SavedModel()
@@ -47,7 +56,7 @@ class LoadedVersion:
         self._functions = self._model.signatures
         requests = pathlib.Path(path) / _WARM_UP
         if warm_up_s > 0 and requests.exists():
-            self._warm_up(requests, until=time.monotonic() + warm_up_s)
+            self._warm_up(requests, time.monotonic() + warm_up_s, closing or threading.Event())
 
     def signature(self, name: str) -> meta_graph_pb2.SignatureDef:
         """The signature that a request names; an empty name is the default one.
@@ -97,9 +106,9 @@ class LoadedVersion:
             ) from None
         return {key: value.numpy() for key, value in outputs.items()}
 
-    def _warm_up(self, path: pathlib.Path, until: float) -> None:
+    def _warm_up(self, path: pathlib.Path, until: float, closing: threading.Event) -> None:
         for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
-            if time.monotonic() >= until:
+            if time.monotonic() >= until or closing.is_set():
                 return
             log = prediction_log_pb2.PredictionLog.FromString(record)
             if log.HasField("predict_log"):

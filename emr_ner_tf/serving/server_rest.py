@@ -20,11 +20,13 @@ from emr_ner_tf.serving.server_errors import RequestError, from_exception, inval
 from emr_ner_tf.serving.server_json import Infos, read_request, write_response
 from emr_ner_tf.serving.server_predict import Predictor
 
-_MODEL = r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
+_MODEL = r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>[0-9]+)|/labels/(?P<label>[^/:]+))?"
 _POST = re.compile(rf"(?i){_MODEL}:(?P<method>classify|regress|predict)")
 _GET = re.compile(rf"(?i){_MODEL}(?P<metadata>/metadata)?")
 _IDLE_S = 60.0
 _CHUNK = 1 << 16
+# Of the largest number of 63 bits.
+_DIGITS = 19
 
 
 class RestServer(http.server.ThreadingHTTPServer):
@@ -81,12 +83,14 @@ class RestServer(http.server.ThreadingHTTPServer):
             self._stopping = True
         self.shutdown()
 
-    def finish(self, timeout_s: float) -> bool:
-        """Waits for the requests in work, and ends; says whether all were answered within `timeout_s` seconds."""
+    def wait_until_idle(self, timeout_s: float) -> bool:
+        """Waits for the requests in work; says whether all were answered within `timeout_s` seconds."""
         with self._changed:
-            in_time = self._changed.wait_for(lambda: not self._active, timeout_s)
+            return self._changed.wait_for(lambda: not self._active, timeout_s)
+
+    def finish(self) -> None:
+        """Gives the port back."""
         self.server_close()
-        return in_time
 
     def enter(self) -> bool:
         """Counts a request in; False when the server takes no more."""
@@ -195,9 +199,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _body(self) -> bytes:
         length = self.headers.get("Content-Length", "")
-        if not (length.isascii() and length.isdigit()):
+        if not (length.isascii() and length.isdigit() and len(length) <= _DIGITS):
             self.close_connection = True
-            raise invalid("the request must say its Content-Length")
+            raise invalid(f"the request must say its Content-Length, in at most {_DIGITS} digits")
         if int(length) > self.server.max_message_bytes:
             self.close_connection = True
             self._unread = int(length)
@@ -222,9 +226,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 def _spec(match: re.Match[str]) -> model_pb2.ModelSpec:
     spec = model_pb2.ModelSpec(name=urllib.parse.unquote(match["name"]))
     if match["version"] is not None:
-        if int(match["version"]) >= 1 << 63:
-            raise invalid(f"Failed to convert version: {match['version']} to numeric.")
-        spec.version.value = int(match["version"])
+        version = match["version"]
+        if len(version) > _DIGITS or int(version) >= 1 << 63:
+            raise invalid(f"Failed to convert version: {version[:_DIGITS]} to numeric.")
+        spec.version.value = int(version)
     if match["label"] is not None:
         spec.version_label = urllib.parse.unquote(match["label"])
     return spec

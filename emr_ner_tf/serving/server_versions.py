@@ -13,6 +13,7 @@ from absl import logging
 from tensorflow_serving.apis import get_model_status_pb2, model_pb2
 
 from emr_ner_tf.errors import UserError
+from emr_ner_tf.exporting.version_folders import find_versions
 from emr_ner_tf.serving.server_errors import RequestError, invalid
 from emr_ner_tf.serving.server_model import LoadedVersion
 
@@ -48,6 +49,7 @@ class Versions:
         count: int = 1,
         labels: Mapping[str, int] | None = None,
         load: Callable[[pathlib.Path, int], LoadedVersion] = LoadedVersion,
+        closing: threading.Event | None = None,
     ) -> None:
         self.name = name
         self._directory = pathlib.Path(directory)
@@ -56,7 +58,7 @@ class Versions:
         self._load = load
         self._known: dict[int, _Version] = {}
         self._changed = threading.Condition()
-        self._closing = threading.Event()
+        self._closing = closing or threading.Event()
         self._watcher: threading.Thread | None = None
 
     def start(self, poll_s: float) -> None:
@@ -79,13 +81,17 @@ class Versions:
             self._watcher = threading.Thread(target=self._watch, args=(poll_s,), name="versions", daemon=True)
             self._watcher.start()
 
-    def close(self) -> None:
-        """Ends the watch; what is loaded stays loaded."""
+    def close(self, timeout_s: float) -> None:
+        """Ends the watch; what is loaded stays loaded.
+
+        Args:
+            timeout_s: how long to wait for it; a version that it loads at the moment cannot be broken off.
+        """
         self._closing.set()
         with self._changed:
             self._changed.notify_all()
         if self._watcher is not None:
-            self._watcher.join()
+            self._watcher.join(timeout_s)
 
     def available(self) -> list[int]:
         """The versions that serve, in order."""
@@ -210,17 +216,6 @@ class Versions:
                 self.refresh()
             except OSError as error:
                 logging.warning("%s: %s; looked at again in %g s", self._directory, error.strerror, poll_s)
-
-
-def find_versions(directory: pathlib.Path) -> dict[int, pathlib.Path]:
-    """Directories of versions by number: the folders named by an integer."""
-    if not directory.is_dir():
-        return {}
-    return {
-        int(entry.name): entry
-        for entry in directory.iterdir()
-        if entry.name.isascii() and entry.name.isdigit() and entry.is_dir()
-    }
 
 
 def _files(path: pathlib.Path) -> frozenset:

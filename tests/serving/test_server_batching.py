@@ -1,9 +1,11 @@
 """Merged requests: each answered as if it were alone; limits and deadlines."""
 
 import concurrent.futures
+import gc
 import random
 import threading
 import time
+import weakref
 
 import grpc
 import numpy as np
@@ -185,6 +187,46 @@ def test_after_the_end_a_request_is_refused(toy):
     assert one.close(5)
     with pytest.raises(RequestError, match="shutting down"):
         one.run(work(toy, ["x"]))
+
+
+class Stub:
+    """A model that waits for a signal."""
+
+    def __init__(self):
+        self.began, self.go = threading.Event(), threading.Event()
+
+    def merges(self, name):
+        return True
+
+    def run(self, name, inputs):
+        self.began.set()
+        assert self.go.wait(60)
+        return {"num_entities": np.zeros(len(inputs["text"]), np.int32)}
+
+
+def test_at_the_end_what_is_queued_is_told_so(batcher):
+    model, one = Stub(), batcher(threads=1, enabled=False)
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        running = pool.submit(one.run, work(model, ["x"]))
+        assert model.began.wait(60)
+        entered = []
+        queued = pool.submit(one.run, work(model, ["x"]), entered.append)
+        wait_for(lambda: entered)
+        one.refuse()
+        error = queued.exception(60)
+        model.go.set()
+        assert running.result()["num_entities"].tolist() == [0]
+    assert (error.code, str(error)) == (grpc.StatusCode.UNAVAILABLE, "the server is shutting down")
+
+
+def test_nothing_of_an_answered_request_is_kept(batcher):
+    one, model = batcher(threads=2), Stub()
+    model.go.set()
+    request = work(model, ["x"])
+    kept = [weakref.ref(held) for held in (model, request, one.run(request)["num_entities"])]
+    del request, model
+    # The threads may be about to wait still.
+    wait_for(lambda: gc.collect() >= 0 and not any(ref() for ref in kept))
 
 
 def test_limits_of_the_server(local, stub_of, request_of):

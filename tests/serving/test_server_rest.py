@@ -144,6 +144,7 @@ def test_a_wrong_body(server, body, status, message):
         ("/v1/models/ner:classify", 501),
         ("/v1/models/ner", 400),
         (f"/v1/models/ner/versions/{1 << 63}:predict", 400),
+        pytest.param(f"/v1/models/ner/versions/{'9' * 5000}:predict", 400, id="5000 digits"),
         (f"/{SECRET}", 400),
     ],
 )
@@ -168,6 +169,7 @@ def test_a_body_that_is_too_large_or_of_no_length(server):
         ({"Content-Length": str(2 << 20)}, 413),
         ({}, 400),
         ({"Content-Length": "x"}, 400),
+        ({"Content-Length": "9" * 5000}, 400),
     ):
         connection = http.client.HTTPConnection(host, int(port), timeout=60)
         connection.putrequest("POST", "/v1/models/ner:predict")

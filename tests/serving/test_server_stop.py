@@ -1,9 +1,11 @@
 """The end of the main by a signal: what it has taken it answers, and it takes nothing more."""
 
+import concurrent.futures
 import signal
 import socket
 import threading
 import time
+import types
 
 import grpc
 import pytest
@@ -12,6 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import prediction_service_pb2_grpc
 
 from emr_ner_tf.errors import UserError
+from emr_ner_tf.serving.server_batching import BatchingOptions, Work
 
 SECRET = "某某某身份证"
 
@@ -84,12 +87,41 @@ def test_a_request_that_outlives_the_grace_is_broken_off(serve, toy_versions, tm
         with grpc.insecure_channel(running.address) as channel:
             stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
             stub.Predict(request_of(["x"]), timeout=60)
-            slow = [stub.Predict.future(request_of(["slow"]), timeout=60) for _ in range(4)]
+            slow = [stub.Predict.future(request_of(["slow"]), timeout=60) for _ in range(12)]
             time.sleep(0.2)
             running.process.send_signal(signal.SIGINT)
             assert running.process.wait(60) == 1
-            assert all(isinstance(answer.exception(), grpc.RpcError) for answer in slow[2:])
+            # Half a second each, one after the other, in whatever order they came.
+            assert sum(isinstance(answer.exception(), grpc.RpcError) for answer in slow) > 2
     assert "broken off" in (tmp_path / "stderr").read_text(encoding="utf-8")
+
+
+def test_what_waits_at_the_end_of_the_grace_is_told_so(local, stub_of, request_of):
+    server = local(rest_port=0, batching=BatchingOptions(threads=1, enabled=False))
+    batcher, busy, go = server._batcher, threading.Event(), threading.Event()
+
+    def run(name, inputs):
+        busy.set()
+        return {"ended": go.wait(60)}
+
+    model = types.SimpleNamespace(merges=lambda name: False, run=run)
+    url = f"http://127.0.0.1:{server.rest_port}/v1/models/ner:predict"
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        running = pool.submit(batcher.run, Work(model, "serving_default", {}, 1, 1))
+        assert busy.wait(60)
+        call = stub_of(server.port).Predict.future(request_of(["x"]), timeout=60)
+        answer = pool.submit(requests.post, url, json={"instances": ["x"]}, timeout=60)
+        while len(batcher._queue) < 2:
+            assert not call.done()
+            assert not answer.done()
+            time.sleep(0.01)
+        in_time = server.stop(0.01)
+        error, answer = call.exception(), answer.result()
+        go.set()
+        assert running.result() == {"ended": True}
+    assert not in_time
+    assert (error.code(), error.details()) == (grpc.StatusCode.UNAVAILABLE, "the server is shutting down")
+    assert (answer.status_code, answer.json()) == (503, {"error": "the server is shutting down"})
 
 
 def test_a_taken_port(local):

@@ -10,6 +10,7 @@ from tensorflow_serving.apis import get_model_status_pb2, model_pb2
 
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.serving.server import Server, ServerOptions
+from emr_ner_tf.serving.server_model import LoadedVersion
 from emr_ner_tf.serving.server_versions import Versions
 
 LABELS = {1: "one", 2: "two", 3: "two"}
@@ -79,9 +80,11 @@ def test_the_old_one_goes_on_when_the_new_one_cannot_be_loaded(
 ):
     server = local()
     stub = stub_of(server.port)
-    broken = toy_versions(2)
-    shutil.rmtree(broken / "variables", ignore_errors=True)
-    (broken / "saved_model.pb").write_bytes(b"\x00 nothing")
+    # Broken before it is there: the server looks all the time.
+    beside = toy_versions.directory.parent / "broken"
+    beside.mkdir()
+    (beside / "saved_model.pb").write_bytes(b"\x00 nothing")
+    broken = beside.rename(toy_versions.directory / "2")
     wait_for(lambda: states(server.versions).get(2) == "END")
     time.sleep(0.3)
     assert caplog.text.count("version 2 could not be loaded") == 1, (
@@ -89,7 +92,7 @@ def test_the_old_one_goes_on_when_the_new_one_cannot_be_loaded(
     )
     assert states(server.versions)[1] == "AVAILABLE"
     assert stub.Predict(request_of(["x"]), timeout=30).model_spec.version.value == 1
-    shutil.rmtree(broken)
+    broken.rename(beside)
     toy_versions(2)
     wait_for(lambda: server.versions.available() == [2])
     assert stub.Predict(request_of(["x"]), timeout=30).outputs["label"].string_val == [b"two"]
@@ -158,3 +161,25 @@ def test_warm_up_requests_are_played(toy_versions, request_of, local):
     write(2, ["!"])
     server.versions.refresh()
     assert states(server.versions) == {2: "END", 1: "AVAILABLE"}
+    closing = threading.Event()
+    closing.set()
+    LoadedVersion(toy_versions.directory / "2", 2, warm_up_s=60, closing=closing)
+
+
+def test_the_end_does_not_wait_for_a_version_that_is_being_loaded(toy_versions):
+    loading, go = threading.Event(), threading.Event()
+
+    def load(path, version):
+        if version == 2:
+            loading.set()
+            assert go.wait(60)
+        return path
+
+    versions = Versions("ner", toy_versions.directory, load=load)
+    versions.start(0.01)
+    toy_versions(2)
+    assert loading.wait(60)
+    began = time.monotonic()
+    versions.close(0.1)
+    assert time.monotonic() - began < 30
+    go.set()
