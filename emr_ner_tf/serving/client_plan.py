@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from emr_ner_tf.data.document import Entity
+from emr_ner_tf.errors import UserError
 
 # Characters that a piece of a long text shares with each neighbour. A window of the model sees a few hundred.
 OVERLAP = 512
@@ -88,11 +89,19 @@ def merge(
 
     Returns:
         Entities of each text, in order of `start`, none of them overlapping another.
+
+    Raises:
+        UserError: an entity that ends past its piece, and so is another text's.
     """
     found: list[list[Entity]] = [[] for _ in range(count)]
     for piece, members in sorted(zip(pieces, entities, strict=True), key=lambda pair: pair[0]):
         merged = found[piece.text]
         for entity in members:
+            if entity.end > piece.end - piece.start:
+                raise UserError(
+                    f"text {piece.text}: the server's answer must end within the {piece.end - piece.start} characters "
+                    f"that were sent, got an entity to {entity.end}"
+                )
             start, end = entity.start + piece.start, entity.end + piece.start
             owned = piece.owned_from <= start < piece.owned_to
             # A mention that the piece before reports may reach over the border.

@@ -1,9 +1,11 @@
 """Texts into requests and back: every character is owned once, limits hold, offsets are those of the text."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emr_ner_tf.data.document import Entity
+from emr_ner_tf.errors import UserError
 from emr_ner_tf.serving.client_plan import cut, merge, plan
 
 _TEXTS = st.lists(st.text("患者。\nab", max_size=9000), max_size=5)
@@ -73,3 +75,9 @@ def test_a_mention_over_a_border_is_told_once():
         Entity(border - pieces[1].start, border + 5 - pieces[1].start, "甲"),
     ]
     assert merge(1, pieces, seen) == [(Entity(border - 5, border + 5, "甲"),)]
+
+
+def test_an_entity_of_another_text_is_refused():
+    pieces = cut(0, "four", 2000)
+    with pytest.raises(UserError, match="text 0: .* 4 characters that were sent, got an entity to 5"):
+        merge(1, pieces, [[Entity(3, 5, "x", 1.0)]])
