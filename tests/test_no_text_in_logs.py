@@ -216,6 +216,11 @@ def test_data(folder, quiet, tmp_path):
     assert (tmp_path / "v.jsonl.rejects.jsonl").exists()
 
 
+def test_a_text_that_the_shell_has_parted(quiet):
+    said = quiet("annotate", "--bundle=bundles", f"--text={MARK}", MARK, status=2).stderr
+    assert f"unexpected argument of {len(MARK)} characters" in said
+
+
 @pytest.mark.slow
 def test_train_and_export(folder, quiet, tiny_flags, tmp_path):
     flags = (*tiny_flags, "--config.train.epochs=1")

@@ -85,7 +85,11 @@ def _parse(main: Callable[..., None], words: Sequence[str], argv: Sequence[str])
             got = repr(rest[0]) if rest else "none"
             raise UsageError(f"the first word must be one of {', '.join(words)}, got {got}")
         if len(rest) > (1 if words else 0):
-            raise UsageError(f"unexpected argument {rest[-1]!r}: everything is given by flags")
+            # It may be the rest of a record's text that the shell has parted at a space.
+            raise UsageError(
+                f"unexpected argument of {len(rest[-1])} characters: everything is given by flags, and a value with "
+                "spaces in it stands in quotes"
+            )
     except (flags.Error, UserError) as error:
         print(f"{error}; {_SEE_HELP}", file=sys.stderr)
         sys.exit(2)
