@@ -36,9 +36,8 @@ def draw_f1(lines: Sequence[Mapping[str, Any]], lookup_f1: float, path: str | os
             color=_ADAPTED if line["encoder"] == "adapted" else _OURS,
             capsize=2,
         )
-        axis.text(
-            100 * exact["mean"] + 0.8, place + 0.2, f"{100 * exact['mean']:.1f}", va="center", fontsize=7
-        )
+        end = 100 * (exact["mean"] + (exact["sd"] or 0.0))
+        axis.text(end + 0.8, place + 0.2, f"{100 * exact['mean']:.1f}", va="center", fontsize=7)
     axis.axvline(100 * lookup_f1, color=_BASELINE, linestyle="--", linewidth=1)
     axis.set_yticks(range(len(lines)), [_name(line["system"], line["encoder"]) for line in lines], fontsize=8)
     axis.set_ylim(len(lines) - 0.4, -0.6)
