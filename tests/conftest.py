@@ -46,6 +46,16 @@ def run_main(
     )
 
 
+@pytest.fixture(autouse=True)
+def _determinism_ends_with_its_test():
+    """Training in this process may switch it on, for the whole process; later tests may run what it forbids."""
+    yield
+    if "tensorflow" in sys.modules:
+        from tensorflow.python.framework import config
+
+        config.disable_op_determinism()
+
+
 @pytest.fixture(scope="session")
 def cli():
     """The function that runs a main with flags in a process of its own."""
