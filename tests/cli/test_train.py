@@ -35,7 +35,11 @@ ROOT = pathlib.Path(__file__).parents[2]
             ("bert_bigru_att_crf", "no_such_row"),
         ),
         (("--model_dir=x",), 2, ("--config",)),
-        (("--config=configs/default.py", "--model_dir=x", "extra"), 2, ("unexpected argument of 5 characters",)),
+        (
+            ("--config=configs/default.py", "--model_dir=x", "extra"),
+            2,
+            ("unexpected argument of 5 characters",),
+        ),
     ],
 )
 def test_wrong_calls(cli, flags, status, messages):
