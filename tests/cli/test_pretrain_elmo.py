@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import safetensors.numpy
+from cluster import kill_one_of_two, run_two
 
 SMALL = (
     "--config=configs/pretrain_elmo.py",
@@ -47,6 +48,17 @@ def elmo(cli, text, tmp_path_factory):
     return folder
 
 
+def _weights(folder):
+    return safetensors.numpy.load_file(folder / "model.safetensors")
+
+
+def _same(one, two):
+    expected, found = _weights(one), _weights(two)
+    assert expected.keys() == found.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, atol=1e-5, err_msg=name)
+
+
 def test_two_replicas_equal_one(elmo, text, tmp_path):
     from emr_ner_tf.pretraining.elmo import pretrain_elmo
     from emr_ner_tf.pretraining.elmo_settings import elmo_config
@@ -58,13 +70,17 @@ def test_two_replicas_equal_one(elmo, text, tmp_path):
     assert (two["replicas"], metrics["replicas"]) == (2, 1)
     assert two["updates"] == metrics["updates"]
     assert two["after"] == pytest.approx(metrics["after"], rel=1e-4)
-    expected, found = (
-        safetensors.numpy.load_file(folder / "model.safetensors")
-        for folder in (tmp_path / "one", elmo / "elmo")
-    )
-    assert expected.keys() == found.keys()
-    for name, value in expected.items():
-        np.testing.assert_allclose(found[name], value, atol=1e-5, err_msg=name)
+    _same(tmp_path / "one", elmo / "elmo")
+
+
+@pytest.mark.slow
+def test_two_workers_equal_two_replicas(elmo, text, tmp_path):
+    flags = (*SMALL, f"--config.data.unlabelled={text}", "--config.train.checkpoint_seconds=0.0")
+    flags = (*flags, f"--model_dir={tmp_path}/run", f"--output={tmp_path}/elmo")
+    kill_one_of_two("pretrain_elmo", *flags, model_dir=tmp_path / "run")
+    for log in run_two("pretrain_elmo", *flags):
+        assert "resumed at " in log
+    _same(elmo / "elmo", tmp_path / "elmo")
 
 
 @pytest.mark.slow

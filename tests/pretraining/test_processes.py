@@ -1,10 +1,9 @@
-"""The main in processes of its own: SIGKILL and resume to the bit, two replicas as one, wrong calls."""
+"""The main in processes of its own: SIGKILL and resume to the bit, two replicas or workers as one, wrong calls."""
 
 import json
 import os
 import pathlib
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 import tensorflow as tf
+from cluster import kill_one_of_two, run_two
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -116,33 +116,12 @@ def test_two_replicas_equal_one(cli, alone, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_workers_equal_one(alone, tmp_path):
+def test_two_workers_killed_and_started_again_equal_one(alone, tmp_path):
     folder, flags = alone
-    sockets = [socket.socket() for _ in range(2)]
-    for free in sockets:
-        free.bind(("127.0.0.1", 0))
-    cluster = {"worker": [f"127.0.0.1:{free.getsockname()[1]}" for free in sockets]}
-    for free in sockets:
-        free.close()
-    command = [sys.executable, "-m", "emr_ner_tf.cli.pretrain"]
-    processes = [
-        subprocess.Popen(
-            [*command, *flags(tmp_path, "--strategy=multi_worker_mirrored")],
-            cwd=ROOT,
-            env=os.environ
-            | {"TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for index in range(2)
-    ]
-    try:
-        logs = [process.communicate(timeout=300)[1] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    assert [process.returncode for process in processes] == [0, 0], logs
+    command = flags(tmp_path, "--config.train.checkpoint_seconds=0.0")
+    kill_one_of_two("pretrain", *command, model_dir=tmp_path / "run")
+    for log in run_two("pretrain", *command):
+        assert "resumed at " in log
     _same(folder, tmp_path)
 
 

@@ -1,25 +1,16 @@
 """Two processes under `multi_worker_mirrored`, killed and resumed, end where one does; every window once; TF_CONFIG."""
 
 import json
-import os
-import pathlib
-import signal
-import socket
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from cluster import STRATEGY, kill_one_of_two, logs, run_two, start_two
 
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.training.batching import plan_epoch
 from emr_ner_tf.training.pipeline import part_of_worker, shares
 from emr_ner_tf.training.strategies import is_chief_process
-
-ROOT = pathlib.Path(__file__).parents[2]
-NAME = "multi_worker_mirrored"
 
 
 @pytest.mark.parametrize(("workers", "each"), [(2, 1), (3, 2)])
@@ -57,7 +48,7 @@ THREE = _cluster(chief=["c:1"], worker=["a:1", "b:2"])
 )
 def test_the_chief(monkeypatch, value, job, index, chief):
     monkeypatch.setenv("TF_CONFIG", json.dumps(value | {"task": {"type": job, "index": index}}))
-    assert is_chief_process(NAME) == chief
+    assert is_chief_process(STRATEGY) == chief
     assert is_chief_process("mirrored")
 
 
@@ -85,7 +76,7 @@ def test_the_chief(monkeypatch, value, job, index, chief):
 def test_a_wrong_tf_config(monkeypatch, text, rule):
     monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(UserError) as caught:
-        is_chief_process(NAME)
+        is_chief_process(STRATEGY)
     assert rule in str(caught.value)
     assert '"task": {"type": "worker", "index": 0}' in str(caught.value)
 
@@ -107,43 +98,6 @@ def _common(tiny_flags, corpus):
     )
 
 
-def _start(flags, model_dir, each=((), ()), inputs=(os.devnull, os.devnull)):
-    """The processes of both workers, the chief first; `each` holds flags of one of them alone, `inputs` files."""
-    sockets = [socket.socket() for _ in range(2)]
-    for free in sockets:
-        free.bind(("127.0.0.1", 0))
-    cluster = {"worker": [f"127.0.0.1:{free.getsockname()[1]}" for free in sockets]}
-    for free in sockets:
-        free.close()
-    processes = []
-    for index in range(2):
-        task = {"cluster": cluster, "task": {"type": "worker", "index": index}}
-        command = [sys.executable, "-m", "emr_ner_tf.cli.train", *flags, *each[index]]
-        with open(inputs[index], "rb") as standard_input:
-            processes.append(
-                subprocess.Popen(
-                    [*command, f"--strategy={NAME}", f"--model_dir={model_dir}"],
-                    cwd=ROOT,
-                    env=os.environ | {"TF_CONFIG": json.dumps(task)},
-                    stdin=standard_input,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.PIPE,
-                    text=True,
-                )
-            )
-    return processes
-
-
-def _logs(processes):
-    """What processes say to their end, which comes with this in any case."""
-    try:
-        return [process.communicate(timeout=600)[1] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
-
-
 def _weights(model_dir):
     reader = tf.train.load_checkpoint(tf.train.latest_checkpoint(f"{model_dir}/checkpoints/last"))
     return {
@@ -160,26 +114,9 @@ def test_two_workers_killed_and_started_again_equal_one_process(cli, tiny_flags,
     assert one.returncode == 0, one.stderr
 
     model_dir = tmp_path / "two"
-    chief, worker = _start(flags, model_dir)
-    try:
-        while tf.train.latest_checkpoint(f"{model_dir}/checkpoints/last") is None:
-            assert chief.poll() is None, chief.communicate()
-            time.sleep(0.05)
-        worker.send_signal(signal.SIGKILL)
-        _, told = chief.communicate(timeout=120)
-        assert chief.returncode == 1, told
-        assert "lost worker 1; its own log says why. Start all workers again" in told
-        assert "Traceback" not in told
-    finally:
-        for process in (chief, worker):
-            process.kill()
-            process.communicate()
-    assert not (model_dir / "metrics.json").exists()
-
-    processes = _start(flags, model_dir)
-    logs = _logs(processes)
-    assert [process.returncode for process in processes] == [0, 0], logs
-    for log in logs:
+    flags = (*flags, f"--model_dir={model_dir}")
+    kill_one_of_two("train", *flags, model_dir=model_dir)
+    for log in run_two("train", *flags):
         assert "resumed at epoch 1, step" in log
     expected, found = _weights(tmp_path / "one"), _weights(model_dir)
     assert expected.keys() == found.keys()
@@ -194,7 +131,8 @@ def test_two_workers_killed_and_started_again_equal_one_process(cli, tiny_flags,
 def test_workers_that_differ_are_refused(tiny_flags, corpus, tmp_path):
     # Another seed leaves other records to validation.
     each = [("--config.train.seed=1",), ("--config.train.seed=2",)]
-    _refused(_start(_common(tiny_flags, corpus), tmp_path / "model", each))
+    flags = (*_common(tiny_flags, corpus), f"--model_dir={tmp_path}/model")
+    _refused(start_two("train", *flags, each=each))
     assert not (tmp_path / "model").exists()
 
 
@@ -205,10 +143,11 @@ def test_workers_with_other_words_are_refused(tiny_flags, corpus, tmp_path):
     words[0].write_text("患者\n入院\n", encoding="utf-8")
     words[1].write_text("患者\n出院\n", encoding="utf-8")
     lattice = ("--config.model.context=lattice_lstm", "--config.lexicon.file=/dev/stdin")
-    _refused(_start((*_common(tiny_flags, corpus), *lattice), tmp_path / "model", inputs=words))
+    flags = (*_common(tiny_flags, corpus), *lattice, f"--model_dir={tmp_path}/model")
+    _refused(start_two("train", *flags, inputs=words))
 
 
 def _refused(processes):
-    for told, process in zip(_logs(processes), processes, strict=True):
+    for told, process in zip(logs(processes), processes, strict=True):
         assert process.returncode == 1, told
         assert told.endswith("every worker must have the same records, lexicon and configuration\n")

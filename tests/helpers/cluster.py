@@ -1,0 +1,93 @@
+"""A main in two processes on this machine that train together, as TF_CONFIG tells them."""
+
+import contextlib
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+
+import tensorflow as tf
+
+ROOT = pathlib.Path(__file__).parents[2]
+STRATEGY = "multi_worker_mirrored"
+
+
+def start_two(
+    word: str,
+    *flags: str,
+    each: Sequence[Sequence[str]] = ((), ()),
+    inputs: Sequence[str | os.PathLike[str]] = (os.devnull, os.devnull),
+) -> list[subprocess.Popen[str]]:
+    """Both workers of `python -m emr_ner_tf.cli.WORD`, the chief first.
+
+    Args:
+        word: which main.
+        flags: of both.
+        each: further ones of one of them alone.
+        inputs: files that are their standard input.
+    """
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(2)]
+        for free in sockets:
+            free.bind(("127.0.0.1", 0))
+        cluster = {"worker": [f"127.0.0.1:{free.getsockname()[1]}" for free in sockets]}
+    processes = []
+    for index in range(2):
+        task = {"cluster": cluster, "task": {"type": "worker", "index": index}}
+        command = [sys.executable, "-m", f"emr_ner_tf.cli.{word}", f"--strategy={STRATEGY}"]
+        with open(inputs[index], "rb") as standard_input:
+            processes.append(
+                subprocess.Popen(
+                    [*command, *flags, *each[index]],
+                    cwd=ROOT,
+                    env=os.environ | {"TF_CONFIG": json.dumps(task)},
+                    stdin=standard_input,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                )
+            )
+    return processes
+
+
+@contextlib.contextmanager
+def _ended(processes: Sequence[subprocess.Popen[str]]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+
+
+def logs(processes: Sequence[subprocess.Popen[str]]) -> list[str]:
+    """What processes say to their end, which comes with this in any case."""
+    with _ended(processes):
+        return [process.communicate(timeout=600)[1] for process in processes]
+
+
+def run_two(word: str, *flags: str) -> list[str]:
+    """Runs both to a good end and returns what they said."""
+    processes = start_two(word, *flags)
+    told = logs(processes)
+    assert [process.returncode for process in processes] == [0, 0], told
+    return told
+
+
+def kill_one_of_two(word: str, *flags: str, model_dir: str | os.PathLike[str]) -> None:
+    """Starts both, kills the second at the first checkpoint, and asserts that the chief ends and says why."""
+    chief, worker = processes = start_two(word, *flags)
+    with _ended(processes):
+        while tf.train.latest_checkpoint(f"{model_dir}/checkpoints/last") is None:
+            assert chief.poll() is None, chief.communicate()
+            time.sleep(0.05)
+        worker.kill()
+        _, told = chief.communicate(timeout=120)
+        assert chief.returncode == 1, told
+        assert "lost worker 1; its own log says why. Start all workers again" in told
+        assert "Traceback" not in told
+    assert not pathlib.Path(model_dir, "metrics.json").exists()
