@@ -50,6 +50,14 @@ def test_window_network():
     assert not outputs[~REAL].any()
 
 
+def test_the_block_begins_as_the_identity():
+    layer, inputs = IteratedDilatedCNN(4), inputs_of()
+    outputs = layer(inputs, LENGTH).numpy()
+    first = layer.first(tf.where(REAL[:, :, None], inputs, 0)).numpy()
+    np.testing.assert_array_equal(outputs, np.where(REAL[:, :, None], np.maximum(first, 0), 0))
+    assert outputs.any()
+
+
 def test_iterated_dilated_convolutions_share_their_block():
     layer, inputs = make("idcnn"), inputs_of()
     outputs = layer(inputs, LENGTH).numpy()
