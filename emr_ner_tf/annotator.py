@@ -34,10 +34,16 @@ def annotate(
 
 
 def pools(documents: Iterable[Document]) -> Iterator[list[Document]]:
-    """Yields documents in groups that end with the `POOL_TEXTS`th text or the `POOL_CHARACTERS`th character."""
+    """Yields documents in groups that end with the `POOL_TEXTS`th text or the `POOL_CHARACTERS`th character.
+
+    Raises:
+        UserError: a lone surrogate; the message names the document's place among all.
+    """
     pool: list[Document] = []
     held = 0
-    for document in documents:
+    for i, document in enumerate(documents):
+        # Here, since later a text has its place among those of a batch alone.
+        _encoded(document.text, f"document {i}")
         pool.append(document)
         held += len(document.text)
         if len(pool) >= POOL_TEXTS or held >= POOL_CHARACTERS:
@@ -53,16 +59,17 @@ def encode_texts(texts: Sequence[str]) -> list[bytes]:
     Raises:
         UserError: a lone surrogate, which UTF-8 cannot hold; the message names the text's place and the character's.
     """
-    encoded = []
-    for i, text in enumerate(texts):
-        try:
-            encoded.append(text.encode("utf-8"))
-        except UnicodeEncodeError as error:
-            raise UserError(
-                f"text {i}: character {error.start} is the lone surrogate U+{ord(text[error.start]):04X}; "
-                "UTF-8 cannot hold it"
-            ) from error
-    return encoded
+    return [_encoded(text, f"text {i}") for i, text in enumerate(texts)]
+
+
+def _encoded(text: str, name: str) -> bytes:
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise UserError(
+            f"{name}: character {error.start} is the lone surrogate U+{ord(text[error.start]):04X}; "
+            "UTF-8 cannot hold it"
+        ) from error
 
 
 def entities_of(outputs: Mapping[str, np.ndarray]) -> list[tuple[Entity, ...]]:

@@ -51,6 +51,12 @@ def test_lone_surrogate_is_named():
         encode_texts(["fine", "ab\ud800"])
 
 
+def test_lone_surrogate_of_a_document_is_named_by_its_place_among_all():
+    documents = [Document(str(i), "字" * (900 - i)) for i in range(700)] + [Document("x", "ab\ud800")]
+    with pytest.raises(UserError, match=r"document 700: character 2 .*U\+D800"):
+        list(annotate(documents, lambda texts: [()] * len(texts)))
+
+
 def test_a_partial_file_that_is_damaged_is_told(tmp_path):
     documents = [Document(str(i), "字") for i in range(3)]
     output, partial = tmp_path / "out.jsonl", tmp_path / "out.jsonl.partial"

@@ -38,6 +38,19 @@ _DEADLINE_S = flags.DEFINE_float("deadline_s", 60.0, "Seconds that one request t
 _PATIENCE_S = flags.DEFINE_float(
     "patience_s", 30.0, "Seconds to try again while --server is away or full.", 0.0
 )
+_MAX_RECORDS = flags.DEFINE_integer(
+    "max_records", 32, "Most texts of a request to --server; at most its own max_batch_size.", 1
+)
+_MAX_CHARACTERS = flags.DEFINE_integer(
+    "max_characters",
+    16_384,
+    "Most characters of a request to --server, padding included; longer texts are cut with an overlap.",
+    1024,
+)
+_MAX_MESSAGE_MB = flags.DEFINE_float("max_message_mb", 64.0, "Most of a request or an answer.", 0.001)
+_HEADER = flags.DEFINE_multi_string(
+    "header", [], "NAME=VALUE to send with each request. A token is better kept in a file: --flagfile=FILE."
+)
 _TLS = flags.DEFINE_bool("tls", False, "Speak TLS with --server; implied by each of the other --tls flags.")
 _TLS_CA = flags.DEFINE_string("tls_ca", None, "Authority of the server's certificate (PEM).")
 _TLS_CERT = flags.DEFINE_string(
@@ -141,6 +154,10 @@ def _from_server() -> _Tagger:
         label=_VERSION_LABEL.value,
         deadline_s=_DEADLINE_S.value,
         patience_s=_PATIENCE_S.value,
+        max_records=_MAX_RECORDS.value,
+        max_characters=_MAX_CHARACTERS.value,
+        max_message_bytes=int(_MAX_MESSAGE_MB.value * (1 << 20)),
+        headers=_headers(),
         tls=TlsFiles(_TLS_CA.value, _TLS_CERT.value, _TLS_KEY.value) if secured else None,
     )
     if _PROTOCOL.value == "rest":
@@ -150,6 +167,16 @@ def _from_server() -> _Tagger:
     client = Client(_SERVER.value, options)
     version = options.label or options.version or "newest"
     return _Tagger(client.tag_texts, tuple(CCKS2019_LABELS), f"{_SERVER.value} {options.model} {version}")
+
+
+def _headers() -> dict[str, str]:
+    headers = {}
+    for given in _HEADER.value:
+        name, equals, value = given.partition("=")
+        if not (name and equals):
+            raise UsageError(f"--header must be NAME=VALUE, got {len(given)} characters without that")
+        headers[name] = value
+    return headers
 
 
 if __name__ == "__main__":

@@ -95,7 +95,6 @@ def write_bundle(
     *,
     metrics: str,
     licence: str,
-    weights: str = "float32",
 ) -> None:
     """Writes a version that is not published yet; `publish` gives it its number.
 
@@ -103,9 +102,8 @@ def write_bundle(
         text_tagger: with its weights, computing in float32.
         definition: of the model.
         path: as `unpublished_path` gives it.
-        metrics: JSON text of the training run's metrics.
+        metrics: JSON text of the training run's metrics, and of what is exported.
         licence: text of the weights' licence.
-        weights: dtype in which the large variables are stored, for the model card.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     module = ServingModule(text_tagger)
@@ -121,7 +119,7 @@ def write_bundle(
     assets.mkdir(exist_ok=True)
     definition.save(assets)
     (assets / TAGS).write_text("".join(f"{tag}\n" for tag in text_tagger.table.tags), encoding="utf-8")
-    card = model_card(definition, metrics, weights)
+    card = model_card(definition, metrics)
     (assets / MODEL_CARD).write_text(card, encoding="utf-8")
     (assets / LICENCE).write_text(licence, encoding="utf-8")
     (assets / METRICS).write_text(metrics, encoding="utf-8")

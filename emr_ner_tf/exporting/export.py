@@ -1,6 +1,7 @@
 """From a model directory to a published, proven bundle."""
 
 import contextlib
+import json
 import os
 import pathlib
 import re
@@ -15,9 +16,9 @@ from emr_ner_tf.errors import UserError
 from emr_ner_tf.exporting.bundle import Bundle, keep_newest, publish, unpublished_path, write_bundle
 from emr_ner_tf.exporting.half import HalfTagger
 from emr_ner_tf.exporting.verification import Verification, verify
-from emr_ner_tf.training.checkpoints import BEST
+from emr_ner_tf.training.checkpoints import BEST, LAST
 from emr_ner_tf.training.restoring import InProcessTagger, restore
-from emr_ner_tf.training.run_files import METRICS
+from emr_ner_tf.training.run_files import HISTORY, METRICS
 
 _SYNTHETIC_RECORDS = 64
 _LIKE_A_PATH = re.compile(r"[/\\]|\.(txt|md|rst|html?|pdf)$", re.IGNORECASE)
@@ -92,9 +93,8 @@ def export(
                 tagger.text_tagger,
                 definition,
                 unpublished,
-                metrics=metrics.read_text(encoding="utf-8"),
+                metrics=_metrics(metrics, checkpoint, weights),
                 licence=terms,
-                weights=weights,
             )
             logging.info("written; comparing the reloaded bundle on %d records", len(documents))
             verification = verify(Bundle(unpublished), tagger.tag_texts, documents)
@@ -104,6 +104,16 @@ def export(
         raise
     size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     return ExportResult(path, verification, size / 1e6, keep_newest(output, keep) if keep else [])
+
+
+def _metrics(path: pathlib.Path, checkpoint: str, weights: str) -> str:
+    """The run's metrics, and under `exported` what is in the bundle, with its epoch's scores."""
+    metrics = json.loads(path.read_text(encoding="utf-8"))
+    epoch = metrics["best"]
+    if checkpoint == LAST:
+        epoch = json.loads(path.with_name(HISTORY).read_text(encoding="utf-8"))[-1]
+    metrics["exported"] = {"checkpoint": checkpoint, "weights": weights} | epoch
+    return json.dumps(metrics, indent=2) + "\n"
 
 
 def _licence(licence: str | None) -> str:

@@ -3,28 +3,32 @@
 import json
 
 from emr_ner_tf.models.definition import ModelDefinition
+from emr_ner_tf.training.checkpoints import BEST
 
 
-def model_card(definition: ModelDefinition, metrics: str, weights: str = "float32") -> str:
+def model_card(definition: ModelDefinition, metrics: str) -> str:
     """Writes the card as Markdown.
 
     Args:
         definition: of the model.
-        metrics: JSON text of the training run's metrics.
-        weights: dtype in which the large variables are stored.
+        metrics: JSON text of the training run's metrics, and of what is exported (`exported`).
 
     Returns:
         Markdown; no text of any record in it.
     """
     config, encoder = definition.config, definition.encoder or {}
     run = json.loads(metrics)
-    best = run["best"]
-    scored = (
-        f"exact-match F1 {best['f1']:.4f} (precision {best['precision']:.4f}, recall {best['recall']:.4f}) on "
-        "the validation records, which also chose the checkpoint"
-        if "f1" in best
-        else "not scored during training"
-    )
+    exported = run["exported"]
+    weights = exported["weights"]
+    scored = "not scored during training"
+    if "f1" in exported:
+        chosen = ", which also chose the checkpoint" if exported["checkpoint"] == BEST else ""
+        scored = (
+            f"exact-match F1 {exported['f1']:.4f} (precision {exported['precision']:.4f}, recall "
+            f"{exported['recall']:.4f}) on the validation records{chosen}"
+        )
+        if weights != "float32":
+            scored += "; measured before the weights were rounded"
     if encoder.get("num_hidden_layers"):
         source = f"{encoder['num_hidden_layers']} layers, hidden {encoder.get('hidden_size')}"
     else:
@@ -51,7 +55,7 @@ probabilities out.
 {labels}
 
 ## Training
-- {run["epochs"]} epochs of `{config.data.train}`; the checkpoint is that of epoch {best["epoch"]}
+- {run["epochs"]} epochs of `{config.data.train}`; the checkpoint is that of epoch {exported["epoch"]}
 - {scored}
 
 ## What it is derived from

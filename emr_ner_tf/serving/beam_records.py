@@ -1,7 +1,6 @@
 """Records of an archive read in parallel: spans of files, their lines with byte offsets, pools for the model."""
 
 import os
-import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -17,6 +16,7 @@ from emr_ner_tf.data.lines import BOM, Line, decoded, json_line
 from emr_ner_tf.data.record_error import RecordError
 from emr_ner_tf.data.rejects import reject_fields
 from emr_ner_tf.errors import UserError
+from emr_ner_tf.serving.unpacking import BROKEN, unpacked
 
 NAMESPACE = "emr_ner_tf"
 FORMATS = ("ccks2019", "text")
@@ -95,11 +95,13 @@ def lines_of(span: Span) -> Iterator[Line]:
     """Yields the lines that begin in a span, whole; their `number` is 0, since nobody has counted.
 
     Raises:
-        UserError: the file cannot be read.
+        UserError: the file cannot be read, or is compressed and not whole.
     """
     path, start, end = span
+    compression = CompressionTypes.detect_compression_type(path)
     try:
-        with FileSystems.open(path) as file:
+        with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as opened:
+            file = unpacked(opened, compression)
             offset = start
             if start:
                 # A line that begins at `start` has a line feed before it, and then nothing is passed over.
@@ -111,7 +113,7 @@ def lines_of(span: Span) -> Iterator[Line]:
                     return
                 yield Line(0, offset, raw.removesuffix(b"\n"))
                 offset += len(raw)
-    except (OSError, zlib.error) as error:
+    except (OSError, *BROKEN) as error:
         raise UserError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 

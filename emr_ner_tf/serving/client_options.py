@@ -29,7 +29,8 @@ def refused(target: str, code: str, message: str) -> ServingError:
     if code in _MAY_QUOTE:
         message = (
             "the server refused or failed; its own words may quote a text and are not shown: see its log, and "
-            "whether model, version or label, and max_characters are what it takes"
+            "whether model, version or label, max_records (at most the server's max_batch_size) and max_characters "
+            "are what it takes"
         )
     return ServingError(target, code, message)
 
@@ -76,11 +77,12 @@ class ClientOptions:
         model: name under which the bundle is served.
         version: a number; None takes what the server takes, which is its newest.
         label: of a version, instead of its number.
-        deadline_s: seconds that one attempt of one request may take.
+        deadline_s: seconds that one attempt of one request may take; over REST, that it may wait for the server at a
+            time, and that an answer may take to come in.
         patience_s: seconds over which a request is tried again while the server is away or full; 0 never tries
             again. Annotation changes nothing on a server, so that a repeat is safe; still only UNAVAILABLE is
             repeated, since every other code would come back.
-        max_records: most texts of a request.
+        max_records: most texts of a request; no more than the server's own `max_batch_size`.
         max_characters: most characters of a request, each text counted as long as its longest; a longer text is
             cut into overlapping pieces.
         max_message_bytes: most bytes of a request or an answer; checked before a request is sent.

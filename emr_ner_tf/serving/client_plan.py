@@ -99,7 +99,7 @@ def merge(
         for entity in members:
             if entity.end > piece.end - piece.start:
                 raise UserError(
-                    f"text {piece.text}: the server's answer must end within the {piece.end - piece.start} characters "
+                    f"an answer of the server must end within the {piece.end - piece.start} characters "
                     f"that were sent, got an entity to {entity.end}"
                 )
             start, end = entity.start + piece.start, entity.end + piece.start

@@ -28,6 +28,7 @@ _CODES = {
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }
+_CHUNK = 1 << 16
 
 
 class RestClient:
@@ -116,25 +117,30 @@ class RestClient:
             )
         pauses = self.options.pauses()
         while True:
+            end = time.monotonic() + self.options.deadline_s
             try:
-                response = self._session.request(
+                with self._session.request(
                     verb,
                     self._base + path,
                     data=body,
                     headers={"Content-Type": "application/json"} if body else None,
                     timeout=self.options.deadline_s,
-                )
+                    stream=True,
+                ) as response:
+                    content = self._content(response, end)
             except requests.exceptions.SSLError:
                 raise ServingError(
                     self.target,
                     "UNAVAILABLE",
-                    "the TLS handshake failed: certificates of the two sides differ",
+                    "the TLS handshake failed: does the server speak TLS on this port (TensorFlow Serving's REST "
+                    "has none), and does each side trust the other's certificate?",
                 ) from None
             except requests.Timeout:
-                raise ServingError(
-                    self.target, "DEADLINE_EXCEEDED", f"no answer in {self.options.deadline_s} s (deadline_s)"
-                ) from None
+                raise self._late() from None
             except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
+                # A wait in mid-answer that was too long comes as this, too.
+                if time.monotonic() >= end:
+                    raise self._late() from None
                 failure = ServingError(self.target, "UNAVAILABLE", "no connection; is the server there?")
             except requests.RequestException as error:
                 # Its message may hold a header, such as an access token.
@@ -143,24 +149,44 @@ class RestClient:
                 ) from None
             else:
                 if response.ok:
-                    return self._document(response)
-                failure = self._refusal(response)
+                    return self._document(content)
+                failure = self._refusal(response.status_code, content)
             time.sleep(pause_before_next(failure, pauses))
 
-    def _document(self, response: requests.Response) -> Any:
+    def _content(self, response: requests.Response, end: float) -> bytes:
+        content = bytearray()
+        for chunk in response.iter_content(_CHUNK):
+            content += chunk
+            if len(content) > self.options.max_message_bytes:
+                raise ServingError(
+                    self.target,
+                    "RESOURCE_EXHAUSTED",
+                    f"an answer must have at most {self.options.max_message_bytes} bytes (max_message_bytes), got "
+                    "more; lower max_characters",
+                )
+            if time.monotonic() > end:
+                raise self._late()
+        return bytes(content)
+
+    def _late(self) -> ServingError:
+        return ServingError(
+            self.target, "DEADLINE_EXCEEDED", f"no answer in {self.options.deadline_s} s (deadline_s)"
+        )
+
+    def _document(self, content: bytes) -> Any:
         try:
-            return response.json()
+            return json.loads(content)
         except ValueError:
             raise ServingError(
                 self.target, "UNKNOWN", "the answer is not JSON; is this a TensorFlow Serving?"
             ) from None
 
-    def _refusal(self, response: requests.Response) -> ServingError:
-        code = _CODES.get(response.status_code, "UNKNOWN")
+    def _refusal(self, status: int, content: bytes) -> ServingError:
+        code = _CODES.get(status, "UNKNOWN")
         try:
-            message = str(response.json()["error"])
+            message = str(json.loads(content)["error"])
         except (ValueError, KeyError, TypeError):
-            return ServingError(self.target, code, f"HTTP {response.status_code} without a message")
+            return ServingError(self.target, code, f"HTTP {status} without a message")
         return refused(self.target, code, message)
 
 

@@ -1,6 +1,7 @@
 """What a request can be answered with when not with a result: gRPC's status codes, and HTTP's for them."""
 
 import grpc
+from absl import logging
 
 # As TensorFlow Serving maps them; its list gives 500 to what is not here.
 _HTTP = {
@@ -37,6 +38,15 @@ class RequestError(Exception):
 def invalid(message: str) -> RequestError:
     """The error of a request that cannot succeed as it is."""
     return RequestError(grpc.StatusCode.INVALID_ARGUMENT, message)
+
+
+def log_refusal(error: RequestError) -> None:
+    """Tells the log why a request cannot succeed as it is; what comes and goes with the load would only fill it.
+
+    Clients may show no message of a server's that could quote a text: here it can be read.
+    """
+    if error.code == grpc.StatusCode.INVALID_ARGUMENT:
+        logging.warning("refused: %s", error)
 
 
 def from_exception(error: Exception) -> RequestError:

@@ -19,7 +19,7 @@ from tensorflow_serving.apis import (
 )
 
 from emr_ner_tf.errors import UserError
-from emr_ner_tf.serving.server_errors import RequestError, from_exception, invalid
+from emr_ner_tf.serving.server_errors import RequestError, from_exception, invalid, log_refusal
 from emr_ner_tf.serving.server_predict import Predictor
 
 _Answer = TypeVar("_Answer")
@@ -193,6 +193,7 @@ def _answered(context: grpc.ServicerContext, answer: Callable[[], _Answer]) -> _
         return answer()
     except RequestError as caught:
         error = caught
+        log_refusal(error)
     except Exception as caught:
         error = from_exception(caught)
         logging.error("a request failed: %s", error)

@@ -16,7 +16,7 @@ from google.protobuf import json_format
 from tensorflow_serving.apis import get_model_metadata_pb2, model_pb2
 
 from emr_ner_tf.errors import UserError
-from emr_ner_tf.serving.server_errors import RequestError, from_exception, invalid
+from emr_ner_tf.serving.server_errors import RequestError, from_exception, invalid, log_refusal
 from emr_ner_tf.serving.server_json import Infos, read_request, write_response
 from emr_ner_tf.serving.server_predict import Predictor
 
@@ -78,10 +78,9 @@ class RestServer(http.server.ThreadingHTTPServer):
         threading.Thread(target=self.serve_forever, args=(0.1,), name="rest", daemon=True).start()
 
     def refuse(self) -> None:
-        """Takes no more requests."""
+        """Takes no more requests; who asks, over a new connection or an old one, is answered with 503."""
         with self._changed:
             self._stopping = True
-        self.shutdown()
 
     def wait_until_idle(self, timeout_s: float) -> bool:
         """Waits for the requests in work; says whether all were answered within `timeout_s` seconds."""
@@ -90,6 +89,7 @@ class RestServer(http.server.ThreadingHTTPServer):
 
     def finish(self) -> None:
         """Gives the port back."""
+        self.shutdown()
         self.server_close()
 
     def enter(self) -> bool:
@@ -142,6 +142,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             try:
                 status, document = 200, answer()
             except RequestError as error:
+                log_refusal(error)
                 status, document = error.http_status, {"error": str(error)}
             except OSError:
                 raise

@@ -1,5 +1,6 @@
 """The exported model on real loading: every signature, hard strings, records of any length."""
 
+import re
 import subprocess
 import sys
 
@@ -60,6 +61,27 @@ def test_signatures_have_their_names_and_types(bundle):
         "tag_ids": tf.int32,
         "path_score": tf.float32,
     }
+
+
+def test_the_command_line_tool_of_tensorflow_shows_it(bundles):
+    command = [sys.executable, "-m", "tensorflow.python.tools.saved_model_cli", "show"]
+    done = subprocess.run(
+        [*command, f"--dir={find_version(bundles)}", "--tag_set=serve", "--signature_def=serving_default"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (inputs,) = re.findall(r"inputs\['(\w+)'\] tensor_info:\s+dtype: (\w+)\s+shape: (\(.*\))", done.stdout)
+    assert inputs == ("text", "DT_STRING", "(-1)")
+    outputs = re.findall(r"outputs\['(\w+)'\] tensor_info:\s+dtype: (\w+)\s+shape: (\(.*\))", done.stdout)
+    assert outputs == [
+        ("end", "DT_INT32", "(-1, -1)"),
+        ("label", "DT_STRING", "(-1, -1)"),
+        ("mention", "DT_STRING", "(-1, -1)"),
+        ("num_entities", "DT_INT32", "(-1)"),
+        ("score", "DT_FLOAT", "(-1, -1)"),
+        ("start", "DT_INT32", "(-1, -1)"),
+    ]
 
 
 def test_hard_strings_have_right_offsets(bundle):

@@ -1,6 +1,7 @@
 """What a version carries beside its signatures: warm-up requests, licence, card; 16-bit weights; old versions."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -98,3 +99,21 @@ def test_licence_and_card(halves, bundles):
     assert (output / "2/assets/LICENCE").read_text(encoding="utf-8") == "MIT\n"
     assert "No licence was stated" in (find_version(bundles) / "assets/LICENCE").read_text(encoding="utf-8")
     assert "weights stored as float16" in (output / "2/assets/model_card.md").read_text(encoding="utf-8")
+
+
+def test_the_card_speaks_of_the_checkpoint_that_is_exported(trained, tmp_path):
+    shutil.copytree(trained, tmp_path / "model")
+    history = json.loads((tmp_path / "model/history.json").read_text(encoding="utf-8"))
+    metrics = json.loads((tmp_path / "model/metrics.json").read_text(encoding="utf-8"))
+    # Whichever epoch was the best one: here it is not the last.
+    metrics["best"] = history[0]
+    (tmp_path / "model/metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
+    result = export(tmp_path / "model", tmp_path / "bundles", checkpoint="last", weights="bfloat16")
+    assets = result.path / "assets"
+    exported = json.loads((assets / "metrics.json").read_text(encoding="utf-8"))["exported"]
+    assert exported == {"checkpoint": "last", "weights": "bfloat16"} | history[-1]
+    card = (assets / "model_card.md").read_text(encoding="utf-8")
+    assert f"the checkpoint is that of epoch {len(history)}\n" in card
+    scores = f"exact-match F1 {history[-1]['f1']:.4f} (precision"
+    assert scores in card
+    assert "on the validation records; measured before the weights were rounded" in card

@@ -1,9 +1,15 @@
 """The parts of an archive's job: spans of files, what is read and refused, the directory of the output."""
 
+import bz2
+import gzip
 import json
+import lzma
 import os
+import random
+import zlib
 
 import pytest
+import zstandard
 
 from emr_ner_tf.data.lines import read_lines
 from emr_ner_tf.data.record_error import RecordError
@@ -65,6 +71,35 @@ def test_what_cannot_be_read_is_told(tmp_path):
     (tmp_path / "broken.gz").write_bytes(b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03" + b"not deflated")
     with pytest.raises(UserError, match=r"broken\.gz: cannot be read"):
         list(lines_of((str(tmp_path / "broken.gz"), 0, 1 << 62)))
+
+
+_PACKERS = {
+    "gz": gzip.compress,
+    "bz2": bz2.compress,
+    "xz": lzma.compress,
+    "deflate": zlib.compress,
+    "zst": zstandard.ZstdCompressor().compress,
+}
+
+
+@pytest.mark.parametrize("ending", _PACKERS)
+def test_compressed_files_are_read_whole_or_not_at_all(tmp_path, ending):
+    # Larger than what is unpacked at a time, and of two parts, as `cat a.gz b.gz` makes it.
+    lines = [random.Random(i).randbytes(200).hex().encode() for i in range(2000)]
+    parts = [b"".join(line + b"\n" for line in part) for part in (lines[:1500], lines[1500:])]
+    packed = [_PACKERS[ending](part) for part in parts]
+    path = tmp_path / f"in.{ending}"
+
+    def read():
+        return [line.raw for span in spans_of((str(path), path.stat().st_size)) for line in lines_of(span)]
+
+    path.write_bytes(b"".join(packed))
+    assert read() == lines
+    whole = path.read_bytes()
+    for damaged in (whole[:-1], whole[: len(packed[0]) // 2], b"", b"no such format", whole + b"left over"):
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match=rf"in\.{ending}: cannot be read"):
+            read()
 
 
 def test_a_pattern_without_a_folder(tmp_path, monkeypatch):

@@ -2,9 +2,12 @@
 
 import asyncio
 import concurrent.futures
+import contextlib
 import http.server
 import json
+import socket
 import threading
+import time
 
 import grpc
 import pytest
@@ -14,7 +17,7 @@ from emr_ner_tf.annotator import POOL_CHARACTERS
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.serving.aio_client import AsyncGrpcClient
-from emr_ner_tf.serving.client_options import ClientOptions, ServingError
+from emr_ner_tf.serving.client_options import ClientOptions, ServingError, TlsFiles
 from emr_ner_tf.serving.grpc_client import GrpcClient
 from emr_ner_tf.serving.rest_client import RestClient
 
@@ -89,6 +92,32 @@ def test_what_rest_says(http_server, answer, message):
     assert SECRET not in str(caught.value)
 
 
+def test_rest_takes_no_answer_that_is_too_large_or_late(http_server):
+    options = ClientOptions(max_message_bytes=200)
+    large = (200, json.dumps({"outputs": EMPTY, "more": "x" * 100_000}).encode(), False)
+    with pytest.raises(ServingError, match="RESOURCE_EXHAUSTED: an answer must have at most 200 bytes"):
+        RestClient(http_server(large), options).tag_texts(["x"])
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        target = f"127.0.0.1:{silent.getsockname()[1]}"
+
+        def trickle():
+            connection, _ = silent.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+                while True:
+                    connection.sendall(b" ")
+                    time.sleep(0.02)
+
+        threading.Thread(target=trickle, daemon=True).start()
+        with pytest.raises(ServingError, match=r"DEADLINE_EXCEEDED: no answer in 0\.3 s"):
+            RestClient(target, ClientOptions(deadline_s=0.3)).tag_texts(["x"])
+
+
+def test_tls_to_a_plain_port_is_no_wrong_certificate(http_server):
+    with pytest.raises(ServingError, match="does the server speak TLS on this port"):
+        RestClient(http_server(GOOD), ClientOptions(tls=TlsFiles())).tag_texts(["x"])
+
+
 def test_what_rest_cannot_send():
     for target, headers, name in (
         ("127.0.0.1:port", {}, "InvalidURL"),
@@ -147,6 +176,19 @@ def test_what_grpc_sends_and_says(service, kind, monkeypatch):
     with pytest.raises(ServingError, match=r"INVALID_ARGUMENT: .*not shown") as caught:
         _ask(kind, target, options, [SECRET])
     assert SECRET not in str(caught.value)
+
+
+def test_the_main_sends_what_its_flags_say(service, cli, tmp_path):
+    asked, target = service[0].asked, service[1]
+    (tmp_path / "in.jsonl").write_text('{"originalText": ""}\n{"originalText": ""}\n', encoding="utf-8")
+    flags = (f"--server={target}", f"--input={tmp_path}/in.jsonl", "--max_records=1")
+    done = cli("annotate", *flags, "--header=Authorization=Bearer x", "--header=x-a=b=c")
+    assert done.returncode == 0, done.stderr
+    assert [len(request.inputs["text"].string_val) for request, _ in asked] == [1, 1]
+    assert [(sent["authorization"], sent["x-a"]) for _, sent in asked] == [("Bearer x", "b=c")] * 2
+    done = cli("annotate", *flags, "--header=Bearer")
+    assert done.returncode == 2
+    assert "--header must be NAME=VALUE, got 6 characters without that" in done.stderr
 
 
 @pytest.mark.parametrize("kind", ["grpc", "aio", "rest"])

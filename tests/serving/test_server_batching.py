@@ -229,7 +229,7 @@ def test_nothing_of_an_answered_request_is_kept(batcher):
     wait_for(lambda: gc.collect() >= 0 and not any(ref() for ref in kept))
 
 
-def test_limits_of_the_server(local, stub_of, request_of):
+def test_limits_of_the_server(local, stub_of, request_of, caplog):
     stub = stub_of(
         local(max_characters=100, max_message_bytes=1000, batching=BatchingOptions(max_requests=1)).port
     )
@@ -243,6 +243,8 @@ def test_limits_of_the_server(local, stub_of, request_of):
         with pytest.raises(grpc.RpcError) as caught:
             stub.Predict(request_of(texts), timeout=30)
         assert caught.value.code() == grpc.StatusCode[code]
+    # Clients do not show a server's words of such a refusal: they say "see its log".
+    assert len([line for line in caplog.messages if line.startswith("refused: ") and "100" in line]) == 2
     slow, refused = stub.Predict.future(request_of(["slow"]), timeout=30), []
     while not (refused or slow.done()):
         try:

@@ -124,6 +124,30 @@ def test_what_waits_at_the_end_of_the_grace_is_told_so(local, stub_of, request_o
     assert (answer.status_code, answer.json()) == (503, {"error": "the server is shutting down"})
 
 
+def test_who_comes_during_the_grace_is_told_so(local):
+    server = local(rest_port=0, batching=BatchingOptions(threads=1, enabled=False))
+    busy, go = threading.Event(), threading.Event()
+
+    def run(name, inputs):
+        busy.set()
+        return {"ended": go.wait(60)}
+
+    model = types.SimpleNamespace(merges=lambda name: False, run=run)
+    url = f"http://127.0.0.1:{server.rest_port}/v1/models/ner"
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        running = pool.submit(server._batcher.run, Work(model, "serving_default", {}, 1, 1))
+        assert busy.wait(60)
+        server._rest.refuse()
+        # A connection of its own, which nobody had taken up before.
+        answer = requests.get(url, timeout=10)
+        assert (answer.status_code, answer.json()) == (503, {"error": "the server is shutting down"})
+        go.set()
+        assert running.result() == {"ended": True}
+        assert server.stop(10)
+    with pytest.raises(requests.ConnectionError):
+        requests.get(url, timeout=10)
+
+
 def test_a_taken_port(local):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -1,0 +1,72 @@
+"""Compressed files of an archive, read whole or not at all: Beam's own reader takes a part of one for the whole."""
+
+import bz2
+import io
+import lzma
+import zlib
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+import zstandard
+from apache_beam.io.filesystem import CompressionTypes
+
+# The window that Beam allows, too.
+_ZSTD_WINDOW = 1 << 31
+_PACKED = 1 << 16
+
+_DECOMPRESSORS: dict[str, Callable[[], Any]] = {
+    CompressionTypes.BZIP2: bz2.BZ2Decompressor,
+    CompressionTypes.DEFLATE: zlib.decompressobj,
+    CompressionTypes.GZIP: lambda: zlib.decompressobj(zlib.MAX_WBITS | 16),
+    CompressionTypes.LZMA: lzma.LZMADecompressor,
+    CompressionTypes.ZSTD: lambda: zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj(),
+}
+# What reading raises where a file is no whole compressed file.
+BROKEN = (EOFError, lzma.LZMAError, zlib.error, zstandard.ZstdError)
+
+
+def unpacked(file: BinaryIO, compression: str) -> BinaryIO:
+    """What a compressed file holds, of all its parts where several were put together.
+
+    Args:
+        file: opened as it is.
+        compression: of `CompressionTypes`, but AUTO; UNCOMPRESSED gives the file itself.
+
+    Returns:
+        A file whose reading raises one of `BROKEN`, or OSError, where the data are damaged or cut off.
+    """
+    if compression == CompressionTypes.UNCOMPRESSED:
+        return file
+    return io.BufferedReader(_Unpacked(file, _DECOMPRESSORS[compression]))
+
+
+class _Unpacked(io.RawIOBase):
+    def __init__(self, file: BinaryIO, new_decompressor: Callable[[], Any]) -> None:
+        super().__init__()
+        self._file, self._new = file, new_decompressor
+        self._decompressor = new_decompressor()
+        self._held = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._held:
+            if not self._fill():
+                return 0
+        count = min(len(buffer), len(self._held))
+        buffer[:count], self._held = self._held[:count], self._held[count:]
+        return count
+
+    def _fill(self) -> bool:
+        """Unpacks some more; False at the end."""
+        ended = self._decompressor.eof
+        packed = (ended and self._decompressor.unused_data) or self._file.read(_PACKED)
+        if not packed:
+            if ended:
+                return False
+            raise EOFError("its compressed data are cut off")
+        if ended:
+            self._decompressor = self._new()
+        self._held = memoryview(self._decompressor.decompress(packed))
+        return True
