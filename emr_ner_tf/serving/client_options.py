@@ -77,8 +77,8 @@ class ClientOptions:
         model: name under which the bundle is served.
         version: a number; None takes what the server takes, which is its newest.
         label: of a version, instead of its number.
-        deadline_s: seconds that one attempt of one request may take; over REST, that it may wait for the server at a
-            time, and that an answer may take to come in.
+        deadline_s: seconds that one attempt of one request may take; over REST, that it may wait for the server at
+            a time.
         patience_s: seconds over which a request is tried again while the server is away or full; 0 never tries
             again. Annotation changes nothing on a server, so that a repeat is safe; still only UNAVAILABLE is
             repeated, since every other code would come back.

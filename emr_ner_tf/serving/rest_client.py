@@ -127,7 +127,7 @@ class RestClient:
                     timeout=self.options.deadline_s,
                     stream=True,
                 ) as response:
-                    content = self._content(response, end)
+                    content = self._content(response)
             except requests.exceptions.SSLError:
                 raise ServingError(
                     self.target,
@@ -153,7 +153,7 @@ class RestClient:
                 failure = self._refusal(response.status_code, content)
             time.sleep(pause_before_next(failure, pauses))
 
-    def _content(self, response: requests.Response, end: float) -> bytes:
+    def _content(self, response: requests.Response) -> bytes:
         content = bytearray()
         for chunk in response.iter_content(_CHUNK):
             content += chunk
@@ -164,8 +164,6 @@ class RestClient:
                     f"an answer must have at most {self.options.max_message_bytes} bytes (max_message_bytes), got "
                     "more; lower max_characters",
                 )
-            if time.monotonic() > end:
-                raise self._late()
         return bytes(content)
 
     def _late(self) -> ServingError:

@@ -7,7 +7,6 @@ import http.server
 import json
 import socket
 import threading
-import time
 
 import grpc
 import pytest
@@ -92,30 +91,44 @@ def test_what_rest_says(http_server, answer, message):
     assert SECRET not in str(caught.value)
 
 
-def test_rest_takes_no_answer_that_is_too_large_or_late(http_server):
-    options = ClientOptions(max_message_bytes=200)
+def test_rest_takes_no_answer_that_is_too_large(http_server):
     large = (200, json.dumps({"outputs": EMPTY, "more": "x" * 100_000}).encode(), False)
     with pytest.raises(ServingError, match="RESOURCE_EXHAUSTED: an answer must have at most 200 bytes"):
-        RestClient(http_server(large), options).tag_texts(["x"])
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        target = f"127.0.0.1:{silent.getsockname()[1]}"
+        RestClient(http_server(large), ClientOptions(max_message_bytes=200)).tag_texts(["x"])
 
-        def trickle():
-            connection, _ = silent.accept()
-            with connection, contextlib.suppress(OSError):
-                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
-                while True:
-                    connection.sendall(b" ")
-                    time.sleep(0.02)
 
-        threading.Thread(target=trickle, daemon=True).start()
+@pytest.fixture
+def raw_server():
+    """The function that starts a server which answers whatever it hears with these bytes, and then waits."""
+    with contextlib.ExitStack() as stack:
+
+        def start(answer):
+            listening = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+
+            def serve():
+                with contextlib.suppress(OSError):
+                    connection, _ = listening.accept()
+                    stack.push(connection)
+                    connection.recv(1 << 16)
+                    connection.sendall(answer)
+
+            threading.Thread(target=serve, daemon=True).start()
+            return f"127.0.0.1:{listening.getsockname()[1]}"
+
+        yield start
+
+
+def test_rest_waits_no_longer_than_it_says(raw_server):
+    options = ClientOptions(deadline_s=0.3)
+    for answer in (b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n["):
         with pytest.raises(ServingError, match=r"DEADLINE_EXCEEDED: no answer in 0\.3 s"):
-            RestClient(target, ClientOptions(deadline_s=0.3)).tag_texts(["x"])
+            RestClient(raw_server(answer), options).tag_texts(["x"])
 
 
-def test_tls_to_a_plain_port_is_no_wrong_certificate(http_server):
+def test_tls_to_a_plain_port_is_no_wrong_certificate(raw_server):
+    target = raw_server(b"HTTP/1.1 400 Bad Request\r\n\r\n")
     with pytest.raises(ServingError, match="does the server speak TLS on this port"):
-        RestClient(http_server(GOOD), ClientOptions(tls=TlsFiles())).tag_texts(["x"])
+        RestClient(target, ClientOptions(tls=TlsFiles())).tag_texts(["x"])
 
 
 def test_what_rest_cannot_send():
