@@ -78,11 +78,11 @@ def main() -> None:
     _check_flags()
     kinds = {"base": _ENCODER.value, "adapted": _ADAPTED.value, "elmo": _ELMO.value}
     experiment = Experiment(
-        train=_TRAIN.value,
-        test=_TEST.value,
-        encoders=kinds,
-        lexicon=_LEXICON.value,
-        unlabelled=",".join(_UNLABELLED.value),
+        train=_whole(_TRAIN.value),
+        test=_whole(_TEST.value),
+        encoders={kind: _whole(path) for kind, path in kinds.items()},
+        lexicon=_whole(_LEXICON.value),
+        unlabelled=_whole(",".join(_UNLABELLED.value)),
         recipe=_RECIPE.value,
         epochs=None if _BUDGET.value == "full" else int(_BUDGET.value),
         overrides=tuple(_OVERRIDES.value),
@@ -177,6 +177,13 @@ def _command(overrides: Mapping[str, Any]) -> str:
     shown = [f"--{name}={value}" for name, value in given.items() if value]
     shown += [f"--override={key}={value}" for key, value in overrides.items()]
     return shlex.join(["python", "-m", "emr_ner_tf.cli.reproduce", *shown])
+
+
+def _whole(paths: str) -> str:
+    """Whole paths of files, so that an interrupted run goes on however they are spelled; hub names as they are."""
+    return ",".join(
+        os.path.realpath(path) if path and os.path.exists(path) else path for path in paths.split(",")
+    )
 
 
 def _joined(value: Any) -> str:

@@ -1,11 +1,14 @@
 """Unlabelled text: passages of files that hold one a line, as text or as JSON lines."""
 
 import os
+import re
 from collections.abc import Iterator
 
 from emr_ner_tf.data.lines import BOM, read_lines
 from emr_ner_tf.data.reading import read_documents
 from emr_ner_tf.data.record_error import RecordError
+
+_COLUMNS = re.compile(r"\S\s+(O|[BIESM]-\S+)")
 
 
 def read_passages(path: str | os.PathLike[str]) -> Iterator[str]:
@@ -17,10 +20,15 @@ def read_passages(path: str | os.PathLike[str]) -> Iterator[str]:
 
     Raises:
         RecordError: while iterating: the file cannot be read, holds no passage, or a line of it is not what the first
-            one promises.
+            one promises; or its first line is a character and its tag.
     """
     path = os.fspath(path)
     first = next((line.raw.strip() for line in read_lines(path) if line.raw.strip()), b"")
+    if _COLUMNS.fullmatch(first.decode("utf-8", errors="replace").removeprefix("\ufeff")):
+        message = (
+            "must hold passages, and its first line is a character and its tag: convert it (cli.data convert)"
+        )
+        raise RecordError(message, path=path, line=1)
     format = "ccks2019" if first.removeprefix(BOM).startswith(b"{") else "text"
     empty = True
     for document in read_documents(path, format=format, overlaps="longest", require_entities=False):

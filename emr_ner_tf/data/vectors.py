@@ -9,6 +9,7 @@ import numpy as np
 from emr_ner_tf.data.lines import decoded, read_lines
 from emr_ner_tf.data.record_error import RecordError
 
+_MOST_TOKENS = 10_000
 _EPOCHS, _WINDOW, _NEGATIVE = 5, 5, 5
 
 
@@ -99,7 +100,12 @@ def train_word2vec(
         seed=seed,
         workers=1,
     )
-    sentences = [list(sentence) for sentence in sentences]
+    # What stands past gensim's limit in a sentence would be dropped without a word.
+    sentences = [
+        list(sentence[first : first + _MOST_TOKENS])
+        for sentence in sentences
+        for first in range(0, len(sentence), _MOST_TOKENS)
+    ]
     model.build_vocab(sentences)
     tokens = tuple(model.wv.index_to_key)
     if not tokens:

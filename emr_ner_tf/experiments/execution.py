@@ -88,6 +88,10 @@ def execute_all(runs: Sequence[Run], runs_dir: str, work_dir: str) -> list[str]:
     previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
         for i, run in enumerate(left):
+            path = pathlib.Path(runs_dir) / f"{run.name}.json"
+            if path.exists():
+                logging.info("%s: finished meanwhile by another call", run.name)
+                continue
             logging.info(
                 "run %d of %d: %s; time left: %s", i + 1, len(left), run.name, time_left(left[i:], finished)
             )
@@ -98,7 +102,7 @@ def execute_all(runs: Sequence[Run], runs_dir: str, work_dir: str) -> list[str]:
                 failures.append(str(error))
                 continue
             finished[run.name] = result
-            with atomic_writer(pathlib.Path(runs_dir) / f"{run.name}.json") as file:
+            with atomic_writer(path) as file:
                 file.write(_as_text(result))
             # The optimiser's state is of no more use, and larger than the weights.
             shutil.rmtree(pathlib.Path(work_dir) / run.name / "checkpoints" / "last", ignore_errors=True)

@@ -62,7 +62,9 @@ def draw_f1(lines: Sequence[Mapping[str, Any]], lookup_f1: float, path: str | os
 
 
 def draw_losses(groups: Sequence[Group], path: str | os.PathLike[str]) -> None:
-    """Draws the training loss of each group by epoch, the mean over its seeds; systems with BERT on the right.
+    """Draws the training loss of each group, the mean over its seeds; systems with BERT on the right.
+
+    A point is a part of an epoch, or an epoch where a run does not say more.
 
     Args:
         groups: of `emr_ner_tf.experiments.tables.group_runs`.
@@ -77,16 +79,18 @@ def draw_losses(groups: Sequence[Group], path: str | os.PathLike[str]) -> None:
     for axis, panel in zip(axes, panels, strict=True):
         rows = list(dict.fromkeys(group.row for group in panel))
         for group in panel:
-            epochs = min(len(run["history"]) for run in group.runs)
-            losses = [[entry["loss"] for entry in run["history"][:epochs]] for run in group.runs]
+            colour, adapted = colormaps["tab10"].colors[rows.index(group.row) % 10], group.kind == "adapted"
+            alike = [other for other in panel if (other.row, other.kind) == (group.row, group.kind)]
+            which = f" [{group.digest()}]" if len(alike) > 1 else ""
             axis.plot(
-                range(1, epochs + 1),
-                [sum(column) / len(column) for column in zip(*losses, strict=True)],
+                *curve(group),
                 marker="o",
                 markersize=3,
-                linestyle="--" if group.kind == "adapted" else "-",
-                color=colormaps["tab10"].colors[rows.index(group.row) % 10],
-                label=_name(group.row, group.kind),
+                linestyle="--" if adapted else "-",
+                color=colour,
+                # A run of one epoch may be one point, which no line tells from another.
+                markerfacecolor="white" if adapted else colour,
+                label=_name(group.row, group.kind) + which,
             )
         axis.set_yscale("log")
         axis.set_xlabel("epoch")
@@ -95,6 +99,25 @@ def draw_losses(groups: Sequence[Group], path: str | os.PathLike[str]) -> None:
         axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, fontsize=7)
     axes[0].set_ylabel("training loss (nats a window)")
     _save(figure, path)
+
+
+def curve(group: Group) -> tuple[list[float], list[float]]:
+    """Epochs, whole or in parts, and the mean over the seeds of the training loss up to there."""
+    epochs = min(len(run["history"]) for run in group.runs)
+    histories = [run["history"][:epochs] for run in group.runs]
+    in_parts = all("losses" in entry for history in histories for entry in history)
+    curves = [
+        [
+            (entry["epoch"] - 1 + (i + 1) / len(losses), loss)
+            for entry in history
+            for losses in [entry["losses"] if in_parts else [entry["loss"]]]
+            for i, loss in enumerate(losses)
+        ]
+        for history in histories
+    ]
+    places = [place for place, _ in curves[0]]
+    means = [sum(loss for _, loss in points) / len(points) for points in zip(*curves, strict=True)]
+    return places, means
 
 
 def _name(system: str, kind: str) -> str:

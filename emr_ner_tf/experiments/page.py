@@ -218,8 +218,8 @@ def _times(report: Values) -> list[str]:
     return [
         _table(heading, rows),
         "On a CPU the ratio compares two implementations, too: a BiGRU trains by this project's own gradient "
-        "(`docs/decisions/0006-gru-gradient.md`), a BiLSTM by Keras' loop. On a machine that is shared, times are of "
-        "what else it did, too.",
+        "(`docs/decisions/0006-gru-gradient.md`), a BiLSTM by Keras' loop. Times hold the tracing of the graph and the "
+        "writing of checkpoints; on a machine that is shared, they are of what else it did, too.",
     ]
 
 
@@ -231,7 +231,7 @@ def _differences(report: Values) -> list[str]:
             found["other"],
             _pair(found["encoders"]),
             " and ".join(map(str, dict.fromkeys(found["seeds"]))),
-            f"{found['paper']:+.2f}",
+            "" if found["paper"] is None else f"{found['paper']:+.2f}",
             f"{100 * found['difference']:+.2f}",
             f"{100 * found['low']:+.2f} to {100 * found['high']:+.2f}",
             f"{found['p']:.4f}",
@@ -277,7 +277,20 @@ def _runs(report: Values) -> str:
             (f"`{run['row']}`", encoder, run["seed"], f"{100 * run['f1']:.2f}", minutes, name, machine)
         )
     heading = ("row", "encoder", "seed", "exact F1", "minutes", "commit", "machine")
-    return _table(heading, rows)
+    return _table(heading, rows) + _several_commits(rows)
+
+
+def _several_commits(rows: Sequence[Sequence[Any]]) -> str:
+    commits: dict[str, set[str]] = {}
+    for row, encoder, _, _, _, commit, _ in rows:
+        commits.setdefault(" ".join(filter(None, (row, encoder))), set()).add(commit)
+    several = [name for name, found in commits.items() if len(found) > 1]
+    if not several:
+        return ""
+    return (
+        f"\n\nSeeds at more than one commit: {', '.join(several)}. What changed between them may be a part of their "
+        "spread, and of their mean."
+    )
 
 
 def _encoder(line: Values) -> str:

@@ -96,7 +96,10 @@ TABLE_III = {
     "解剖部位": (1486, 446, 447),
 }
 
-# Pairs within a table that the text compares, beside those of neighbouring lines: (the better one, the other).
+# What rows of our own are compared with.
+FULL_MODEL = "BERT-BiGRU-Att-CRF"
+# Pairs that the text compares, beside those of neighbouring lines: (the better one, the other), under the table of the
+# other.
 CLAIMS: dict[str, tuple[tuple[str, str], ...]] = {
     "V": (("multi-head attention", "no attention"),),
     "VI": (("BERT, adapted", "no language model"),),
@@ -107,7 +110,7 @@ CLAIMS: dict[str, tuple[tuple[str, str], ...]] = {
         ("BERT-BiLSTM-Att-CRF", "BERT-BiLSTM-CRF"),
         ("BERT-BiGRU-Att-CRF", "BERT-BiGRU-CRF"),
     ),
-    "VIII": (),
+    "VIII": (("BERT-BiGRU-CRF", "BERT-IDCNN-CRF"),),
 }
 
 # Training minutes of the two systems whose times the paper gives, and pairs that differ in the same way.

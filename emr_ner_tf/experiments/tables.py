@@ -38,6 +38,10 @@ class Group:
         """Exact matches and misses, int [S, N, 3]."""
         return np.array([run["by_record"] for run in self.runs])
 
+    def digest(self) -> str:
+        """Of the settings and files, by which groups of one row and kind of encoder differ."""
+        return self.runs[0]["digest"]
+
     def encoder(self) -> str:
         """Digest of the encoder."""
         return self.runs[0]["encoder"]["digest"]
@@ -77,6 +81,9 @@ def table_lines(
         for kind in row.kinds:
             found = _groups(groups, row, kind)
             lines += [_line(row, kind, group) for group in found]
+            if len(found) > 1:
+                for line, group in zip(lines[-len(found) :], found, strict=True):
+                    line["system"] += f" [{group.digest()}]"
             if not found:
                 missing = lacks(kind)
                 reason = f"not run: needs {missing}" if missing else "not run"
@@ -87,10 +94,15 @@ def table_lines(
 def differences(table: str, groups: Sequence[Group]) -> list[dict[str, Any]]:
     """Neighbouring lines of a table and the pairs that the paper's text compares, each by a paired bootstrap.
 
-    Two lines with an encoder are compared under the same kind of it.
+    Two lines with an encoder are compared under the same kind of it. Rows of our own are compared with the full model.
     """
-    rows = {row.system: row for row in _rows(table) if table != "ours"}
-    pairs = [(one, other) for other, one in itertools.pairwise(rows)] + list(paper.CLAIMS.get(table, ()))
+    own = _rows(table)
+    rows = {row.system: row for row in (*itertools.chain(*paper.TABLES.values()), *own)}
+    if table == "ours":
+        pairs = [(paper.FULL_MODEL, row.system) for row in own]
+    else:
+        pairs = [(one.system, other.system) for other, one in itertools.pairwise(own)]
+        pairs += paper.CLAIMS.get(table, ())
     result = []
     for one, other in dict.fromkeys(pairs):
         said = rows[one].f1 - rows[other].f1
@@ -103,7 +115,7 @@ def differences(table: str, groups: Sequence[Group]) -> list[dict[str, Any]]:
                     "other": other,
                     "encoders": [a.kind, b.kind],
                     "seeds": [len(a.runs), len(b.runs)],
-                    "paper": round(said, 2),
+                    "paper": None if math.isnan(said) else round(said, 2),
                     **found._asdict(),
                     "verdict": _verdict(said, found.low, found.high),
                 }
@@ -210,4 +222,6 @@ def _machines(group: Group) -> list[str]:
 def _verdict(said: float, low: float, high: float) -> str:
     if low <= 0 <= high:
         return "not decided"
+    if math.isnan(said):
+        return "better" if low > 0 else "worse"
     return "as the paper" if (low > 0) == (said > 0) else "against the paper"

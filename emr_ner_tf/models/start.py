@@ -78,6 +78,18 @@ def _char_vectors(config: ConfigDict, texts: list[str]) -> Vectors | None:
                 f"config.char.size must be the width of the vectors in {config.char.vectors}, {width}, "
                 f"got {config.char.size}"
             )
+        known = {character for text in texts for character in text}
+        found = known.intersection(vectors.tokens)
+        if not found:
+            raise UserError(
+                f"config.char.vectors={config.char.vectors}: must hold vectors of characters of the training records, "
+                f"got {len(vectors.tokens)} tokens and none of them"
+            )
+        logging.info(
+            "%d of %d characters of the training records have a vector; the others begin at random",
+            len(found),
+            len(known),
+        )
         return vectors
     if not config.char.word2vec:
         return None

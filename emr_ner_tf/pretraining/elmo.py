@@ -14,7 +14,7 @@ from emr_ner_tf.pretraining.bilm import CharacterLM
 from emr_ner_tf.pretraining.elmo_batches import language_model_dataset, window_bounds
 from emr_ner_tf.pretraining.elmo_settings import check_elmo_config, elmo_config
 from emr_ner_tf.pretraining.passages import gather_passages
-from emr_ner_tf.pretraining.run import Epoch, Task, run
+from emr_ner_tf.pretraining.run import Epoch, Task, check_output, run
 from emr_ner_tf.pretraining.text import Text, build_text
 from emr_ner_tf.text.vocabulary import Vocabulary
 from emr_ner_tf.training.batching import plan_epoch
@@ -46,6 +46,7 @@ def pretrain_elmo(
         UserError: a wrong value or file, or as `run`.
     """
     check_elmo_config(config)
+    check_output(output, model_dir)
     return run(
         config,
         model_dir,

@@ -53,7 +53,13 @@ def gather_passages(settings: ConfigDict, seed: int) -> Passages:
         raise UserError(
             "config.data.unlabelled must name a file of passages (--config.data.unlabelled=FILE), got ''"
         )
-    kept = without_shared(unlabelled, _read(settings.exclude_shared_with))
+    held = _read(settings.exclude_shared_with)
+    if held and max(map(len, held)) < SHARED_CHARACTERS:
+        raise UserError(
+            f"config.data.exclude_shared_with={settings.exclude_shared_with}: must hold a text of {SHARED_CHARACTERS} "
+            f"characters at least, or nothing can be found to be shared, got at most {max(map(len, held))}"
+        )
+    kept = without_shared(unlabelled, held)
     passages = kept + records
     left_out = len(unlabelled) - len(kept)
     if len(passages) < 2:

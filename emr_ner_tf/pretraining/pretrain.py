@@ -18,7 +18,7 @@ from emr_ner_tf.pretraining.masking import NO_LABEL
 from emr_ner_tf.pretraining.model import PretrainingModel, Sums
 from emr_ner_tf.pretraining.passages import gather_passages
 from emr_ner_tf.pretraining.pipeline import pretraining_dataset
-from emr_ner_tf.pretraining.run import Epoch, Task, run
+from emr_ner_tf.pretraining.run import Epoch, Task, check_output, run
 from emr_ner_tf.pretraining.settings import check_pretrain_config, pretrain_config
 from emr_ner_tf.pretraining.streams import HELD
 from emr_ner_tf.pretraining.text import Text, build_text
@@ -49,6 +49,7 @@ def pretrain(
         UserError: a wrong value, file, encoder or model directory; too little text.
     """
     check_pretrain_config(config)
+    check_output(output, model_dir)
     if not config.encoder:
         raise UserError(
             "config.encoder must name a directory or a hub name in the Hugging Face layout "

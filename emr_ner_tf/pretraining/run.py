@@ -1,5 +1,6 @@
 """The run of a pre-training, whatever its objective: epochs, measures before and after, checkpoints, files."""
 
+import os
 import pathlib
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -9,6 +10,7 @@ import tensorflow as tf
 from absl import logging
 
 from emr_ner_tf.config import ConfigDict, save_config
+from emr_ner_tf.errors import UserError
 from emr_ner_tf.training.checkpoints import Checkpoints, Progress
 from emr_ner_tf.training.progress_log import ProgressLog, clock
 from emr_ner_tf.training.run_files import (
@@ -108,6 +110,16 @@ def run(
         return _Run(config, folder, strategy, chief, build(strategy)).run()
 
 
+def check_output(output: str, model_dir: str) -> None:
+    """Checks that the result does not take the place of the run: both have a `config.json`.
+
+    Raises:
+        UserError: one directory for both.
+    """
+    if os.path.realpath(output) == os.path.realpath(model_dir):
+        raise UserError(f"--output must be another directory than --model_dir, got {output} for both")
+
+
 class _Run:
     """One process's part of a run."""
 
@@ -177,6 +189,7 @@ class _Run:
         entry: dict[str, Any] = {
             "name": epoch.name,
             "loss": progress.loss_sum / epoch.steps,
+            "losses": progress.losses(),
             "seconds": round(progress.seconds, 1),
         }
         logging.info("%s: loss %.3f, %s", epoch.name, entry["loss"], clock(progress.seconds))
@@ -184,7 +197,7 @@ class _Run:
         if progress.epoch > len(self.task.warm_up):
             entry = self._measure(entry)
         progress.history.append(entry)
-        progress.step, progress.loss_sum, progress.seconds = 0, 0.0, 0.0
+        progress.end_epoch()
         progress.finished = progress.epoch == len(self.epochs)
         self._save()
 

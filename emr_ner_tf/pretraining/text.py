@@ -1,7 +1,7 @@
 """Passages as token ids, and what an epoch makes of them: pairs and masks."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +12,8 @@ from emr_ner_tf.pretraining.sentence_pairs import Pairs, Windows, cut_windows, p
 from emr_ner_tf.text.characters import decode, token_ids
 from emr_ner_tf.text.vocabulary import Vocabulary
 
-_PASSAGES_AT_ONCE = 256
+# Padding included.
+_CHARACTERS_AT_ONCE = 1 << 20
 
 
 class Text(NamedTuple):
@@ -58,10 +59,22 @@ def build_text(passages: Sequence[str], vocabulary: Vocabulary, *, size: int, wh
     """
     codes = tf.constant(vocabulary.code_point_table())
     parts = []
-    for first in range(0, len(passages), _PASSAGES_AT_ONCE):
-        code_points, length = decode(tf.constant(passages[first : first + _PASSAGES_AT_ONCE], tf.string))
+    for part in _parts(passages):
+        code_points, length = decode(tf.constant(part, tf.string))
         tokens = token_ids(code_points, length, codes, vocabulary.pad_id)
         real = tf.sequence_mask(length, tf.shape(tokens)[1])
         parts.append(tf.boolean_mask(tokens, real).numpy())
     units = word_units(passages) if whole_words else None
     return Text(np.concatenate(parts), units, cut_windows(passages, size), vocabulary)
+
+
+def _parts(passages: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Neighbouring passages that fit into a matrix as wide as the longest of them; a longer one stands alone."""
+    first = width = 0
+    for i, passage in enumerate(passages):
+        wider = max(width, len(passage))
+        if i > first and (i + 1 - first) * wider > _CHARACTERS_AT_ONCE:
+            yield passages[first:i]
+            first, wider = i, len(passage)
+        width = wider
+    yield passages[first:]

@@ -12,6 +12,7 @@ from emr_ner_tf.errors import UserError
 from emr_ner_tf.training.optimization import Optimizer
 
 LAST, BEST = "last", "best"
+PARTS = 20
 
 
 class Progress(tf.train.experimental.PythonState):
@@ -21,6 +22,7 @@ class Progress(tf.train.experimental.PythonState):
         epoch: the epoch under way, counted from 0.
         step: steps of that epoch already taken.
         loss_sum: loss summed over those steps.
+        loss_parts: the same in `PARTS` equal parts of the epoch, as far as it has come: sum and steps of each.
         seconds: that they took.
         history: one entry for each finished epoch, as `history.json` shows it.
         best_f1: best validation F1 so far, -1 before the first.
@@ -34,11 +36,28 @@ class Progress(tf.train.experimental.PythonState):
         self.epoch = 0
         self.step = 0
         self.loss_sum = 0.0
+        self.loss_parts: list[tuple[float, int]] = []
         self.seconds = 0.0
         self.history: list[dict[str, Any]] = []
         self.best_f1 = -1.0
         self.stale = 0
         self.finished = False
+
+    def take(self, loss: float, epoch_steps: int) -> None:
+        """Counts a step of an epoch of `epoch_steps`."""
+        part, before = (step * PARTS // epoch_steps for step in (self.step, self.step - 1))
+        sums, steps = (0.0, 0) if part != before or not self.loss_parts else self.loss_parts.pop()
+        self.loss_parts.append((sums + loss, steps + 1))
+        self.loss_sum += loss
+        self.step += 1
+
+    def losses(self) -> list[float]:
+        """The mean loss of each part of the epoch."""
+        return [sums / steps for sums, steps in self.loss_parts]
+
+    def end_epoch(self) -> None:
+        """Forgets the epoch that `history` holds now."""
+        self.step, self.loss_sum, self.loss_parts, self.seconds = 0, 0.0, [], 0.0
 
     def serialize(self) -> str:
         """Returns the state as JSON; floats come back bit for bit."""

@@ -53,8 +53,7 @@ def take_steps(
                 f"{name}, step {progress.step + 1}: the loss must be finite, got {loss}; "
                 "lower config.optimizer.encoder_rate and head_rate, or set config.optimizer.clip_norm"
             )
-        progress.step += 1
-        progress.loss_sum += loss
+        progress.take(loss, epoch_steps)
         now = time.monotonic()
         progress.seconds += now - before
         before = now

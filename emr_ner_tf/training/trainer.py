@@ -209,6 +209,7 @@ class _Run:
         entry: dict[str, Any] = {
             "epoch": progress.epoch + 1,
             "loss": progress.loss_sum / len(plan.batches),
+            "losses": progress.losses(),
             "seconds": round(progress.seconds, 1),
             "padding_share": round(plan.padding_share, 4),
         }
@@ -219,7 +220,7 @@ class _Run:
         progress.best_f1 = max(progress.best_f1, entry.get("f1", -1.0))
         progress.history.append(entry)
         progress.epoch += 1
-        progress.step, progress.loss_sum, progress.seconds = 0, 0.0, 0.0
+        progress.end_epoch()
         stopped = bool(config.train.patience) and progress.stale >= config.train.patience
         progress.finished = stopped or progress.epoch == config.train.epochs
         if self.chief:
@@ -259,7 +260,7 @@ class _Run:
         history = self.progress.history
         with writer.as_default(step=history[-1]["epoch"]):
             for name, value in history[-1].items():
-                if name != "epoch":
+                if name not in ("epoch", "losses"):
                     tf.summary.scalar(name, value)
             writer.flush()
 

@@ -25,6 +25,14 @@ def test_errors_name_the_line(tmp_path):
         list(read_passages(tmp_path / "absent.txt"))
 
 
+@pytest.mark.parametrize("content", ["患\tO\n者\tO\n", "\ufeff患 B-手术\n"])
+def test_tags_in_columns_are_no_passages(tmp_path, content):
+    path = tmp_path / "tags.bio"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(RecordError, match=r"tags\.bio:1: must hold passages, .* convert it"):
+        list(read_passages(path))
+
+
 @pytest.mark.parametrize("content", ["", "\n \t\n", '{"originalText": " "}\n'])
 def test_a_file_without_a_passage(tmp_path, content):
     path = tmp_path / "blank.txt"

@@ -6,8 +6,10 @@ import pytest
 
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.experiments.execution import estimated_seconds, finished_runs
+from emr_ner_tf.experiments.figures import curve
 from emr_ner_tf.experiments.page import page
 from emr_ner_tf.experiments.report import build_report, unique_lines, write_report
+from emr_ner_tf.experiments.tables import Group
 
 LABELS = ("疾病和诊断", "药物")
 SETUP = {
@@ -195,6 +197,43 @@ def test_times_and_differences(report):
     assert ("VIII", "BERT-IDCNN-CRF", "IDCNN-CRF") not in found
 
 
+def test_pairs_of_other_tables_and_rows_of_our_own():
+    results = [
+        result("bert_bigru_crf", "base", 1, 8),
+        result("bert_idcnn_crf", "base", 1, 6),
+        result("bert_bigru_att_crf", "base", 1, 7),
+        result("bert_crf", "base", 1, 9),
+    ]
+    report = build_report(
+        results, ["VIII", "ours"], SETUP, DESCRIBED, own_epochs=10, lacks=lambda kind: None, command=""
+    )
+    found = {(d["table"], d["one"], d["other"]): d for d in report["differences"]}
+    claimed = found["VIII", "BERT-BiGRU-CRF", "BERT-IDCNN-CRF"]
+    assert (claimed["paper"], claimed["verdict"]) == (1.18, "as the paper")
+    own = found["ours", "BERT-BiGRU-Att-CRF", "bert_crf"]
+    assert own["difference"] == pytest.approx(-0.2)
+    assert (own["paper"], own["verdict"]) == (None, "worse")
+    assert "| ours | BERT-BiGRU-Att-CRF | bert_crf | as it is | 1 |  | -20.00 |" in _page(results, ("ours",))
+
+
+def test_seeds_at_several_commits_are_told():
+    one, other = (result("cnn_crf", "none", seed, 8) for seed in (1, 2))
+    assert "Seeds at more than one commit" not in _page([one, other], ("VIII",))
+    other["commit"] = {"id": "fedcba9876543210", "changed": False}
+    assert "Seeds at more than one commit: `cnn_crf`." in _page([one, other], ("VIII",))
+
+
+def test_curves_are_as_fine_as_every_run_of_a_group_allows():
+    runs = [result("cnn_crf", "none", seed, 8) for seed in (1, 2)]
+    assert curve(Group("cnn_crf", "none", tuple(runs))) == ([1, 2], [30, 3])
+    runs[0]["history"] = [
+        {"epoch": 1, "loss": 30.0, "losses": [40.0, 20.0]},
+        {"epoch": 2, "loss": 3.0, "losses": [3.0]},
+    ]
+    assert curve(Group("cnn_crf", "none", tuple(runs))) == ([1, 2], [30, 3])
+    assert curve(Group("cnn_crf", "none", (runs[0], runs[0]))) == ([0.5, 1, 2], [40, 20, 3])
+
+
 def test_two_encoders_are_two_lines(report):
     results = [*RESULTS, result("bert_bigru_crf", "base", 1, 6, digest="e2")]
     again = build_report(
@@ -202,6 +241,10 @@ def test_two_encoders_are_two_lines(report):
     )
     lines = [each for each in again["tables"]["VII"] if each["row"] == "bert_bigru_crf" and each["ours"]]
     assert sorted(len(each["ours"]["seeds"]) for each in lines) == [1, 2]
+    assert sorted(each["system"] for each in lines) == [
+        "BERT-BiGRU-CRF [bert_bigru_crf e1]",
+        "BERT-BiGRU-CRF [bert_bigru_crf e2]",
+    ]
     # Nor are two systems compared, each with another of them.
     compared = [d for d in again["differences"] if d["one"] == "BERT-BiGRU-Att-CRF"]
     assert [(d["other"], d["seeds"]) for d in compared] == [

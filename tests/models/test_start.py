@@ -54,6 +54,16 @@ def test_vectors_of_another_width(tmp_path):
         start(config, _DOCUMENTS)
 
 
+def test_vectors_of_nothing_that_is_there(tmp_path):
+    config = _config()
+    config.char.vectors = str(tmp_path / "char.vec")
+    (tmp_path / "char.vec").write_text("右肾 1 2 3\n肝 4 5 6\n", encoding="utf-8")
+    with pytest.raises(
+        UserError, match=r"char\.vec: must hold vectors of characters .*got 2 tokens and none"
+    ):
+        start(config, _DOCUMENTS)
+
+
 def test_word2vec_on_training_and_unlabelled_text(tmp_path):
     config = _config()
     config.char.word2vec = True

@@ -39,6 +39,14 @@ def test_batches_on_literals():
     assert [element[0].tolist() for element in second] == [expected[1][0], expected[3][0]]
 
 
+def test_long_and_short_passages_are_looked_up_alike():
+    vocabulary = Vocabulary((*SPECIAL, "甲", "乙", "。"))
+    passages = ["甲乙。", "乙" * 1_100_000, "甲。", *(["甲乙甲"] * 300), "乙" * 600_000, "甲" * 600_000]
+    text = build_text(passages, vocabulary, size=1000, whole_words=False)
+    ids = {token: row for row, token in enumerate(vocabulary.tokens)}
+    assert text.token_ids.tolist() == [ids[character] for character in "".join(passages)]
+
+
 @pytest.fixture
 def config(tmp_path):
     """A tiny run on text in which each character but the sentences' first follows from the one before it."""
@@ -117,6 +125,8 @@ def test_learns_and_an_interrupted_run_ends_the_same(config, tmp_path, caplog):
     ],
 )
 def test_wrong_settings(config, tmp_path, section, key, value, says):
+    with pytest.raises(UserError, match=r"--output must be another directory than --model_dir"):
+        pretrain_elmo(config, str(tmp_path / "out"), f"{tmp_path}/./out")
     config[section][key] = value
     with pytest.raises(UserError, match=says):
         pretrain_elmo(config, str(tmp_path / "run"), str(tmp_path / "out"))

@@ -45,6 +45,13 @@ def test_held_out_passages_are_chosen_by_seed(settings):
     assert not set(one.held) & set(one.train)
 
 
+def test_a_screen_that_could_find_nothing_is_refused(settings, tmp_path):
+    (tmp_path / "short.txt").write_text("无殊。\n" + "字" * 29 + "\n", encoding="utf-8")
+    settings.exclude_shared_with = str(tmp_path / "short.txt")
+    with pytest.raises(UserError, match=r"short\.txt: must hold a text of 30 characters .* got at most 29"):
+        gather_passages(settings, seed=1)
+
+
 @pytest.mark.parametrize("fraction", [0.0, 0.97, 0.999])
 def test_one_passage_at_least_is_held_out_and_one_is_left(settings, fraction):
     settings.held_fraction = fraction

@@ -134,4 +134,7 @@ def test_wrong_calls(cli, make_encoder, passages, tmp_path):
     assert done.returncode == 2
     assert "whole_words" in done.stderr
     assert "Traceback" not in done.stderr
+    done = cli("pretrain", *_flags(encoder, passages, tmp_path, f"--output={tmp_path}/run/"))
+    assert done.returncode == 1
+    assert "--output must be another directory than --model_dir" in done.stderr
     assert not (tmp_path / "run").exists()

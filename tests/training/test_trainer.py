@@ -47,6 +47,11 @@ def test_a_run_leaves_what_it_says(config, tmp_path):
     history = json.loads((tmp_path / "history.json").read_text(encoding="utf-8"))
     assert [entry["epoch"] for entry in history] == [1, 2]
     assert history[1]["loss"] < history[0]["loss"]
+    steps = metrics["updates"] // 2
+    for entry in history:
+        assert len(entry["losses"]) == min(steps, 20)
+        if steps <= 20:
+            assert np.mean(entry["losses"]) == pytest.approx(entry["loss"])
     assert {"precision", "recall", "f1", "seconds", "padding_share"} <= history[0].keys()
     assert (tmp_path / "learning_curve.png").read_bytes().startswith(b"\x89PNG")
     assert list((tmp_path / "tensorboard").iterdir())
