@@ -1,6 +1,7 @@
 """The pre-training run in this process: heads, figures, the result as transformers loads it, what it refuses."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -94,6 +95,33 @@ def test_missing_heads_learn_with_the_encoder_frozen(config, make_encoder, tmp_p
     )
     for name, value in before.items():
         np.testing.assert_array_equal(after[name][: len(value)], value, err_msg=name)
+
+
+@pytest.mark.parametrize("kind", ["roformer", "electra", "albert"])
+def test_encoders_of_other_kinds_are_adapted(config, kind, make_encoder, tmp_path):
+    # Their token embedding is narrower than what they give.
+    sizes = {"hidden_size": 32, "embedding_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4}
+    sizes |= {"intermediate_size": 48, "max_position_embeddings": 40}
+    vocabulary = make_encoder(heads=False) / "vocab.txt"
+    size = len(vocabulary.read_text(encoding="utf-8").splitlines())
+    model = transformers.TFAutoModel.from_config(transformers.CONFIG_MAPPING[kind](vocab_size=size, **sizes))
+    model.build_in_name_scope()
+    model.save_pretrained(tmp_path / "encoder")
+    shutil.copy(vocabulary, tmp_path / "encoder")
+    config.encoder, config.encoder_backend = str(tmp_path / "encoder"), "transformers"
+    metrics = pretrain(config, str(tmp_path / "run"), str(tmp_path / "adapted"))
+    assert metrics["after"]["mlm_loss"] < metrics["before"]["mlm_loss"]
+
+    adapted = load_vocabulary(str(tmp_path / "adapted"))
+    before = load_encoder(config.encoder, backend="transformers", vocabulary=adapted)
+    after = load_encoder(str(tmp_path / "adapted"), backend="transformers", vocabulary=adapted)
+    for one, other in zip(before.trainable_variables, after.trainable_variables, strict=True):
+        assert np.abs(one.numpy() - other.numpy()).max() > 0, one.name
+    own = transformers.TFAutoModel.from_pretrained(str(tmp_path / "adapted"))
+    ids = np.random.default_rng(1).integers(6, size, [2, 20]).astype(np.int32)
+    mask = np.arange(20) < np.array([20, 13])[:, np.newaxis]
+    expected = own(input_ids=ids, attention_mask=mask.astype(np.int32)).last_hidden_state.numpy()
+    np.testing.assert_allclose(after(ids, mask).numpy()[mask], expected[mask], atol=1e-4)
 
 
 def test_the_result_is_what_transformers_loads(config, make_encoder, tmp_path):
