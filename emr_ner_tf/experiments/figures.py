@@ -94,6 +94,7 @@ def draw_losses(groups: Sequence[Group], path: str | os.PathLike[str]) -> None:
             )
         axis.set_yscale("log")
         axis.set_xlabel("epoch")
+        axis.set_xlim(left=0)
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(visible=True, which="major", alpha=0.3)
         axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, fontsize=7)

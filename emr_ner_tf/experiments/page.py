@@ -41,7 +41,12 @@ def page(
         parts += ["## F1 by type", _by_type(run)]
         parts += ["## Size and time", _sizes(run), *_times(report)]
         parts += _differences(report)
-        parts += ["## Learning curves", f"![Training loss by epoch]({pictures['loss']})"]
+        parts += [
+            "## Learning curves",
+            f"![Training loss by epoch]({pictures['loss']})",
+            "A point is the mean training loss over a twentieth of an epoch, or over a whole one where a run of its line was "
+            "made before twentieths were kept.",
+        ]
     parts += ["## The paper's own slips", "\n".join(f"- {slip}" for slip in report["slips"])]
     if run:
         parts += ["## Runs", _runs(report)]
@@ -245,7 +250,7 @@ def _differences(report: Values) -> list[str]:
     return [
         "## Which differences are real",
         _table(heading, rows),
-        f"Differences in exact F1, in points. A paired bootstrap over the scored records ({report['resamples']} "
+        f"Differences in exact F1, in points, over the seeds that both lines have. A paired bootstrap over the scored records ({report['resamples']} "
         "resamples): `p` is two-sided, and a difference whose interval holds 0 is not decided. Comparisons made at "
         f"95 % each: {len(rows)}; of systems that do not differ, about one pair in twenty would be decided by chance. "
         + _between_seeds(report["differences"]),

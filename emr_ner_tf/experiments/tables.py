@@ -94,7 +94,8 @@ def table_lines(
 def differences(table: str, groups: Sequence[Group]) -> list[dict[str, Any]]:
     """Neighbouring lines of a table and the pairs that the paper's text compares, each by a paired bootstrap.
 
-    Two lines with an encoder are compared under the same kind of it. Rows of our own are compared with the full model.
+    Two lines with an encoder are compared under the same kind of it, and over the seeds that both have, since one seed may
+    suit all systems; over all of each where they have none in common. Rows of our own are compared with the full model.
     """
     own = _rows(table)
     rows = {row.system: row for row in (*itertools.chain(*paper.TABLES.values()), *own)}
@@ -106,7 +107,7 @@ def differences(table: str, groups: Sequence[Group]) -> list[dict[str, Any]]:
     result = []
     for one, other in dict.fromkeys(pairs):
         said = rows[one].f1 - rows[other].f1
-        for a, b in _comparable(groups, rows[one], rows[other]):
+        for a, b in itertools.starmap(_at_common_seeds, _comparable(groups, rows[one], rows[other])):
             found = paired_bootstrap(a.counts(), b.counts())
             result.append(
                 {
@@ -177,6 +178,17 @@ def _comparable(groups: Sequence[Group], one: PaperRow, other: PaperRow) -> list
         or not (a.kind in both and b.kind in both)
         or (a.kind, a.encoder()) == (b.kind, b.encoder())
     ]
+
+
+def _at_common_seeds(one: Group, other: Group) -> tuple[Group, Group]:
+    seeds = {run["seed"] for run in one.runs} & {run["seed"] for run in other.runs}
+    if not seeds:
+        return one, other
+    a, b = (
+        dataclasses.replace(group, runs=tuple(run for run in group.runs if run["seed"] in seeds))
+        for group in (one, other)
+    )
+    return a, b
 
 
 def _line(row: PaperRow, kind: str, group: Group | None) -> dict[str, Any]:

@@ -191,9 +191,10 @@ def test_times_and_differences(report):
     assert time["paper"] == pytest.approx(0.694, abs=5e-4)
     found = {(d["table"], d["one"], d["other"]): d for d in report["differences"]}
     against = found["V", "multi-head attention", "no attention"]
-    assert against["difference"] == pytest.approx(-0.15)
+    # Of seed 1, which both have; the other system's second is left out.
+    assert against["difference"] == pytest.approx(-0.1)
     assert (against["paper"], against["verdict"]) == (3.96, "against the paper")
-    assert found["VII", "BERT-BiGRU-Att-CRF", "BERT-BiGRU-CRF"]["seeds"] == [1, 2]
+    assert found["VII", "BERT-BiGRU-Att-CRF", "BERT-BiGRU-CRF"]["seeds"] == [1, 1]
     assert ("VIII", "BERT-IDCNN-CRF", "IDCNN-CRF") not in found
 
 
@@ -249,7 +250,7 @@ def test_two_encoders_are_two_lines(report):
     compared = [d for d in again["differences"] if d["one"] == "BERT-BiGRU-Att-CRF"]
     assert [(d["other"], d["seeds"]) for d in compared] == [
         ("BERT-BiLSTM-Att-CRF", [1, 1]),
-        ("BERT-BiGRU-CRF", [1, 2]),
+        ("BERT-BiGRU-CRF", [1, 1]),
     ]
 
 
