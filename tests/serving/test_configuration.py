@@ -86,8 +86,15 @@ def test_batching_parameters_take_a_clients_largest_request():
     batching = _parsed(SERVING / "batching_parameters.txt", "BatchingParameters")
     # TensorFlow Serving refuses a request that is larger than a batch.
     assert batching.max_batch_size.value >= ClientOptions().max_records
+    for path, default in (
+        ("go/ner/options.go", r"MaxRecords: (\d+),"),
+        ("java/src/main/java/emrner/client/ClientOptions.java", r"int maxRecords = (\d+);"),
+    ):
+        (found,) = re.findall(default, (SERVING / "clients" / path).read_text(encoding="utf-8"))
+        assert batching.max_batch_size.value >= int(found)
     assert 0 < batching.batch_timeout_micros.value < 100_000
-    assert batching.num_batch_threads.value >= 1
+    (container,) = _pod("kubernetes/deployment.yaml")["containers"]
+    assert str(batching.num_batch_threads.value) == container["resources"]["requests"]["cpu"]
     assert batching.max_enqueued_batches.value >= 1
     assert not batching.allowed_batch_sizes
 
@@ -117,14 +124,17 @@ def test_yaml_reads(path):
     assert all(isinstance(document, dict) for document in documents)
 
 
+def _pod(name):
+    return _yaml(name)["spec"]["template"]["spec"]
+
+
 def _flags(arguments):
     return dict(argument.split("=", 1) for argument in arguments)
 
 
 def test_compose_and_kubernetes_mount_what_their_flags_name():
     compose = _yaml("compose.yaml")["services"]["ner"]
-    pod = _yaml("kubernetes/deployment.yaml")["spec"]["template"]["spec"]
-    (container,) = pod["containers"]
+    (container,) = _pod("kubernetes/deployment.yaml")["containers"]
     assert container["image"] == re.search(r":-(.*)}", compose["image"])[1]
     mounted = {volume.rsplit(":", 2)[1] for volume in compose["volumes"]}
     kustomization = _yaml("kubernetes/kustomization.yaml")
@@ -166,7 +176,7 @@ def test_tls_adds_to_compose_and_takes_nothing_away():
 
 
 def test_kubernetes_lets_requests_end():
-    pod = _yaml("kubernetes/deployment.yaml")["spec"]["template"]["spec"]
+    pod = _pod("kubernetes/deployment.yaml")
     (container,) = pod["containers"]
     arguments = _flags(_flags(container["args"])["--grpc_channel_arguments"].split(","))
     withdrawn = int(container["lifecycle"]["preStop"]["exec"]["command"][1])
@@ -176,13 +186,67 @@ def test_kubernetes_lets_requests_end():
     assert int(_flags(container["args"])["--rest_api_timeout_in_ms"]) >= 1000 * deadline
 
 
+def test_the_autoscaler_alone_says_how_many_pods():
+    deployment = _yaml("kubernetes/deployment.yaml")
+    scaler, budget = yaml.safe_load_all((SERVING / "kubernetes/autoscaling.yaml").read_text(encoding="utf-8"))
+    assert "replicas" not in deployment["spec"]
+    assert scaler["spec"]["scaleTargetRef"] == {
+        "apiVersion": deployment["apiVersion"],
+        "kind": deployment["kind"],
+        "name": deployment["metadata"]["name"],
+    }
+    assert scaler["spec"]["minReplicas"] > budget["spec"]["minAvailable"]
+
+
+def test_tls_on_kubernetes_adds_and_takes_nothing_away():
+    base, added = (_yaml(f"kubernetes/{folder}kustomization.yaml") for folder in ("", "tls/"))
+    assert added["resources"] == [f"../{name}" for name in base["resources"]] + ["network.yaml"]
+    (base_files,), (added_files,) = base["configMapGenerator"], added["configMapGenerator"]
+    assert added_files == base_files | {"files": [f"../{file}" for file in base_files["files"]]}
+    assert added["patches"] == [{"path": "deployment.yaml"}]
+    deployment, patch = (_yaml(f"kubernetes/{folder}deployment.yaml") for folder in ("", "tls/"))
+    assert (patch["kind"], patch["metadata"]["name"]) == ("Deployment", deployment["metadata"]["name"])
+    (container,), (patched,) = (
+        one["spec"]["template"]["spec"].pop("containers") for one in (deployment, patch)
+    )
+    assert patched.keys() == {"name", "command", "volumeMounts"}
+    assert patched["name"] == container["name"]
+    assert patched["command"][:1] == container["command"]
+    # kustomize puts a volume, a mount in the place of another of its name, its path.
+    (mount,), pod = patched["volumeMounts"], patch["spec"]["template"]["spec"]
+    (volume,) = pod.pop("volumes")
+    assert not pod
+    assert mount["mountPath"] not in {one["mountPath"] for one in container["volumeMounts"]}
+    assert volume["name"] not in {one["name"] for one in deployment["spec"]["template"]["spec"]["volumes"]}
+    assert mount["name"] == volume["name"]
+    (item,) = volume["secret"]["items"]
+    assert _flags(patched["command"][1:]) == {"--ssl_config_file": f"{mount['mountPath']}/{item['path']}"}
+    made = f"kubectl create secret generic {volume['secret']['secretName']} --from-file={item['key']}\n"
+    for path in (SERVING / "kubernetes/tls/kustomization.yaml", SERVING.parent / "docs/serving.md"):
+        text = path.read_text(encoding="utf-8")
+        assert made in text
+        assert f"--output={item['key']}\n" in text
+
+
+def test_tls_on_kubernetes_leaves_rest_to_probes_and_metrics():
+    (container,) = _pod("kubernetes/deployment.yaml")["containers"]
+    probes = [container[f"{name}Probe"] for name in ("startup", "readiness", "liveness")]
+    assert all(probe["httpGet"]["port"] == "rest" for probe in probes)
+    policy = _yaml("kubernetes/tls/network.yaml")["spec"]
+    labels = _yaml("kubernetes/deployment.yaml")["spec"]["template"]["metadata"]["labels"]
+    assert policy["podSelector"]["matchLabels"] == labels
+    from_all = [rule["ports"] for rule in policy["ingress"] if "from" not in rule]
+    assert from_all == [[{"port": "grpc"}]]
+
+
 @pytest.mark.skipif(not shutil.which("kubectl"), reason="needs kubectl")
-def test_kustomization_renders():
-    command = ["kubectl", "kustomize", "--load-restrictor=LoadRestrictionsNone", SERVING / "kubernetes"]
+@pytest.mark.parametrize(("folder", "more"), [("kubernetes", set()), ("kubernetes/tls", {"NetworkPolicy"})])
+def test_kustomization_renders(folder, more):
+    command = ["kubectl", "kustomize", "--load-restrictor=LoadRestrictionsNone", SERVING / folder]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     rendered = {document["kind"]: document for document in yaml.safe_load_all(done.stdout)}
-    assert rendered.keys() == {
+    assert rendered.keys() - more == {
         "ConfigMap",
         "Service",
         "PersistentVolumeClaim",
@@ -190,7 +254,13 @@ def test_kustomization_renders():
         "PodDisruptionBudget",
         "HorizontalPodAutoscaler",
     }
-    volumes = rendered["Deployment"]["spec"]["template"]["spec"]["volumes"]
+    assert more <= rendered.keys()
+    pod = rendered["Deployment"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    base = _pod("kubernetes/deployment.yaml")["containers"][0]
+    assert container["args"] == base["args"]
+    assert ("--ssl_config_file=/tls/ssl.config" in container["command"]) == bool(more)
+    volumes = pod["volumes"]
     assert rendered["ConfigMap"]["metadata"]["name"] in {
         volume["configMap"]["name"] for volume in volumes if "configMap" in volume
     }

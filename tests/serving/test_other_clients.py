@@ -1,12 +1,15 @@
 """The Go and Java clients, built, with their own tests, and run against the development server."""
 
+import concurrent.futures
 import pathlib
 import re
 import shutil
 import socket
 import subprocess
 import sys
+import time
 
+import grpc
 import pytest
 from certificates import issue_all
 from framing import (
@@ -20,6 +23,7 @@ from framing import (
     run,
     run_raw,
 )
+from tensorflow_serving.apis import prediction_service_pb2_grpc
 from toolchains import maven
 
 from emr_ner_tf.exporting.bundle import Bundle
@@ -149,6 +153,36 @@ def test_a_server_that_comes_late(client, local):
         local(port=port)
         assert waiting.wait(timeout=60) == 0
         assert waiting.stdout.read() == b"2\n1\t2\tone\t0.500000\n2\t3\tone\t0.500000\n"
+
+
+class _FailsLate(prediction_service_pb2_grpc.PredictionServiceServicer):
+    """Is away after a second of work, the first time; then it knows no model."""
+
+    def __init__(self):
+        self.attempts = 0
+
+    def Predict(self, request, context):
+        self.attempts += 1
+        if self.attempts == 1:
+            time.sleep(1)
+            context.abort(grpc.StatusCode.UNAVAILABLE, "away")
+        context.abort(grpc.StatusCode.NOT_FOUND, "absent")
+
+
+def test_patience_begins_at_the_first_failure(client):
+    servicer = _FailsLate()
+    server = grpc.server(concurrent.futures.ThreadPoolExecutor(1))
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        done = run_raw(
+            [*client, f"--server=127.0.0.1:{port}", "--patience=0.5", "--keep_alive=10"], frame([b"x"])
+        )
+    finally:
+        server.stop(None)
+    assert (done.returncode, servicer.attempts) == (1, 2)
+    assert "notfound" in done.stderr.decode().lower().replace("_", "")
 
 
 def test_a_proxy_is_not_asked(client, language, local):

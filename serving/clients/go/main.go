@@ -27,7 +27,9 @@ func main() {
 	flag.Int64Var(&options.Version, "version", 0, "of the model; 0 is the server's newest")
 	deadline := flag.Float64("deadline", options.Deadline.Seconds(), "`seconds` of one attempt of one request")
 	patience := flag.Float64("patience", options.Patience.Seconds(), "`seconds` to try again while the server is away")
-	flag.IntVar(&options.MaxRecords, "max_records", options.MaxRecords, "most texts of a request")
+	keepAlive := flag.Float64("keep_alive", options.KeepAlive.Seconds(), "`seconds` of silence, then the server is pinged")
+	flag.IntVar(&options.MaxRecords, "max_records", options.MaxRecords,
+		"most texts of a request; no more than the server's max_batch_size")
 	flag.IntVar(&options.MaxMessageBytes, "max_message_bytes", options.MaxMessageBytes, "most bytes of a message")
 	flag.StringVar(&files.CA, "ca", "", "PEM `file`: authority of the server's certificate")
 	flag.StringVar(&files.Cert, "cert", "", "PEM `file`: the client's certificate")
@@ -39,6 +41,7 @@ func main() {
 	}
 	options.Deadline = time.Duration(*deadline * float64(time.Second))
 	options.Patience = time.Duration(*patience * float64(time.Second))
+	options.KeepAlive = time.Duration(*keepAlive * float64(time.Second))
 	if *secured || *files != (ner.TLSFiles{}) {
 		options.TLS = files
 	}

@@ -57,8 +57,7 @@ func New(target string, options Options) (*Client, error) {
 		grpc.WithTransportCredentials(secured),
 		grpc.WithDefaultCallOptions(
 			grpc.MaxCallSendMsgSize(options.MaxMessageBytes), grpc.MaxCallRecvMsgSize(options.MaxMessageBytes)),
-		// A gRPC server of default settings closes a connection that is pinged more often than each five minutes.
-		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 310 * time.Second, Timeout: 20 * time.Second}),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: options.KeepAlive, Timeout: 20 * time.Second}),
 		// gRPC's own would wait up to two minutes after a server's restart.
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: 200 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 3 * time.Second},
@@ -110,13 +109,18 @@ func (c *Client) request(ctx context.Context, all []string, places []int) ([][]E
 			"%d texts, text %d the longest: a request must have at most %d bytes (MaxMessageBytes), got %d; it was not sent",
 			len(places), places[len(places)-1], c.options.MaxMessageBytes, size)}
 	}
-	end, pause := time.Now().Add(c.options.Patience), 100*time.Millisecond
+	pause := 100 * time.Millisecond
+	var end time.Time
 	for {
 		response, err := c.attempt(ctx, request)
 		if err == nil {
 			return predicted(texts, response)
 		}
 		failure := status.Convert(err)
+		// From the first failure on: an attempt may itself take longer than the patience.
+		if end.IsZero() {
+			end = time.Now().Add(c.options.Patience)
+		}
 		left := time.Until(end)
 		if failure.Code() != codes.Unavailable || left <= 0 {
 			return nil, &Error{c.target, failure.Code(), told(failure)}

@@ -179,6 +179,7 @@ func TestOptionsThatCannotBe(t *testing.T) {
 	for name, spoil := range map[string]func(*Options){
 		"no model":     func(o *Options) { o.Model = "" },
 		"no deadline":  func(o *Options) { o.Deadline = 0 },
+		"a busy ping":  func(o *Options) { o.KeepAlive = time.Second },
 		"a lone key":   func(o *Options) { o.TLS = &TLSFiles{Key: "key"} },
 		"no such file": func(o *Options) { o.TLS = &TLSFiles{CA: "absent"} },
 	} {

@@ -20,10 +20,13 @@ type Options struct {
 	Version int64
 	// Deadline of one attempt of one request.
 	Deadline time.Duration
-	// Patience is how long a request is tried again while the server is away or full (UNAVAILABLE); 0 never tries
-	// again. Annotation changes nothing on a server, so that a repeat is safe.
+	// Patience is how long a request is tried again while the server is away or full (UNAVAILABLE), from its first
+	// failure on; 0 never tries again. Annotation changes nothing on a server, so that a repeat is safe.
 	Patience time.Duration
-	// MaxRecords is the most texts of a request.
+	// KeepAlive is how long the server may be silent, with a request in flight, until it is pinged. A gRPC server of
+	// default settings closes a connection that is pinged more often than each five minutes.
+	KeepAlive time.Duration
+	// MaxRecords is the most texts of a request; no more than the server's own max_batch_size.
 	MaxRecords int
 	// MaxMessageBytes is the most bytes of a request, checked before it is sent, or of an answer.
 	MaxMessageBytes int
@@ -42,7 +45,8 @@ type TLSFiles struct {
 // DefaultOptions returns what suits a server in the same data centre.
 func DefaultOptions() Options {
 	return Options{
-		Model: "ner", Deadline: time.Minute, Patience: 30 * time.Second, MaxRecords: 32, MaxMessageBytes: 64 << 20,
+		Model: "ner", Deadline: time.Minute, Patience: 30 * time.Second, KeepAlive: 310 * time.Second,
+		MaxRecords: 32, MaxMessageBytes: 64 << 20,
 	}
 }
 
@@ -56,6 +60,9 @@ func (o Options) check() error {
 		return fmt.Errorf("Deadline must be positive, got %v", o.Deadline)
 	case o.Patience < 0:
 		return fmt.Errorf("Patience must be at least 0, got %v", o.Patience)
+	// gRPC would raise what is shorter without a word.
+	case o.KeepAlive < 10*time.Second:
+		return fmt.Errorf("KeepAlive must be at least 10s, got %v", o.KeepAlive)
 	case o.MaxRecords < 1:
 		return fmt.Errorf("MaxRecords must be at least 1, got %d", o.MaxRecords)
 	case o.MaxMessageBytes < 1:

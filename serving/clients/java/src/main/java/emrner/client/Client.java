@@ -46,8 +46,7 @@ public final class Client implements AutoCloseable {
     channel =
         Grpc.newChannelBuilder(target, credentials(options.tls()))
             .maxInboundMessageSize(options.maxMessageBytes())
-            // A gRPC server of default settings closes a connection that is pinged more often than each five minutes.
-            .keepAliveTime(310, TimeUnit.SECONDS)
+            .keepAliveTime(options.keepAlive().toNanos(), TimeUnit.NANOSECONDS)
             .keepAliveTimeout(20, TimeUnit.SECONDS)
             // Texts go to the server alone, whatever the machine's settings say of proxies.
             .proxyDetector(address -> null)
@@ -97,15 +96,19 @@ public final class Client implements AutoCloseable {
                   + " it was not sent",
               texts.size(), places.get(texts.size() - 1), options.maxMessageBytes(), size));
     }
-    long end = System.nanoTime() + options.patience().toNanos();
+    long end = 0;
     long pause = FIRST_PAUSE.toNanos();
-    while (true) {
+    for (int attempt = 1; ; attempt++) {
       try {
         return Messages.entities(
             texts,
             prediction.withDeadlineAfter(options.deadline().toNanos(), TimeUnit.NANOSECONDS).predict(request));
       } catch (StatusRuntimeException error) {
         Status status = error.getStatus();
+        // From the first failure on: an attempt may itself take longer than the patience.
+        if (attempt == 1) {
+          end = System.nanoTime() + options.patience().toNanos();
+        }
         long left = end - System.nanoTime();
         if (status.getCode() != Status.Code.UNAVAILABLE || left <= 0) {
           throw new ServingException(target, status.getCode(), details(status));

@@ -9,9 +9,11 @@ import java.time.Duration;
  * @param model name under which the bundle is served
  * @param version of the model; 0 takes what the server takes, which is its newest
  * @param deadline of one attempt of one request
- * @param patience how long a request is tried again while the server is away or full (UNAVAILABLE); zero never tries
- *     again. Annotation changes nothing on a server, so that a repeat is safe.
- * @param maxRecords most texts of a request
+ * @param patience how long a request is tried again while the server is away or full (UNAVAILABLE), from its first
+ *     failure on; zero never tries again. Annotation changes nothing on a server, so that a repeat is safe.
+ * @param keepAlive how long the server may be silent, with a request in flight, until it is pinged. A gRPC server of
+ *     default settings closes a connection that is pinged more often than each five minutes.
+ * @param maxRecords most texts of a request; no more than the server's own max_batch_size
  * @param maxMessageBytes most bytes of a request, checked before it is sent, or of an answer
  * @param tls files of a secured connection; null is plain text
  */
@@ -20,6 +22,7 @@ public record ClientOptions(
     long version,
     Duration deadline,
     Duration patience,
+    Duration keepAlive,
     int maxRecords,
     int maxMessageBytes,
     Tls tls) {
@@ -44,6 +47,8 @@ public record ClientOptions(
     require(version >= 0, "version must be at least 0", version);
     require(deadline.compareTo(Duration.ZERO) > 0, "deadline must be positive", deadline);
     require(!patience.isNegative(), "patience must be at least 0", patience);
+    // gRPC would raise what is shorter without a word.
+    require(keepAlive.compareTo(Duration.ofSeconds(10)) >= 0, "keepAlive must be at least 10 s", keepAlive);
     require(maxRecords > 0, "maxRecords must be at least 1", maxRecords);
     require(maxMessageBytes > 0, "maxMessageBytes must be at least 1", maxMessageBytes);
   }
@@ -65,6 +70,7 @@ public record ClientOptions(
     private long version;
     private Duration deadline = Duration.ofMinutes(1);
     private Duration patience = Duration.ofSeconds(30);
+    private Duration keepAlive = Duration.ofSeconds(310);
     private int maxRecords = 32;
     private int maxMessageBytes = 64 << 20;
     private Tls tls;
@@ -91,6 +97,11 @@ public record ClientOptions(
       return this;
     }
 
+    public Builder keepAlive(Duration value) {
+      keepAlive = value;
+      return this;
+    }
+
     public Builder maxRecords(int value) {
       maxRecords = value;
       return this;
@@ -107,7 +118,7 @@ public record ClientOptions(
     }
 
     public ClientOptions build() {
-      return new ClientOptions(model, version, deadline, patience, maxRecords, maxMessageBytes, tls);
+      return new ClientOptions(model, version, deadline, patience, keepAlive, maxRecords, maxMessageBytes, tls);
     }
   }
 }

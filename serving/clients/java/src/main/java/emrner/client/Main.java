@@ -27,7 +27,8 @@ public final class Main {
         --version=N                 of the model; 0 is the server's newest
         --deadline=SECONDS          of one attempt of one request (60)
         --patience=SECONDS          how long to try again while the server is away (30)
-        --max_records=N             most texts of a request (32)
+        --keep_alive=SECONDS        of silence, then the server is pinged (310)
+        --max_records=N             most texts of a request (32); no more than the server's max_batch_size
         --max_message_bytes=N       most bytes of a message (67108864)
         --tls                       secure the connection; implied by the files below
         --ca=FILE                   PEM: authority of the server's certificate
@@ -74,6 +75,7 @@ public final class Main {
         case "--version" -> options.version(Long.parseLong(value));
         case "--deadline" -> options.deadline(seconds(value));
         case "--patience" -> options.patience(seconds(value));
+        case "--keep_alive" -> options.keepAlive(seconds(value));
         case "--max_records" -> options.maxRecords(Integer.parseInt(value));
         case "--max_message_bytes" -> options.maxMessageBytes(Integer.parseInt(value));
         case "--tls" -> secured = true;

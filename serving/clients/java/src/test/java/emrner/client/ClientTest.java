@@ -53,6 +53,8 @@ class ClientTest {
   void optionsThatCannotBe() {
     assertThrows(IllegalArgumentException.class, () -> ClientOptions.builder().model("").build());
     assertThrows(IllegalArgumentException.class, () -> ClientOptions.builder().deadline(Duration.ZERO).build());
+    assertThrows(
+        IllegalArgumentException.class, () -> ClientOptions.builder().keepAlive(Duration.ofSeconds(1)).build());
     assertThrows(IllegalArgumentException.class, () -> new ClientOptions.Tls(null, null, new File("key")));
     ClientOptions absent =
         ClientOptions.builder().tls(new ClientOptions.Tls(new File("absent"), null, null)).build();
