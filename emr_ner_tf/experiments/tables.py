@@ -94,8 +94,9 @@ def table_lines(
 def differences(table: str, groups: Sequence[Group]) -> list[dict[str, Any]]:
     """Neighbouring lines of a table and the pairs that the paper's text compares, each by a paired bootstrap.
 
-    Two lines with an encoder are compared under the same kind of it, and over the seeds that both have, since one seed may
-    suit all systems; over all of each where they have none in common. Rows of our own are compared with the full model.
+    Two lines with an encoder are compared under the same kind of it, and over the seeds that both have, since one seed
+    may suit all systems; over all of each where they have none in common. Rows of our own are compared with the full
+    model.
     """
     own = _rows(table)
     rows = {row.system: row for row in (*itertools.chain(*paper.TABLES.values()), *own)}
