@@ -44,8 +44,8 @@ def page(
         parts += [
             "## Learning curves",
             f"![Training loss by epoch]({pictures['loss']})",
-            "A point is the mean training loss over a twentieth of an epoch, or over a whole one where a run of its line "
-            "was made before twentieths were kept.",
+            "A point is the mean training loss over a twentieth of an epoch, or over a whole one where a run of its "
+            "line was made before twentieths were kept.",
         ]
     parts += ["## The paper's own slips", "\n".join(f"- {slip}" for slip in report["slips"])]
     if run:
@@ -251,7 +251,8 @@ def _differences(report: Values) -> list[str]:
         "## Which differences are real",
         _table(heading, rows),
         "Differences in exact F1, in points, over the seeds that both lines have. A paired bootstrap over the scored "
-        f"records ({report['resamples']} resamples): `p` is two-sided, and a difference whose interval holds 0 is not decided. Comparisons made at "
+        f"records ({report['resamples']} resamples): `p` is two-sided, and a difference whose interval holds 0 is not "
+        "decided. Comparisons made at "
         f"95 % each: {len(rows)}; of systems that do not differ, about one pair in twenty would be decided by chance. "
         + _between_seeds(report["differences"]),
     ]

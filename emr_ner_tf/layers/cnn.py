@@ -1,5 +1,7 @@
 """Convolutional contexts: Collobert's window network and the iterated dilated convolutions of Strubell et al."""
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 
@@ -141,7 +143,7 @@ class IteratedDilatedCNN(tf.keras.layers.Layer):
         }
 
 
-def _identity(shape: tf.TensorShape, dtype: tf.DType = tf.float32, **_) -> tf.Tensor:
+def _identity(shape: Sequence[int], dtype: tf.DType = tf.float32, **_) -> tf.Tensor:
     """Filters [width, units, units] that give each character's features as they are."""
     width, inputs, outputs = shape
     centre = tf.one_hot(width // 2, width, dtype=dtype)
