@@ -252,9 +252,8 @@ def _differences(report: Values) -> list[str]:
         _table(heading, rows),
         "Differences in exact F1, in points, over the seeds that both lines have. A paired bootstrap over the scored "
         f"records ({report['resamples']} resamples): `p` is two-sided, and a difference whose interval holds 0 is not "
-        "decided. Comparisons made at "
-        f"95 % each: {len(rows)}; of systems that do not differ, about one pair in twenty would be decided by chance. "
-        + _between_seeds(report["differences"]),
+        f"decided. Comparisons made at 95 % each: {len(rows)}; of systems that do not differ, about one pair in twenty "
+        "would be decided by chance. " + _between_seeds(report["differences"]),
     ]
 
 

@@ -96,22 +96,28 @@ def test_a_request_that_outlives_the_grace_is_broken_off(serve, toy_versions, tm
     assert "broken off" in (tmp_path / "stderr").read_text(encoding="utf-8")
 
 
-def test_what_waits_at_the_end_of_the_grace_is_told_so(local, stub_of, request_of):
-    server = local(rest_port=0, batching=BatchingOptions(threads=1, enabled=False))
-    batcher, busy, go = server._batcher, threading.Event(), threading.Event()
+def _kept_busy(server, pool):
+    """A request that the server has in work, and the event that ends it."""
+    busy, go = threading.Event(), threading.Event()
 
     def run(name, inputs):
         busy.set()
         return {"ended": go.wait(60)}
 
     model = types.SimpleNamespace(merges=lambda name: False, run=run)
+    running = pool.submit(server._batcher.run, Work(model, "serving_default", {}, 1, 1))
+    assert busy.wait(60)
+    return running, go
+
+
+def test_what_waits_at_the_end_of_the_grace_is_told_so(local, stub_of, request_of):
+    server = local(rest_port=0, batching=BatchingOptions(threads=1, enabled=False))
     url = f"http://127.0.0.1:{server.rest_port}/v1/models/ner:predict"
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        running = pool.submit(batcher.run, Work(model, "serving_default", {}, 1, 1))
-        assert busy.wait(60)
+        running, go = _kept_busy(server, pool)
         call = stub_of(server.port).Predict.future(request_of(["x"]), timeout=60)
         answer = pool.submit(requests.post, url, json={"instances": ["x"]}, timeout=60)
-        while len(batcher._queue) < 2:
+        while len(server._batcher._queue) < 2:
             assert not call.done()
             assert not answer.done()
             time.sleep(0.01)
@@ -126,17 +132,9 @@ def test_what_waits_at_the_end_of_the_grace_is_told_so(local, stub_of, request_o
 
 def test_who_comes_during_the_grace_is_told_so(local):
     server = local(rest_port=0, batching=BatchingOptions(threads=1, enabled=False))
-    busy, go = threading.Event(), threading.Event()
-
-    def run(name, inputs):
-        busy.set()
-        return {"ended": go.wait(60)}
-
-    model = types.SimpleNamespace(merges=lambda name: False, run=run)
     url = f"http://127.0.0.1:{server.rest_port}/v1/models/ner"
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        running = pool.submit(server._batcher.run, Work(model, "serving_default", {}, 1, 1))
-        assert busy.wait(60)
+        running, go = _kept_busy(server, pool)
         server._rest.refuse()
         # A connection of its own, which nobody had taken up before.
         answer = requests.get(url, timeout=10)
