@@ -1,19 +1,21 @@
 """How every main is run: flags, exit status, and which stream takes what.
 
-Status 0; 1 for a failure in the work; 2 for a wrong call; 130 for Ctrl-C. What a user can cause and mend is a
-message on standard error, without a stack trace.
+Status 0; 1 for a failure in the work; 2 for a wrong call; 130 for Ctrl-C, 143 for SIGTERM, 129 for a terminal that was
+closed. What a user can cause and mend is a message on standard error, without a stack trace.
 """
 
 import functools
 import logging as python_logging
 import os
 import re
+import signal
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 
 from absl import app, flags, logging
 
-from emr_ner_tf.errors import UsageError, UserError
+from emr_ner_tf.errors import Terminated, UsageError, UserError, describe_os_error
 
 _HELP = ("--help", "-help", "-h", "-?", "--helpshort", "-helpshort")
 _HELP_FULL = ("--helpfull", "-helpfull")
@@ -40,6 +42,7 @@ def run(main: Callable[..., None], words: Sequence[str] = ()) -> None:
 def _guarded(main: Callable[..., None], arguments: Sequence[str]) -> int:
     """Runs a main and returns the exit status."""
     _show_progress()
+    _unwind_on_signals()
     try:
         main(*arguments)
         sys.stdout.flush()
@@ -54,12 +57,31 @@ def _guarded(main: Callable[..., None], arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        print(f"{error.filename}: {error.strerror}" if error.filename else error, file=sys.stderr)
+        print(describe_os_error(error), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+    except Terminated as error:
+        print(f"terminated by {signal.Signals(error.signal_number).name}", file=sys.stderr)
+        return 128 + error.signal_number
     return 0
+
+
+def _unwind_on_signals() -> None:
+    """Makes the signals of `docker stop` and of a closed terminal unwind the work as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # One that is ignored (nohup) stays ignored.
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, _terminate)
+
+
+def _terminate(number: int, _: object) -> None:
+    # Once is enough: a second one must not break off what is being cleaned up.
+    signal.signal(number, signal.SIG_IGN)
+    raise Terminated(number)
 
 
 def _show_progress() -> None:

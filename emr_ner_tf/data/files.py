@@ -1,31 +1,146 @@
-"""Output files that are either whole or absent."""
+"""Output files that are either whole or absent, and streams that are written straight through.
+
+Links are followed, the mode of a file that exists is kept, and what is no regular file (a device, a pipe) is written as
+the stream that it is. `-` is standard output.
+"""
 
 import contextlib
+import errno
+import fcntl
 import os
 import pathlib
+import secrets
+import stat
+import sys
 from collections.abc import Iterator
 from typing import IO
+
+from emr_ner_tf.errors import UserError
+
+STANDARD = "-"
+# An error of these kinds is the output's own, whatever the block was doing.
+_OUTPUT_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+# What is left of the 255 bytes of a file name for the name itself.
+_NAME_BYTES = 200
+
+
+def is_stream(path: str | os.PathLike[str]) -> bool:
+    """Returns whether `path` is standard output (or input), or exists and is no regular file."""
+    if os.fspath(path) == STANDARD:
+        return True
+    try:
+        return not stat.S_ISREG(os.stat(path).st_mode)
+    except OSError:
+        return False
 
 
 @contextlib.contextmanager
 def atomic_writer(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO]:
-    """Opens a file beside `path` and renames it onto `path` once the block has ended well.
+    """Opens a private file beside `path` and renames it onto `path` once the block has ended well.
+
+    A symbolic link is followed: its target is replaced. An existing file keeps its mode (and owner, where this process
+    may set it). A device or a pipe, and `-` (standard output), are written straight through, since there is nothing to
+    replace. A temporary file that a killed process left is removed by the next one that writes the same file.
 
     Args:
-        path: where the file shall stand; its folder is made.
+        path: the output file; its folder is created.
         mode: "w" (UTF-8, LF) or "wb".
 
     Yields:
         The open file. When the block raises, `path` is untouched and the file beside it is removed.
+
+    Raises:
+        UserError: `path` is a directory.
+        OSError: the file cannot be written; `filename` is `path`.
     """
-    path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
-    try:
-        with open(beside, mode, **text) as file:
+    if is_stream(path):
+        with _stream(path, mode, text) as file:
             yield file
-        os.replace(beside, path)
+        return
+    target = pathlib.Path(os.path.realpath(path))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        descriptor, beside = _private_file(target)
+    except OSError as error:
+        error.filename = os.fspath(path)
+        raise
+    try:
+        with _errors_named(path), open(descriptor, mode, **text) as file:
+            yield file
+            file.flush()
+            _copy_mode(target, descriptor)
+            # A full disk or an exceeded quota may show only here; after the rename it would be too late.
+            os.fsync(descriptor)
+            os.replace(beside, target)
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
+
+
+@contextlib.contextmanager
+def _stream(path: str | os.PathLike[str], mode: str, text: dict[str, str]) -> Iterator[IO]:
+    if os.fspath(path) == STANDARD:
+        yield sys.stdout.buffer if "b" in mode else sys.stdout
+        sys.stdout.flush()
+        return
+    if os.path.isdir(path):
+        raise UserError(f"{os.fspath(path)}: must be a file, and it is a directory")
+    with _errors_named(path), open(path, mode, **text) as file:
+        yield file
+
+
+@contextlib.contextmanager
+def _errors_named(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Gives errors of writing, which the system reports without a name, the name of the output."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno in _OUTPUT_ERRORS:
+            error.filename = os.fspath(path)
+        raise
+
+
+def _private_file(target: pathlib.Path) -> tuple[int, pathlib.Path]:
+    """Creates a locked file beside `target` that only this user can read: records may stand in it."""
+    start = f".{os.fsdecode(os.fsencode(target.name)[:_NAME_BYTES])}."
+    _remove_orphans(target.parent, start)
+    while True:
+        beside = target.parent / f"{start}{secrets.token_hex(4)}.tmp"
+        descriptor = os.open(beside, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        with contextlib.suppress(
+            OSError
+        ):  # a file system without locks: nobody can take it for an orphan there
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(descriptor).st_nlink:
+            return descriptor, beside
+        # Another process took it for an orphan in the moment before it was locked.
+        os.close(descriptor)
+
+
+def _remove_orphans(folder: pathlib.Path, start: str) -> None:
+    """Removes temporary files that nobody has locked: their owners have ended."""
+    with contextlib.suppress(OSError):
+        for name in os.listdir(folder):
+            if not (name.startswith(start) and name.endswith(".tmp")):
+                continue
+            with contextlib.suppress(OSError):
+                descriptor = os.open(folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    os.unlink(folder / name)
+                finally:
+                    os.close(descriptor)
+
+
+def _copy_mode(target: pathlib.Path, descriptor: int) -> None:
+    try:
+        present = os.stat(target)
+    except FileNotFoundError:
+        umask = os.umask(0o077)
+        os.umask(umask)
+        os.fchmod(descriptor, 0o666 & ~umask)
+        return
+    with contextlib.suppress(OSError):
+        os.fchown(descriptor, present.st_uid, present.st_gid)
+    os.fchmod(descriptor, stat.S_IMODE(present.st_mode))

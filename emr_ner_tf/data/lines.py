@@ -1,11 +1,15 @@
 """Lines of a file as bytes with their places, and JSON values on one line."""
 
+import contextlib
 import json
 import os
+import sys
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
+from emr_ner_tf.data.files import STANDARD, is_stream
 from emr_ner_tf.data.record_error import RecordError
+from emr_ner_tf.errors import UserError
 
 BOM = b"\xef\xbb\xbf"
 # Legal inside a JSON string, but some programs (str.splitlines among them) would break the line there.
@@ -26,22 +30,48 @@ class Line(NamedTuple):
     raw: bytes
 
 
+def source_name(path: str | os.PathLike[str]) -> str:
+    """Returns the name of an input in messages and ids."""
+    path = os.fspath(path)
+    return "<stdin>" if path == STANDARD else path
+
+
+def check_rereadable(path: str | os.PathLike[str], why: str) -> None:
+    """Refuses an input that can be read only once.
+
+    Args:
+        path: the input.
+        why: why it is read twice.
+
+    Raises:
+        UserError: it is standard input, a pipe or a device.
+    """
+    if is_stream(path) and not os.path.isdir(path):
+        raise UserError(f"{source_name(path)}: must be a regular file, since {why}; save it to a file first")
+
+
 def read_lines(path: str | os.PathLike[str]) -> Iterator[Line]:
-    """Yields the lines of a file; only a line feed ends one.
+    """Yields the lines of a file, or of standard input for `-`; only a line feed ends one.
 
     Raises:
         RecordError: the file cannot be read.
     """
     offset = 0
     try:
-        with open(path, "rb") as file:
+        with _opened(path) as file:
             for number, raw in enumerate(file, start=1):
                 yield Line(number, offset, raw.removesuffix(b"\n"))
                 offset += len(raw)
     except FileNotFoundError:
         raise RecordError("no such file", path=os.fspath(path)) from None
     except OSError as error:
-        raise RecordError("cannot be read", value=error.strerror, path=os.fspath(path)) from None
+        raise RecordError("cannot be read", value=error.strerror, path=source_name(path)) from None
+
+
+def _opened(path: str | os.PathLike[str]) -> contextlib.AbstractContextManager[IO[bytes]]:
+    if os.fspath(path) == STANDARD:
+        return contextlib.nullcontext(sys.stdin.buffer)
+    return open(path, "rb")
 
 
 def decoded(line: Line) -> str:

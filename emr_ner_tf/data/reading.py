@@ -8,7 +8,7 @@ from absl import logging
 
 from emr_ner_tf.data import bio_columns, ccks2019
 from emr_ner_tf.data.document import Document
-from emr_ner_tf.data.lines import BOM, Line, decoded, read_lines
+from emr_ner_tf.data.lines import BOM, Line, decoded, read_lines, source_name
 from emr_ner_tf.data.record_error import RecordError
 from emr_ner_tf.data.rejects import Rejects, RejectsWriter, Unkept
 from emr_ner_tf.data.rules import OVERLAPS
@@ -60,7 +60,7 @@ def read_documents(
             dropped += number
             yield document
         if dropped:
-            logging.warning("%s: %d mentions left out that overlap longer ones", os.fspath(path), dropped)
+            logging.warning("%s: %d mentions left out that overlap longer ones", source_name(path), dropped)
 
     return documents()
 
@@ -95,7 +95,7 @@ def _read(
         lines = _without_mark(lines) if format == "text" else _without_marks(lines)
         records = ([line] for line in lines if line.raw.strip())
         parse = _parse_text if format == "text" else _parse_ccks2019
-    return _parsed(records, path, parse, rules, rejects)
+    return _parsed(records, source_name(path), parse, rules, rejects)
 
 
 def _parsed(

@@ -6,8 +6,10 @@ import os
 import pathlib
 from typing import IO, Any, Protocol
 
+from emr_ner_tf.data.files import is_stream
 from emr_ner_tf.data.lines import json_line
 from emr_ner_tf.data.record_error import RecordError
+from emr_ner_tf.errors import UsageError
 
 
 class Rejects(Protocol):
@@ -40,6 +42,21 @@ class RejectsWriter:
         self.count = 0
         self._file: IO[str] | None = None
 
+    @classmethod
+    def beside(cls, output: str | os.PathLike[str] | None) -> "RejectsWriter":
+        """Returns the writer of `OUTPUT.rejects.jsonl`.
+
+        Raises:
+            UsageError: there is no output, or it is no file that another one can stand beside.
+        """
+        if output is None or (is_stream(output) and not os.path.isdir(output)):
+            got = "none" if output is None else f"{os.fspath(output)!r}"
+            raise UsageError(
+                "--on_error=skip writes the rejected records beside --output, so --output must name a file, "
+                f"got {got}"
+            )
+        return cls(f"{pathlib.Path(output)}.rejects.jsonl")
+
     def add(self, error: RecordError, raw: bytes) -> None:
         """Writes one record, at once, so that a job that dies leaves those it met."""
         if self._file is None:
@@ -53,9 +70,10 @@ class RejectsWriter:
         """Closes the file; with nothing rejected, takes away what an earlier run left under its name."""
         if self._file is not None:
             self._file.close()
-        else:
+        elif not is_stream(self.path):
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                self.path.unlink()
+                # A link stays a link; the rejects of an earlier run are gone from where it leads.
+                pathlib.Path(os.path.realpath(self.path)).unlink()
 
     def __enter__(self) -> "RejectsWriter":
         return self
