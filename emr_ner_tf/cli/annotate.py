@@ -23,12 +23,11 @@ from typing import NamedTuple
 from absl import flags, logging
 
 from emr_ner_tf.annotator import TagTexts
+from emr_ner_tf.cli.path_flags import define_path
 from emr_ner_tf.cli.runner import run
 from emr_ner_tf.errors import UsageError
 
-_BUNDLE = flags.DEFINE_string(
-    "bundle", None, "A bundle's version, or the directory of its versions (newest taken)."
-)
+_BUNDLE = define_path("bundle", None, "A bundle's version, or the directory of its versions (newest taken).")
 _SERVER = flags.DEFINE_string("server", None, "HOST:PORT of a server, instead of --bundle.")
 _PROTOCOL = flags.DEFINE_enum("protocol", "grpc", ["grpc", "rest"], "Of --server.")
 _MODEL_NAME = flags.DEFINE_string("model_name", "ner", "Of --server.")
@@ -52,17 +51,17 @@ _HEADER = flags.DEFINE_multi_string(
     "header", [], "NAME=VALUE to send with each request. A token is better kept in a file: --flagfile=FILE."
 )
 _TLS = flags.DEFINE_bool("tls", False, "Speak TLS with --server; implied by each of the other --tls flags.")
-_TLS_CA = flags.DEFINE_string("tls_ca", None, "Authority of the server's certificate (PEM).")
-_TLS_CERT = flags.DEFINE_string(
-    "tls_cert", None, "This client's certificate (PEM), where the server wants one."
-)
-_TLS_KEY = flags.DEFINE_string("tls_key", None, "Key of --tls_cert (PEM).")
+_TLS_CA = define_path("tls_ca", None, "Authority of the server's certificate (PEM).")
+_TLS_CERT = define_path("tls_cert", None, "This client's certificate (PEM), where the server wants one.")
+_TLS_KEY = define_path("tls_key", None, "Key of --tls_cert (PEM).")
 _TEXT = flags.DEFINE_string("text", None, "One record.")
-_INPUT = flags.DEFINE_string("input", None, "A file of records.")
+_INPUT = define_path("input", None, "A file of records.", stream="input")
 _FORMAT = flags.DEFINE_enum(
     "format", "ccks2019", ["ccks2019", "text"], "Of --input: CCKS2019 JSON lines, or one record a line."
 )
-_OUTPUT = flags.DEFINE_string("output", None, "Takes JSON lines; without it they go to standard output.")
+_OUTPUT = define_path(
+    "output", None, "Takes JSON lines; without it they go to standard output.", stream="output"
+)
 _ON_ERROR = flags.DEFINE_enum(
     "on_error", "raise", ["raise", "skip"], "At a bad record: stop, or write it to OUTPUT.rejects.jsonl."
 )

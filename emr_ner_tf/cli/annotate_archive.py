@@ -23,18 +23,19 @@ import time
 
 from absl import flags, logging
 
+from emr_ner_tf.cli.path_flags import define_path, define_paths
 from emr_ner_tf.cli.runner import run
 from emr_ner_tf.errors import UsageError, UserError
 
-_BUNDLE = flags.DEFINE_string(
-    "bundle", None, "A bundle's version, or the directory of its versions (newest taken)."
+_BUNDLE = define_path(
+    "bundle", None, "A bundle's version, or the directory of its versions (newest taken).", remote=True
 )
-_INPUT = flags.DEFINE_multi_string("input", None, "Files of records: a path, or a pattern with * and **.")
+_INPUT = define_paths("input", "Files of records: a path, or a pattern with * and **.", remote=True)
 _FORMAT = flags.DEFINE_enum(
     "format", "ccks2019", ["ccks2019", "text"], "Of --input: CCKS2019 JSON lines, or one record a line."
 )
-_OUTPUT_DIR = flags.DEFINE_string(
-    "output_dir", None, "A new directory, or that of a job that did not finish."
+_OUTPUT_DIR = define_path(
+    "output_dir", None, "A new directory, or that of a job that did not finish.", remote=True
 )
 _SHARDS = flags.DEFINE_integer("shards", 16, "Files of the output; a worker holds one at a time.", 1, 99_999)
 _WORKERS = flags.DEFINE_integer("workers", 1, "Processes on this machine; each loads the bundle.", 1)

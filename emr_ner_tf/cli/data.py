@@ -37,6 +37,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from emr_ner_tf.cli.path_flags import define_path, define_paths
 from emr_ner_tf.cli.runner import run
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.files import atomic_writer
@@ -50,11 +51,12 @@ from emr_ner_tf.data.stats import CorpusStats, corpus_stats
 from emr_ner_tf.data.writing import WRITE_FORMATS, document_writers, write_documents
 from emr_ner_tf.errors import UsageError, UserError
 
-_INPUT = flags.DEFINE_multi_string("input", None, "A file of records.", required=True)
-_OUTPUT = flags.DEFINE_string(
+_INPUT = define_paths("input", "A file of records.", required=True, stream="input")
+_OUTPUT = define_path(
     "output",
     None,
     "What is written: a file, or the folder of the two files of split; for stats the figures as JSON.",
+    stream="output",
 )
 _FORMAT = flags.DEFINE_enum(
     "format",
@@ -71,7 +73,7 @@ _ON_ERROR = flags.DEFINE_enum(
     ["raise", "skip"],
     "At a bad record: fail, or write it to OUTPUT.rejects.jsonl and go on.",
 )
-_LABELS = flags.DEFINE_string(
+_LABELS = define_path(
     "labels",
     "ccks2019",
     "Labels in use: ccks2019, infer (those of the records), or a file with one label a line.",

@@ -12,25 +12,24 @@ import pathlib
 from absl import flags, logging
 
 from emr_ner_tf.cli.console import results
+from emr_ner_tf.cli.path_flags import define_path
 from emr_ner_tf.cli.runner import run
 from emr_ner_tf.errors import UsageError
 
-_BUNDLE = flags.DEFINE_string(
-    "bundle", None, "A bundle's version, or the directory of its versions (newest taken)."
-)
-_MODEL_DIR = flags.DEFINE_string(
+_BUNDLE = define_path("bundle", None, "A bundle's version, or the directory of its versions (newest taken).")
+_MODEL_DIR = define_path(
     "model_dir", None, "A directory that the train main has written, instead of --bundle."
 )
 _CHECKPOINT = flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Of --model_dir.")
-_INPUT = flags.DEFINE_string("input", None, "Annotated records.")
+_INPUT = define_path("input", None, "Annotated records.", stream="input")
 _FORMAT = flags.DEFINE_enum(
     "format", "ccks2019", ["ccks2019", "bio"], "Of --input and --train: JSON lines, or BIO columns."
 )
-_TRAIN = flags.DEFINE_string("train", None, "Training records, for what is seen and unseen.")
+_TRAIN = define_path("train", None, "Training records, for what is seen and unseen.", several=True)
 _OVERLAPS = flags.DEFINE_enum(
     "overlaps", "error", ["error", "longest"], "What to do with overlapping mentions."
 )
-_OUTPUT = flags.DEFINE_string("output", None, "Takes the scores as JSON.")
+_OUTPUT = define_path("output", None, "Takes the scores as JSON.", stream="output")
 _ON_ERROR = flags.DEFINE_enum(
     "on_error", "raise", ["raise", "skip"], "At a bad record: stop, or write it to OUTPUT.rejects.jsonl."
 )

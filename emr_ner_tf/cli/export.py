@@ -9,21 +9,20 @@ entities of the model in this process on every record of --verify_on (without it
 from absl import flags
 
 from emr_ner_tf.cli.console import command
+from emr_ner_tf.cli.path_flags import define_path
 from emr_ner_tf.cli.runner import run
 
-_MODEL_DIR = flags.DEFINE_string("model_dir", None, "A directory that the train main has written.")
-_OUTPUT = flags.DEFINE_string("output", None, "Directory of the bundle's versions.")
-_VERIFY_ON = flags.DEFINE_string(
-    "verify_on", None, "Records (CCKS2019 JSON lines) to compare both models on."
-)
+_MODEL_DIR = define_path("model_dir", None, "A directory that the train main has written.")
+_OUTPUT = define_path("output", None, "Directory of the bundle's versions.")
+_VERIFY_ON = define_path("verify_on", None, "Records (CCKS2019 JSON lines) to compare both models on.")
 _WEIGHTS = flags.DEFINE_enum(
     "weights",
     "float32",
     ["float32", "bfloat16", "float16"],
     "How large weights are stored; in 16 bits the bundle is about half as large, and each weight rounded.",
 )
-_LICENCE = flags.DEFINE_string(
-    "licence", None, "Of the weights: a file with its text, or its name (or address)."
+_LICENCE = define_path(
+    "licence", None, "Of the weights: a file with its text, or its name (or address).", remote=True
 )
 _KEEP = flags.DEFINE_integer("keep", 0, "Newest versions to keep under --output; 0: all.", lower_bound=0)
 _CHECKPOINT = flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Whose weights.")

@@ -21,15 +21,14 @@ from ml_collections import config_flags
 from rich.table import Table
 
 from emr_ner_tf.cli.console import command, results
+from emr_ner_tf.cli.path_flags import define_path, local_paths
 from emr_ner_tf.cli.runner import run
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Recipe: configs/pretrain_elmo.py. Any key of it: --config.KEY=VALUE.", lock_config=True
 )
-_MODEL_DIR = flags.DEFINE_string("model_dir", None, "Takes checkpoints, the resolved config and the figures.")
-_OUTPUT = flags.DEFINE_string(
-    "output", None, "Takes the language model: config.json, vocab.txt, model.safetensors."
-)
+_MODEL_DIR = define_path("model_dir", None, "Takes checkpoints, the resolved config and the figures.")
+_OUTPUT = define_path("output", None, "Takes the language model: config.json, vocab.txt, model.safetensors.")
 _STRATEGY = flags.DEFINE_string(
     "strategy", "one_device", "one_device, mirrored (all GPUs here), or multi_worker_mirrored (TF_CONFIG)."
 )
@@ -48,7 +47,9 @@ def main() -> None:
     from emr_ner_tf.training.strategies import part_cpu
 
     part_cpu(_LOGICAL_CPUS.value)
-    metrics = pretrain_elmo(_CONFIG.value, _MODEL_DIR.value, _OUTPUT.value, strategy_name=_STRATEGY.value)
+    metrics = pretrain_elmo(
+        local_paths(_CONFIG.value), _MODEL_DIR.value, _OUTPUT.value, strategy_name=_STRATEGY.value
+    )
     table = Table("held-out passages", "before", "after", title=_OUTPUT.value)
     for name, before in metrics["before"].items():
         table.add_row(name, f"{before:.2f}", f"{metrics['after'][name]:.2f}")

@@ -12,15 +12,15 @@ import pathlib
 import shutil
 import time
 
-from absl import flags
 from rich.console import Console
 from rich.table import Table
 
 from emr_ner_tf.cli.console import command, results, step
+from emr_ner_tf.cli.path_flags import define_path
 from emr_ner_tf.cli.runner import run
 from emr_ner_tf.errors import UserError
 
-_WORK_DIR = flags.DEFINE_string(
+_WORK_DIR = define_path(
     "work_dir", "runs/quickstart", "Takes the corpus, the run, the bundle and the scores."
 )
 

@@ -24,6 +24,7 @@ from absl import flags
 from rich.table import Table
 
 from emr_ner_tf.cli.console import results
+from emr_ner_tf.cli.path_flags import define_path
 from emr_ner_tf.cli.runner import run
 from emr_ner_tf.errors import UsageError, UserError
 
@@ -36,18 +37,16 @@ _ROWS = flags.DEFINE_list(
     "rows", [], "Run these rows of the zoo alone; the report shows every table all the same."
 )
 _SEEDS = flags.DEFINE_integer("seeds", 3, "Runs of each row, with seeds 1 to this.", lower_bound=1)
-_TRAIN = flags.DEFINE_string(
-    "train", None, "Training records; several files joined by commas.", required=True
+_TRAIN = define_path(
+    "train", None, "Training records; several files joined by commas.", required=True, several=True
 )
-_TEST = flags.DEFINE_string("test", None, "Records that each run is scored on, once.", required=True)
-_ENCODER = flags.DEFINE_string("encoder", "", "Of the BERT rows: directory, hub name, or random (tiny).")
-_ADAPTED = flags.DEFINE_string(
-    "adapted_encoder", "", "The same encoder adapted to medical text (cli.pretrain)."
-)
-_ELMO = flags.DEFINE_string("elmo", "", "Directory of the character language model.")
-_LEXICON = flags.DEFINE_string("lexicon", "", "Words or vectors for the lattice; without it one is built.")
-_UNLABELLED = flags.DEFINE_list("unlabelled", [], "Files of passages that a lexicon is built from.")
-_ALL_RECORDS = flags.DEFINE_list("all_records", [], "Files whose surface forms Table III counts.")
+_TEST = define_path("test", None, "Records that each run is scored on, once.", required=True)
+_ENCODER = define_path("encoder", "", "Of the BERT rows: directory, hub name, or random (tiny).")
+_ADAPTED = define_path("adapted_encoder", "", "The same encoder adapted to medical text (cli.pretrain).")
+_ELMO = define_path("elmo", "", "Directory of the character language model.")
+_LEXICON = define_path("lexicon", "", "Words or vectors for the lattice; without it one is built.")
+_UNLABELLED = define_path("unlabelled", "", "Files of passages that a lexicon is built from.", several=True)
+_ALL_RECORDS = define_path("all_records", "", "Files whose surface forms Table III counts.", several=True)
 _RECIPE = flags.DEFINE_enum(
     "recipe",
     "default",
@@ -59,9 +58,9 @@ _BUDGET = flags.DEFINE_string("budget", "5", "Epochs of every row, or full: the 
 _OVERRIDES = flags.DEFINE_multi_string(
     "override", [], "KEY=VALUE of the configuration, for every row: train.precision=mixed_bfloat16."
 )
-_RUNS_DIR = flags.DEFINE_string("runs_dir", "docs/runs", "Takes and holds a JSON of each finished run.")
-_WORK_DIR = flags.DEFINE_string("work_dir", "runs/reproduce", "Takes the model directory of each run.")
-_OUTPUT = flags.DEFINE_string("output", "docs/paper.md", "The report; its JSON and figures/ stand beside it.")
+_RUNS_DIR = define_path("runs_dir", "docs/runs", "Takes and holds a JSON of each finished run.")
+_WORK_DIR = define_path("work_dir", "runs/reproduce", "Takes the model directory of each run.")
+_OUTPUT = define_path("output", "docs/paper.md", "The report; its JSON and figures/ stand beside it.")
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "List the runs and their estimated times, and write nothing.")
 _REPORT_ONLY = flags.DEFINE_bool(
     "report_only", False, "Run nothing, and write the report of the runs there are."
@@ -82,13 +81,13 @@ def main() -> None:
         test=_whole(_TEST.value),
         encoders={kind: _whole(path) for kind, path in kinds.items()},
         lexicon=_whole(_LEXICON.value),
-        unlabelled=_whole(",".join(_UNLABELLED.value)),
+        unlabelled=_whole(_UNLABELLED.value),
         recipe=_RECIPE.value,
         epochs=None if _BUDGET.value == "full" else int(_BUDGET.value),
         overrides=tuple(_OVERRIDES.value),
     )
     runs = plan(experiment, _TABLES.value, _ROWS.value, _SEEDS.value)
-    described = describe(_TRAIN.value, _TEST.value, ",".join(_ALL_RECORDS.value), experiment.config())
+    described = describe(_TRAIN.value, _TEST.value, _ALL_RECORDS.value, experiment.config())
     if _DRY_RUN.value:
         _show_plan(runs, finished_runs(_RUNS_DIR.value))
         return

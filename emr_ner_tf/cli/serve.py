@@ -24,10 +24,11 @@ import threading
 
 from absl import flags, logging
 
+from emr_ner_tf.cli.path_flags import define_path
 from emr_ner_tf.cli.runner import run
 from emr_ner_tf.errors import UsageError, UserError
 
-_BUNDLE = flags.DEFINE_string("bundle", None, "Directory of a bundle's versions.")
+_BUNDLE = define_path("bundle", None, "Directory of a bundle's versions.")
 _MODEL_NAME = flags.DEFINE_string("model_name", "ner", "Name that requests give.")
 _HOST = flags.DEFINE_string("host", "127.0.0.1", "Address to listen on; 0.0.0.0 is every one.")
 _PORT = flags.DEFINE_integer("port", 8500, "Of gRPC; 0 takes a free one.", 0, 65535)
@@ -60,9 +61,9 @@ _MAX_CHARACTERS = flags.DEFINE_integer(
     "max_characters", 65_536, "Most characters of a request, each text counted as long as the longest.", 1
 )
 _REST_TIMEOUT_S = flags.DEFINE_float("rest_timeout_s", 30.0, "Deadline of a REST request.", 0.0)
-_TLS_CERT = flags.DEFINE_string("tls_cert", None, "The server's certificate (PEM, with its chain).")
-_TLS_KEY = flags.DEFINE_string("tls_key", None, "Key of --tls_cert (PEM).")
-_TLS_CLIENT_CA = flags.DEFINE_string(
+_TLS_CERT = define_path("tls_cert", None, "The server's certificate (PEM, with its chain).")
+_TLS_KEY = define_path("tls_key", None, "Key of --tls_cert (PEM).")
+_TLS_CLIENT_CA = define_path(
     "tls_client_ca", None, "Clients need a certificate that this one has signed (PEM)."
 )
 _GRACE_S = flags.DEFINE_float("grace_s", 10.0, "Seconds that requests in work may take at the end.", 0.0)

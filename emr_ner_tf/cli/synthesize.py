@@ -9,9 +9,10 @@ import pathlib
 
 from absl import flags
 
+from emr_ner_tf.cli.path_flags import define_path
 from emr_ner_tf.cli.runner import run
 
-_OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Takes train.jsonl and test.jsonl.", required=True)
+_OUTPUT_DIR = define_path("output_dir", None, "Takes train.jsonl and test.jsonl.", required=True)
 _RECORDS = flags.DEFINE_integer("records", 600, "Training records.", lower_bound=0)
 _TEST_RECORDS = flags.DEFINE_integer(
     "test_records",

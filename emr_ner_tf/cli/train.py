@@ -20,6 +20,7 @@ from ml_collections import config_flags
 from rich.table import Table
 
 from emr_ner_tf.cli.console import command, results
+from emr_ner_tf.cli.path_flags import define_path, local_paths
 from emr_ner_tf.cli.runner import run
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -29,7 +30,7 @@ _CONFIG = config_flags.DEFINE_config_file(
     "Any key of it: --config.KEY=VALUE.",
     lock_config=True,
 )
-_MODEL_DIR = flags.DEFINE_string(
+_MODEL_DIR = define_path(
     "model_dir", None, "Takes checkpoints, the resolved config, metrics and the learning curve."
 )
 _STRATEGY = flags.DEFINE_string(
@@ -59,7 +60,7 @@ def main() -> None:
     rejects = RejectsWriter(f"{_MODEL_DIR.value}/rejects.jsonl") if writes else None
     with rejects or contextlib.nullcontext():
         metrics = train(
-            _CONFIG.value,
+            local_paths(_CONFIG.value),
             _MODEL_DIR.value,
             strategy_name=_STRATEGY.value,
             rejects=(rejects or Unkept()) if _ON_ERROR.value == "skip" else None,

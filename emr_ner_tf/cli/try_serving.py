@@ -14,11 +14,12 @@ import subprocess
 from absl import flags
 
 from emr_ner_tf.cli.console import announce, main_command, results, step
+from emr_ner_tf.cli.path_flags import define_path
 from emr_ner_tf.cli.runner import run
 from emr_ner_tf.errors import UserError
 
-_MODEL_DIR = flags.DEFINE_string("model_dir", None, "A directory that the train main has written.")
-_OUTPUT = flags.DEFINE_string("output", None, "Directory of the bundle's versions; takes a new one.")
+_MODEL_DIR = define_path("model_dir", None, "A directory that the train main has written.")
+_OUTPUT = define_path("output", None, "Directory of the bundle's versions; takes a new one.")
 _TEXT = flags.DEFINE_string("text", "患者因右肺上叶腺癌入院。", "The record that the client sends.")
 _STAY = flags.DEFINE_bool("stay", False, "Go on serving until Ctrl-C.")
 flags.mark_flags_as_required(["model_dir", "output"])
