@@ -2,11 +2,11 @@
 
 import pathlib
 import shlex
-import subprocess
 import sys
 
 from rich.console import Console
 
+from emr_ner_tf.child_process import run_to_end
 from emr_ner_tf.errors import UserError
 
 _WIDTH_OF_A_FILE = 120
@@ -31,7 +31,7 @@ def step(console: Console, title: str, word: str, *arguments: str) -> None:
         UserError: it failed; what it said stands above.
     """
     announce(console, title, word, *arguments)
-    status = subprocess.run(main_command(word, *arguments), check=False).returncode
+    status = run_to_end(main_command(word, *arguments))
     if status:
         raise UserError(f"step {title!r} ended with status {status}; its message stands above")
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from absl import logging
 
+from emr_ner_tf.child_process import run_to_end
 from emr_ner_tf.data.files import atomic_writer
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.experiments.recipes import PAPER
@@ -84,32 +85,27 @@ def execute_all(runs: Sequence[Run], runs_dir: str, work_dir: str) -> list[str]:
     failures = []
     finished = finished_runs(runs_dir)
     left = [run for run in runs if run.name not in finished]
-    # A parent that is told to end takes its child along: two trainings in one directory would harm each other.
-    previous = signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        for i, run in enumerate(left):
-            path = pathlib.Path(runs_dir) / f"{run.name}.json"
-            if path.exists():
-                logging.info("%s: finished meanwhile by another call", run.name)
-                continue
-            logging.info(
-                "run %d of %d: %s; time left: %s", i + 1, len(left), run.name, time_left(left[i:], finished)
-            )
-            try:
-                result = _execute(run, pathlib.Path(work_dir) / run.name)
-            except UserError as error:
-                logging.error("%s", error)
-                failures.append(str(error))
-                continue
-            finished[run.name] = result
-            with atomic_writer(path) as file:
-                file.write(_as_text(result))
-            # The optimiser's state is of no more use, and larger than the weights.
-            shutil.rmtree(pathlib.Path(work_dir) / run.name / "checkpoints" / "last", ignore_errors=True)
-            f1 = result["scores"]["exact"]["micro"]["f1"]
-            logging.info("%s: exact F1 %.4f, trained in %s", run.name, f1, clock(result["training_seconds"]))
-    finally:
-        signal.signal(signal.SIGTERM, previous)
+    for i, run in enumerate(left):
+        path = pathlib.Path(runs_dir) / f"{run.name}.json"
+        if path.exists():
+            logging.info("%s: finished meanwhile by another call", run.name)
+            continue
+        logging.info(
+            "run %d of %d: %s; time left: %s", i + 1, len(left), run.name, time_left(left[i:], finished)
+        )
+        try:
+            result = _execute(run, pathlib.Path(work_dir) / run.name)
+        except UserError as error:
+            logging.error("%s", error)
+            failures.append(str(error))
+            continue
+        finished[run.name] = result
+        with atomic_writer(path) as file:
+            file.write(_as_text(result))
+        # The optimiser's state is of no more use, and larger than the weights.
+        shutil.rmtree(pathlib.Path(work_dir) / run.name / "checkpoints" / "last", ignore_errors=True)
+        f1 = result["scores"]["exact"]["micro"]["f1"]
+        logging.info("%s: exact F1 %.4f, trained in %s", run.name, f1, clock(result["training_seconds"]))
     return failures
 
 
@@ -169,7 +165,7 @@ def _named(run: Run, key: str) -> dict[str, str]:
 
 def _call(run: Run, what: str, arguments: Sequence[str]) -> None:
     """Runs a main; its results go where its progress goes, since only the report is the result here."""
-    status = subprocess.run([sys.executable, *arguments], stdout=sys.stderr, check=False).returncode
+    status = run_to_end([sys.executable, *arguments], stdout=sys.stderr)
     if status == 130 or status == -signal.SIGINT:
         raise KeyboardInterrupt
     if status:
@@ -202,10 +198,6 @@ def _commit() -> dict[str, Any]:
         return done.stdout.strip() if done.returncode == 0 else None
 
     return {"id": git("rev-parse", "HEAD"), "changed": bool(git("status", "--porcelain", "--", *_SOURCES))}
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
 
 
 def _as_text(result: Mapping[str, Any]) -> str:

@@ -56,6 +56,12 @@ def _run(command, *arguments, **environment):
         ("raise UserError('f:1: bad')", 1, "", "f:1: bad\n"),
         ("raise UsageError('give one')", 2, "", "give one; --help shows the flags\n"),
         ("open('/nonexistent/x')", 1, "", "/nonexistent/x: No such file or directory\n"),
+        (
+            "raise OSError(28, 'No space left on device', 'out')",
+            1,
+            "",
+            "out: No space left on device; free some space there, or name another place\n",
+        ),
         ("raise KeyboardInterrupt", 130, "", "interrupted\n"),
     ],
 )
@@ -94,21 +100,63 @@ def test_a_reader_that_goes_away(tmp_path):
     assert process.wait() == 1
 
 
-def test_an_interrupt_from_outside(tmp_path):
-    command = _script(tmp_path, "print('ready', flush=True); time.sleep(60)")
-    process = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        # A shell's background jobs start with the signal ignored, and their children inherit that.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    process.stdout.readline()
-    process.send_signal(signal.SIGINT)
+@pytest.mark.parametrize(
+    ("number", "status", "said"),
+    [
+        (signal.SIGINT, 130, "interrupted\n"),
+        (signal.SIGTERM, 143, "terminated by SIGTERM\n"),
+        (signal.SIGHUP, 129, "terminated by SIGHUP\n"),
+    ],
+)
+def test_a_signal_from_outside_cleans_up(tmp_path, number, status, said):
+    body = """
+from emr_ner_tf.data.files import atomic_writer
+with atomic_writer("OUTPUT") as file:
+    file.write("half"); print("ready", flush=True); time.sleep(60)
+"""
+    output = tmp_path / "out" / "records"
+    command = _script(tmp_path, body.replace("OUTPUT", str(output)))
+    process = _started(command)
+    assert len(list(output.parent.iterdir())) == 1
+    process.send_signal(number)
     _, stderr = process.communicate()
-    assert (process.returncode, stderr) == (130, "interrupted\n")
+    assert (process.returncode, stderr) == (status, said)
+    assert list(output.parent.iterdir()) == []
+
+
+def test_a_second_signal_does_not_break_off_the_cleaning(tmp_path):
+    body = """
+try:
+    print("ready", flush=True); time.sleep(60)
+finally:
+    print("cleaning", flush=True); time.sleep(0.5); print("clean", flush=True)
+"""
+    process = _started(_script(tmp_path, body))
+    process.send_signal(signal.SIGTERM)
+    assert process.stdout.readline() == "cleaning\n"
+    process.send_signal(signal.SIGTERM)
+    stdout, _ = process.communicate()
+    assert (process.returncode, stdout) == (143, "clean\n")
+
+
+def test_what_was_started_with_nohup_goes_on(tmp_path):
+    process = _started(_script(tmp_path, "print('ready', flush=True); time.sleep(0.5)"), signal.SIG_IGN)
+    process.send_signal(signal.SIGHUP)
+    process.communicate()
+    assert process.returncode == 0
+
+
+def _started(command, hang_up=signal.SIG_DFL):
+    def settle():
+        # A shell's background jobs start with the signal ignored, and their children inherit that.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.signal(signal.SIGHUP, hang_up)
+
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=settle
+    )
+    assert process.stdout.readline() == "ready\n"
+    return process
 
 
 @pytest.mark.parametrize("flag", ["--help", "-h", "--helpshort"])

@@ -1,0 +1,40 @@
+"""Commands that run as steps of another command, and end with it."""
+
+import contextlib
+import subprocess
+from collections.abc import Sequence
+from typing import IO
+
+_GRACE_S = 10.0
+
+
+def run_to_end(arguments: Sequence[str], stdout: IO | None = None) -> int:
+    """Runs a process and waits for it; when this process is asked to end, the child ends first, cleaned up.
+
+    Args:
+        arguments: the program and its arguments.
+        stdout: where its results go; None is where this process's go.
+
+    Returns:
+        Its exit status, negative where a signal ended it.
+    """
+    with subprocess.Popen(arguments, stdout=stdout) as child:
+        try:
+            return child.wait()
+        except KeyboardInterrupt:
+            # A terminal sends Ctrl-C to the child, too: a second signal would break off its cleaning up.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(_GRACE_S / 2)
+            _end(child)
+            raise
+        except BaseException:
+            _end(child)
+            raise
+
+
+def _end(child: subprocess.Popen) -> None:
+    child.terminate()
+    try:
+        child.wait(_GRACE_S)
+    except subprocess.TimeoutExpired:
+        child.kill()
