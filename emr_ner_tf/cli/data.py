@@ -40,8 +40,9 @@ from rich.text import Text
 from emr_ner_tf.cli.path_flags import define_path, define_paths
 from emr_ner_tf.cli.runner import run
 from emr_ner_tf.data.document import Document
-from emr_ner_tf.data.files import atomic_writer
+from emr_ner_tf.data.files import STANDARD, atomic_writer
 from emr_ner_tf.data.labels import CCKS2019_LABELS, resolve_labels
+from emr_ner_tf.data.lines import check_rereadable
 from emr_ner_tf.data.reading import READ_FORMATS, read_again, read_documents
 from emr_ner_tf.data.record_error import RecordError
 from emr_ner_tf.data.rejects import Rejects, RejectsWriter
@@ -101,6 +102,10 @@ _FLAGS = {
     "convert": ("output", "to"),
 }
 _NEED_OUTPUT = ("split", "convert")
+_NO_STREAM = {
+    "split": "--output of split must be a folder for its two files, got '-'",
+    "stats": "--output of stats must be a file, got '-'; --json prints the figures to standard output",
+}
 
 
 def main(word: str) -> None:
@@ -111,14 +116,17 @@ def main(word: str) -> None:
             raise UsageError(f"--{flag} is no flag of {word}")
     if _OUTPUT.value is None and word in _NEED_OUTPUT:
         raise UsageError(f"{word} needs --output")
-    if _OUTPUT.value is None and _ON_ERROR.value == "skip":
-        raise UsageError("--on_error=skip needs --output: beside it stands the rejects file")
+    rejects = RejectsWriter.beside(_OUTPUT.value) if _ON_ERROR.value == "skip" else None
+    if _OUTPUT.value == STANDARD and word in ("split", "stats"):
+        raise UsageError(_NO_STREAM[word])
+    for path in _INPUT.value if word == "split" else ():
+        check_rereadable(path, "split reads it twice")
     labels = resolve_labels(_LABELS.value, _INPUT.value, format=_FORMAT.value)
     action = {"validate": _validate, "stats": _stats, "split": _split, "convert": _convert}[word]
-    if _ON_ERROR.value == "raise":
+    if rejects is None:
         action(labels, None)
         return
-    with RejectsWriter(f"{pathlib.Path(_OUTPUT.value)}.rejects.jsonl") as rejects:
+    with rejects:
         action(labels, rejects)
     if rejects.count:
         logging.warning("%d records rejected, see %s", rejects.count, rejects.path)
@@ -160,7 +168,7 @@ def _validate(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
         write_documents(_OUTPUT.value, checked(), _format_to(_FORMAT.value))
     if repeated:
         logging.warning("%d records have the id of an earlier record", repeated)
-    print(f"{records} good records with {mentions} mentions")
+    _say(f"{records} good records with {mentions} mentions")
 
 
 def _stats(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
@@ -202,7 +210,13 @@ def _split(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
 def _convert(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
     format = _format_to("bio" if _FORMAT.value == "ccks2019" else "ccks2019")
     records = write_documents(_OUTPUT.value, _documents(labels, rejects), format)
-    print(f"{_OUTPUT.value}: {records} records as {format}")
+    name = "<stdout>" if _OUTPUT.value == STANDARD else _OUTPUT.value
+    _say(f"{name}: {records} records as {format}")
+
+
+def _say(line: str) -> None:
+    """Prints a summary; where standard output takes the records, it goes to standard error."""
+    print(line, file=sys.stderr if _OUTPUT.value == STANDARD else sys.stdout)
 
 
 def _documents(labels: tuple[str, ...], rejects: Rejects | None) -> Iterator[Document]:

@@ -4,6 +4,7 @@ import os
 import pathlib
 from collections.abc import Sequence
 
+from emr_ner_tf.data.lines import check_rereadable
 from emr_ner_tf.data.reading import read_again
 from emr_ner_tf.data.rules import label_problem
 from emr_ner_tf.errors import UserError
@@ -45,6 +46,7 @@ def resolve_labels(
 def _inferred(paths: Sequence[str | os.PathLike[str]], format: str) -> tuple[str, ...]:
     labels: set[str] = set()
     for path in paths:
+        check_rereadable(path, "labels=infer reads it once for the labels and once for the records")
         for document in read_again(path, format=format, overlaps="longest", require_entities=False):
             labels.update(entity.label for entity in document.entities)
     if not labels:
