@@ -52,7 +52,7 @@ class RejectsWriter:
         if output is None or (is_stream(output) and not os.path.isdir(output)):
             got = "none" if output is None else f"{os.fspath(output)!r}"
             raise UsageError(
-                "--on_error=skip writes the rejected records beside --output, so --output must name a file, "
+                "--on_error=skip needs --output to name a file, since the rejected records are written beside it, "
                 f"got {got}"
             )
         return cls(f"{pathlib.Path(output)}.rejects.jsonl")

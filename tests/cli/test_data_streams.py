@@ -29,8 +29,8 @@ def test_a_bad_record_of_standard_input_is_named(cli):
         (("stats", "--labels=infer"), "<stdin>: must be a regular file, since labels=infer reads it"),
         (("split", "--output=-"), "must be a folder"),
         (("stats", "--output=-"), "--json prints"),
-        (("validate", "--on_error=skip", "--output=-"), "--output must name a file, got '-'"),
-        (("validate", "--on_error=skip", "--output=/dev/null"), "--output must name a file, got '/dev/null'"),
+        (("validate", "--on_error=skip", "--output=-"), "needs --output to name a file"),
+        (("validate", "--on_error=skip", "--output=/dev/null"), "beside it, got '/dev/null'"),
     ],
 )
 def test_what_cannot_be_a_stream(cli, tmp_path, flags, says):
