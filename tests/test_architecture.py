@@ -13,6 +13,7 @@ ORDER = (
     "child_process",
     "data",
     "config",
+    "recipes",
     "text",
     "layers",
     "encoders",
@@ -63,7 +64,7 @@ def test_where_libraries_are_touched(path):
     roots = {name.split(".")[0] for name in _imports(path)}
     if room != "layers":
         assert "tensorflow_addons" not in roots
-    if room in ("data", "evaluation", "config", "errors", "child_process", "annotator", "annotation_job"):
+    if room in ("data", "evaluation", "config", "errors", "child_process", "recipes", "annotator", "annotation_job"):
         assert "tensorflow" not in roots
     if room != "cli":
         names = set(_imports(path))

@@ -1,6 +1,6 @@
 r"""Adapts a pre-trained encoder to text of your own domain: masked characters and next sentences, continued.
 
-  python -m emr_ner_tf.cli.pretrain --config=configs/pretrain.py --config.encoder=DIR_OR_NAME \
+  python -m emr_ner_tf.cli.pretrain --config=pretrain --config.encoder=DIR_OR_NAME \
     --config.data.unlabelled=records.txt,more.jsonl --config.data.records=train.jsonl \
     --config.data.exclude_shared_with=held.jsonl --model_dir=runs/adapt --output=runs/adapted
 
@@ -18,7 +18,10 @@ from emr_ner_tf.cli.path_flags import define_path, local_paths
 from emr_ner_tf.cli.runner import run
 
 _CONFIG = config_flags.DEFINE_config_file(
-    "config", None, "Settings: configs/pretrain.py. Any key of it: --config.KEY=VALUE.", lock_config=True
+    "config",
+    None,
+    "Recipe: pretrain, or a file of your own. Any key of it: --config.KEY=VALUE.",
+    lock_config=True,
 )
 _MODEL_DIR = define_path("model_dir", None, "Takes checkpoints, the resolved config and the figures.")
 _OUTPUT = define_path("output", None, "Takes the adapted encoder, in the Hugging Face layout.")
@@ -54,7 +57,7 @@ def main() -> None:
         highlight=False,
         soft_wrap=True,
     )
-    following = command("train", "--config=configs/default.py", f"--config.encoder={_OUTPUT.value}")
+    following = command("train", "--config=default", f"--config.encoder={_OUTPUT.value}")
     console.print(f"next: {following} --config.data.train=FILE --model_dir=DIR", markup=False, soft_wrap=True)
 
 

@@ -2,17 +2,17 @@ r"""Trains ELMo's character language model on unlabelled text, and goes on with 
 
 One passage a line, or JSON lines with `originalText`; several files are joined by commas:
 
-  python -m emr_ner_tf.cli.pretrain_elmo --config=configs/pretrain_elmo.py \
+  python -m emr_ner_tf.cli.pretrain_elmo --config=pretrain_elmo \
     --config.data.unlabelled=records.txt,more.txt --model_dir=runs/pretrain_elmo --output=runs/elmo
 
 Passages that share 30 characters with records on which a tagger will be scored are left out:
 
-  python -m emr_ner_tf.cli.pretrain_elmo --config=configs/pretrain_elmo.py --config.data.unlabelled=records.txt \
+  python -m emr_ner_tf.cli.pretrain_elmo --config=pretrain_elmo --config.data.unlabelled=records.txt \
     --config.data.exclude_shared_with=held.jsonl --model_dir=runs/pretrain_elmo --output=runs/elmo
 
 Kill it at any moment; the same command goes on. The train main takes the result:
 
-  python -m emr_ner_tf.cli.train --config=configs/paper.py:bilstm_crf_elmo --config.encoder=runs/elmo \
+  python -m emr_ner_tf.cli.train --config=paper:bilstm_crf_elmo --config.encoder=runs/elmo \
     --config.data.train=train.jsonl --model_dir=runs/tagger
 """
 
@@ -25,7 +25,10 @@ from emr_ner_tf.cli.path_flags import define_path, local_paths
 from emr_ner_tf.cli.runner import run
 
 _CONFIG = config_flags.DEFINE_config_file(
-    "config", None, "Recipe: configs/pretrain_elmo.py. Any key of it: --config.KEY=VALUE.", lock_config=True
+    "config",
+    None,
+    "Recipe: pretrain_elmo, or a file of your own. Any key of it: --config.KEY=VALUE.",
+    lock_config=True,
 )
 _MODEL_DIR = define_path("model_dir", None, "Takes checkpoints, the resolved config and the figures.")
 _OUTPUT = define_path("output", None, "Takes the language model: config.json, vocab.txt, model.safetensors.")
@@ -63,7 +66,7 @@ def main() -> None:
     )
     following = command(
         "train",
-        "--config=configs/paper.py:bilstm_crf_elmo",
+        "--config=paper:bilstm_crf_elmo",
         f"--config.encoder={_OUTPUT.value}",
         "--config.data.train=FILE",
         "--model_dir=DIR",

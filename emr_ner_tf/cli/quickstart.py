@@ -34,8 +34,6 @@ _SENTENCE = "患者3天前无明显诱因出现右侧腰部疼痛，门诊以“
 def main() -> None:
     """Runs the five steps and prints a summary."""
     console = results()
-    if not pathlib.Path("configs/quickstart.py").exists():
-        raise UserError("configs/quickstart.py: no such file; run this from the project's root")
     work = pathlib.Path(_WORK_DIR.value)
     began = time.monotonic()
     _clear(console, work)
@@ -45,7 +43,7 @@ def main() -> None:
         console,
         "2/5 train",
         "train",
-        "--config=configs/quickstart.py",
+        "--config=quickstart",
         f"--config.data.train={data}/train.jsonl",
         f"--model_dir={model}",
     )
@@ -119,7 +117,7 @@ def _summary(console: Console, scores: dict, seconds: float, work: pathlib.Path)
     console.print("then, on records of your own with an encoder of your choice:")
     train = command(
         "train",
-        "--config=configs/default.py",
+        "--config=default",
         "--config.encoder=DIR_OR_NAME",
         "--config.data.train=FILE",
         "--model_dir=runs/mine",

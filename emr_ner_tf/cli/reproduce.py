@@ -51,7 +51,7 @@ _RECIPE = flags.DEFINE_enum(
     "recipe",
     "default",
     ["paper", "default"],
-    "Table II as it stands (Adam at 1e-4), or its architectures under the optimiser of configs/default.py, which "
+    "Table II as it stands (Adam at 1e-4), or its architectures under the optimiser of the recipe `default`, which "
     "learns in few updates what starts at random.",
 )
 _BUDGET = flags.DEFINE_string("budget", "5", "Epochs of every row, or full: the recipe's own.")

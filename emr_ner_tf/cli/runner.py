@@ -102,7 +102,7 @@ def _parse(main: Callable[..., None], words: Sequence[str], argv: Sequence[str])
         if argument == "--":
             break
     try:
-        rest = flags.FLAGS(list(argv))[1:]
+        rest = flags.FLAGS(_with_recipe(argv))[1:]
         if words and (not rest or rest[0] not in words):
             got = repr(rest[0]) if rest else "none"
             raise UsageError(f"the first word must be one of {', '.join(words)}, got {got}")
@@ -125,6 +125,25 @@ def _parse(main: Callable[..., None], words: Sequence[str], argv: Sequence[str])
         print(message, file=sys.stderr)
         sys.exit(2)
     return rest
+
+
+def _with_recipe(argv: Sequence[str]) -> list[str]:
+    """Replaces the name of a recipe after --config by its path."""
+    arguments = list(argv)
+    if "config" not in flags.FLAGS:
+        return arguments
+    from emr_ner_tf.recipes import find_recipe
+
+    for i, argument in enumerate(arguments):
+        flag, equals, value = argument.partition("=")
+        if flag.lstrip("-") != "config" or not argument.startswith("-"):
+            continue
+        place = i if equals else i + 1
+        if place < len(arguments):
+            name, colon, row = (value if equals else arguments[place]).partition(":")
+            path = f"{find_recipe(name)}{colon}{row}"
+            arguments[place] = f"{flag}={path}" if equals else path
+    return arguments
 
 
 def _no_such_key(error: Exception) -> str | None:

@@ -2,12 +2,12 @@ r"""Trains a tagger on annotated records, and goes on with a run that was interr
 
 The paper's model, its own settings, on your records:
 
-  python -m emr_ner_tf.cli.train --config=configs/paper.py:bert_bigru_att_crf \
+  python -m emr_ner_tf.cli.train --config=paper:bert_bigru_att_crf \
     --config.encoder=hfl/chinese-roberta-wwm-ext --config.data.train=train.jsonl --model_dir=runs/paper
 
 The recipe that we recommend, with another batch size:
 
-  python -m emr_ner_tf.cli.train --config=configs/default.py --config.encoder=DIR_OR_NAME \
+  python -m emr_ner_tf.cli.train --config=default --config.encoder=DIR_OR_NAME \
     --config.data.train=train.jsonl --config.train.batch_size=16 --model_dir=runs/mine
 
 Kill it at any moment; the same command goes on and ends with the weights of an undisturbed run.
@@ -26,7 +26,7 @@ from emr_ner_tf.cli.runner import run
 _CONFIG = config_flags.DEFINE_config_file(
     "config",
     None,
-    "Recipe: configs/default.py (ours), configs/paper.py:ROW (the paper's), configs/quickstart.py. "
+    "Recipe: default (ours), paper:ROW (the paper's), quickstart, or a file of your own. "
     "Any key of it: --config.KEY=VALUE.",
     lock_config=True,
 )

@@ -1,16 +1,14 @@
 """Configurations of runs: Table II for a row of the zoo, another optimiser, a budget, and changes by name."""
 
-import importlib.util
-import pathlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from emr_ner_tf.config import ConfigDict, flattened
-from emr_ner_tf.errors import UsageError, UserError
+from emr_ner_tf.errors import UsageError
+from emr_ner_tf.recipes import read_recipe
 
 RECIPES = ("paper", "default")
-_CONFIGS = pathlib.Path("configs")
-PAPER = _CONFIGS / "paper.py"
+PAPER = "paper"
 # What the row, the seed or another flag says.
 _SAID_ELSEWHERE = (
     *("model.encoder", "model.context", "model.attention", "encoder", "lexicon.file"),
@@ -28,31 +26,17 @@ def row_config(row: str, recipe: str, epochs: int | None) -> ConfigDict:
         epochs: None takes the recipe's own.
 
     Raises:
-        UserError: an unknown row, or no `configs/` in the working directory.
+        UserError: an unknown row.
     """
     config = read_recipe(PAPER, row)
     config.data.validation_fraction = 0.0
     if recipe == "default":
-        default = read_recipe(_CONFIGS / "default.py")
+        default = read_recipe("default")
         config.optimizer.update(default.optimizer)
         config.train.epochs = default.train.epochs
     if epochs is not None:
         config.train.epochs = epochs
     return config
-
-
-def read_recipe(path: pathlib.Path, *arguments: str) -> ConfigDict:
-    """Returns what `get_config` of a configuration file returns.
-
-    Raises:
-        UserError: there is no such file.
-    """
-    if not path.exists():
-        raise UserError(f"{path}: no such file; run this from the project's root")
-    spec = importlib.util.spec_from_file_location(f"recipe_{path.stem}", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.get_config(*arguments)
 
 
 def parse_overrides(overrides: Iterable[str], config: ConfigDict) -> dict[str, Any]:

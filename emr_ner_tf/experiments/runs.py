@@ -10,8 +10,9 @@ from typing import Any
 from emr_ner_tf.config import WATCHING, ConfigDict, base_config, check_config, flattened
 from emr_ner_tf.experiments.materials import Material, of_encoder, of_files
 from emr_ner_tf.experiments.paper import ADAPTED, BASE, ELMO, NONE, rows_of
-from emr_ner_tf.experiments.recipes import PAPER, assign, parse_overrides, read_recipe, row_config
+from emr_ner_tf.experiments.recipes import PAPER, assign, parse_overrides, row_config
 from emr_ner_tf.models.zoo import LEXICON_CONTEXTS
+from emr_ner_tf.recipes import read_recipe
 
 # Settings that name files of records, words or vectors, joined by commas.
 _FILES = ("char.vectors", "data.train", "data.validation", "data.unlabelled", "data.labels", "lexicon.file")

@@ -1,0 +1,61 @@
+"""The recipes of `configs/`, by name: in a checkout they are beside the package, in an installed wheel within it."""
+
+import importlib.util
+import pathlib
+
+from emr_ner_tf.config import ConfigDict
+from emr_ner_tf.errors import UserError
+
+_PACKAGE = pathlib.Path(__file__).parent
+
+
+def recipe_names() -> tuple[str, ...]:
+    """Returns the names that `find_recipe` knows, sorted."""
+    return tuple(sorted(path.stem for path in _folder().glob("*.py") if path.stem != "__init__"))
+
+
+def find_recipe(name_or_path: str) -> pathlib.Path:
+    """Returns the file of a recipe.
+
+    Args:
+        name_or_path: a name, such as "default", or the path of a file that defines `get_config`.
+
+    Raises:
+        UserError: there is neither a recipe of that name nor such a file.
+    """
+    if name_or_path in recipe_names():
+        return _folder() / f"{name_or_path}.py"
+    path = pathlib.Path(name_or_path).expanduser()
+    if path.is_file():
+        return path
+    raise UserError(
+        f"the recipe must be one of {', '.join(recipe_names())}, or a file that defines get_config; "
+        f"got {name_or_path!r}"
+    )
+
+
+def read_recipe(name_or_path: str, *arguments: str) -> ConfigDict:
+    """Returns what a recipe's `get_config` returns.
+
+    Args:
+        name_or_path: as for `find_recipe`; "paper:ROW" passes ROW to `get_config`.
+        arguments: of `get_config`.
+
+    Raises:
+        UserError: as `find_recipe`.
+
+    Example:
+        >>> read_recipe("quickstart").model.units
+        64
+    """
+    name, colon, argument = name_or_path.partition(":")
+    path = find_recipe(name)
+    spec = importlib.util.spec_from_file_location(f"recipe_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.get_config(*([argument] if colon else []), *arguments)
+
+
+def _folder() -> pathlib.Path:
+    within = _PACKAGE / "configs"
+    return within if within.is_dir() else _PACKAGE.parent / "configs"
