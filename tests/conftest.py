@@ -9,9 +9,19 @@ import sys
 from collections.abc import Callable
 
 import filelock
+import hypothesis
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
+
+# The same examples in every run, so that a red run can be repeated; a busy machine is no failure.
+hypothesis.settings.register_profile(
+    "repeatable",
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("repeatable")
 
 # A model small enough to train in seconds, with every part of the full one.
 TINY = (
