@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import numpy as np
 
 from emr_ner_tf.data.document import Document, Entity
+from emr_ner_tf.data.texts import check_text, check_texts
 from emr_ner_tf.errors import UserError
 
 TagTexts = Callable[[Sequence[str]], Sequence[tuple[Entity, ...]]]
@@ -28,6 +29,9 @@ def annotate(
 
     Yields:
         Each document with the entities found.
+
+    Raises:
+        UserError: as `pools`.
     """
     for pool in pools(documents):
         yield from _annotate_pool(pool, tag_texts, batch_characters)
@@ -37,13 +41,22 @@ def pools(documents: Iterable[Document]) -> Iterator[list[Document]]:
     """Yields documents in groups that end with the `POOL_TEXTS`th text or the `POOL_CHARACTERS`th character.
 
     Raises:
-        UserError: a lone surrogate; the message names the document's place among all.
+        UserError: one of them is no document, or its text no string that UTF-8 can hold; the message names its place
+            among all.
     """
+    if isinstance(documents, (str, bytes, Document)):
+        raise UserError(
+            f"documents must be a list of documents, got one {type(documents).__name__}; put it into a list"
+        )
     pool: list[Document] = []
     held = 0
     for i, document in enumerate(documents):
         # Here, since later a text has its place among those of a batch alone.
-        _encoded(document.text, f"document {i}")
+        if not isinstance(document, Document):
+            raise UserError(
+                f"document {i}: must be a Document, got {type(document).__name__}; Document(id, text) makes one"
+            )
+        check_text(document.text, f"document {i}")
         pool.append(document)
         held += len(document.text)
         if len(pool) >= POOL_TEXTS or held >= POOL_CHARACTERS:
@@ -53,23 +66,13 @@ def pools(documents: Iterable[Document]) -> Iterator[list[Document]]:
         yield pool
 
 
-def encode_texts(texts: Sequence[str]) -> list[bytes]:
+def encode_texts(texts: Iterable[str]) -> list[bytes]:
     """Texts as UTF-8.
 
     Raises:
-        UserError: a lone surrogate, which UTF-8 cannot hold; the message names the text's place and the character's.
+        UserError: as `check_texts`.
     """
-    return [_encoded(text, f"text {i}") for i, text in enumerate(texts)]
-
-
-def _encoded(text: str, name: str) -> bytes:
-    try:
-        return text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise UserError(
-            f"{name}: character {error.start} is the lone surrogate U+{ord(text[error.start]):04X}; "
-            "UTF-8 cannot hold it"
-        ) from error
+    return [text.encode("utf-8") for text in check_texts(texts)]
 
 
 def entities_of(outputs: Mapping[str, np.ndarray]) -> list[tuple[Entity, ...]]:

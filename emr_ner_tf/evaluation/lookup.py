@@ -7,6 +7,7 @@ import collections
 from collections.abc import Iterable, Sequence
 
 from emr_ner_tf.data.document import Document, Entity
+from emr_ner_tf.data.texts import check_texts
 
 
 class LookupTagger:
@@ -35,8 +36,12 @@ class LookupTagger:
         self._lengths_of = {first: sorted(some, reverse=True) for first, some in lengths.items()}
 
     def __call__(self, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
-        """Returns the mentions of each text, in order of `start`; none overlap."""
-        return [tuple(self._tag(text)) for text in texts]
+        """Returns the mentions of each text, in order of `start`; none overlap.
+
+        Raises:
+            UserError: as `check_texts`.
+        """
+        return [tuple(self._tag(text)) for text in check_texts(texts)]
 
     def _tag(self, text: str) -> Iterable[Entity]:
         start = 0

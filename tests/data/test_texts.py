@@ -1,0 +1,47 @@
+"""A list of texts is a list of strings, for whatever tags them."""
+
+import pytest
+
+from emr_ner_tf.annotator import annotate, encode_texts
+from emr_ner_tf.data.document import Document
+from emr_ner_tf.data.texts import check_texts
+from emr_ner_tf.errors import UserError
+from emr_ner_tf.evaluation.lookup import LookupTagger
+
+WRONG = [
+    ("患者胃癌", r"got one str; put it into a list: \[text\]"),
+    ("患者胃癌".encode(), "got one bytes"),
+    (["患者", "胃癌".encode()], "text 1: must be a string, got bytes; decode it first"),
+    (["患者", None], "text 1: must be a string, got NoneType"),
+    (["患者", ["胃癌"]], "text 1: must be a string, got list"),
+    ({"患者": 1}, "got dict"),
+    ({"患者"}, "got set"),
+    (None, "got NoneType"),
+    (["患者", "a\ud800"], r"text 1: character 1 is the lone surrogate U\+D800"),
+]
+
+
+@pytest.mark.parametrize(("texts", "message"), WRONG)
+@pytest.mark.parametrize("take", [check_texts, encode_texts, LookupTagger([])])
+def test_what_is_no_list_of_texts_is_refused(take, texts, message):
+    with pytest.raises(UserError, match=message) as caught:
+        take(texts)
+    assert not any(character in str(caught.value) for character in "患者胃癌")
+
+
+def test_an_iterator_is_read_once():
+    assert check_texts(text for text in ("患者", "")) == ["患者", ""]
+
+
+@pytest.mark.parametrize(
+    ("documents", "message"),
+    [
+        ("患者胃癌", "documents must be a list of documents, got one str"),
+        (Document("1", "患者胃癌"), "got one Document"),
+        ([Document("1", "患者"), "胃癌"], "document 1: must be a Document, got str"),
+        ([Document("1", None)], "document 0: must be a string, got NoneType"),
+    ],
+)
+def test_what_is_no_list_of_documents_is_refused(documents, message):
+    with pytest.raises(UserError, match=message):
+        list(annotate(documents, lambda texts: [()] * len(texts)))
