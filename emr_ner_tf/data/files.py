@@ -66,7 +66,7 @@ def atomic_writer(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO]
         error.filename = os.fspath(path)
         raise
     try:
-        with _errors_named(path), open(descriptor, mode, **text) as file:
+        with errors_named(path), open(descriptor, mode, **text) as file:
             yield file
             file.flush()
             _copy_mode(target, descriptor)
@@ -86,13 +86,23 @@ def _stream(path: str | os.PathLike[str], mode: str, text: dict[str, str]) -> It
         return
     if os.path.isdir(path):
         raise UserError(f"{os.fspath(path)}: must be a file, and it is a directory")
-    with _errors_named(path), open(path, mode, **text) as file:
+    with errors_named(path), open(path, mode, **text) as file:
         yield file
 
 
 @contextlib.contextmanager
-def _errors_named(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Gives errors of writing, which the system reports without a name, the name of the output."""
+def errors_named(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Gives errors of writing, which the system reports without a name, the name of the output.
+
+    Args:
+        path: the output file.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        OSError: as the block raises it, with `filename` set.
+    """
     try:
         yield
     except OSError as error:
