@@ -11,6 +11,7 @@ from collections.abc import Callable
 import filelock
 import hypothesis
 import pytest
+from in_process import OWN_PROCESS, run_in_process
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -68,7 +69,22 @@ def _determinism_ends_with_its_test():
 
 @pytest.fixture(scope="session")
 def cli():
-    """The function that runs a main with flags in a process of its own."""
+    """The function that runs a command with flags: in this process where that is the same, else in one of its own."""
+
+    def run(word: str, *arguments: object, **options) -> subprocess.CompletedProcess:
+        # TensorFlow reads its settings once in a process, and parts the CPU once.
+        own = options.keys() - {"env", "input"} or any(
+            name.startswith("TF_") for name in options.get("env") or ()
+        )
+        own = own or word in OWN_PROCESS or any("--logical_cpus" in str(argument) for argument in arguments)
+        return (run_main if own else run_in_process)(word, *arguments, **options)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def cli_process():
+    """The function that runs a command with flags in a process of its own."""
     return run_main
 
 

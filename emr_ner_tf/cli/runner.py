@@ -30,13 +30,35 @@ def run(main: Callable[..., None], words: Sequence[str] = ()) -> None:
             of its module is its help.
         words: what the first argument may be; none where the main takes flags only.
     """
+    _prepare()
+    app.run(functools.partial(_guarded, main), flags_parser=functools.partial(_parse, main, words))
+
+
+def call(main: Callable[..., None], argv: Sequence[str], words: Sequence[str] = ()) -> int:
+    """Runs a main in a process that goes on: as `run`, but for what `absl.app` does once in a process.
+
+    Args:
+        main: as in `run`.
+        argv: the name of the program, then its flags.
+        words: as in `run`.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        SystemExit: for `--help` and for a wrong call.
+    """
+    _prepare()
+    return _guarded(main, _parse(main, words, argv))
+
+
+def _prepare() -> None:
     # TensorFlow is imported later, if at all, and reports on its own start-up unless told not to.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")
     if not sys.stdout.isatty():
         sys.stdout.reconfigure(encoding="utf-8")
-    app.run(functools.partial(_guarded, main), flags_parser=functools.partial(_parse, main, words))
 
 
 def _guarded(main: Callable[..., None], arguments: Sequence[str]) -> int:

@@ -1,0 +1,159 @@
+"""Commands run in the process of the test: what they print is caught at the file descriptors, C++ included.
+
+A process of its own costs some seconds for TensorFlow's start; this costs what the command itself does. Each command
+has a test in a process of its own, too (tests/cli/test_processes.py).
+"""
+
+import contextlib
+import importlib
+import io
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterator
+
+from absl import flags, logging
+from absl.testing import flagsaver
+
+ROOT = pathlib.Path(__file__).parents[2]
+# They end the whole process, wait for a signal, or start workers that outlive a call.
+OWN_PROCESS = frozenset(("annotate_archive", "serve", "try_serving", "quickstart", "reproduce"))
+_ENVIRONMENT = {"NO_COLOR": "1", "COLUMNS": "120"}
+
+
+def run_in_process(
+    word: str, *arguments: object, env: dict[str, str] | None = None, input: str | None = None
+) -> subprocess.CompletedProcess:
+    """Runs a command from the project's root; the same result as of a process of its own."""
+    argv = [str(ROOT / "emr_ner_tf" / "cli" / f"{word}.py"), *map(str, arguments)]
+    with contextlib.ExitStack() as stack:
+        outputs = stack.enter_context(_descriptors(input or ""))
+        stack.enter_context(_environment(_ENVIRONMENT | (env or {})))
+        stack.enter_context(_signals())
+        stack.enter_context(_flags())
+        stack.enter_context(_argv(argv))
+        stack.enter_context(contextlib.chdir(ROOT))
+        status = _call(word, argv)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        stdout, stderr = (os.pread(file, os.fstat(file).st_size, 0).decode("utf-8") for file in outputs)
+    _forget_training()
+    return subprocess.CompletedProcess(argv, status, stdout, stderr)
+
+
+def _call(word: str, argv: list[str]) -> int:
+    name = f"emr_ner_tf.cli.{word}"
+    sys.modules.pop(name, None)
+    try:
+        module = importlib.import_module(name)
+        from emr_ner_tf.cli import runner
+
+        return runner.call(module.main, argv, getattr(module, "WORDS", ()))
+    except SystemExit as error:
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    finally:
+        # Its flags go with it: the next call imports it anew.
+        sys.modules.pop(name, None)
+
+
+@contextlib.contextmanager
+def _descriptors(input: str) -> Iterator[tuple[int, int]]:
+    """Puts files in the place of the three standard streams; yields the descriptors of output and error."""
+    with contextlib.ExitStack() as stack:
+        files = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(3)]
+        files[0].write(input.encode("utf-8"))
+        files[0].seek(0)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        saved = [os.dup(number) for number in range(3)]
+        streams = sys.stdin, sys.stdout, sys.stderr
+        handler = logging.get_absl_handler()
+        logged_to = handler.python_handler.stream
+        try:
+            for number, file in enumerate(files):
+                os.dup2(file.fileno(), number)
+            sys.stdin = io.TextIOWrapper(io.FileIO(0, closefd=False), encoding="utf-8")
+            sys.stdout, sys.stderr = (
+                io.TextIOWrapper(
+                    io.BufferedWriter(io.FileIO(n, "w", closefd=False)), encoding="utf-8", write_through=True
+                )
+                for n in (1, 2)
+            )
+            handler.python_handler.stream = sys.stderr
+            logging.use_absl_handler()
+            yield files[1].fileno(), files[2].fileno()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            sys.stdin, sys.stdout, sys.stderr = streams
+            handler.python_handler.stream = logged_to
+            for number, descriptor in enumerate(saved):
+                os.dup2(descriptor, number)
+                os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _environment(changes: dict[str, str]) -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ.update(changes)
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[None]:
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _flags() -> Iterator[None]:
+    """Takes the flags that the command defines away again."""
+    parsed, before = flags.FLAGS.is_parsed(), set(flags.FLAGS)
+    saved = flagsaver.save_flag_values()
+    try:
+        yield
+    finally:
+        for name in set(flags.FLAGS) - before:
+            delattr(flags.FLAGS, name)
+        flagsaver.restore_flag_values(saved)
+        if not parsed:
+            flags.FLAGS.unparse_flags()
+
+
+@contextlib.contextmanager
+def _argv(argv: list[str]) -> Iterator[None]:
+    """ml_collections looks for the keys of a configuration there."""
+    before, sys.argv = sys.argv, argv
+    try:
+        yield
+    finally:
+        sys.argv = before
+
+
+def _forget_training() -> None:
+    """Undoes what training sets for the whole process."""
+    if "tensorflow" not in sys.modules:
+        return
+    import tensorflow as tf
+    from tensorflow.python.framework import config
+
+    config.disable_op_determinism()
+    tf.keras.mixed_precision.set_global_policy("float32")
+    tf.keras.backend.clear_session()
