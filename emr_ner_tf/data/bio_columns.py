@@ -12,8 +12,9 @@ from typing import Any, NoReturn
 from emr_ner_tf.data.ccks2019 import ENTITIES, OVERLAP, SCORE, TEXT, document_id, parse_score
 from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.data.lines import Line, decoded, json_line, parsed_object
+from emr_ner_tf.data.own_text import check_own_text
 from emr_ner_tf.data.record_error import RecordError, shortened, shown
-from emr_ner_tf.data.rules import check_label, check_overlaps, check_text, label_problem
+from emr_ner_tf.data.rules import check_known, check_label, check_overlaps, check_text, label_problem
 
 _COMMENT = "# {"
 # The character first and alone, so that a file whose white space is not written as `<U+0020>` is read, too.
@@ -55,17 +56,22 @@ def parse_block(block: Sequence[Line], default_id: str, *, labels: Collection[st
         identifier = document_id(extra, default_id)
         characters: list[str] = []
         spans: list[tuple[int, int, str]] = []
+        lines: list[int] = []
         for line in block[1:] if first.startswith(_COMMENT) else block:
             number = line.number
             character, tag = _row(decoded(line))
-            _extend(spans, tag, len(characters), labels)
+            _extend(spans, tag, len(characters))
+            lines += [number] * (len(spans) - len(lines))
             characters.append(character)
-        number = block[0].number
-        entities = _entities(spans, mention_keys)
+        number, text = block[0].number, "".join(characters)
+        entities = _entities(spans, mention_keys, text)
+        for begins, entity in zip(lines, entities, strict=True):
+            number = begins
+            check_known(entity.label, labels, key="label")
     except RecordError as error:
         error.line = number
         raise
-    return Document(identifier, "".join(characters), entities, extra)
+    return Document(identifier, text, entities, extra)
 
 
 def bio_block(document: Document) -> str:
@@ -130,7 +136,7 @@ def _refuse_row(text: str) -> NoReturn:
     raise RecordError("the line is not one character, a tab or a space, and a tag", value=size)
 
 
-def _extend(spans: list[tuple[int, int, str]], tag: str, at: int, labels: Collection[str] | None) -> None:
+def _extend(spans: list[tuple[int, int, str]], tag: str, at: int) -> None:
     """Adds what the tag of character `at` says to the mentions so far."""
     prefix, label = tag[:2], tag[2:]
     if tag == "O":
@@ -139,7 +145,7 @@ def _extend(spans: list[tuple[int, int, str]], tag: str, at: int, labels: Collec
         # In columns of another kind this may be text: it is shown only where it looks like a tag.
         value = shortened(repr(tag)) if re.match(r"[A-Z]-.", tag) else shown(tag)
         raise RecordError("is not O, B-label or I-label", key="tag", value=value)
-    check_label(label, labels, key="label")
+    check_label(label, key="label")
     if prefix == "B-":
         spans.append((at, at + 1, label))
         return
@@ -148,7 +154,7 @@ def _extend(spans: list[tuple[int, int, str]], tag: str, at: int, labels: Collec
     spans[-1] = (spans[-1][0], at + 1, label)
 
 
-def _entities(spans: Sequence[tuple[int, int, str]], mention_keys: Any) -> tuple[Entity, ...]:
+def _entities(spans: Sequence[tuple[int, int, str]], mention_keys: Any, text: str) -> tuple[Entity, ...]:
     if mention_keys is None:
         return tuple(Entity(*span) for span in spans)
     if not isinstance(mention_keys, list) or len(mention_keys) != len(spans):
@@ -161,6 +167,7 @@ def _entities(spans: Sequence[tuple[int, int, str]], mention_keys: Any) -> tuple
                 "the keys of the mention are neither null nor an object", value=shown(keys), entity=number
             )
         extra = dict(keys or {})
+        check_own_text(extra, text, span[0], span[1], entity=number)
         score = parse_score(extra)
         entities.append(Entity(*span, score, extra))
     return tuple(entities)

@@ -5,8 +5,9 @@ from typing import Any
 
 from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.data.lines import json_line, parsed_object
+from emr_ner_tf.data.own_text import check_own_text, other_counting
 from emr_ner_tf.data.record_error import RecordError, shown
-from emr_ner_tf.data.rules import check_label, check_overlaps, check_text, longest
+from emr_ner_tf.data.rules import check_known, check_label, check_overlaps, check_text, longest
 
 TEXT, ENTITIES, ID = "originalText", "entities", "id"
 LABEL, START, END, SCORE, OVERLAP = "label_type", "start_pos", "end_pos", "score", "overlap"
@@ -49,7 +50,7 @@ def parse_record(
         line: without a byte order mark.
         default_id: the document's id where the record has none.
         labels: the labels in use; None takes any.
-        overlaps: "error", or "longest" (see `rules.longest`).
+        overlaps: "error", "longest" (see `rules.longest`), or "all", which keeps every mention.
         require_entities: whether the record must have `entities`; where it has them, they are always checked.
 
     Returns:
@@ -65,13 +66,16 @@ def parse_record(
         raise RecordError("is missing", key=ENTITIES)
     if not isinstance(items, list):
         raise RecordError("is not a list", key=ENTITIES, value=shown(items))
-    found = [(_entity(item, number, len(text), labels), number) for number, item in enumerate(items, start=1)]
-    found.sort(key=lambda pair: pair[0])
+    given = [(_entity(item, number, text), number) for number, item in enumerate(items, start=1)]
+    # By span alone: of two mentions with the same span the first given comes first, whatever their labels.
+    found = sorted(given, key=lambda pair: (pair[0].start, pair[0].end))
     entities = [entity for entity, _ in found]
     if overlaps == "longest":
         entities = longest(entities)
-    else:
+    elif overlaps == "error":
         check_overlaps(entities, [number for _, number in found])
+    for entity, number in given:
+        check_known(entity.label, labels, key=LABEL, entity=number)
     extra = {key: value for key, value in record.items() if key not in (TEXT, ENTITIES)}
     return Document(document_id(extra, default_id), text, tuple(entities), extra), len(found) - len(entities)
 
@@ -113,7 +117,7 @@ def _text(record: Mapping[str, Any]) -> str:
     return text
 
 
-def _entity(item: Any, number: int, length: int, labels: Collection[str] | None) -> Entity:
+def _entity(item: Any, number: int, text: str) -> Entity:
     if not isinstance(item, dict):
         raise RecordError("the mention is not an object", value=shown(item), entity=number)
     for key, kind, name in (
@@ -126,14 +130,19 @@ def _entity(item: Any, number: int, length: int, labels: Collection[str] | None)
         if type(item[key]) is not kind:  # bool is an int to isinstance
             raise RecordError(f"is not {name}", key=key, value=shown(item[key]), entity=number)
     start, end = item[START], item[END]
+    extra = {key: value for key, value in item.items() if key not in (LABEL, START, END)}
     if start < 0:
         raise RecordError("is before the text", key=START, value=shown(start), entity=number)
-    if end > length:
-        problem = f"is past the end of the text ({length} characters)"
+    problem = None
+    if end > len(text):
+        problem = f"is past the end of the text ({len(text)} characters)"
+    elif end <= start:
+        problem = f"{'is the same as' if end == start else 'is before'} `{START}`={shown(start)}"
+    if problem is not None:
+        counting = other_counting(extra, text, start, end)
+        if counting is not None:
+            problem = f"{problem}, and the mention has a text of its own; {counting}"
         raise RecordError(problem, key=END, value=shown(end), entity=number)
-    if end <= start:
-        how = "is the same as" if end == start else "is before"
-        raise RecordError(f"{how} `{START}`={shown(start)}", key=END, value=shown(end), entity=number)
-    check_label(item[LABEL], labels, key=LABEL, entity=number)
-    extra = {key: value for key, value in item.items() if key not in (LABEL, START, END)}
+    check_label(item[LABEL], key=LABEL, entity=number)
+    check_own_text(extra, text, start, end, entity=number)
     return Entity(start, end, item[LABEL], parse_score(extra), extra)

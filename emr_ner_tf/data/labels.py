@@ -5,7 +5,8 @@ import pathlib
 from collections.abc import Sequence
 
 from emr_ner_tf.data.lines import check_rereadable
-from emr_ner_tf.data.reading import read_again
+from emr_ner_tf.data.reading import read_labels
+from emr_ner_tf.data.record_error import RecordError
 from emr_ner_tf.data.rules import label_problem
 from emr_ner_tf.errors import UserError
 
@@ -20,7 +21,12 @@ CCKS2019_LABELS: dict[str, str] = {
 
 
 def resolve_labels(
-    spec: str, paths: Sequence[str | os.PathLike[str]] = (), *, format: str = "ccks2019"
+    spec: str,
+    paths: Sequence[str | os.PathLike[str]] = (),
+    *,
+    format: str = "ccks2019",
+    overlaps: str = "longest",
+    require_entities: bool = False,
 ) -> tuple[str, ...]:
     """Resolves what the user names as labels.
 
@@ -29,6 +35,9 @@ def resolve_labels(
             of records or files matters; or a file with one label a line, whose order is kept.
         paths: files of records, read for "infer" only. Bad ones are passed over: another pass reports them.
         format: of `paths`.
+        overlaps: as the records are read afterwards. With "longest" the labels of mentions that are left out count,
+            too: such a label may stand alone in another file.
+        require_entities: as the records are read afterwards.
 
     Returns:
         The labels in their order.
@@ -39,19 +48,38 @@ def resolve_labels(
     if spec == "ccks2019":
         return tuple(CCKS2019_LABELS)
     if spec == "infer":
-        return _inferred(paths, format)
+        return _inferred(paths, format, overlaps, require_entities)
     return _labels_of_file(spec)
 
 
-def _inferred(paths: Sequence[str | os.PathLike[str]], format: str) -> tuple[str, ...]:
+class _First:
+    """Counts bad records and keeps what is wrong with the first."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.error: RecordError | None = None
+
+    def add(self, error: RecordError, raw: bytes) -> None:
+        self.count += 1
+        self.error = self.error or error
+
+
+def _inferred(
+    paths: Sequence[str | os.PathLike[str]], format: str, overlaps: str, require_entities: bool
+) -> tuple[str, ...]:
     labels: set[str] = set()
+    bad = _First()
     for path in paths:
         check_rereadable(path, "labels=infer reads it once for the labels and once for the records")
-        for document in read_again(path, format=format, overlaps="longest", require_entities=False):
-            labels.update(entity.label for entity in document.entities)
+        labels |= read_labels(
+            path, format=format, overlaps=overlaps, require_entities=require_entities, rejects=bad
+        )
     if not labels:
         names = ", ".join(map(os.fspath, paths))
-        raise UserError(f"labels=infer: no good record of {names} has a mention to take a label from")
+        problem = f"labels=infer: no good record of {names} has a mention to take a label from"
+        if bad.error is None:
+            raise UserError(f"{problem}; name the labels: --labels=ccks2019, or a file with one label a line")
+        raise UserError(f"{problem}; {bad.count} records are bad, the first of them: {bad.error}")
     return tuple(sorted(labels))
 
 

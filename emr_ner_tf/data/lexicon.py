@@ -9,6 +9,7 @@ import numpy as np
 from absl import logging
 
 from emr_ner_tf.data.document import Document
+from emr_ner_tf.data.file_kinds import check_text_file
 from emr_ner_tf.data.lines import decoded, read_lines
 from emr_ner_tf.data.passages import read_passages
 from emr_ner_tf.data.record_error import RecordError
@@ -35,7 +36,7 @@ def read_lexicon(path: str | os.PathLike[str]) -> Lexicon:
     """Reads a file of word vectors in word2vec's text form, or a list of one word a line.
 
     It is a list where the first line that is not blank holds a single token. Words that are too short or too long
-    to be looked up are left out; how many is logged.
+    to be looked up, and words that stand on an earlier line, are left out; how many is logged.
 
     Args:
         path: UTF-8.
@@ -44,8 +45,8 @@ def read_lexicon(path: str | os.PathLike[str]) -> Lexicon:
         The words in the order of the file.
 
     Raises:
-        RecordError: a malformed line, a word on two lines, vectors of two widths, or no word that can be looked
-            up; the message names file and line.
+        RecordError: a malformed line, vectors of two widths, or no word that can be looked up; the message names file
+            and line.
     """
     path = os.fspath(path)
     first = next((line.raw.split() for line in read_lines(path) if line.raw.strip()), [])
@@ -109,8 +110,9 @@ def build_lexicon(
 
 
 def _read_list(path: str) -> list[str]:
-    lines: dict[str, int] = {}
-    for line in read_lines(path):
+    words: dict[str, None] = {}
+    repeated = 0
+    for line in check_text_file(read_lines(path), path):
         try:
             word = decoded(line).strip()
             if line.number == 1:
@@ -119,15 +121,14 @@ def _read_list(path: str) -> list[str]:
                 continue
             if len(word.split()) > 1:
                 raise RecordError("a line must be one word, without white space in it")
-            if word in lines:
-                raise RecordError(
-                    "a word must stand once, and this one stands on line", value=str(lines[word])
-                )
         except RecordError as error:
             error.path, error.line = path, line.number
             raise
-        lines[word] = line.number
-    return list(lines)
+        repeated += word in words
+        words[word] = None
+    if repeated:
+        logging.warning("%s: %d words left out that an earlier line has", path, repeated)
+    return list(words)
 
 
 def _segmented(segmenter, text: str) -> list[str]:

@@ -8,21 +8,30 @@ from absl import logging
 
 from emr_ner_tf.data import bio_columns, ccks2019
 from emr_ner_tf.data.document import Document
+from emr_ner_tf.data.file_kinds import check_kind
 from emr_ner_tf.data.lines import BOM, Line, decoded, read_lines, source_name
 from emr_ner_tf.data.record_error import RecordError
 from emr_ner_tf.data.rejects import Rejects, RejectsWriter, Unkept
 from emr_ner_tf.data.rules import OVERLAPS
 from emr_ner_tf.errors import UserError
 
-__all__ = ["READ_FORMATS", "RecordError", "RejectsWriter", "read_again", "read_documents"]
+__all__ = ["READ_FORMATS", "RecordError", "RejectsWriter", "read_again", "read_documents", "read_labels"]
 
 READ_FORMATS = ("ccks2019", "bio", "text")
+LABEL_REMEDY = (
+    "use --labels=infer, the labels of the records, or --labels=FILE with one label a line "
+    "(in training: --config.data.labels=infer or FILE)"
+)
+_OVERLAPS_REMEDY = (
+    "use --overlaps=longest, which keeps the longest of them (in training: --config.data.overlaps=longest)"
+)
 
 
 class _Rules(NamedTuple):
     labels: Collection[str] | None
     overlaps: str
     require_entities: bool
+    label_remedy: str = LABEL_REMEDY
 
 
 def read_documents(
@@ -33,6 +42,7 @@ def read_documents(
     overlaps: str = "error",
     rejects: Rejects | None = None,
     require_entities: bool = True,
+    label_remedy: str = LABEL_REMEDY,
 ) -> Iterator[Document]:
     """Reads records one by one, with no more than one of them in memory.
 
@@ -40,25 +50,32 @@ def read_documents(
         path: UTF-8 with or without a byte order mark, lines ended by LF or CRLF; blank lines are no records.
         format: "ccks2019" (JSON lines), "bio" (BIO columns) or "text" (one record a line, without mentions).
         labels: the labels in use; None takes any.
-        overlaps: "error", or "longest": of mentions that overlap the longest is kept. How many were left out
-            is logged at the end of the file.
+        overlaps: "error", or "longest": of mentions that overlap the longest is kept, of two with the same span the
+            first given. How many were left out is logged at the end of the file.
         rejects: takes bad records, and reading goes on after them; None raises at the first.
         require_entities: whether a record of "ccks2019" must have `entities`; one to be annotated need not.
+        label_remedy: what the user can do about a label that is not in use, for the message.
 
     Returns:
-        The documents in the order of the file. One without an id is named `PATH:LINE`.
+        The documents in the order of the file. One without an id is named `PATH:LINE`. A file without records is a
+        warning in the log.
 
     Raises:
         UserError: an unknown format, or an unknown value of `overlaps`.
-        RecordError: while iterating: a bad record, or a file that cannot be read.
+        RecordError: while iterating: a bad record, a file that cannot be read, or one that is obviously of another
+            format (which is raised even where there are `rejects`).
     """
-    pairs = _read(path, format, _Rules(labels, overlaps, require_entities), rejects)
+    counted = rejects and _Counted(rejects)
+    pairs = _read(path, format, _Rules(labels, overlaps, require_entities, label_remedy), counted)
 
     def documents() -> Iterator[Document]:
-        dropped = 0
+        read = dropped = 0
         for document, number in pairs:
+            read += 1
             dropped += number
             yield document
+        if not read and not (counted and counted.count):
+            logging.warning("%s: the file holds no record", source_name(path))
         if dropped:
             logging.warning("%s: %d mentions left out that overlap longer ones", source_name(path), dropped)
 
@@ -78,19 +95,49 @@ def read_again(
     return (document for document, _ in pairs)
 
 
+def read_labels(
+    path: str | os.PathLike[str],
+    *,
+    format: str = "ccks2019",
+    overlaps: str = "error",
+    require_entities: bool = True,
+    rejects: Rejects | None = None,
+) -> set[str]:
+    """Returns the labels of all mentions of the good records, those too that `overlaps` leaves out.
+
+    Arguments are those of `read_documents`, whose check of labels these pass.
+    """
+    # A record whose mentions overlap is good under "longest", and the labels of all of them are checked.
+    rules = _Rules(None, "all" if overlaps == "longest" else overlaps, require_entities)
+    pairs = _read(path, format, rules, rejects)
+    return {entity.label for document, _ in pairs for entity in document.entities}
+
+
+class _Counted:
+    """Counts bad records on their way."""
+
+    def __init__(self, rejects: Rejects) -> None:
+        self.count = 0
+        self._rejects = rejects
+
+    def add(self, error: RecordError, raw: bytes) -> None:
+        self.count += 1
+        self._rejects.add(error, raw)
+
+
 def _read(
     path: str | os.PathLike[str], format: str, rules: _Rules, rejects: Rejects | None
 ) -> Iterator[tuple[Document, int]]:
     """Yields documents, each with the number of its mentions that were left out."""
     if format not in READ_FORMATS:
         raise UserError(f"format of records must be one of {', '.join(READ_FORMATS)}, got {format!r}")
-    if rules.overlaps not in OVERLAPS:
+    if rules.overlaps not in (*OVERLAPS, "all"):
         raise UserError(f"overlaps must be one of {', '.join(OVERLAPS)}, got {rules.overlaps!r}")
     path = os.fspath(path)
+    lines = check_kind(read_lines(path), source_name(path), format)
     if format == "bio":
-        records, parse = bio_columns.blocks(_without_mark(read_lines(path))), _parse_bio
+        records, parse = bio_columns.blocks(_without_mark(lines)), _parse_bio
     else:
-        lines = read_lines(path)
         # Files that were joined by hand have marks within; in a text such a mark may be a character.
         lines = _without_mark(lines) if format == "text" else _without_marks(lines)
         records = ([line] for line in lines if line.raw.strip())
@@ -111,6 +158,8 @@ def _parsed(
         except RecordError as error:
             error.path = path
             error.line = error.line or lines[0].number
+            remedies = {"labels": rules.label_remedy, "overlaps": _OVERLAPS_REMEDY}
+            error.remedy = remedies.get(error.option or "")
             if rejects is None:
                 raise
             rejects.add(error, b"\n".join(line.raw for line in lines))

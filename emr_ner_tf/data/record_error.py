@@ -16,6 +16,8 @@ class RecordError(UserError):
         entity: which mention of the record, counted from 1; None where the record as a whole is meant.
         rule: what is wrong, with the key that it is about.
         value: what was received, described; None where there is nothing to say.
+        remedy: what the user can do, alike for every record with this fault; None where there is nothing to say.
+        option: the reader's option by whose value this is an error, "labels" or "overlaps"; None for any other fault.
     """
 
     def __init__(
@@ -27,6 +29,8 @@ class RecordError(UserError):
         entity: int | None = None,
         path: str = "",
         line: int | None = None,
+        remedy: str | None = None,
+        option: str | None = None,
     ) -> None:
         super().__init__(problem)
         self.path = path
@@ -34,12 +38,19 @@ class RecordError(UserError):
         self.entity = entity
         self.rule = f"`{key}` {problem}" if key else problem
         self.value = value
+        self.remedy = remedy
+        self.option = option
         if value is None:
             self._what = self.rule
         else:
             self._what = f"`{key}`={value} {problem}" if key else f"{problem}: {value}"
 
     def __str__(self) -> str:
+        return f"{self.fault}; {self.remedy}" if self.remedy else self.fault
+
+    @property
+    def fault(self) -> str:
+        """The message without the remedy, for lists that give each remedy once."""
         place = self.path if self.line is None else f"{self.path}:{self.line}"
         entity = "" if self.entity is None else f"entity {self.entity}"
         return ": ".join(part for part in (place, entity, self._what) if part)

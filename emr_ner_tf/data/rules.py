@@ -45,8 +45,27 @@ def label_problem(label: str) -> str | None:
     return None
 
 
-def check_label(label: str, known: Collection[str] | None, *, key: str, entity: int | None = None) -> None:
-    """Refuses a label that is no name or is not known.
+def check_label(label: str, *, key: str, entity: int | None = None) -> None:
+    """Refuses a label that is no name.
+
+    Args:
+        label: what the record says.
+        key: what holds it, for the message.
+        entity: which mention, for the message.
+
+    Raises:
+        RecordError: as said.
+    """
+    problem = label_problem(label)
+    if problem is not None:
+        raise RecordError(problem, key=key, value=shortened(repr(label)), entity=entity)
+
+
+def check_known(label: str, known: Collection[str] | None, *, key: str, entity: int | None = None) -> None:
+    """Refuses a label that is not in use.
+
+    It is the last check of a record: labels that are inferred from the good records are then those of every record
+    that can fail here.
 
     Args:
         label: what the record says.
@@ -57,13 +76,14 @@ def check_label(label: str, known: Collection[str] | None, *, key: str, entity: 
     Raises:
         RecordError: as said.
     """
-    if known is not None and label in known:
-        return
-    problem = label_problem(label)
-    if problem is None and known is not None:
-        problem = f"is not one of the labels {', '.join(known)}"
-    if problem is not None:
-        raise RecordError(problem, key=key, value=shortened(repr(label)), entity=entity)
+    if known is not None and label not in known:
+        raise RecordError(
+            f"is not one of the labels {', '.join(known)}",
+            key=key,
+            value=shortened(repr(label)),
+            entity=entity,
+            option="labels",
+        )
 
 
 def check_overlaps(entities: Sequence[Entity], numbers: Sequence[int]) -> None:
@@ -84,16 +104,18 @@ def check_overlaps(entities: Sequence[Entity], numbers: Sequence[int]) -> None:
                 key="start_pos",
                 value=str(entity.start),
                 entity=numbers[i],
+                option="overlaps",
             )
 
 
 def longest(entities: Sequence[Entity]) -> list[Entity]:
     """Keeps the longest mention, then the longest of those that overlap none kept, and so on.
 
-    So of nested mentions the outermost stays. Of equally long ones the first stays, by start, then as given.
+    So of nested mentions the outermost stays. Of equally long ones the first stays, by start, then as given: of two
+    with the same span, whatever their labels, the first given.
 
     Args:
-        entities: sorted by start.
+        entities: sorted by start, those with the same span as given.
 
     Returns:
         Those kept, sorted by start; no two overlap.

@@ -5,7 +5,9 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from absl import logging
 
+from emr_ner_tf.data.file_kinds import check_text_file
 from emr_ner_tf.data.lines import decoded, read_lines
 from emr_ner_tf.data.record_error import RecordError
 
@@ -28,19 +30,20 @@ class Vectors(NamedTuple):
 def read_vectors(path: str | os.PathLike[str]) -> Vectors:
     """Reads a file in word2vec's text form: a token and its D numbers a line, parted by spaces.
 
+    Published files repeat tokens: the first line of a token counts, and how many others there are is logged.
+
     Args:
         path: UTF-8 with or without BOM; before the others may stand a line of two whole numbers, count and width.
 
     Raises:
         RecordError: no vector in it, another count than its first line says, or a line without numbers, of another
-            width than those before it have or say, with a token that stands on an earlier line, or not UTF-8; the
-            message names file and line.
+            width than those before it have or say, or not UTF-8; the message names file and line.
     """
     path = os.fspath(path)
-    rows: dict[str, int] = {}
-    values: list[np.ndarray] = []
+    rows: dict[str, np.ndarray] = {}
     count = width = None
-    for line in read_lines(path):
+    repeated = 0
+    for line in check_text_file(read_lines(path), path):
         try:
             text = decoded(line).rstrip(" ")
             if line.number == 1:
@@ -51,23 +54,27 @@ def read_vectors(path: str | os.PathLike[str]) -> Vectors:
             if not text.strip():
                 continue
             token, row = _parse(text, width)
-            if token in rows:
-                raise RecordError(
-                    "a token must stand once, and this one stands on line", value=str(rows[token])
-                )
         except RecordError as error:
             error.path, error.line = path, line.number
             raise
-        rows[token] = line.number
-        values.append(row)
+        repeated += token in rows
+        rows.setdefault(token, row)
         width = len(row)
-    if not values:
+    if not rows:
         raise RecordError("must hold vectors, and holds none", path=path)
-    if count not in (None, len(values)):
+    # A first line may count lines or tokens.
+    if count not in (None, len(rows), len(rows) + repeated):
+        found = str(len(rows) + repeated)
         raise RecordError(
-            f"must be followed by {count} vectors, as it says, got", value=str(len(values)), path=path, line=1
+            f"must be followed by {count} vectors, as it says, got", value=found, path=path, line=1
         )
-    return Vectors(tuple(rows), np.stack(values))
+    if repeated:
+        logging.warning(
+            "%s: %d vectors left out, of tokens that an earlier line has; the first of a token counts",
+            path,
+            repeated,
+        )
+    return Vectors(tuple(rows), np.stack(list(rows.values())))
 
 
 def train_word2vec(

@@ -86,6 +86,13 @@ def test_neighbours_of_one_label_stay_two(tmp_path):
             1,
             "entity 1: the keys of the mention are neither null nor an object: 5",
         ),
+        (
+            '# {"entities": [{"text": "胃"}]}\n肝\tB-病\n',
+            1,
+            "entity 1: `text`=<string of 1 characters> is not the text of the record from 0 to 1",
+        ),
+        ("肝\tB-症\n癌\tI-病\n", 2, "`tag`='I-病' does not follow B or I of its label"),
+        ("癌\tO\n肝\tB-症\n痛\tI-症\n", 2, "`label`='症' is not one of the labels 病, 药"),
         ('# {"id": []}\n肝\tO\n', 1, "`id`=<list of 0> is neither a string nor a whole number"),
         (
             "肝\tO\n".encode() + b"\xe8\x82\tO\n",

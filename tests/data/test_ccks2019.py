@@ -124,6 +124,62 @@ def test_longest_drops_and_counts():
     assert dropped == 1
 
 
+@pytest.mark.parametrize("labels", [("b", "a"), ("a", "b")])
+def test_of_two_mentions_with_one_span_the_first_given_is_kept(labels):
+    twins = [STONE | {"label_type": label} for label in labels]
+    document, dropped = parse_record(_line(*twins), "f:1", overlaps="longest")
+    assert [entity.label for entity in document.entities] == [labels[0]]
+    assert dropped == 1
+
+
+def test_a_label_that_is_not_in_use_is_the_last_fault_that_is_looked_for():
+    # Labels that are inferred are those of records without other faults: their users are not sent there again.
+    odd = STONE | {"label_type": "症"}
+    with pytest.raises(RecordError, match="past the end"):
+        parse_record(_line(odd, DRUG | {"end_pos": 412}), "f:1", labels=("病", "药"))
+    with pytest.raises(RecordError, match="overlaps entity 1"):
+        parse_record(_line(odd, STONE | {"start_pos": 1}), "f:1", labels=("病", "药"))
+
+
+@pytest.mark.parametrize("key", ["entity", "text", "mention"])
+def test_a_mention_with_its_own_text(key):
+    document, _ = parse_record(_line(DRUG | {key: "头孢"}), "f:1")
+    assert json.loads(record_line(document))["entities"][0][key] == "头孢"
+    # What is no string is no text.
+    parse_record(_line(DRUG | {key: ["头"]}), "f:1")
+    with pytest.raises(RecordError) as caught:
+        parse_record(_line(STONE, DRUG | {key: "头孢曲松"}), "f:1")
+    assert str(caught.value) == (
+        f"entity 2: `{key}`=<string of 4 characters> is not the text of the record from 6 to 8; neither UTF-16 units "
+        "nor inclusive ends would fit"
+    )
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "own", "message"),
+    [
+        # U+20000 and U+1F600 are two units of UTF-16 each: 肝癌 is 2 to 4 in code points.
+        (4, 6, "肝癌", "from 4 to 6; it would fit if the offsets counted UTF-16 units;"),
+        (2, 3, "肝癌", "from 2 to 3; it would fit if the end were inclusive;"),
+        (
+            4,
+            5,
+            "肝癌",
+            "from 4 to 5; it would fit if the offsets counted UTF-16 units and the end were inclusive;",
+        ),
+        (6, 8, "好。", "`end_pos`=8 is past the end .*; it would fit if the offsets counted UTF-16 units;"),
+        (4, 4, "好", "`end_pos`=4 is the same as `start_pos`=4, .*; it would fit if the end were inclusive;"),
+        (9, 12, "好。", r"`end_pos`=12 is past the end of the text \(6 characters\)$"),
+    ],
+)
+def test_offsets_that_count_otherwise(start, end, own, message):
+    text = "\U00020000\U0001f600肝癌好。"
+    mention = STONE | {"start_pos": start, "end_pos": end, "text": own}
+    with pytest.raises(RecordError, match=message) as caught:
+        parse_record(json.dumps({"originalText": text, "entities": [mention]}), "f:1")
+    assert own not in str(caught.value)
+
+
 def test_entities_may_be_absent_where_they_are_not_required_yet_are_checked_where_present():
     document, _ = parse_record('{"originalText": "左"}', "f:1", require_entities=False)
     assert document.entities == ()

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from emr_ner_tf.data.labels import CCKS2019_LABELS, resolve_labels
+from emr_ner_tf.data.reading import read_documents
 from emr_ner_tf.errors import UserError
 
 
@@ -80,5 +81,44 @@ def test_inferred_from_columns(tmp_path):
 
 
 def test_nothing_to_infer_from(tmp_path):
-    with pytest.raises(UserError, match="has a mention"):
-        resolve_labels("infer", [_records(tmp_path / "a")])
+    path = tmp_path / "a"
+    path.write_text('{"originalText": "肝癌", "entities": []}\n', encoding="utf-8")
+    with pytest.raises(
+        UserError, match="has a mention to take a label from; name the labels: --labels=ccks2019"
+    ):
+        resolve_labels("infer", [path])
+
+
+def test_why_no_record_is_good(tmp_path):
+    path = tmp_path / "a"
+    bad = {"originalText": "肝癌", "entities": [{"label_type": "病", "start_pos": 0, "end_pos": 9}]}
+    path.write_text(f"\n{json.dumps(bad)}\n{{}}\n", encoding="utf-8")
+    with pytest.raises(UserError) as caught:
+        resolve_labels("infer", [path])
+    assert str(caught.value) == (
+        f"labels=infer: no good record of {path} has a mention to take a label from; 2 records are bad, the first of "
+        f"them: {path}:2: entity 1: `end_pos`=9 is past the end of the text (2 characters)"
+    )
+
+
+def _nested(path):
+    mentions = [
+        {"label_type": label, "start_pos": 0, "end_pos": end} for label, end in (("部位", 1), ("病", 2))
+    ]
+    path.write_text(json.dumps({"originalText": "肝癌", "entities": mentions}), encoding="utf-8")
+    return path
+
+
+def test_labels_of_mentions_that_are_left_out_are_inferred(tmp_path):
+    path = _nested(tmp_path / "a")
+    labels = resolve_labels("infer", [path], overlaps="longest")
+    assert labels == ("病", "部位")
+    (document,) = read_documents(path, labels=labels, overlaps="longest")
+    assert [entity.label for entity in document.entities] == ["病"]
+
+
+def test_records_that_are_refused_for_overlaps_are_no_source_of_labels(tmp_path):
+    with pytest.raises(
+        UserError, match=r"1 records are bad, .*:1: entity 2: .* overlaps .*--overlaps=longest"
+    ):
+        resolve_labels("infer", [_nested(tmp_path / "a")], overlaps="error")

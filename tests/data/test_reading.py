@@ -136,6 +136,38 @@ def _overlapping(tmp_path):
     return _file(tmp_path, json.dumps({"originalText": "肝癌", "entities": mentions}).encode())
 
 
+def test_remedies_name_the_options(tmp_path):
+    path = _overlapping(tmp_path)
+    for options, remedy in (
+        ({}, "use --overlaps=longest, .*--config.data.overlaps=longest"),
+        (
+            {"overlaps": "longest", "labels": ("药",)},
+            "use --labels=infer, .*--labels=FILE.*--config.data.labels=infer",
+        ),
+        ({"overlaps": "longest", "labels": ("药",), "label_remedy": "train with it"}, "; train with it$"),
+    ):
+        with pytest.raises(RecordError, match=remedy) as caught:
+            list(read_documents(path, **options))
+        # A list of errors gives each remedy once.
+        assert caught.value.fault + f"; {caught.value.remedy}" == str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"\n \n"])
+@pytest.mark.parametrize("format", ["ccks2019", "bio", "text"])
+def test_a_file_without_records_is_logged(tmp_path, caplog, content, format):
+    path = _file(tmp_path, content)
+    logging.use_absl_handler()
+    with caplog.at_level("WARNING", logger="absl"):
+        assert list(read_documents(path, format=format)) == []
+    assert f"{path}: the file holds no record" in caplog.text
+
+
+def test_a_file_of_bad_records_is_not_called_empty(tmp_path, caplog):
+    with caplog.at_level("WARNING", logger="absl"), RejectsWriter(tmp_path / "rejects.jsonl") as rejects:
+        assert list(read_documents(_file(tmp_path, BAD), rejects=rejects)) == []
+    assert caplog.text == ""
+
+
 def test_dropped_mentions_are_counted_in_the_log(tmp_path, caplog):
     path = _overlapping(tmp_path)
     logging.use_absl_handler()

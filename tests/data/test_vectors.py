@@ -1,5 +1,8 @@
+import bz2
+
 import numpy as np
 import pytest
+from absl import logging
 
 from emr_ner_tf.data.record_error import RecordError
 from emr_ner_tf.data.vectors import read_vectors, train_word2vec
@@ -25,7 +28,8 @@ def test_reads_word2vec_text(tmp_path, header):
         ("", "must hold vectors"),
         ("肾 1 2\n石 1 2 3\n", r"some\.vec:2: must have 2 numbers.*3"),
         ("肾 1 2\n石 1 x\n", r"some\.vec:2: .*numbers"),
-        ("肾 1 2\n肾 1 2\n", r"some\.vec:2: a token must stand once.*1"),
+        ("肾 1 2\n肾 1\n", r"some\.vec:2: must have 2 numbers.*1"),
+        ("4 2\n肾 1 2\n肾 1 2\n石 1 2\n", r"some\.vec:1: must be followed by 4 vectors.*3"),
         ("2 3\n肾 1 2\n石 1 2\n", r"some\.vec:2: must have 3 numbers.*2"),
         ("3 2\n肾 1 2\n石 1 2\n", r"some\.vec:1: must be followed by 3 vectors.*2"),
         ("0 2\n肾 1 2\n", r"some\.vec:1: must be followed by 0 vectors.*1"),
@@ -36,6 +40,24 @@ def test_reads_word2vec_text(tmp_path, header):
 def test_errors_name_file_and_line(tmp_path, text, message):
     with pytest.raises(RecordError, match=message):
         read_vectors(_file(tmp_path, text))
+
+
+@pytest.mark.parametrize("header", ["", "5 2\n", "3 2\n"])
+def test_the_first_of_a_repeated_token_counts(tmp_path, caplog, header):
+    logging.use_absl_handler()
+    path = _file(tmp_path, f"{header}肾 1 2\n石 3 4\n肾 5 6\n胃 7 8\n肾 9 9\n")
+    with caplog.at_level("WARNING", logger="absl"):
+        vectors = read_vectors(path)
+    assert vectors.tokens == ("肾", "石", "胃")
+    np.testing.assert_array_equal(vectors.values, [[1, 2], [3, 4], [7, 8]])
+    assert f"{path}: 2 vectors left out" in caplog.text
+
+
+def test_a_compressed_file_is_named_as_one(tmp_path):
+    path = tmp_path / "some.vec.bz2"
+    path.write_bytes(bz2.compress("肾 1 2\n".encode()))
+    with pytest.raises(RecordError, match=r"some\.vec\.bz2:1: .* compressed by bzip2; unpack it first"):
+        read_vectors(path)
 
 
 def test_word2vec_gives_one_result_for_a_seed_and_puts_like_by_like():

@@ -1,0 +1,233 @@
+"""Files that are obviously of another format than the one they are read as: said once, not for every line."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from emr_ner_tf.data.lines import BOM, Line
+from emr_ner_tf.data.record_error import RecordError
+
+# Lines that are not blank, from the first one on, by which a file is judged where the first is not as it should be.
+_SAMPLE = 5
+_BINARY = (
+    (b"\x1f\x8b", "data compressed by gzip", "unpack it first (gunzip)"),
+    (b"BZh", "data compressed by bzip2", "unpack it first (bunzip2)"),
+    (b"\xfd7zXZ\x00", "data compressed by xz", "unpack it first (unxz)"),
+    (b"\x28\xb5\x2f\xfd", "data compressed by Zstandard", "unpack it first (unzstd)"),
+    (b"PK\x03\x04", "a ZIP archive or an Office document", "unpack it, or save it as plain text in UTF-8"),
+    (b"\xd0\xcf\x11\xe0", "an Office document", "save it as plain text in UTF-8"),
+    (b"%PDF-", "a PDF document", "export its text in UTF-8"),
+)
+_UTF16 = ("UTF-16 text", "convert it to UTF-8 (iconv -f UTF-16 -t UTF-8)")
+_GB18030 = ("GBK or GB18030 text", "convert it to UTF-8 (iconv -f GB18030 -t UTF-8)")
+_ARRAY = (
+    "one JSON array, and JSON lines have one object on each line, without brackets and commas around them",
+    "convert it: jq -c '.[]' FILE > FILE.jsonl",
+)
+_SPREAD = (
+    "JSON objects that are spread over several lines, and JSON lines have one object on each line",
+    "convert it: jq -c . FILE > FILE.jsonl",
+)
+_JSON_LINES = ("JSON lines", "read it with --format=ccks2019 (in training: --config.data.format=ccks2019)")
+_BIO = (
+    "BIO columns",
+    "read it with --format=bio (in training: --config.data.format=bio), or convert it to JSON lines with "
+    "emr_ner_tf.cli.data convert",
+)
+_TEXT = ("plain text", "bare texts without mentions are read with --format=text")
+_MARKUP = ("XML or HTML", "convert it to JSON lines")
+_TAGGED = re.compile(r"\S+([ \t]+\S+)*?[ \t]+(O|[BIESM]-\S.*)")
+_ROW = re.compile(r"(<U\+[0-9A-F]{4,6}>|.)[ \t]+(O|[BI]-\S.*)", re.DOTALL)
+_ARRAY_BEGINS = re.compile(rb"\[\s*($|[\[{\"\]0-9-]|true|false|null)")
+
+
+def check_kind(lines: Iterable[Line], path: str, format: str) -> Iterator[Line]:
+    """Yields the lines of a file, unless its first ones are obviously those of another format.
+
+    A file whose first line that is not blank is as it should be passes, whatever follows.
+
+    Args:
+        lines: of the file.
+        path: its name in messages.
+        format: that it is read as: "ccks2019", "bio" or "text".
+
+    Raises:
+        RecordError: while iterating: what the file looks like, and what to do.
+    """
+    lines = iter(lines)
+    for line in lines:
+        if not _stripped(line):
+            yield line
+            continue
+        buffered = [line]
+        if not _as_expected(_stripped(line), format):
+            sample = [line]
+            for more in lines:
+                buffered.append(more)
+                if more.raw.strip():
+                    sample.append(more)
+                    if len(sample) == _SAMPLE:
+                        break
+            stripped = [_stripped(each) for each in sample]
+            _refuse_encoding(stripped[0], path, line.number)
+            kind = _KINDS[format](stripped)
+            if kind is not None:
+                looks, remedy = kind
+                problem = f"the file looks like {looks}; it is read as {format}"
+                raise RecordError(problem, path=path, remedy=remedy)
+        yield from buffered
+        yield from lines
+
+
+def check_text_file(lines: Iterable[Line], path: str) -> Iterator[Line]:
+    """Yields the lines of a file, unless it begins as something else than UTF-8 text does.
+
+    Args:
+        lines: of the file.
+        path: its name in messages.
+
+    Raises:
+        RecordError: while iterating: what the file looks like, and what to do.
+    """
+    for line in lines:
+        if line.number == 1:
+            _refuse_encoding(line.raw, path, line.number)
+        yield line
+
+
+def _refuse_encoding(first: bytes, path: str, number: int) -> None:
+    kind = _encoding(first)
+    if kind is not None:
+        looks, remedy = kind
+        problem = f"the line is not valid UTF-8, and the file looks like {looks}"
+        raise RecordError(problem, path=path, line=number, remedy=remedy)
+
+
+def _stripped(line: Line) -> bytes:
+    return line.raw.removeprefix(BOM).strip(b" \t\r")
+
+
+def _as_expected(first: bytes, format: str) -> bool:
+    if format == "ccks2019":
+        return isinstance(_json(first), dict)
+    if format == "bio":
+        return first.startswith(b"# {") or _ROW.fullmatch(_decoded(first)) is not None
+    return False
+
+
+def _not_json_lines(sample: Sequence[bytes]) -> tuple[str, str] | None:
+    """Says what the first lines look like, and the remedy; None where they may be of the format, with faults."""
+    first = sample[0]
+    if first.startswith(b"{"):
+        return _SPREAD if _is_spread(sample) else None
+    if _ARRAY_BEGINS.match(first):
+        # Several arrays, one on each line, are bad records of JSON lines.
+        alone = len(sample) == 1 or _json(first) is None or not sample[1].startswith(b"[")
+        return _ARRAY if alone else None
+    if _are_tagged(sample):
+        return _BIO
+    if first.startswith((b"<?xml", b"<!DOCTYPE", b"<html")):
+        return _MARKUP
+    return _TEXT if len(sample) > 1 and not any(map(_may_be_json, sample)) else None
+
+
+def _not_columns(sample: Sequence[bytes]) -> tuple[str, str] | None:
+    first = sample[0]
+    if isinstance(_json(first), dict):
+        return _JSON_LINES
+    if _is_spread(sample):
+        return _SPREAD
+    if _is_array_of_objects(sample):
+        return _ARRAY
+    counts = {len(_decoded(line).split()) for line in sample}
+    if len(sample) == 1 or len(counts) > 1:
+        return None
+    (count,) = counts
+    if count == 1:
+        return _TEXT
+    if count == 2:
+        return None
+    return f"{count} columns, and BIO columns are a character and its tag", "keep these two columns alone"
+
+
+def _not_texts(sample: Sequence[bytes]) -> tuple[str, str] | None:
+    value = _json(sample[0])
+    if isinstance(value, dict) and "originalText" in value:
+        return _JSON_LINES
+    if _is_spread(sample):
+        return _SPREAD
+    if _is_array_of_objects(sample):
+        return _ARRAY
+    rows = [_ROW.fullmatch(_decoded(line)) is not None for line in sample if not line.startswith(b"# {")]
+    return _BIO if len(rows) > 1 and all(rows) else None
+
+
+# By what a file is read as: what it looks like instead, and the remedy.
+_KINDS = {"ccks2019": _not_json_lines, "bio": _not_columns, "text": _not_texts}
+
+
+def _encoding(first: bytes) -> tuple[str, str] | None:
+    for magic, looks, remedy in _BINARY:
+        if first.startswith(magic):
+            return looks, remedy
+    if first.startswith((b"\xff\xfe", b"\xfe\xff")) or 4 * first.count(0) >= max(len(first), 4):
+        return _UTF16
+    return _GB18030 if _is_gb18030(first) else None
+
+
+def _is_gb18030(raw: bytes) -> bool:
+    """Whether bytes are no UTF-8, and Chinese text of everyday characters in GB18030."""
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        pass
+    else:
+        return False
+    try:
+        text = raw.decode("gb18030")
+    except UnicodeDecodeError:
+        return False
+    wide = [character.encode("gb18030") for character in text if ord(character) > 127]
+    # UTF-8 with a fault in it often decodes, too, but to rare characters.
+    common = [
+        code for code in wide if (0xA1 <= code[0] <= 0xA3 or 0xB0 <= code[0] <= 0xD7) and code[1] > 0xA0
+    ]
+    return len(common) >= 0.8 * len(wide)
+
+
+def _are_tagged(sample: Sequence[bytes]) -> bool:
+    rows = [line for line in sample if not line.startswith(b"# {")]
+    return bool(rows) and all(_TAGGED.fullmatch(_decoded(row)) for row in rows)
+
+
+def _is_spread(sample: Sequence[bytes]) -> bool:
+    return (
+        sample[0].startswith(b"{")
+        and _json(sample[0]) is None
+        and len(sample) > 1
+        and sample[1].startswith(b'"')
+    )
+
+
+def _is_array_of_objects(sample: Sequence[bytes]) -> bool:
+    if sample[0] == b"[":
+        return len(sample) > 1 and sample[1].startswith(b"{")
+    value = _json(sample[0]) if sample[0].startswith(b"[") else None
+    return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
+
+
+def _may_be_json(raw: bytes) -> bool:
+    return raw.startswith(b"{") or _ARRAY_BEGINS.match(raw) is not None
+
+
+def _json(raw: bytes) -> Any:
+    """The value that bytes hold as JSON; None where they hold none."""
+    try:
+        return json.loads(raw.decode("utf-8"))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _decoded(raw: bytes) -> str:
+    return raw.decode("utf-8", errors="replace")

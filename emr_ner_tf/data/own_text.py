@@ -1,0 +1,57 @@
+"""A mention's own text, where a record carries it, against the text between the mention's offsets."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from emr_ner_tf.data.record_error import RecordError, shown
+
+_KEYS = ("entity", "text", "mention")
+
+
+def check_own_text(keys: Mapping[str, Any], text: str, start: int, end: int, *, entity: int) -> None:
+    """Refuses a mention whose own text is not what stands between its offsets.
+
+    Args:
+        keys: of the mention; its own text is a string under `entity`, `text` or `mention`.
+        text: of the record.
+        start: first character of the mention, in code points.
+        end: one past its last character.
+        entity: which mention, for the message.
+
+    Raises:
+        RecordError: they differ; the message says whether another way to count offsets would fit.
+    """
+    for key in _KEYS:
+        own = keys.get(key)
+        if isinstance(own, str) and own != text[start:end]:
+            counting = other_counting(keys, text, start, end)
+            hint = counting or "neither UTF-16 units nor inclusive ends would fit"
+            problem = f"is not the text of the record from {start} to {end}; {hint}"
+            raise RecordError(problem, key=key, value=shown(own), entity=entity)
+
+
+def other_counting(keys: Mapping[str, Any], text: str, start: int, end: int) -> str | None:
+    """Says with which other meaning of the offsets a mention's own text would fit; None with none of them.
+
+    Args:
+        keys: of the mention.
+        text: of the record.
+        start: as the mention gives it.
+        end: as the mention gives it.
+    """
+    owns = [own for key in _KEYS if isinstance(own := keys.get(key), str)]
+    if not owns or not 0 <= start <= end:
+        return None
+    units = text.encode("utf-16-le", "surrogatepass")
+    for own in owns:
+        own_units = own.encode("utf-16-le", "surrogatepass")
+        if units[2 * start : 2 * end] == own_units:
+            return "it would fit if the offsets counted UTF-16 units; convert them to code points"
+        if text[start : end + 1] == own:
+            return "it would fit if the end were inclusive; add 1 to each end"
+        if units[2 * start : 2 * (end + 1)] == own_units:
+            return (
+                "it would fit if the offsets counted UTF-16 units and the end were inclusive; convert them to code "
+                "points, with the end one past the last character"
+            )
+    return None

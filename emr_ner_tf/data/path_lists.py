@@ -1,0 +1,28 @@
+"""Lists of paths in one string, separated by commas."""
+
+from emr_ner_tf.errors import UsageError
+
+
+def split_paths(joined: str, name: str) -> list[str]:
+    """Splits a list of paths at its commas.
+
+    Args:
+        joined: the paths; "" is a list without any.
+        name: the flag or key that holds them, for the message.
+
+    Returns:
+        The paths in their order.
+
+    Raises:
+        UsageError: a path is empty, as after a trailing comma.
+    """
+    if not joined:
+        return []
+    paths = joined.split(",")
+    for number, path in enumerate(paths, start=1):
+        if not path.strip():
+            raise UsageError(
+                f"{name} must be paths that are separated by single commas, and path {number} of {len(paths)} is "
+                f"empty, got {joined!r}; remove the comma that is too many"
+            )
+    return paths
