@@ -101,6 +101,7 @@ _FLAGS = {
     "split": ("output", "to", "ratio", "seed", "keep_near_duplicates_together"),
     "convert": ("output", "to"),
 }
+WORDS = tuple(_FLAGS)
 _NEED_OUTPUT = ("split", "convert")
 _NO_STREAM = {
     "split": "--output of split must be a folder for its two files, got '-'",
@@ -264,4 +265,4 @@ def _print_tables(stats: CorpusStats) -> None:
 
 
 if __name__ == "__main__":
-    run(main, tuple(_FLAGS))
+    run(main, WORDS)
