@@ -18,6 +18,7 @@ same command begins it again and writes the same bytes.
 import logging as python_logging
 import os
 import shlex
+import signal
 import sys
 import time
 
@@ -25,7 +26,7 @@ from absl import flags, logging
 
 from emr_ner_tf.cli.path_flags import define_path, define_paths
 from emr_ner_tf.cli.runner import run
-from emr_ner_tf.errors import UsageError, UserError
+from emr_ner_tf.errors import Terminated, UsageError, UserError
 
 _BUNDLE = define_path(
     "bundle", None, "A bundle's version, or the directory of its versions (newest taken).", remote=True
@@ -78,6 +79,8 @@ def main() -> None:
         _end(str(error), 1)
     except KeyboardInterrupt:
         _end("interrupted", 130)
+    except Terminated as error:
+        _end(f"terminated by {signal.Signals(error.signal_number).name}", 128 + error.signal_number)
     if summary["rejected"]:
         logging.warning("%d records rejected, see %s/rejects.jsonl", summary["rejected"], job.output_dir)
     logging.info(

@@ -143,13 +143,18 @@ def _remove_orphans(folder: pathlib.Path, start: str) -> None:
                     os.close(descriptor)
 
 
+def mode_of_new_files() -> int:
+    """Returns the mode that this process gives to the files that it creates."""
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return 0o666 & ~umask
+
+
 def _copy_mode(target: pathlib.Path, descriptor: int) -> None:
     try:
         present = os.stat(target)
     except FileNotFoundError:
-        umask = os.umask(0o077)
-        os.umask(umask)
-        os.fchmod(descriptor, 0o666 & ~umask)
+        os.fchmod(descriptor, mode_of_new_files())
         return
     with contextlib.suppress(OSError):
         os.fchown(descriptor, present.st_uid, present.st_gid)

@@ -19,7 +19,8 @@ import apache_beam as beam
 from absl import logging
 from apache_beam.io.filesystems import FileSystems
 
-from emr_ner_tf.errors import UserError
+from emr_ner_tf.data.files import mode_of_new_files
+from emr_ner_tf.errors import UserError, describe_os_error
 from emr_ner_tf.serving.beam_records import match
 
 SUMMARY, UNFINISHED, REJECTS = "summary.json", "unfinished", "rejects.jsonl"
@@ -159,6 +160,8 @@ class Commit(beam.DoFn):
     def _rename(self, temporary: str, name: str) -> None:
         source, target = (FileSystems.join(self._output_dir, one) for one in (temporary, name))
         if FileSystems.exists(source):
+            if os.path.isfile(source):
+                os.chmod(source, mode_of_new_files())
             FileSystems.rename([source], [target])
         elif not FileSystems.exists(target):
             raise UserError(
@@ -188,7 +191,11 @@ def _delete(paths: Sequence[str]) -> None:
 def _write(path: str, lines: Iterable[str]) -> None:
     try:
         with FileSystems.create(path) as file:
+            # On this machine records on their way are for this user alone, until the file has its name.
+            if os.path.isfile(path):
+                os.chmod(path, 0o600)
             for line in lines:
                 file.write(line.encode("utf-8"))
     except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
+        error.filename = path
+        raise UserError(describe_os_error(error)) from error

@@ -165,6 +165,20 @@ def test_renaming_can_be_repeated(tmp_path):
     assert summary == {"records": 1, "entities": 2, "characters": 3, "rejected": 4, "shards": 1}
 
 
+def test_records_on_their_way_are_private(tmp_path):
+    commit = beam_output.Commit(str(tmp_path), beam_output.begin(str(tmp_path)))
+    row = beam_output.Row("1", "in.jsonl", 0, 0, 2, '{"originalText": "肝癌"}')
+    (written,) = beam_output.WriteFile(str(tmp_path)).process(("one", [beam_output.pack([row])]))
+    (beside,) = tmp_path.glob("*.tmp")
+    assert beside.stat().st_mode & 0o777 == 0o600
+    before = os.umask(0o027)
+    try:
+        commit.process(("", [written[1]]))
+    finally:
+        os.umask(before)
+    assert (tmp_path / "one").stat().st_mode & 0o777 == 0o640
+
+
 def test_what_has_gone_is_no_result(tmp_path):
     commit = beam_output.Commit(str(tmp_path), beam_output.begin(str(tmp_path)))
     with pytest.raises(UserError, match=r"one: is not there"):
