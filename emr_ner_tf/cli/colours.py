@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
+from emr_ner_tf.cli.console import results
 from emr_ner_tf.data.document import Document
 
 _STYLES = (
@@ -27,7 +28,7 @@ def coloured(document: Document, labels: Sequence[str], console: Console | None 
         labels: in the model's order, which fixes the colours.
         console: where to; standard output if None.
     """
-    console = console or Console(highlight=False, force_terminal=True)
+    console = console or results(force_terminal=True)
     style = {label: _STYLES[i % len(_STYLES)] for i, label in enumerate(labels)}
     text = Text(document.text.translate(_PICTURES))
     for entity in document.entities:

@@ -1,10 +1,15 @@
-"""Where results go: standard output, as tables; the command that comes next, as it is typed here; mains as steps."""
+"""Where results go: standard output, as tables; the command that comes next, as it is typed here; mains as steps.
+
+Every console of this project is made here: a label, a path or a name is printed as it is, whatever it looks like.
+"""
 
 import pathlib
 import shlex
 import sys
+from typing import TextIO
 
 from rich.console import Console
+from rich.table import Table
 
 from emr_ner_tf.child_process import run_to_end
 from emr_ner_tf.errors import UserError
@@ -12,9 +17,29 @@ from emr_ner_tf.errors import UserError
 _WIDTH_OF_A_FILE = 120
 
 
-def results() -> Console:
-    """A console on standard output; a pipe or a file has no width of its own and gets one that tables fit."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH_OF_A_FILE)
+def results(stream: TextIO | None = None, *, force_terminal: bool | None = None) -> Console:
+    """Returns a console that prints every string as it is: square brackets are no markup, `:name:` is no emoji.
+
+    Args:
+        stream: where to; None is standard output. A pipe or a file has no width of its own and gets one that tables
+            fit.
+        force_terminal: whether to colour text, terminal or not; None colours it on a terminal.
+    """
+    stream = stream or sys.stdout
+    return Console(
+        file=stream,
+        markup=False,
+        emoji=False,
+        highlight=False,
+        force_terminal=force_terminal,
+        width=None if stream.isatty() else _WIDTH_OF_A_FILE,
+    )
+
+
+def print_table(console: Console, title: str, table: Table) -> None:
+    """Prints a table below its title, which is not cut or broken to the table's width."""
+    console.print(title, style="italic", soft_wrap=True)
+    console.print(table)
 
 
 def command(word: str, *arguments: str) -> str:
@@ -38,8 +63,8 @@ def step(console: Console, title: str, word: str, *arguments: str) -> None:
 
 def announce(console: Console, title: str, word: str, *arguments: str) -> None:
     """Shows a main's command under a title."""
-    console.print(f"\n[bold]{title}[/bold]")
-    console.print(f"$ {command(word, *arguments)}", markup=False, soft_wrap=True)
+    console.print(f"\n{title}", style="bold")
+    console.print(f"$ {command(word, *arguments)}", soft_wrap=True)
 
 
 def main_command(word: str, *arguments: str) -> list[str]:

@@ -29,14 +29,13 @@ import json
 import pathlib
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from absl import flags, logging
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
+from emr_ner_tf.cli.console import print_table, results
 from emr_ner_tf.cli.path_flags import define_path, define_paths
 from emr_ner_tf.cli.runner import run
 from emr_ner_tf.data.document import Document
@@ -122,7 +121,13 @@ def main(word: str) -> None:
         raise UsageError(_NO_STREAM[word])
     for path in _INPUT.value if word == "split" else ():
         check_rereadable(path, "split reads it twice")
-    labels = resolve_labels(_LABELS.value, _INPUT.value, format=_FORMAT.value)
+    labels = resolve_labels(
+        _LABELS.value,
+        _INPUT.value,
+        format=_FORMAT.value,
+        overlaps=_OVERLAPS.value,
+        require_entities=_ANNOTATED.value,
+    )
     action = {"validate": _validate, "stats": _stats, "split": _split, "convert": _convert}[word]
     if rejects is None:
         action(labels, None)
@@ -134,19 +139,23 @@ def main(word: str) -> None:
 
 
 class _Listing:
-    """Lists bad records on standard error: the first of them in words, all in number."""
+    """Lists bad records on standard error: the first of them in words, all in number, each remedy once."""
 
     def __init__(self) -> None:
         self.count = 0
+        self.remedies: dict[str, None] = {}
 
     def add(self, error: RecordError, raw: bytes) -> None:
         self.count += 1
         if self.count <= _LISTED:
-            print(error, file=sys.stderr)
+            print(error.fault, file=sys.stderr)
+        if error.remedy:
+            self.remedies[error.remedy] = None
 
 
 def _validate(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
-    takes = rejects or _Listing()
+    listing = _Listing()
+    takes = rejects or listing
     seen: set[object] = set()
     records = mentions = repeated = 0
 
@@ -159,8 +168,10 @@ def _validate(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
                 repeated += document.id in seen
                 seen.add(document.id)
             yield document
-        if takes.count and rejects is None:
-            raise UserError(f"{takes.count} of {records + takes.count} records are bad")
+        if listing.count:
+            bad = f"{listing.count} of {records + listing.count} records are bad"
+            raise UserError("; ".join([bad, *listing.remedies]))
+        _check_some(records, rejects)
 
     if _OUTPUT.value is None:
         for _ in checked():
@@ -173,7 +184,7 @@ def _validate(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
 
 
 def _stats(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
-    stats = corpus_stats(_documents(labels, rejects), labels)
+    stats = corpus_stats(_some(_documents(labels, rejects), rejects), labels)
     text = json.dumps(stats.to_json(), ensure_ascii=False, indent=2)
     if _OUTPUT.value is not None:
         with atomic_writer(_OUTPUT.value) as file:
@@ -188,7 +199,7 @@ def _split(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
     match = re.fullmatch(r"([1-9][0-9]*):([1-9][0-9]*)", _RATIO.value)
     if match is None:
         raise UsageError(f"--ratio must be two whole numbers above 0, like 7:3, got {_RATIO.value!r}")
-    documents = _documents(labels, rejects)
+    documents = _some(_documents(labels, rejects), rejects)
     if _TOGETHER.value:
         groups = near_duplicate_groups(document.text for document in documents)
     else:
@@ -210,7 +221,8 @@ def _split(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
 
 def _convert(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
     format = _format_to("bio" if _FORMAT.value == "ccks2019" else "ccks2019")
-    records = write_documents(_OUTPUT.value, _documents(labels, rejects), format)
+    documents = _some(_documents(labels, rejects), rejects, or_empty=True)
+    records = write_documents(_OUTPUT.value, documents, format)
     name = "<stdout>" if _OUTPUT.value == STANDARD else _OUTPUT.value
     _say(f"{name}: {records} records as {format}")
 
@@ -223,6 +235,34 @@ def _say(line: str) -> None:
 def _documents(labels: tuple[str, ...], rejects: Rejects | None) -> Iterator[Document]:
     for path in _INPUT.value:
         yield from read_documents(path, labels=labels, rejects=rejects, **_reading())
+
+
+def _some(
+    documents: Iterable[Document], rejects: RejectsWriter | None, *, or_empty: bool = False
+) -> Iterator[Document]:
+    """Yields documents, and fails in the end if there was none.
+
+    Args:
+        documents: of --input.
+        rejects: takes the bad records.
+        or_empty: whether files without records, good or bad, are fine.
+    """
+    count = 0
+    for document in documents:
+        count += 1
+        yield document
+    _check_some(count, rejects, or_empty=or_empty)
+
+
+def _check_some(count: int, rejects: RejectsWriter | None, *, or_empty: bool = False) -> None:
+    bad = rejects.count if rejects is not None else 0
+    if not count and (bad or not or_empty):
+        why = (
+            f"all {bad} of them are bad, see {rejects.path}"
+            if rejects and bad
+            else "the files hold no record"
+        )
+        raise UserError(f"--input={','.join(_INPUT.value)}: must hold a good record, and {why}")
 
 
 def _documents_again(labels: tuple[str, ...]) -> Iterator[Document]:
@@ -239,25 +279,24 @@ def _format_to(default: str) -> str:
 
 
 def _print_tables(stats: CorpusStats) -> None:
-    console = Console(highlight=False)
-    table = Table(title=f"{stats.records} records, {stats.characters} characters", title_justify="left")
+    console, table = results(), Table()
     for column in ("label", "", "mentions", "distinct forms"):
         table.add_column(column, justify="left" if column in ("label", "") else "right", overflow="fold")
     for label, figures in stats.by_label.items():
         name = CCKS2019_LABELS.get(label, "")
-        table.add_row(Text(label), name, str(figures.mentions), str(figures.distinct_forms))
+        table.add_row(label, name, str(figures.mentions), str(figures.distinct_forms))
     table.add_section()
     forms = sum(figures.distinct_forms for figures in stats.by_label.values())
     table.add_row("all", "", str(stats.mentions), str(forms))
-    console.print(table)
+    print_table(console, f"{stats.records} records, {stats.characters} characters", table)
     if stats.records:
-        table = Table(title="characters in a record", title_justify="left")
+        table = Table()
         for percent in stats.length_percentiles:
             table.add_column(
                 {0: "least", 50: "median", 100: "most"}.get(percent, f"{percent} %"), justify="right"
             )
         table.add_row(*map(str, stats.length_percentiles.values()))
-        console.print(table)
+        print_table(console, "characters in a record", table)
         for length, count in stats.longer_than.items():
             share = 100 * count / stats.records
             console.print(f"{count} records ({share:.1f} %) have more than {length} characters")

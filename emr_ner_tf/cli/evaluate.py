@@ -6,15 +6,25 @@ With --train (by default the training file that the model's own config names, wh
 training) mentions whose form training has not shown are scored apart.
 """
 
+import contextlib
+import functools
 import json
 import pathlib
+import sys
+from typing import Any
 
 from absl import flags, logging
 
 from emr_ner_tf.cli.console import results
 from emr_ner_tf.cli.path_flags import define_path
 from emr_ner_tf.cli.runner import run
-from emr_ner_tf.errors import UsageError
+from emr_ner_tf.data.document import Document
+from emr_ner_tf.data.files import STANDARD, atomic_writer
+from emr_ner_tf.data.lines import source_name
+from emr_ner_tf.data.path_lists import split_paths
+from emr_ner_tf.data.reading import read_again, read_documents
+from emr_ner_tf.data.rejects import RejectsWriter
+from emr_ner_tf.errors import UsageError, UserError
 
 _BUNDLE = define_path("bundle", None, "A bundle's version, or the directory of its versions (newest taken).")
 _MODEL_DIR = define_path(
@@ -38,72 +48,90 @@ _BY_RECORD = flags.DEFINE_bool(
     "by_record", False, "Write the exact matches and misses of each record, too: [TP, FP, FN] in their order."
 )
 flags.mark_flags_as_required(["input"])
+_LABEL_REMEDY = (
+    "the model knows no other label: leave such mentions out of the records, or train a model with this label"
+)
 
 
 def main() -> None:
-    """Tags, scores, prints and writes."""
+    """Tags, scores, writes and prints."""
     if (_BUNDLE.value is None) == (_MODEL_DIR.value is None):
         raise UsageError("give --bundle or --model_dir, one of the two")
-    if _ON_ERROR.value == "skip" and _OUTPUT.value is None:
-        raise UsageError("--on_error=skip needs --output: beside it stands the rejects file")
 
     from emr_ner_tf.annotator import annotate
-    from emr_ner_tf.data.files import atomic_writer
-    from emr_ner_tf.data.reading import read_documents
-    from emr_ner_tf.data.rejects import RejectsWriter
     from emr_ner_tf.evaluation.lookup import LookupTagger
     from emr_ner_tf.evaluation.matching import exact_by_record, score, seen_mentions
     from emr_ner_tf.exporting.bundle import Bundle
     from emr_ner_tf.training.restoring import restore
 
+    rejects = RejectsWriter.beside(_OUTPUT.value) if _ON_ERROR.value == "skip" else None
     if _BUNDLE.value is not None:
         tagger = Bundle(_BUNDLE.value)
         definition = tagger.definition
     else:
         tagger, definition = restore(_MODEL_DIR.value, _CHECKPOINT.value)
     labels = definition.labels
-    rejects = RejectsWriter(f"{_OUTPUT.value}.rejects.jsonl") if _ON_ERROR.value == "skip" else None
 
     reading = {"format": _FORMAT.value, "labels": labels, "overlaps": _OVERLAPS.value}
-    gold = list(read_documents(_INPUT.value, rejects=rejects, **reading))
+    with rejects or contextlib.nullcontext():
+        gold = _annotated_records(reading, rejects)
     train = _training_records(definition.config, reading)
     if _LOOKUP.value and not train:
         raise UsageError("--lookup_baseline needs --train")
     seen = seen_mentions(train) if train else None
     found = list(annotate(gold, tagger.tag_texts))
-    report = score(gold, found, labels, seen)
-    console = results()
-    report.print(console)
-    result = report.to_json()
+    reports = {"": score(gold, found, labels, seen)}
+    result = reports[""].to_json()
     if _BY_RECORD.value:
         counts = exact_by_record(gold, found)
         result["by_record"] = [[c.true_positives, c.false_positives, c.false_negatives] for c in counts]
     if _LOOKUP.value:
         baseline = score(gold, list(annotate(gold, LookupTagger(train))), labels, seen)
-        console.print("\nlookup of training mentions", style="bold")
-        baseline.print(console)
+        reports["lookup of training mentions"] = baseline
         result["lookup_baseline"] = baseline.to_json()
-    if rejects is not None:
-        rejects.close()
-        if rejects.count:
-            logging.warning(
-                "%d records rejected and not scored, see %s.rejects.jsonl", rejects.count, _OUTPUT.value
-            )
+    # Before anything is shown: what goes wrong on a terminal must not cost the scores.
     if _OUTPUT.value is not None:
         with atomic_writer(_OUTPUT.value) as file:
             json.dump(result, file, ensure_ascii=False, indent=2)
             file.write("\n")
+    console = results(sys.stderr if _OUTPUT.value == STANDARD else None)
+    for title, report in reports.items():
+        if title:
+            console.print(f"\n{title}", style="bold")
+        report.print(console)
 
 
-def _training_records(config, reading: dict) -> list:
+def _annotated_records(reading: dict[str, Any], rejects: RejectsWriter | None) -> list[Document]:
+    """Records of --input.
+
+    Raises:
+        UserError: there is nothing to score.
+    """
+    gold = list(read_documents(_INPUT.value, rejects=rejects, label_remedy=_LABEL_REMEDY, **reading))
+    if rejects is not None and rejects.count:
+        logging.warning("%d records rejected and not scored, see %s", rejects.count, rejects.path)
+    if not any(document.entities for document in gold):
+        has = f"none of its {len(gold)} good records has a mention" if gold else "it holds no good record"
+        raise UserError(
+            f"--input={source_name(_INPUT.value)}: must hold annotated records to score, and {has}"
+        )
+    return gold
+
+
+def _training_records(config: Any, reading: dict[str, Any]) -> list[Document]:
     """Records of --train, else of the files that the model was trained on; none where those are gone."""
-    from emr_ner_tf.data.reading import read_again, read_documents
-
     if _TRAIN.value is not None:
         # The rejects file is for records of --input, which are then not scored.
-        read = read_documents if _ON_ERROR.value == "raise" else read_again
-        return [document for path in _TRAIN.value.split(",") for document in read(path, **reading)]
-    named = [path for path in config.data.train.split(",") if path]
+        read = functools.partial(read_documents, label_remedy=_LABEL_REMEDY)
+        if _ON_ERROR.value == "skip":
+            read = read_again
+        paths = split_paths(_TRAIN.value, "--train")
+        train = [document for path in paths for document in read(path, **reading)]
+        if not any(document.entities for document in train):
+            has = f"none of {len(train)} good records has a mention" if train else "there is no good record"
+            raise UserError(f"--train={_TRAIN.value}: must hold annotated records, and {has}")
+        return train
+    named = split_paths(config.data.train, "config.data.train of the model")
     absent = [path for path in named if not pathlib.Path(path).exists()]
     if absent:
         logging.warning(

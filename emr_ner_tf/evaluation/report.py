@@ -6,6 +6,10 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+# The least that a terminal's width leaves to a label: six Chinese characters.
+_LABEL_WIDTH = 12
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -158,11 +162,12 @@ class Report:
     def table(self) -> Table:
         """Returns the report as a table: a row for each type, then micro, macro, seen and unseen."""
         table = Table(title=f"{self.records} records", title_justify="left")
-        table.add_column("type", no_wrap=True)
+        # A label is the user's: no markup in it is read, and none of it is cut off.
+        table.add_column("type", overflow="fold", min_width=_LABEL_WIDTH)
         for name in ("support", "TP", "FP", "FN", "exact P", "R", "F1", "relaxed P", "R", "F1"):
             table.add_column(name, justify="right", no_wrap=True)
         for label, row in self.exact.by_type.items():
-            table.add_row(label, *_counts(row), *_figures(row), *_figures(self.relaxed.by_type[label]))
+            table.add_row(Text(label), *_counts(row), *_figures(row), *_figures(self.relaxed.by_type[label]))
         table.add_section()
         micro = self.exact.micro
         table.add_row("micro", *_counts(micro), *_figures(micro), *_figures(self.relaxed.micro))

@@ -92,7 +92,8 @@ def test_overlaps(cli, tmp_path):
     done = cli("data", "stats", f"--input={path}")
     assert (done.returncode, done.stderr) == (
         1,
-        f"{path}:1: entity 1: `start_pos`=0 overlaps entity 2, which goes from 0 to 2\n",
+        f"{path}:1: entity 1: `start_pos`=0 overlaps entity 2, which goes from 0 to 2; use --overlaps=longest, which "
+        "keeps the longest of them (in training: --config.data.overlaps=longest)\n",
     )
     done = _good(cli("data", "stats", f"--input={path}", "--overlaps=longest", "--json"))
     assert json.loads(done.stdout)["mentions"] == 1
@@ -104,12 +105,86 @@ def test_labels(cli, tmp_path):
     done = cli("data", "stats", f"--input={path}")
     assert done.returncode == 1
     assert "entity 1: `label_type`='病' is not one of the labels 疾病和诊断, 影像检查" in done.stderr
+    assert "; use --labels=infer" in done.stderr
     done = _good(cli("data", "stats", f"--input={path}", "--labels=infer", "--json"))
     assert list(json.loads(done.stdout)["labels"]) == ["病"]
     names = tmp_path / "labels.txt"
     names.write_text("药\n病\n", encoding="utf-8")
     done = _good(cli("data", "stats", f"--input={path}", f"--labels={names}", "--json"))
     assert list(json.loads(done.stdout)["labels"]) == ["药", "病"]
+
+
+def test_validate_gives_each_remedy_once(cli, tmp_path):
+    odd, twice = _record(STONE | {"label_type": "病"}), _record(STONE, STONE)
+    path = _write(tmp_path / "in.jsonl", odd, twice, odd, _record(STONE))
+    done = cli("data", "validate", f"--input={path}")
+    assert done.returncode == 1
+    *listed, last = done.stderr.splitlines()
+    assert len(listed) == 3
+    assert not any("use --" in line for line in listed)
+    assert last.startswith("3 of 4 records are bad; use --labels=infer")
+    assert last.count("use --labels=infer") == last.count("use --overlaps=longest") == 1
+
+
+def test_a_label_only_inside_longer_mentions(cli, tmp_path):
+    inner = {"label_type": "部位", "start_pos": 0, "end_pos": 2}
+    path = _write(tmp_path / "in.jsonl", _record(STONE, inner))
+    flags = (f"--input={path}", "--labels=infer", "--overlaps=longest")
+    done = _good(cli("data", "stats", *flags, "--json"))
+    assert {label: figures["mentions"] for label, figures in json.loads(done.stdout)["labels"].items()} == {
+        "疾病和诊断": 1,
+        "部位": 0,
+    }
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_a_json_array_is_one_message(cli, tmp_path, indent):
+    path = tmp_path / "in.json"
+    path.write_text(json.dumps([_record(STONE)] * 30, indent=indent), encoding="utf-8")
+    for word, *flags in (("validate",), ("stats", "--labels=infer"), ("convert", f"--output={tmp_path}/out")):
+        done = cli("data", word, f"--input={path}", *flags)
+        assert done.returncode == 1
+        (line,) = done.stderr.splitlines()
+        assert line.startswith(f"{path}: the file looks like one JSON array")
+        assert "jq -c '.[]'" in line
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"\n\n"])
+def test_files_without_records(cli, tmp_path, content):
+    path, output = tmp_path / "in.jsonl", tmp_path / "out"
+    path.write_bytes(content)
+    for word, *flags in (("validate",), ("stats",), ("stats", "--json"), ("split", f"--output={output}")):
+        done = cli("data", word, f"--input={path}", *flags)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert f"--input={path}: must hold a good record, and the files hold no record" in done.stderr
+        assert not output.exists()
+    # A day without records is a file without lines.
+    done = _good(cli("data", "convert", f"--input={path}", f"--output={output}"))
+    assert f"{path}: the file holds no record" in done.stderr
+    assert output.read_bytes() == b""
+
+
+def test_a_file_of_bad_records_alone(cli, tmp_path):
+    path = _write(tmp_path / "in.jsonl", _record(STONE | {"end_pos": 99}))
+    for word in ("validate", "stats", "split", "convert"):
+        output = tmp_path / word
+        done = cli("data", word, f"--input={path}", "--on_error=skip", f"--output={output}")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert (
+            f"must hold a good record, and all 1 of them are bad, see {output}.rejects.jsonl" in done.stderr
+        )
+        assert len(_read(tmp_path / f"{word}.rejects.jsonl")) == 1
+        assert not output.exists()
+
+
+def test_labels_are_printed_as_they_are(cli, tmp_path):
+    labels = ("症状[/体征]", "药物[name]", "药物[dose]")
+    mentions = [{"label_type": label, "start_pos": i, "end_pos": i + 1} for i, label in enumerate(labels)]
+    path = _write(tmp_path / "in.jsonl", _record(*mentions))
+    table = _good(cli("data", "stats", f"--input={path}", "--labels=infer")).stdout
+    for label in labels:
+        assert sum(line.split("│")[1].strip() == label for line in table.splitlines() if line[0] == "│") == 1
 
 
 def test_stats_table_json_and_file(cli, records, tmp_path):

@@ -62,6 +62,19 @@ def test_table():
     assert row["unseen"] == ["9", "1", "1", "8", "50.00", "11.11", "18.18"]
 
 
+@pytest.mark.parametrize("markup", [True, False])
+def test_labels_are_printed_as_they_are(markup):
+    labels = ("症状[/体征]", "药物[name]", "药物[dose]", "[red]", ":smile:", "一个比列宽长得多的标签" * 6)
+    scores = Scores(dict.fromkeys(labels, DRUG))
+    screen = io.StringIO()
+    Report(3, scores, scores).print(Console(file=screen, width=120, no_color=True, markup=markup))
+    lines = screen.getvalue().splitlines()
+    cells = [line.split("│")[1].strip() for line in lines if line.startswith("│")]
+    assert cells[: len(labels) - 1] == list(labels[:-1])
+    # One that is too long for its column takes several lines of it.
+    assert labels[-1] in "".join(cells)
+
+
 def test_table_without_what_training_held():
     screen = io.StringIO()
     Report(3, EXACT, RELAXED).print(Console(file=screen, width=120, no_color=True))
