@@ -14,6 +14,7 @@ from typing import Any
 import ml_collections
 
 from emr_ner_tf.data.files import atomic_writer
+from emr_ner_tf.data.path_lists import split_paths
 from emr_ner_tf.errors import UserError
 
 ConfigDict = ml_collections.ConfigDict
@@ -146,6 +147,8 @@ def check_config(config: ConfigDict) -> None:
         "optimizer.clip_norm": 0,
         "optimizer.weight_decay": 0,
     }
+    for key in ("train", "validation", "unlabelled"):
+        split_paths(config.data[key], f"config.data.{key}")
     fractions = ("model.dropout", "data.validation_fraction", "optimizer.warmup_fraction")
     check_values(config, choices=choices, at_least=at_least, fractions=fractions)
     if config.char.vectors and config.char.word2vec:

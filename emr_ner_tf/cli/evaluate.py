@@ -22,7 +22,7 @@ from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.files import STANDARD, atomic_writer
 from emr_ner_tf.data.lines import source_name
 from emr_ner_tf.data.path_lists import split_paths
-from emr_ner_tf.data.reading import read_again, read_documents
+from emr_ner_tf.data.reading import REMEDIES, read_again, read_documents
 from emr_ner_tf.data.rejects import RejectsWriter
 from emr_ner_tf.errors import UsageError, UserError
 
@@ -48,9 +48,9 @@ _BY_RECORD = flags.DEFINE_bool(
     "by_record", False, "Write the exact matches and misses of each record, too: [TP, FP, FN] in their order."
 )
 flags.mark_flags_as_required(["input"])
-_LABEL_REMEDY = (
-    "the model knows no other label: leave such mentions out of the records, or train a model with this label"
-)
+_REMEDIES = REMEDIES | {
+    "labels": "the model knows no other label: leave such mentions out of the records, or train a model with this one"
+}
 
 
 def main() -> None:
@@ -107,7 +107,7 @@ def _annotated_records(reading: dict[str, Any], rejects: RejectsWriter | None) -
     Raises:
         UserError: there is nothing to score.
     """
-    gold = list(read_documents(_INPUT.value, rejects=rejects, label_remedy=_LABEL_REMEDY, **reading))
+    gold = list(read_documents(_INPUT.value, rejects=rejects, remedies=_REMEDIES, **reading))
     if rejects is not None and rejects.count:
         logging.warning("%d records rejected and not scored, see %s", rejects.count, rejects.path)
     if not any(document.entities for document in gold):
@@ -122,7 +122,7 @@ def _training_records(config: Any, reading: dict[str, Any]) -> list[Document]:
     """Records of --train, else of the files that the model was trained on; none where those are gone."""
     if _TRAIN.value is not None:
         # The rejects file is for records of --input, which are then not scored.
-        read = functools.partial(read_documents, label_remedy=_LABEL_REMEDY)
+        read = functools.partial(read_documents, remedies=_REMEDIES)
         if _ON_ERROR.value == "skip":
             read = read_again
         paths = split_paths(_TRAIN.value, "--train")

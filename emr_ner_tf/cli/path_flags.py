@@ -8,6 +8,7 @@ from absl import flags
 
 from emr_ner_tf.config import ConfigDict
 from emr_ner_tf.data.files import STANDARD
+from emr_ner_tf.data.path_lists import split_paths
 from emr_ner_tf.errors import UsageError
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
@@ -35,7 +36,11 @@ class _PathParser(flags.ArgumentParser):
         if not argument and self._empty:
             return argument
         if self._several:
-            return ",".join(map(self._path, argument.split(",")))
+            try:
+                paths = split_paths(argument, "it")
+            except UsageError as error:
+                raise ValueError(str(error)) from None
+            return ",".join(map(self._path, paths or [""]))
         return self._path(argument)
 
     def _path(self, path: str) -> str:

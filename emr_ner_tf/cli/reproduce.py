@@ -23,9 +23,10 @@ from typing import Any
 from absl import flags
 from rich.table import Table
 
-from emr_ner_tf.cli.console import results
+from emr_ner_tf.cli.console import print_table, results
 from emr_ner_tf.cli.path_flags import define_path
 from emr_ner_tf.cli.runner import run
+from emr_ner_tf.data.path_lists import split_paths
 from emr_ner_tf.errors import UsageError, UserError
 
 _TABLES = flags.DEFINE_list(
@@ -65,6 +66,8 @@ _DRY_RUN = flags.DEFINE_bool("dry_run", False, "List the runs and their estimate
 _REPORT_ONLY = flags.DEFINE_bool(
     "report_only", False, "Run nothing, and write the report of the runs there are."
 )
+# Names of runs are long: on a narrow terminal they take several lines.
+_NAME_WIDTH = 20
 
 
 def main() -> None:
@@ -75,13 +78,13 @@ def main() -> None:
     from emr_ner_tf.experiments.runs import Experiment, lacking, plan
 
     _check_flags()
-    kinds = {"base": _ENCODER.value, "adapted": _ADAPTED.value, "elmo": _ELMO.value}
+    kinds = {"base": _ENCODER, "adapted": _ADAPTED, "elmo": _ELMO}
     experiment = Experiment(
-        train=_whole(_TRAIN.value),
-        test=_whole(_TEST.value),
-        encoders={kind: _whole(path) for kind, path in kinds.items()},
-        lexicon=_whole(_LEXICON.value),
-        unlabelled=_whole(_UNLABELLED.value),
+        train=_whole(_TRAIN),
+        test=_whole(_TEST),
+        encoders={kind: _whole(flag) for kind, flag in kinds.items()},
+        lexicon=_whole(_LEXICON),
+        unlabelled=_whole(_UNLABELLED),
         recipe=_RECIPE.value,
         epochs=None if _BUDGET.value == "full" else int(_BUDGET.value),
         overrides=tuple(_OVERRIDES.value),
@@ -134,23 +137,23 @@ def _show_plan(runs: Sequence[Any], finished: Mapping[str, Any]) -> None:
     from emr_ner_tf.experiments.execution import estimated_seconds, time_left
     from emr_ner_tf.training.progress_log import clock
 
-    table = Table(title=f"{len(runs)} runs", title_justify="left")
-    table.add_column("run", no_wrap=True)
+    table = Table()
+    table.add_column("run", overflow="fold", min_width=_NAME_WIDTH)
     table.add_column("training time", justify="right")
     for each in runs:
         guess = estimated_seconds(each, finished)
         left = "unknown" if guess is None else f"about {clock(guess)}"
         table.add_row(each.name, "finished" if each.name in finished else left)
     console = results()
-    console.print(table)
+    print_table(console, f"{len(runs)} runs", table)
     left = [each for each in runs if each.name not in finished]
     console.print(f"{len(left)} left; time: {time_left(left, finished)}")
 
 
 def _summary(report: Mapping[str, Any], written: Sequence[os.PathLike[str]]) -> None:
-    table = Table(title="exact F1", title_justify="left")
+    table = Table()
     for name in ("table", "system", "encoder", "paper", "ours", "seeds"):
-        table.add_column(name, no_wrap=name in ("table", "system"))
+        table.add_column(name, overflow="fold")
     for name, lines in report["tables"].items():
         for line in lines:
             said = f"{line['paper']['f1']:.2f}" if line["paper"] else ""
@@ -160,7 +163,7 @@ def _summary(report: Mapping[str, Any], written: Sequence[os.PathLike[str]]) -> 
                 name, line["system"], line["encoder"], said, mean, str(len(ours["seeds"])) if ours else ""
             )
     console = results()
-    console.print(table)
+    print_table(console, "exact F1", table)
     console.print("written: " + ", ".join(map(str, written)), soft_wrap=True)
 
 
@@ -169,7 +172,7 @@ def _command(overrides: Mapping[str, Any]) -> str:
     files = (_TRAIN, _TEST, _ENCODER, _ADAPTED, _ELMO, _LEXICON, _UNLABELLED, _ALL_RECORDS)
     given = {flag.name: _joined(flag.value) for flag in (_TABLES, _SEEDS, _RECIPE, _BUDGET)}
     for flag in files:
-        paths = _joined(flag.value).split(",")
+        paths = split_paths(flag.value, f"--{flag.name}")
         # What is not here is the name of an encoder in the hub.
         names = [os.path.basename(path.rstrip("/")) if os.path.exists(path) else path for path in paths]
         given[flag.name] = ",".join(names)
@@ -178,11 +181,10 @@ def _command(overrides: Mapping[str, Any]) -> str:
     return shlex.join(["python", "-m", "emr_ner_tf.cli.reproduce", *shown])
 
 
-def _whole(paths: str) -> str:
+def _whole(flag: flags.FlagHolder[Any]) -> str:
     """Whole paths of files, so that an interrupted run goes on however they are spelled; hub names as they are."""
-    return ",".join(
-        os.path.realpath(path) if path and os.path.exists(path) else path for path in paths.split(",")
-    )
+    paths = split_paths(flag.value, f"--{flag.name}")
+    return ",".join(os.path.realpath(path) if os.path.exists(path) else path for path in paths)
 
 
 def _joined(value: Any) -> str:

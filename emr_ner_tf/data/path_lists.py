@@ -22,7 +22,7 @@ def split_paths(joined: str, name: str) -> list[str]:
     for number, path in enumerate(paths, start=1):
         if not path.strip():
             raise UsageError(
-                f"{name} must be paths that are separated by single commas, and path {number} of {len(paths)} is "
-                f"empty, got {joined!r}; remove the comma that is too many"
+                f"{name} must be paths that are separated by single commas, and path {number} of {len(paths)} has an "
+                f"empty name, got {joined!r}; remove the comma that is too many"
             )
     return paths

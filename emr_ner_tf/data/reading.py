@@ -1,7 +1,7 @@
 """Files of records as streams of documents, in every format that is read."""
 
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from absl import logging
@@ -15,23 +15,31 @@ from emr_ner_tf.data.rejects import Rejects, RejectsWriter, Unkept
 from emr_ner_tf.data.rules import OVERLAPS
 from emr_ner_tf.errors import UserError
 
-__all__ = ["READ_FORMATS", "RecordError", "RejectsWriter", "read_again", "read_documents", "read_labels"]
+__all__ = [
+    "READ_FORMATS",
+    "REMEDIES",
+    "RecordError",
+    "RejectsWriter",
+    "read_again",
+    "read_documents",
+    "read_labels",
+]
 
 READ_FORMATS = ("ccks2019", "bio", "text")
-LABEL_REMEDY = (
-    "use --labels=infer, the labels of the records, or --labels=FILE with one label a line "
-    "(in training: --config.data.labels=infer or FILE)"
-)
-_OVERLAPS_REMEDY = (
-    "use --overlaps=longest, which keeps the longest of them (in training: --config.data.overlaps=longest)"
-)
+# By the option of the reader that decides; the commands have flags of these names.
+REMEDIES = {
+    "labels": "use --labels=infer, the labels of the records, or --labels=FILE with one label a line "
+    "(in training: --config.data.labels=infer or FILE)",
+    "overlaps": "use --overlaps=longest, which keeps the longest of them "
+    "(in training: --config.data.overlaps=longest)",
+}
 
 
 class _Rules(NamedTuple):
     labels: Collection[str] | None
     overlaps: str
     require_entities: bool
-    label_remedy: str = LABEL_REMEDY
+    remedies: Mapping[str, str] = REMEDIES
 
 
 def read_documents(
@@ -42,7 +50,7 @@ def read_documents(
     overlaps: str = "error",
     rejects: Rejects | None = None,
     require_entities: bool = True,
-    label_remedy: str = LABEL_REMEDY,
+    remedies: Mapping[str, str] = REMEDIES,
 ) -> Iterator[Document]:
     """Reads records one by one, with no more than one of them in memory.
 
@@ -54,7 +62,8 @@ def read_documents(
             first given. How many were left out is logged at the end of the file.
         rejects: takes bad records, and reading goes on after them; None raises at the first.
         require_entities: whether a record of "ccks2019" must have `entities`; one to be annotated need not.
-        label_remedy: what the user can do about a label that is not in use, for the message.
+        remedies: what the user can do, for the message: by "labels" where a label is not in use, by "overlaps" where
+            mentions overlap.
 
     Returns:
         The documents in the order of the file. One without an id is named `PATH:LINE`. A file without records is a
@@ -66,7 +75,7 @@ def read_documents(
             format (which is raised even where there are `rejects`).
     """
     counted = rejects and _Counted(rejects)
-    pairs = _read(path, format, _Rules(labels, overlaps, require_entities, label_remedy), counted)
+    pairs = _read(path, format, _Rules(labels, overlaps, require_entities, remedies), counted)
 
     def documents() -> Iterator[Document]:
         read = dropped = 0
@@ -158,8 +167,7 @@ def _parsed(
         except RecordError as error:
             error.path = path
             error.line = error.line or lines[0].number
-            remedies = {"labels": rules.label_remedy, "overlaps": _OVERLAPS_REMEDY}
-            error.remedy = remedies.get(error.option or "")
+            error.remedy = rules.remedies.get(error.option or "")
             if rejects is None:
                 raise
             rejects.add(error, b"\n".join(line.raw for line in lines))

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from emr_ner_tf.config import RANDOM_ENCODER
+from emr_ner_tf.data.path_lists import split_paths
 from emr_ner_tf.encoders.resolve import CONFIG, VOCABULARY, find_file, find_weights
 from emr_ner_tf.errors import UserError
 
@@ -33,7 +34,7 @@ def of_files(paths: str) -> Material:
     Raises:
         UserError: one cannot be read.
     """
-    files = [pathlib.Path(path) for path in paths.split(",") if path]
+    files = [pathlib.Path(path) for path in split_paths(paths, "a list of files")]
     return Material(",".join(file.name for file in files), _digest(files))
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from emr_ner_tf.config import WATCHING, ConfigDict, base_config, check_config, flattened
+from emr_ner_tf.data.path_lists import split_paths
 from emr_ner_tf.experiments.materials import Material, of_encoder, of_files
 from emr_ner_tf.experiments.paper import ADAPTED, BASE, ELMO, NONE, rows_of
 from emr_ner_tf.experiments.recipes import PAPER, assign, parse_overrides, row_config
@@ -178,7 +179,7 @@ def _run(experiment: Experiment, setup: dict[str, Any], row: str, kind: str, see
     if trains_vectors or (looks_words_up and not config.lexicon.file):
         config.data.unlabelled = experiment.unlabelled
     check_config(config)
-    materials = {key: of_files(value) for key in _FILES if _is_file(value := flattened(config)[key])}
+    materials = {key: of_files(value) for key in _FILES if _is_file(key, value := flattened(config)[key])}
     if config.encoder:
         materials["encoder"] = of_encoder(config.encoder)
     begun = flattened(read_recipe(PAPER, row))
@@ -186,9 +187,9 @@ def _run(experiment: Experiment, setup: dict[str, Any], row: str, kind: str, see
     return Run(row, kind, seed, config, changes, materials, setup, experiment.test)
 
 
-def _is_file(value: str) -> bool:
-    return bool(value) and all(os.path.isfile(path) for path in value.split(",") if path)
+def _is_file(key: str, value: str) -> bool:
+    return bool(value) and all(os.path.isfile(path) for path in split_paths(value, f"config.{key}"))
 
 
 def _shown(key: str, value: Any) -> Any:
-    return of_files(value).name if key in _FILES and _is_file(value) else value
+    return of_files(value).name if key in _FILES and _is_file(key, value) else value

@@ -9,6 +9,7 @@ from absl import logging
 from emr_ner_tf.config import RANDOM_ENCODER, ConfigDict
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.passages import read_passages
+from emr_ner_tf.data.path_lists import split_paths
 from emr_ner_tf.data.vectors import Vectors, read_vectors, train_word2vec
 from emr_ner_tf.encoders.loading import load_vocabulary
 from emr_ner_tf.errors import UserError
@@ -118,4 +119,4 @@ def _lexicon(config: ConfigDict, documents: Sequence[Document]) -> tuple[tuple[s
 
 
 def _unlabelled(config: ConfigDict) -> list[str]:
-    return [path for path in config.data.unlabelled.split(",") if path]
+    return split_paths(config.data.unlabelled, "config.data.unlabelled")

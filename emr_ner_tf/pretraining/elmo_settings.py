@@ -1,7 +1,7 @@
 """The configuration of ELMo's pre-training."""
 
 from emr_ner_tf.config import PRECISIONS, ConfigDict, base_config, check_values
-from emr_ner_tf.pretraining.passages import data_settings
+from emr_ner_tf.pretraining.passages import data_settings, passage_paths
 
 
 def elmo_config() -> ConfigDict:
@@ -50,6 +50,7 @@ def check_elmo_config(config: ConfigDict) -> None:
     Raises:
         UserError: naming the key, the rule and the value.
     """
+    passage_paths(config.data)
     at_least = {
         "text.min_count": 1,
         "text.window": 8,

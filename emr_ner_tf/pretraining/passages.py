@@ -7,6 +7,7 @@ from absl import logging
 
 from emr_ner_tf.config import ConfigDict
 from emr_ner_tf.data.passages import read_passages
+from emr_ner_tf.data.path_lists import split_paths
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.training.records import set_apart
 
@@ -38,6 +39,16 @@ def data_settings() -> ConfigDict:
     return data
 
 
+def passage_paths(settings: ConfigDict) -> dict[str, list[str]]:
+    """Returns the files of each key of `data_settings` that names files.
+
+    Raises:
+        UsageError: an empty name in a list.
+    """
+    keys = ("unlabelled", "records", "exclude_shared_with")
+    return {key: split_paths(settings[key], f"config.data.{key}") for key in keys}
+
+
 def gather_passages(settings: ConfigDict, seed: int) -> Passages:
     """Reads what `data_settings` names.
 
@@ -48,12 +59,13 @@ def gather_passages(settings: ConfigDict, seed: int) -> Passages:
     Raises:
         UserError: no file named, a bad line, or too little text to train on and to measure with.
     """
-    unlabelled, records = _read(settings.unlabelled), _read(settings.records)
+    paths = passage_paths(settings)
+    unlabelled, records = _read(paths["unlabelled"]), _read(paths["records"])
     if not settings.unlabelled and not settings.records:
         raise UserError(
             "config.data.unlabelled must name a file of passages (--config.data.unlabelled=FILE), got ''"
         )
-    held = _read(settings.exclude_shared_with)
+    held = _read(paths["exclude_shared_with"])
     if held and max(map(len, held)) < SHARED_CHARACTERS:
         raise UserError(
             f"config.data.exclude_shared_with={settings.exclude_shared_with}: must hold a text of {SHARED_CHARACTERS} "
@@ -94,5 +106,5 @@ def without_shared(
     ]
 
 
-def _read(files: str) -> list[str]:
-    return [text for path in files.split(",") if path for text in read_passages(path)]
+def _read(paths: Iterable[str]) -> list[str]:
+    return [text for path in paths for text in read_passages(path)]

@@ -2,7 +2,7 @@
 
 from emr_ner_tf.config import PRECISIONS, ConfigDict, base_config, check_values
 from emr_ner_tf.encoders.loading import BACKENDS
-from emr_ner_tf.pretraining.passages import data_settings
+from emr_ner_tf.pretraining.passages import data_settings, passage_paths
 
 
 def pretrain_config() -> ConfigDict:
@@ -47,6 +47,7 @@ def check_pretrain_config(config: ConfigDict) -> None:
     Raises:
         UserError: naming the key, the rule and the value.
     """
+    passage_paths(config.data)
     check_values(
         config,
         choices={

@@ -144,7 +144,10 @@ def test_remedies_name_the_options(tmp_path):
             {"overlaps": "longest", "labels": ("药",)},
             "use --labels=infer, .*--labels=FILE.*--config.data.labels=infer",
         ),
-        ({"overlaps": "longest", "labels": ("药",), "label_remedy": "train with it"}, "; train with it$"),
+        (
+            {"overlaps": "longest", "labels": ("药",), "remedies": {"labels": "train with it"}},
+            "; train with it$",
+        ),
     ):
         with pytest.raises(RecordError, match=remedy) as caught:
             list(read_documents(path, **options))
