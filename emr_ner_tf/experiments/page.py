@@ -1,9 +1,10 @@
 """The report as a page in Markdown."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from emr_ner_tf.data.labels import CCKS2019_LABELS
+from emr_ner_tf.experiments.markdown import code, code_block, link, plain, table, target
 from emr_ner_tf.experiments.paper import TEST_RECORDS, WHAT
 
 Values = Mapping[str, Any]
@@ -29,11 +30,11 @@ def page(
     run = [line for line in systems if line["ours"]]
     parts = [*_head(report, as_json, discussion, bool(run))]
     if "f1" in pictures:
-        parts.append(f"![F1 by system, the paper's and ours]({pictures['f1']})")
+        parts.append(f"![F1 by system, the paper's and ours]({target(pictures['f1'])})")
     if report["table_III"]:
         parts += _table_iii(report)
-    for table, lines in report["tables"].items():
-        heading = "Rows of our own" if table == "ours" else f"Table {table}: {WHAT[table]}"
+    for name, lines in report["tables"].items():
+        heading = "Rows of our own" if name == "ours" else f"Table {name}: {WHAT[name]}"
         parts += [f"## {heading}", _scores(lines)]
         if any(line["encoder"] in ("base", "adapted") and line["paper"] for line in lines):
             parts.append(_which_encoder(lines))
@@ -43,7 +44,7 @@ def page(
         parts += _differences(report)
         parts += [
             "## Learning curves",
-            f"![Training loss by epoch]({pictures['loss']})",
+            f"![Training loss by epoch]({target(pictures['loss'])})",
             "A point is the mean training loss over a twentieth of an epoch, or over a whole one where a run of its "
             "line was made before twentieths were kept.",
         ]
@@ -64,14 +65,15 @@ def _head(report: Values, as_json: str, discussion: str | None, run: bool) -> li
     }[setup["recipe"]]
     text = [f"Recipe `{setup['recipe']}`: {how}, {counted} (its own: {report['own_epochs']})."]
     if setup["overrides"]:
-        changes = ", ".join(f"`{key}={value}`" for key, value in setup["overrides"].items())
+        changes = ", ".join(code(f"{key}={value}") for key, value in setup["overrides"].items())
         text.append(f"Changed for every row: {changes}.")
     trained, chosen = _validation(setup["overrides"])
     for part, said, more in (("train", trained, chosen), ("test", "Scored once a run on all", "")):
         name, digest = setup[part]["name"], setup[part]["digest"]
         figures = records[part]
         text.append(
-            f"{said} {figures['records']} records of `{name}` ({figures['mentions']} mentions, digest {digest}){more}."
+            f"{said} {figures['records']} records of {code(name)} "
+            f"({figures['mentions']} mentions, digest {digest}){more}."
         )
     if records["test"]["records"] != TEST_RECORDS:
         text.append(
@@ -86,12 +88,12 @@ def _head(report: Values, as_json: str, discussion: str | None, run: bool) -> li
             if below
             else " every row of these tables that was run is above it."
         )
-    link = f" What deviates from the paper's order: [{discussion}]({discussion})." if discussion else ""
+    more = f" What deviates from the paper's order: {link(discussion, discussion)}." if discussion else ""
     return [
         f"# The paper's tables{budget}, recipe `{setup['recipe']}`",
         "Written by",
-        f"```\n{report['command']}\n```",
-        f"The same as JSON: [{as_json}]({as_json}).{link}",
+        code_block(report["command"]),
+        f"The same as JSON: {link(as_json, as_json)}.{more}",
         " ".join(text),
         "P, R and F1 in %; mean over seeds, ± the standard deviation where there are two or more (n).",
     ]
@@ -101,7 +103,7 @@ def _validation(overrides: Values) -> tuple[str, str]:
     """What is said before and after the training records."""
     best = "the epoch that is best there is scored"
     if overrides.get("data.validation"):
-        return "Trained on all", f"; validated on `{overrides['data.validation']}`, {best}"
+        return "Trained on all", f"; validated on {code(overrides['data.validation'])}, {best}"
     if overrides.get("data.validation_fraction"):
         share = overrides["data.validation_fraction"]
         return (
@@ -122,7 +124,7 @@ def _table_iii(report: Values) -> list[str]:
     counted = f"Counted in {count} records. " if count else "Counting needs --all_records. "
     return [
         f"## Table III: {WHAT['III']}",
-        _table(heading, rows),
+        table(heading, rows),
         f"{counted}The other columns are quoted: their records are not published, or not which they are.",
     ]
 
@@ -153,7 +155,7 @@ def _scores(lines: Sequence[Values]) -> str:
             continue
         ours = [_spread(line["ours"][match][figure]) for match in ("exact", "relaxed") for figure in figures]
         rows.append((*begin, *ours, len(line["ours"]["seeds"])))
-    return _table(heading, rows)
+    return table(heading, rows)
 
 
 def _which_encoder(lines: Sequence[Values]) -> str:
@@ -173,7 +175,7 @@ def _by_type(lines: Sequence[Values]) -> str:
     heading = (
         "system",
         "encoder",
-        *(CCKS2019_LABELS.get(label, label) for label in labels),
+        *(CCKS2019_LABELS.get(label, plain(label)) for label in labels),
         "seen",
         "unseen",
     )
@@ -186,7 +188,7 @@ def _by_type(lines: Sequence[Values]) -> str:
         )
         for line in lines
     ]
-    return _table(heading, rows) + (
+    return table(heading, rows) + (
         "\n\nExact match. Seen: mentions whose form stands in the training records under the same label."
     )
 
@@ -202,7 +204,7 @@ def _sizes(lines: Sequence[Values]) -> str:
         )
         for line in lines
     ]
-    return _table(("system", "encoder", "trainable parameters", "updates", "training minutes"), rows)
+    return table(("system", "encoder", "trainable parameters", "updates", "training minutes"), rows)
 
 
 def _times(report: Values) -> list[str]:
@@ -221,7 +223,7 @@ def _times(report: Values) -> list[str]:
         return []
     heading = ("BiGRU / BiLSTM", "encoder", "BiGRU, minutes", "BiLSTM, minutes", "ratio", "the paper's")
     return [
-        _table(heading, rows),
+        table(heading, rows),
         "On a CPU the ratio compares two implementations, too: a BiGRU trains by this project's own gradient "
         "(`docs/decisions/0006-gru-gradient.md`), a BiLSTM by Keras' loop. Times hold the tracing of the graph and the "
         "writing of checkpoints; on a machine that is shared, they are of what else it did, too.",
@@ -249,7 +251,7 @@ def _differences(report: Values) -> list[str]:
     heading = ("table", "system", "against", "encoder", "n", "paper", "ours", "95 %", "p", "verdict")
     return [
         "## Which differences are real",
-        _table(heading, rows),
+        table(heading, rows),
         "Differences in exact F1, in points, over the seeds that both lines have. A paired bootstrap over the scored "
         f"records ({report['resamples']} resamples): `p` is two-sided, and a difference whose interval holds 0 is not "
         f"decided. Comparisons made at 95 % each: {len(rows)}; of systems that do not differ, about one pair in twenty "
@@ -275,14 +277,14 @@ def _runs(report: Values) -> str:
         name = (commit["id"] or "unknown")[:10] + (" with changes" if commit["changed"] else "")
         # The first results do not say which CPU.
         has = run["machine"]
-        machine = ", ".join(filter(None, (f"{has['cores']} cores", has.get("cpu"), has["device"])))
-        encoder = " ".join(filter(None, (_ENCODERS[run["encoder"]["kind"]], run["encoder"]["name"])))
+        machine = plain(", ".join(filter(None, (f"{has['cores']} cores", has.get("cpu"), has["device"]))))
+        encoder = " ".join(filter(None, (_ENCODERS[run["encoder"]["kind"]], plain(run["encoder"]["name"]))))
         minutes = f"{run['training_seconds'] / 60:.1f}"
         rows.append(
             (f"`{run['row']}`", encoder, run["seed"], f"{100 * run['f1']:.2f}", minutes, name, machine)
         )
     heading = ("row", "encoder", "seed", "exact F1", "minutes", "commit", "machine")
-    return _table(heading, rows) + _several_commits(rows)
+    return table(heading, rows) + _several_commits(rows)
 
 
 def _several_commits(rows: Sequence[Sequence[Any]]) -> str:
@@ -299,7 +301,7 @@ def _several_commits(rows: Sequence[Sequence[Any]]) -> str:
 
 
 def _encoder(line: Values) -> str:
-    named = f" ({line['encoder_name']})" if line["encoder_name"] else ""
+    named = f" ({plain(line['encoder_name'])})" if line["encoder_name"] else ""
     return f"{_ENCODERS[line['encoder']]}{named}".strip()
 
 
@@ -310,8 +312,3 @@ def _pair(kinds: Sequence[str]) -> str:
 def _spread(value: Values, scale: float = 100, digits: int = 2) -> str:
     mean = f"{scale * value['mean']:.{digits}f}"
     return mean if value["sd"] is None else f"{mean} ± {scale * value['sd']:.{digits}f}"
-
-
-def _table(heading: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    lines = [heading, ["---"] * len(heading), *rows]
-    return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)

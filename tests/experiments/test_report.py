@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from markdown_it import MarkdownIt
 
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.experiments.execution import estimated_seconds, finished_runs
@@ -279,6 +280,26 @@ def test_the_page(report, tmp_path):
     assert json.loads(written[1].read_text(encoding="utf-8"))["tables"] == report["tables"]
     for picture in written[2:]:
         assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_names_on_the_page_are_shown_as_they_are(tmp_path):
+    label, encoder = "药物|[name]", "my|*encoder*"
+    run = result("bert_crf", "base", 1, 8)
+    figures = run["scores"]["exact"]["by_type"]["药物"]
+    scores = run["scores"]["exact"] | {"by_type": {label: figures}}
+    run |= {"encoder": run["encoder"] | {"name": encoder}, "scores": run["scores"] | {"exact": scores}}
+    setup = SETUP | {"train": {"name": "a`b|c.jsonl", "digest": "t1"}}
+    run["setup"] = setup
+    report = build_report(
+        [run], ["ours"], setup, DESCRIBED, own_epochs=10, lacks=lambda kind: None, command="x"
+    )
+    (written, *_) = write_report(report, [run], tmp_path / "my [paper].md")
+    tokens = MarkdownIt("commonmark").enable("table").parse(written.read_text(encoding="utf-8"))
+    cells = ["".join(child.content for child in token.children) for token in tokens if token.type == "inline"]
+    assert label in cells
+    assert f"as it is ({encoder})" in cells
+    assert any("records of a`b|c.jsonl (9 mentions" in cell for cell in cells)
+    assert any("my [paper].json" in cell for cell in cells)
 
 
 def test_a_page_of_nothing(tmp_path):
