@@ -12,6 +12,7 @@ import filelock
 import hypothesis
 import pytest
 from in_process import OWN_PROCESS, run_in_process
+from privacy import assert_no_record_text
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -46,7 +47,7 @@ def run_main(
 ) -> subprocess.CompletedProcess:
     """Runs `python -m emr_ner_tf.cli.WORD` from the project's root, as a user would."""
     command = [sys.executable, "-m", f"emr_ner_tf.cli.{word}", *map(str, arguments)]
-    return subprocess.run(
+    done = subprocess.run(
         command,
         cwd=ROOT,
         capture_output=True,
@@ -55,6 +56,8 @@ def run_main(
         env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2", "NO_COLOR": "1", "COLUMNS": "120"} | (env or {}),
         **options,
     )
+    assert_no_record_text(word, arguments, done.stdout, done.stderr)
+    return done
 
 
 @pytest.fixture(autouse=True)

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 
 from absl import flags, logging
 from absl.testing import flagsaver
+from privacy import assert_no_record_text
 
 ROOT = pathlib.Path(__file__).parents[2]
 # They end the whole process, wait for a signal, or start workers that outlive a call.
@@ -42,6 +43,7 @@ def run_in_process(
         sys.stderr.flush()
         stdout, stderr = (os.pread(file, os.fstat(file).st_size, 0).decode("utf-8") for file in outputs)
     _forget_training()
+    assert_no_record_text(word, arguments, stdout, stderr)
     return subprocess.CompletedProcess(argv, status, stdout, stderr)
 
 
