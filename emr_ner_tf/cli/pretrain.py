@@ -13,7 +13,7 @@ from absl import flags
 from ml_collections import config_flags
 from rich.table import Table
 
-from emr_ner_tf.cli.console import command, results
+from emr_ner_tf.cli.console import command, print_table, results
 from emr_ner_tf.cli.path_flags import define_path, local_paths
 from emr_ner_tf.cli.runner import run
 
@@ -46,19 +46,18 @@ def main() -> None:
     metrics = pretrain(
         local_paths(_CONFIG.value), _MODEL_DIR.value, _OUTPUT.value, strategy_name=_STRATEGY.value
     )
-    table = Table("held-out passages", "before", "after", title=_OUTPUT.value)
+    table = Table("held-out passages", "before", "after")
     for name, before in metrics["before"].items():
         table.add_row(name, f"{before:.4f}", f"{metrics['after'][name]:.4f}")
     console = results()
-    console.print(table)
+    print_table(console, _OUTPUT.value, table)
     console.print(
         f"{metrics['passages']} passages, {metrics['held_out']} of them held out, {metrics['left_out']} left out; "
         f"{metrics['updates']} updates in {metrics['training_seconds'] / 60:.1f} min",
-        highlight=False,
         soft_wrap=True,
     )
     following = command("train", "--config=default", f"--config.encoder={_OUTPUT.value}")
-    console.print(f"next: {following} --config.data.train=FILE --model_dir=DIR", markup=False, soft_wrap=True)
+    console.print(f"next: {following} --config.data.train=FILE --model_dir=DIR", soft_wrap=True)
 
 
 if __name__ == "__main__":

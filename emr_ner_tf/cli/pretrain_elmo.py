@@ -20,7 +20,7 @@ from absl import flags
 from ml_collections import config_flags
 from rich.table import Table
 
-from emr_ner_tf.cli.console import command, results
+from emr_ner_tf.cli.console import command, print_table, results
 from emr_ner_tf.cli.path_flags import define_path, local_paths
 from emr_ner_tf.cli.runner import run
 
@@ -53,15 +53,14 @@ def main() -> None:
     metrics = pretrain_elmo(
         local_paths(_CONFIG.value), _MODEL_DIR.value, _OUTPUT.value, strategy_name=_STRATEGY.value
     )
-    table = Table("held-out passages", "before", "after", title=_OUTPUT.value)
+    table = Table("held-out passages", "before", "after")
     for name, before in metrics["before"].items():
         table.add_row(name, f"{before:.2f}", f"{metrics['after'][name]:.2f}")
     console = results()
-    console.print(table)
+    print_table(console, _OUTPUT.value, table)
     console.print(
         f"{metrics['passages']} passages, {metrics['held_out']} of them held out, {metrics['left_out']} left out; "
         f"{metrics['vocabulary']} tokens; {metrics['updates']} updates in {metrics['training_seconds'] / 60:.1f} min",
-        highlight=False,
         soft_wrap=True,
     )
     following = command(
@@ -71,7 +70,7 @@ def main() -> None:
         "--config.data.train=FILE",
         "--model_dir=DIR",
     )
-    console.print(f"next: {following}", markup=False, soft_wrap=True)
+    console.print(f"next: {following}", soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import time
 from rich.console import Console
 from rich.table import Table
 
-from emr_ner_tf.cli.console import command, results, step
+from emr_ner_tf.cli.console import command, print_table, results, step
 from emr_ner_tf.cli.path_flags import define_path
 from emr_ner_tf.cli.runner import run
 from emr_ner_tf.errors import UserError
@@ -83,7 +83,7 @@ def _clear(console: Console, work: pathlib.Path) -> None:
             raise UserError(
                 f"{work}: must be empty or hold an earlier quickstart; remove it, or name another --work_dir"
             )
-        console.print(f"{work}: an earlier quickstart, removed", markup=False)
+        console.print(f"{work}: an earlier quickstart, removed", soft_wrap=True)
         for name in ("data", "model", "bundles"):
             shutil.rmtree(work / name, ignore_errors=True)
         (work / "scores.json").unlink(missing_ok=True)
@@ -95,7 +95,7 @@ def _summary(console: Console, scores: dict, seconds: float, work: pathlib.Path)
     f1 = scores["exact"]["micro"]["f1"]
     unseen = scores["unseen"]["f1"]
     lookup = scores["lookup_baseline"]["exact"]["micro"]["f1"]
-    table = Table(title="quickstart", show_header=False)
+    table = Table(show_header=False)
     table.add_row("exact F1", f"{f1:.4f}", f"at least {_LEAST_F1:.2f}")
     table.add_row(
         "exact F1, mentions unseen in training", f"{unseen:.4f}", f"at least {_LEAST_UNSEEN_F1:.2f}"
@@ -104,16 +104,17 @@ def _summary(console: Console, scores: dict, seconds: float, work: pathlib.Path)
         "exact F1 of a lookup of training mentions", f"{lookup:.4f}", f"at least {_LEAST_GAIN:.2f} below"
     )
     table.add_row("time", f"{seconds / 60:.1f} min", "")
-    table.add_row("learning curve", f"{work}/model/learning_curve.png", "")
-    table.add_row("bundle for TensorFlow Serving", f"{work}/bundles", "")
     console.print()
-    console.print(table)
+    print_table(console, "quickstart", table)
+    # Below the table, whose cells would break long paths.
+    console.print(f"learning curve: {work}/model/learning_curve.png", soft_wrap=True)
+    console.print(f"bundle for TensorFlow Serving: {work}/bundles", soft_wrap=True)
     if f1 < _LEAST_F1 or unseen < _LEAST_UNSEEN_F1 or f1 - lookup < _LEAST_GAIN:
         raise UserError(
             "the scores above are below what this corpus gives; something in this installation is broken"
         )
     annotate = command("annotate", f"--bundle={work}/bundles", "--text=患者因右肺上叶腺癌入院。")
-    console.print(f"next: {annotate}", markup=False, soft_wrap=True)
+    console.print(f"next: {annotate}", soft_wrap=True)
     console.print("then, on records of your own with an encoder of your choice:")
     train = command(
         "train",
@@ -122,7 +123,7 @@ def _summary(console: Console, scores: dict, seconds: float, work: pathlib.Path)
         "--config.data.train=FILE",
         "--model_dir=runs/mine",
     )
-    console.print(f"  {train}", markup=False, soft_wrap=True)
+    console.print(f"  {train}", soft_wrap=True)
 
 
 if __name__ == "__main__":
