@@ -1,6 +1,8 @@
 """The data main through its flags: what it prints, what it writes, what it refuses."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -207,6 +209,24 @@ def test_table_iii_on_both_training_files(cli, shared):
     assert [by_name[name] for name in names] == ["2116", "222", "318", "765", "456", "1486"]
 
 
+def test_figures_are_written_before_they_are_shown(records, tmp_path):
+    output = tmp_path / "stats.json"
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "emr_ner_tf.cli.data", "stats"),
+                *(f"--input={records}", f"--output={output}"),
+            ],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert json.loads(output.read_text(encoding="utf-8"))["mentions"] == 20
+
+
 def test_split(cli, records, tmp_path):
     done = _good(cli("data", "split", f"--input={records}", f"--output={tmp_path}/a", "--seed=1"))
     assert done.stdout == f"{tmp_path}/a/train.jsonl: 7 records\n{tmp_path}/a/held.jsonl: 3 records\n"
@@ -322,9 +342,6 @@ def test_help_teaches(cli):
 
 
 def test_tensorflow_is_not_imported(records):
-    import subprocess
-    import sys
-
     code = (
         "import sys; from emr_ner_tf.cli import data, main, runner; "
         "print([name for name in ('tensorflow', 'transformers') if name in sys.modules])"

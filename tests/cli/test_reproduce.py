@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -113,6 +115,31 @@ def test_wrong_calls(call, tmp_path, flags, status, messages):
         assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not any(tmp_path.iterdir())
+
+
+def test_the_report_is_written_before_it_is_shown(corpus, tmp_path):
+    arguments = [f"--{name}={tmp_path}/{name}" for name in ("runs_dir", "work_dir")]
+    arguments += [
+        f"--train={corpus}/train.jsonl",
+        f"--test={corpus}/test.jsonl",
+        "--tables=VII",
+        "--report_only",
+    ]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "emr_ner_tf.cli.reproduce"),
+                *arguments,
+                f"--output={tmp_path}/paper.md",
+            ],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert json.loads((tmp_path / "paper.json").read_text(encoding="utf-8"))["tables"]["VII"]
 
 
 def test_a_bad_test_record_shows_before_any_training(call, corpus, tmp_path):
