@@ -19,7 +19,7 @@ from absl import flags
 from ml_collections import config_flags
 from rich.table import Table
 
-from emr_ner_tf.cli.console import command, results
+from emr_ner_tf.cli.console import command, print_table, results
 from emr_ner_tf.cli.path_flags import define_path, local_paths
 from emr_ner_tf.cli.runner import run
 
@@ -65,7 +65,7 @@ def main() -> None:
             strategy_name=_STRATEGY.value,
             rejects=(rejects or Unkept()) if _ON_ERROR.value == "skip" else None,
         )
-    table = Table(title=f"{_MODEL_DIR.value}", show_header=False)
+    table = Table(show_header=False)
     best = metrics["best"]
     table.add_row("epochs", str(metrics["epochs"]))
     table.add_row("best epoch", str(best["epoch"]))
@@ -77,7 +77,7 @@ def main() -> None:
     if rejects is not None and rejects.count:
         table.add_row("records rejected", f"{rejects.count} (rejects.jsonl)")
     console = results()
-    console.print(table)
+    print_table(console, _MODEL_DIR.value, table)
     following = command("export", f"--model_dir={_MODEL_DIR.value}", f"--output={_MODEL_DIR.value}/bundles")
     console.print(f"next: {following}", markup=False, soft_wrap=True)
 

@@ -9,11 +9,16 @@ from absl import logging
 from emr_ner_tf.config import ConfigDict
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.labels import resolve_labels
-from emr_ner_tf.data.reading import read_documents
+from emr_ner_tf.data.path_lists import split_paths
+from emr_ner_tf.data.reading import REMEDIES, read_documents
 from emr_ner_tf.data.rejects import Rejects
 from emr_ner_tf.errors import UserError
 
 _T = TypeVar("_T")
+_INFERRED = REMEDIES | {
+    "labels": "config.data.labels=infer takes the labels of config.data.train alone; use --config.data.labels=FILE "
+    "with one label a line"
+}
 
 
 def training_records(
@@ -32,21 +37,20 @@ def training_records(
         UserError: no file named, a bad record, or nothing to train on.
     """
     settings = config.data
-    paths = [path for path in settings.train.split(",") if path]
+    paths = split_paths(settings.train, "config.data.train")
     if not paths:
         raise UserError("config.data.train must name a file of records (--config.data.train=FILE), got ''")
-    labels = resolve_labels(settings.labels, paths, format=settings.format)
+    validation_paths = split_paths(settings.validation, "config.data.validation")
+    reading = {"format": settings.format, "overlaps": settings.overlaps}
+    labels = resolve_labels(settings.labels, paths, require_entities=True, **reading)
+    remedies = _INFERRED if settings.labels == "infer" else REMEDIES
 
     def read(path: str) -> list[Document]:
-        return list(
-            read_documents(
-                path, format=settings.format, labels=labels, overlaps=settings.overlaps, rejects=rejects
-            )
-        )
+        return list(read_documents(path, labels=labels, rejects=rejects, remedies=remedies, **reading))
 
     train = [document for path in paths for document in read(path)]
-    if settings.validation:
-        validation = [document for path in settings.validation.split(",") for document in read(path)]
+    if validation_paths:
+        validation = [document for path in validation_paths for document in read(path)]
     else:
         train, validation = set_apart(train, settings.validation_fraction, config.train.seed)
     if not any(document.text for document in train):
