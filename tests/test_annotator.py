@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emr_ner_tf.annotation_job import annotate_to_file
+from emr_ner_tf.annotation_job import annotate_to_file, partial_version
 from emr_ner_tf.annotator import annotate, encode_texts, entities_of
 from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.errors import UserError
@@ -99,3 +99,60 @@ def test_a_job_that_dies_is_resumed(tmp_path):
     assert not partial.exists()
     records = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
     assert [record["originalText"] for record in records] == [document.text for document in documents]
+
+
+def test_a_job_is_of_one_version(tmp_path):
+    documents = [Document(str(i), "字" * (i + 1)) for i in range(600)]
+    output, partial = tmp_path / "out.jsonl", tmp_path / "out.jsonl.partial"
+
+    def dies(texts):
+        if len(texts[0]) > 300:
+            raise RuntimeError("power cut")
+        return _first_characters(texts)
+
+    assert partial_version(output) is None
+    with pytest.raises(RuntimeError):
+        annotate_to_file(documents, dies, output, model="m", version=lambda: 3)
+    assert json.loads(partial.read_text(encoding="utf-8").splitlines()[0]) == {
+        "partial_output_of": "m",
+        "version": 3,
+    }
+    assert partial.stat().st_mode & 0o777 == 0o600
+    assert partial_version(output) == 3
+    for other in (4, None):
+        with pytest.raises(
+            UserError, match=r"partial:1: its records are of version 3, .* ask for --version=3"
+        ):
+            annotate_to_file(
+                documents,
+                _first_characters,
+                output,
+                model="m",
+                version=lambda other=other: other,
+                resume=True,
+            )
+    result = annotate_to_file(documents, _first_characters, output, model="m", version=lambda: 3, resume=True)
+    assert 0 < result.resumed < 600 == result.records
+    assert len(output.read_text(encoding="utf-8").splitlines()) == 600
+
+
+def test_a_job_that_fails_before_its_first_record_leaves_nothing(tmp_path):
+    def fails(_):
+        raise RuntimeError("no server")
+
+    for _ in range(2):
+        with pytest.raises(RuntimeError):
+            annotate_to_file([Document("1", "字")], fails, tmp_path / "out.jsonl", model="m")
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_two_jobs_do_not_write_one_file(tmp_path):
+    output = tmp_path / "out.jsonl"
+
+    def another(texts):
+        with pytest.raises(UserError, match=r"out\.jsonl\.partial: another job is writing it"):
+            annotate_to_file([Document("1", "字")], _first_characters, output, model="m", resume=True)
+        return _first_characters(texts)
+
+    assert annotate_to_file([Document("1", "字")], another, output, model="m").records == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["out.jsonl"]

@@ -13,30 +13,40 @@ The same by a server's work (TensorFlow Serving, or emr_ner_tf.cli.serve), over 
 
   python -m emr_ner_tf.cli.annotate --server=localhost:8500 --input=records.jsonl --output=found.jsonl
 
-A job that dies leaves found.jsonl.partial; the same command with --resume goes on from there.
+A job that dies leaves found.jsonl.partial; the same command with --resume goes on from there. All records of a file
+come from one version of a server's model: without --version the one that answers first, also after --resume.
 """
 
+import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from absl import flags, logging
 
 from emr_ner_tf.annotator import TagTexts
+from emr_ner_tf.cli.number_flags import define_float, define_seconds
 from emr_ner_tf.cli.path_flags import define_path
 from emr_ner_tf.cli.runner import run
-from emr_ner_tf.errors import UsageError
+from emr_ner_tf.data.document import Document
+from emr_ner_tf.errors import UsageError, UserError
 
 _BUNDLE = define_path("bundle", None, "A bundle's version, or the directory of its versions (newest taken).")
 _SERVER = flags.DEFINE_string("server", None, "HOST:PORT of a server, instead of --bundle.")
 _PROTOCOL = flags.DEFINE_enum("protocol", "grpc", ["grpc", "rest"], "Of --server.")
 _MODEL_NAME = flags.DEFINE_string("model_name", "ner", "Of --server.")
-_VERSION = flags.DEFINE_integer("version", None, "Of the model of --server; without it its newest.")
-_VERSION_LABEL = flags.DEFINE_string("version_label", None, "Instead of --version.")
-_DEADLINE_S = flags.DEFINE_float("deadline_s", 60.0, "Seconds that one request to --server may take.", 0.001)
-_PATIENCE_S = flags.DEFINE_float(
-    "patience_s", 30.0, "Seconds to try again while --server is away or full.", 0.0
+_VERSION = flags.DEFINE_integer(
+    "version",
+    None,
+    "Version of the model of --server; without it the newest when the job starts.",
+    0,
+    (1 << 63) - 1,
 )
+_VERSION_LABEL = flags.DEFINE_string(
+    "version_label", None, "Instead of --version: the version that has this label when the job starts."
+)
+_DEADLINE_S = define_seconds("deadline_s", 60.0, "Seconds that one request to --server may take.", 0.001)
+_PATIENCE_S = define_seconds("patience_s", 30.0, "Seconds to try again while --server is away or full.")
 _MAX_RECORDS = flags.DEFINE_integer(
     "max_records", 32, "Most texts of a request to --server; at most its own max_batch_size.", 1
 )
@@ -46,7 +56,7 @@ _MAX_CHARACTERS = flags.DEFINE_integer(
     "Most characters of a request to --server, padding included; longer texts are cut with an overlap.",
     1024,
 )
-_MAX_MESSAGE_MB = flags.DEFINE_float("max_message_mb", 64.0, "Most of a request or an answer.", 0.001)
+_MAX_MESSAGE_MB = define_float("max_message_mb", 64.0, "Largest request or answer, in MiB.", 0.001, 2047)
 _HEADER = flags.DEFINE_multi_string(
     "header", [], "NAME=VALUE to send with each request. A token is better kept in a file: --flagfile=FILE."
 )
@@ -74,48 +84,104 @@ _COLOUR = flags.DEFINE_enum(
 )
 
 
+# These say something about a server only.
+_SERVER_FLAGS = (
+    _PROTOCOL,
+    _MODEL_NAME,
+    _VERSION,
+    _VERSION_LABEL,
+    _DEADLINE_S,
+    _PATIENCE_S,
+    _MAX_RECORDS,
+    _MAX_CHARACTERS,
+    _MAX_MESSAGE_MB,
+    _HEADER,
+    _TLS,
+    _TLS_CA,
+    _TLS_CERT,
+    _TLS_KEY,
+)
+
+
 def main() -> None:
     """Annotates what the flags name."""
-    if (_BUNDLE.value is None) == (_SERVER.value is None):
-        raise UsageError("give --bundle or --server, one of the two")
-    if (_TEXT.value is None) == (_INPUT.value is None):
-        raise UsageError("give --text or --input, one of the two")
-    if _OUTPUT.value is None and (_RESUME.value or _ON_ERROR.value == "skip"):
-        raise UsageError(
-            "--resume and --on_error=skip need --output: beside it stand the partial and rejects files"
-        )
+    _check_flags()
 
-    from emr_ner_tf.annotation_job import annotate_to_file
     from emr_ner_tf.annotator import annotate
     from emr_ner_tf.cli.colours import coloured
-    from emr_ner_tf.data.document import Document
+    from emr_ner_tf.data.files import atomic_writer, is_stream
     from emr_ner_tf.data.reading import read_documents
     from emr_ner_tf.data.rejects import RejectsWriter
     from emr_ner_tf.data.writing import record_line
 
+    to_stream = _OUTPUT.value is None or is_stream(_OUTPUT.value)
+    if to_stream and _RESUME.value:
+        raise UsageError(
+            "--resume needs --output to name a file, since the records of an earlier try are kept beside it"
+        )
+    rejects = RejectsWriter.beside(_OUTPUT.value) if _ON_ERROR.value == "skip" else None
     tagger = _from_server() if _SERVER.value is not None else _from_bundle()
-    rejects = RejectsWriter(f"{_OUTPUT.value}.rejects.jsonl") if _ON_ERROR.value == "skip" else None
     if _TEXT.value is not None:
         documents = iter([Document("--text", _TEXT.value)])
     else:
         documents = read_documents(
             _INPUT.value, format=_FORMAT.value, overlaps="longest", rejects=rejects, require_entities=False
         )
-    if _OUTPUT.value is None:
-        in_colour = _COLOUR.value == "always" or (_COLOUR.value == "auto" and sys.stdout.isatty())
-        for document in annotate(documents, tagger.tag_texts):
-            if in_colour:
-                coloured(document, tagger.labels)
-            else:
-                print(record_line(document))
-        return
-    result = annotate_to_file(
-        documents, tagger.tag_texts, _OUTPUT.value, model=tagger.name, resume=_RESUME.value
-    )
-    if rejects is not None:
-        rejects.close()
-        if rejects.count:
-            logging.warning("%d records rejected, see %s.rejects.jsonl", rejects.count, _OUTPUT.value)
+    with contextlib.nullcontext() if rejects is None else rejects:
+        if not to_stream:
+            _to_file(documents, tagger)
+        elif _OUTPUT.value is not None:
+            with atomic_writer(_OUTPUT.value) as file:
+                file.writelines(f"{record_line(one)}\n" for one in annotate(documents, tagger.tag_texts))
+        else:
+            in_colour = _COLOUR.value == "always" or (_COLOUR.value == "auto" and sys.stdout.isatty())
+            for document in annotate(documents, tagger.tag_texts):
+                if in_colour:
+                    coloured(document, tagger.labels)
+                else:
+                    print(record_line(document))
+    if rejects is not None and rejects.count:
+        logging.warning("%d records rejected, see %s", rejects.count, rejects.path)
+
+
+def _check_flags() -> None:
+    if (_BUNDLE.value is None) == (_SERVER.value is None):
+        raise UsageError("give --bundle or --server, one of the two")
+    if (_TEXT.value is None) == (_INPUT.value is None):
+        raise UsageError("give --text or --input, one of the two")
+    if _VERSION.value is not None and _VERSION_LABEL.value is not None:
+        raise UsageError("give --version or --version_label, one of the two")
+    if _BUNDLE.value is not None:
+        extra = [f"--{flag.name}" for flag in _SERVER_FLAGS if flags.FLAGS[flag.name].present]
+        if extra:
+            raise UsageError(
+                f"{', '.join(extra)} can only be given with --server; a version of --bundle is a folder in it, "
+                "such as --bundle=BUNDLES/3"
+            )
+
+
+def _to_file(documents: Iterator[Document], tagger: "_Tagger") -> None:
+    from emr_ner_tf.annotation_job import annotate_to_file, partial_path
+    from emr_ner_tf.serving.client_options import ServingError
+
+    try:
+        result = annotate_to_file(
+            documents,
+            tagger.tag_texts,
+            _OUTPUT.value,
+            model=tagger.name,
+            version=tagger.version,
+            resume=_RESUME.value,
+        )
+    except ServingError as error:
+        partial = partial_path(_OUTPUT.value)
+        if error.code == "NOT_FOUND" and tagger.version() is not None and partial.exists():
+            raise UserError(
+                f"{_SERVER.value}: version {tagger.version()} of {_MODEL_NAME.value}, which the records in {partial} "
+                f"are from, is no longer served; serve it again and go on with --resume, or remove {partial} to "
+                "start again with another version"
+            ) from error
+        raise
     new = result.records - result.resumed
     logging.info(
         "%s: %d records (%d of an earlier try); %d entities in the others, %.1f records/s",
@@ -128,29 +194,35 @@ def main() -> None:
 
 
 class _Tagger(NamedTuple):
-    """What annotates: texts to entities, the labels for colours, and what a job calls the model."""
+    """A tagger of texts, its labels for colours, the model's name for a job, and its version on a server."""
 
     tag_texts: TagTexts
     labels: Sequence[str]
     name: str
+    version: Callable[[], int | None]
 
 
 def _from_bundle() -> _Tagger:
     from emr_ner_tf.exporting.bundle import Bundle
 
     bundle = Bundle(_BUNDLE.value)
-    return _Tagger(bundle.tag_texts, bundle.definition.labels, bundle.fingerprint())
+    return _Tagger(bundle.tag_texts, bundle.definition.labels, bundle.fingerprint(), lambda: None)
 
 
 def _from_server() -> _Tagger:
+    from emr_ner_tf.annotation_job import partial_version
     from emr_ner_tf.data.labels import CCKS2019_LABELS
     from emr_ner_tf.serving.client_options import ClientOptions, TlsFiles
 
     secured = _TLS.value or _TLS_CA.value or _TLS_CERT.value or _TLS_KEY.value
+    version, label = _VERSION.value, _VERSION_LABEL.value
+    name = f"{_SERVER.value} {_MODEL_NAME.value}" + (f" {label}" if label is not None else "")
+    if version is None and _RESUME.value:
+        version = partial_version(_OUTPUT.value)
     options = ClientOptions(
         model=_MODEL_NAME.value,
-        version=_VERSION.value,
-        label=_VERSION_LABEL.value,
+        version=version,
+        label=label if version is None else None,
         deadline_s=_DEADLINE_S.value,
         patience_s=_PATIENCE_S.value,
         max_records=_MAX_RECORDS.value,
@@ -164,16 +236,23 @@ def _from_server() -> _Tagger:
     else:
         from emr_ner_tf.serving.grpc_client import GrpcClient as Client
     client = Client(_SERVER.value, options)
-    version = options.label or options.version or "newest"
-    return _Tagger(client.tag_texts, tuple(CCKS2019_LABELS), f"{_SERVER.value} {options.model} {version}")
+    return _Tagger(client.tag_texts, tuple(CCKS2019_LABELS), name, lambda: client.version)
 
 
 def _headers() -> dict[str, str]:
+    from emr_ner_tf.serving.client_headers import check_headers
+
     headers = {}
     for given in _HEADER.value:
         name, equals, value = given.partition("=")
         if not (name and equals):
             raise UsageError(f"--header must be NAME=VALUE, got {len(given)} characters without that")
+        try:
+            check_headers({name: value})
+        except UserError as error:
+            raise UsageError(f"--header: {error}") from None
+        if name.lower() in (known.lower() for known in headers):
+            raise UsageError(f"--header: {name!r} is given twice")
         headers[name] = value
     return headers
 

@@ -8,11 +8,14 @@ from typing import Any
 import grpc
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
-from emr_ner_tf.annotator import encode_texts, pools
+from emr_ner_tf.annotator import pools
 from emr_ner_tf.data.document import Document, Entity
+from emr_ner_tf.data.texts import check_texts
+from emr_ner_tf.errors import UserError
 from emr_ner_tf.serving import client_messages as messages
-from emr_ner_tf.serving.client_options import ClientOptions, pause_before_next
+from emr_ner_tf.serving.client_options import ClientOptions, ServingError, check_target, pause_before_next
 from emr_ner_tf.serving.client_plan import Piece, merge, plan
+from emr_ner_tf.serving.client_version import VersionPin
 
 
 class AsyncGrpcClient:
@@ -25,9 +28,16 @@ class AsyncGrpcClient:
     """
 
     def __init__(self, target: str, options: ClientOptions | None = None, *, concurrency: int = 4) -> None:
-        """Opens the channel; within a running event loop."""
-        self.target = target
+        """Opens the channel; within a running event loop.
+
+        Raises:
+            UserError: `target` is no address, or `concurrency` is below 1.
+        """
+        if concurrency < 1:
+            raise UserError(f"concurrency must be at least 1, got {concurrency}")
+        self.target = check_target(target, resolvers=True)
         self.options = options or ClientOptions()
+        self._pin = VersionPin(target, self.options)
         self.concurrency = concurrency
         secured = messages.credentials(self.options)
         arguments = messages.channel_arguments(self.options)
@@ -39,6 +49,11 @@ class AsyncGrpcClient:
         self._model = model_service_pb2_grpc.ModelServiceStub(self._channel)
         self._slots = asyncio.Semaphore(concurrency)
 
+    @property
+    def version(self) -> int | None:
+        """As `GrpcClient.version`."""
+        return self._pin.asked.version
+
     async def annotate(self, documents: Iterable[Document]) -> AsyncIterator[Document]:
         """As `GrpcClient.annotate`."""
         for pool in pools(documents):
@@ -47,7 +62,7 @@ class AsyncGrpcClient:
 
     async def tag_texts(self, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
         """As `GrpcClient.tag_texts`; up to `concurrency` requests at a time."""
-        encode_texts(texts)  # says which text cannot be sent, before any is
+        texts = check_texts(texts)  # says which text cannot be sent, before any is
         options = self.options
         requests = plan(texts, max_records=options.max_records, max_characters=options.max_characters)
         tasks = [asyncio.ensure_future(self._predict(texts, request)) for request in requests]
@@ -66,7 +81,7 @@ class AsyncGrpcClient:
 
     async def signatures(self) -> dict[str, messages.Signature]:
         """As `GrpcClient.signatures`."""
-        request = messages.metadata_request(self.options)
+        request = messages.metadata_request(self._pin.asked)
         return messages.signatures(await self._call(self._prediction.GetModelMetadata, request))
 
     async def close(self) -> None:
@@ -86,8 +101,15 @@ class AsyncGrpcClient:
 
     async def _predict(self, texts: Sequence[str], request: Sequence[Piece]) -> list[tuple[Entity, ...]]:
         async with self._slots:
-            message = messages.predict_request(texts, request, self.options, self.target)
-            return messages.predicted(await self._call(self._prediction.Predict, message))
+            while True:
+                asked = self._pin.asked
+                message = messages.predict_request(texts, request, asked, self.target)
+                try:
+                    answer = await self._call(self._prediction.Predict, message)
+                except ServingError as failure:
+                    raise self._pin.explain(failure, asked) from None
+                if self._pin.take(messages.version_of(answer), asked):
+                    return messages.predicted(answer)
 
     async def _call(self, method: Callable[..., Any], request: Any) -> Any:
         pauses = self.options.pauses()

@@ -18,6 +18,8 @@ from emr_ner_tf.serving.client_options import ClientOptions, ServingError, refus
 from emr_ner_tf.serving.client_plan import Piece
 
 SIGNATURE = "serving_default"
+# How gRPC says that it cannot look up a name.
+_UNRESOLVED = ("errors resolving", "DNS resolution failed")
 OUTPUTS = ("num_entities", "start", "end", "label", "score")
 
 
@@ -95,6 +97,12 @@ def predict_request(
 def predicted(response: predict_pb2.PredictResponse) -> list[tuple[Entity, ...]]:
     """Reads the entities of each text of an answer."""
     return entities_of({name: tf.make_ndarray(response.outputs[name]) for name in OUTPUTS})
+
+
+def version_of(response: predict_pb2.PredictResponse) -> int | None:
+    """Reads the version that an answer is of; None where it names none."""
+    spec = response.model_spec
+    return spec.version.value if spec.HasField("version") else None
 
 
 def status_request(options: ClientOptions) -> get_model_status_pb2.GetModelStatusRequest:
@@ -177,9 +185,12 @@ def credentials(options: ClientOptions) -> grpc.ChannelCredentials | None:
 
 def error_of(target: str, error: grpc.RpcError | grpc.aio.AioRpcError) -> ServingError:
     """What a failed call is to the user."""
-    code = error.code().name
+    code, details = error.code().name, error.details() or "no details"
     hints = {
         "UNAVAILABLE": "; is the server there, and its TLS as this client's?",
         "DEADLINE_EXCEEDED": "; a longer deadline_s, or smaller requests (max_characters)",
     }
-    return refused(target, code, f"{error.details() or 'no details'}{hints.get(code, '')}")
+    hint = hints.get(code, "")
+    if code == "UNAVAILABLE" and any(word in details for word in _UNRESOLVED):
+        hint = "; this machine cannot find the host: is its name right?"
+    return refused(target, code, f"{details}{hint}")

@@ -7,11 +7,13 @@ from typing import Any
 import grpc
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
-from emr_ner_tf.annotator import annotate, encode_texts
+from emr_ner_tf.annotator import annotate
 from emr_ner_tf.data.document import Document, Entity
+from emr_ner_tf.data.texts import check_texts
 from emr_ner_tf.serving import client_messages as messages
-from emr_ner_tf.serving.client_options import ClientOptions, pause_before_next
-from emr_ner_tf.serving.client_plan import merge, plan
+from emr_ner_tf.serving.client_options import ClientOptions, ServingError, check_target, pause_before_next
+from emr_ner_tf.serving.client_plan import Piece, merge, plan
+from emr_ner_tf.serving.client_version import VersionPin
 
 
 class GrpcClient:
@@ -23,8 +25,14 @@ class GrpcClient:
     """
 
     def __init__(self, target: str, options: ClientOptions | None = None) -> None:
-        self.target = target
+        """Opens the channel.
+
+        Raises:
+            UserError: `target` is no address.
+        """
+        self.target = check_target(target, resolvers=True)
         self.options = options or ClientOptions()
+        self._pin = VersionPin(target, self.options)
         secured = messages.credentials(self.options)
         arguments = messages.channel_arguments(self.options)
         if secured is None:
@@ -34,6 +42,11 @@ class GrpcClient:
         self._prediction = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
         self._model = model_service_pb2_grpc.ModelServiceStub(self._channel)
 
+    @property
+    def version(self) -> int | None:
+        """The version that is asked for: `options.version` or, where it is pinned, the first answer's; None before."""
+        return self._pin.asked.version
+
     def annotate(self, documents: Iterable[Document]) -> Iterator[Document]:
         """Yields each document, in order, with the entities that the server finds.
 
@@ -41,20 +54,20 @@ class GrpcClient:
             documents: of any length and number; no more than a few hundred are held at a time.
 
         Raises:
-            ServingError: the server refuses, or is away for longer than `options.patience_s`.
-            UserError: a text holds a lone surrogate.
+            ServingError: the server refuses, or is away for longer than `options.patience_s`; `VersionGoneError` where
+                it no longer has the version of the earlier answers.
+            UserError: a text is no string, or holds a lone surrogate.
         """
         return annotate(documents, self.tag_texts)
 
     def tag_texts(self, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
         """Entities of each text, in as many requests as `options` asks for; raises as `annotate`."""
-        encode_texts(texts)  # says which text cannot be sent, before any is
+        texts = check_texts(texts)  # says which text cannot be sent, before any is
         limits = self.options.max_records, self.options.max_characters
         pieces, entities = [], []
         for request in plan(texts, max_records=limits[0], max_characters=limits[1]):
-            message = messages.predict_request(texts, request, self.options, self.target)
             pieces += request
-            entities += messages.predicted(self._call(self._prediction.Predict, message))
+            entities += self._predict(texts, request)
         return merge(len(texts), pieces, entities)
 
     def status(self) -> list[messages.VersionStatus]:
@@ -64,7 +77,7 @@ class GrpcClient:
 
     def signatures(self) -> dict[str, messages.Signature]:
         """The signatures of the version in use; raises as `annotate`."""
-        request = messages.metadata_request(self.options)
+        request = messages.metadata_request(self._pin.asked)
         return messages.signatures(self._call(self._prediction.GetModelMetadata, request))
 
     def close(self) -> None:
@@ -76,6 +89,17 @@ class GrpcClient:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _predict(self, texts: Sequence[str], request: Sequence[Piece]) -> list[tuple[Entity, ...]]:
+        while True:
+            asked = self._pin.asked
+            message = messages.predict_request(texts, request, asked, self.target)
+            try:
+                answer = self._call(self._prediction.Predict, message)
+            except ServingError as failure:
+                raise self._pin.explain(failure, asked) from None
+            if self._pin.take(messages.version_of(answer), asked):
+                return messages.predicted(answer)
 
     def _call(self, method: Callable[..., Any], request: Any) -> Any:
         pauses = self.options.pauses()

@@ -2,16 +2,25 @@
 
 import json
 import time
+import urllib.parse
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import requests
 
-from emr_ner_tf.annotator import annotate, encode_texts
+from emr_ner_tf.annotator import annotate
 from emr_ner_tf.data.document import Document, Entity
+from emr_ner_tf.data.texts import check_texts
 from emr_ner_tf.serving.client_messages import SIGNATURE, Signature, TensorFacts, VersionStatus
-from emr_ner_tf.serving.client_options import ClientOptions, ServingError, pause_before_next, refused
+from emr_ner_tf.serving.client_options import (
+    ClientOptions,
+    ServingError,
+    check_target,
+    pause_before_next,
+    refused,
+)
 from emr_ner_tf.serving.client_plan import merge, plan
+from emr_ner_tf.serving.client_version import VersionPin
 
 # gRPC's names for what TensorFlow Serving answers by HTTP; "UNKNOWN" is the rest.
 _CODES = {
@@ -29,6 +38,7 @@ _CODES = {
     504: "DEADLINE_EXCEEDED",
 }
 _CHUNK = 1 << 16
+_METADATA_BYTES = 16 << 20
 
 
 class RestClient:
@@ -40,8 +50,14 @@ class RestClient:
     """
 
     def __init__(self, target: str, options: ClientOptions | None = None) -> None:
-        self.target = target
+        """Connects with the first request.
+
+        Raises:
+            UserError: `target` is no address.
+        """
+        self.target = check_target(target, resolvers=False)
         self.options = options or ClientOptions()
+        self._pin = VersionPin(target, self.options)
         self._session = requests.Session()
         self._session.headers.update(self.options.headers)
         # The target is the user's own server: a proxy of the environment has no business between.
@@ -51,12 +67,12 @@ class RestClient:
             self._session.verify = tls.ca or True
             self._session.cert = (tls.cert, tls.key) if tls.cert else None
         scheme = "http" if tls is None else "https"
-        path = f"/v1/models/{self.options.model}"
-        self._base = f"{scheme}://{target}{path}"
-        if self.options.version is not None:
-            self._base += f"/versions/{self.options.version}"
-        elif self.options.label is not None:
-            self._base += f"/labels/{self.options.label}"
+        self._base = f"{scheme}://{target}/v1/models/{_quoted(self.options.model)}"
+
+    @property
+    def version(self) -> int | None:
+        """As `GrpcClient.version`."""
+        return self._pin.asked.version
 
     def annotate(self, documents: Iterable[Document]) -> Iterator[Document]:
         """As `GrpcClient.annotate`."""
@@ -64,19 +80,18 @@ class RestClient:
 
     def tag_texts(self, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
         """As `GrpcClient.tag_texts`."""
-        encode_texts(texts)  # says which text cannot be sent, before any is
+        texts = check_texts(texts)  # says which text cannot be sent, before any is
         limits = self.options.max_records, self.options.max_characters
         pieces, entities = [], []
         for request in plan(texts, max_records=limits[0], max_characters=limits[1]):
             parts = [texts[piece.text][piece.start : piece.end] for piece in request]
-            answer = self._call("POST", ":predict", {"signature_name": SIGNATURE, "inputs": {"text": parts}})
             pieces += request
-            entities += _entities(answer["outputs"])
+            entities += self._predict(parts)
         return merge(len(texts), pieces, entities)
 
     def status(self) -> list[VersionStatus]:
         """As `GrpcClient.status`."""
-        found = self._call("GET", "")["model_version_status"]
+        found = self._call("GET", self.options, "")["model_version_status"]
         return [
             VersionStatus(int(one["version"]), one["state"], one.get("status", {}).get("error_message", ""))
             for one in found
@@ -84,7 +99,7 @@ class RestClient:
 
     def signatures(self) -> dict[str, Signature]:
         """As `GrpcClient.signatures`."""
-        found = self._call("GET", "/metadata")["metadata"]["signature_def"]["signature_def"]
+        found = self._call("GET", self._pin.asked, "/metadata")["metadata"]["signature_def"]["signature_def"]
         return {
             name: Signature(
                 *(
@@ -106,15 +121,33 @@ class RestClient:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _call(self, verb: str, path: str, document: Any = None) -> Any:
-        body = None if document is None else json.dumps(document, ensure_ascii=False).encode("utf-8")
-        if body is not None and len(body) > self.options.max_message_bytes:
+    def _predict(self, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
+        document = {"signature_name": SIGNATURE, "inputs": {"text": texts}}
+        body = json.dumps(document, ensure_ascii=False).encode("utf-8")
+        if len(body) > self.options.max_message_bytes:
             raise ServingError(
                 self.target,
                 "RESOURCE_EXHAUSTED",
                 f"a request must have at most {self.options.max_message_bytes} bytes (max_message_bytes), got "
                 f"{len(body)}; it was not sent; lower max_characters",
             )
+        if self._pin.open:
+            # No answer to a prediction names its version; this one does.
+            spec = self._call("GET", self._pin.asked, "/metadata").get("model_spec", {})
+            self._pin.take(int(spec["version"]) if "version" in spec else None, self._pin.asked)
+        asked = self._pin.asked
+        try:
+            return _entities(self._call("POST", asked, ":predict", body)["outputs"])
+        except ServingError as failure:
+            raise self._pin.explain(failure, asked) from None
+
+    def _call(self, verb: str, asked: ClientOptions, path: str, body: bytes | None = None) -> Any:
+        if asked.version is not None:
+            path = f"/versions/{asked.version}{path}"
+        elif asked.label is not None:
+            path = f"/labels/{_quoted(asked.label)}{path}"
+        # What is known of the model is small, whatever the limit of a request's answer.
+        most = max(self.options.max_message_bytes, 0 if body else _METADATA_BYTES)
         pauses = self.options.pauses()
         while True:
             end = time.monotonic() + self.options.deadline_s
@@ -127,7 +160,7 @@ class RestClient:
                     timeout=self.options.deadline_s,
                     stream=True,
                 ) as response:
-                    content = self._content(response)
+                    content = self._content(response, most)
             except requests.exceptions.SSLError:
                 raise ServingError(
                     self.target,
@@ -137,11 +170,16 @@ class RestClient:
                 ) from None
             except requests.Timeout:
                 raise self._late() from None
-            except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
+            except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
                 # A wait in mid-answer that was too long comes as this, too.
                 if time.monotonic() >= end:
                     raise self._late() from None
-                failure = ServingError(self.target, "UNAVAILABLE", "no connection; is the server there?")
+                # urllib3's own error is an argument of requests', and says why.
+                reason = getattr(error.args[0] if error.args else None, "reason", None)
+                message = "no connection; is the server there?"
+                if type(reason).__name__ == "NameResolutionError":
+                    message = "no connection; this machine cannot find the host: is its name right?"
+                failure = ServingError(self.target, "UNAVAILABLE", message)
             except requests.RequestException as error:
                 # Its message may hold a header, such as an access token.
                 raise ServingError(
@@ -153,15 +191,15 @@ class RestClient:
                 failure = self._refusal(response.status_code, content)
             time.sleep(pause_before_next(failure, pauses))
 
-    def _content(self, response: requests.Response) -> bytes:
+    def _content(self, response: requests.Response, most: int) -> bytes:
         content = bytearray()
         for chunk in response.iter_content(_CHUNK):
             content += chunk
-            if len(content) > self.options.max_message_bytes:
+            if len(content) > most:
                 raise ServingError(
                     self.target,
                     "RESOURCE_EXHAUSTED",
-                    f"an answer must have at most {self.options.max_message_bytes} bytes (max_message_bytes), got "
+                    f"an answer must have at most {most} bytes (max_message_bytes), got "
                     "more; lower max_characters",
                 )
         return bytes(content)
@@ -186,6 +224,10 @@ class RestClient:
         except (ValueError, KeyError, TypeError):
             return ServingError(self.target, code, f"HTTP {status} without a message")
         return refused(self.target, code, message)
+
+
+def _quoted(name: str) -> str:
+    return urllib.parse.quote(name, safe="")
 
 
 def _entities(outputs: Any) -> list[tuple[Entity, ...]]:

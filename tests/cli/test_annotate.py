@@ -101,6 +101,44 @@ def test_wrong_calls(cli, bundles, flags, status, message):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--version=9223372036854775808", "--version=9223372036854775808"),
+        ("--version=-1", "--version=-1"),
+        ("--version=1 --version_label=stable", "--version or --version_label, one of the two"),
+        ("--deadline_s=nan", "--deadline_s=nan: it must be a finite number"),
+        ("--deadline_s=inf", "--deadline_s=inf: it must be a finite number"),
+        ("--deadline_s=1e12", "--deadline_s=1e12"),
+        ("--patience_s=nan", "--patience_s=nan: it must be a finite number"),
+        ("--max_message_mb=nan", "--max_message_mb=nan: it must be a finite number"),
+        ("--max_message_mb=1e9", "--max_message_mb=1e9"),
+    ],
+)
+def test_numbers_that_do_not_fit(cli, flag, message):
+    done = cli("annotate", "--server=127.0.0.1:1", "--patience_s=0", "--text=x", *flag.split())
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "flag", ["--version=3", "--version_label=stable", "--header=x-a=b", "--tls", "--protocol=rest"]
+)
+def test_a_bundle_has_no_server(cli, flag):
+    done = cli("annotate", "--bundle=absent", "--text=x", flag)
+    assert done.returncode == 2
+    assert f"{flag.partition('=')[0]} can only be given with --server" in done.stderr
+    assert "--bundle=BUNDLES/3" in done.stderr
+
+
+@pytest.mark.parametrize("server", ["http://localhost:8501", "localhost"])
+def test_an_address_that_is_none(cli, server):
+    done = cli("annotate", f"--server={server}", "--text=x")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"'{server}': a server's address must be HOST:PORT")
+
+
 def test_a_key_alone_is_no_plain_connection(cli):
     done = cli("annotate", "--server=localhost:1", "--patience_s=0", "--tls_key=key.pem", "--text=x")
     assert done.returncode == 1

@@ -5,6 +5,7 @@ import concurrent.futures
 import contextlib
 import http.server
 import json
+import os
 import socket
 import threading
 
@@ -38,7 +39,7 @@ def _ask(kind, target, options, texts):
 @pytest.fixture
 def http_server():
     """The function that starts a server with these answers, one after the other: a status, a body, and whether the
-    body is announced as longer than it is."""
+    body is announced as longer than it is. Who asks which version it has is told 1."""
     servers = []
 
     def start(*answers):
@@ -50,6 +51,13 @@ def http_server():
                 status, body, broken = left.pop(0)
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(body) + 100 * broken))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def do_GET(self):
+                body = json.dumps({"model_spec": {"version": "1"}}).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
 
@@ -131,14 +139,42 @@ def test_tls_to_a_plain_port_is_no_wrong_certificate(raw_server):
         RestClient(target, ClientOptions(tls=TlsFiles())).tag_texts(["x"])
 
 
-def test_what_rest_cannot_send():
-    for target, headers, name in (
-        ("127.0.0.1:port", {}, "InvalidURL"),
-        ("127.0.0.1:1", {"Authorization": "token\n"}, "InvalidHeader"),
+@pytest.mark.parametrize("kind", ["grpc", "aio", "rest"])
+@pytest.mark.parametrize(
+    "target", ["", "localhost", "localhost:port", "http://localhost:8501", "localhost:70000", "::1:8500"]
+)
+def test_what_is_no_address(kind, target):
+    with pytest.raises(UserError, match=f"^{target!r}: a server's address must be HOST:PORT, such as"):
+        _ask(kind, target, ClientOptions(), ["x"])
+
+
+@pytest.mark.parametrize("kind", ["grpc", "aio", "rest"])
+def test_a_host_that_does_not_exist(kind):
+    with pytest.raises(
+        ServingError, match=r"^absent\.invalid:8500: UNAVAILABLE: .*cannot find the host: is its name right"
     ):
-        with pytest.raises(ServingError, match=f"UNKNOWN: {name}; are target") as caught:
-            RestClient(target, ClientOptions(headers=headers)).tag_texts(["x"])
-        assert "token" not in str(caught.value)
+        _ask(kind, "absent.invalid:8500", ClientOptions(patience_s=0, deadline_s=20), ["x"])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("Authorization", "Bearer token\n", "'Authorization': its value must be printable ASCII, got a line break"),
+        ("x-a", "token患", "header 'x-a': its value must be printable ASCII, got a non-ASCII character as character 6"),
+        ("x-a", " token", "header 'x-a': its value must not begin or end with a space"),
+        ("Authorization: Bearer token", "", r"'Authorization'\.\.\.: a name has letters.*got ':' as character 14"),
+        ("姓名", "token", r"header ''\.\.\.: a name has letters.*got a non-ASCII character as character 1"),
+        ("", "token", "header must have a name"),
+        ("x-token-bin", "token", "header 'x-token-bin': gRPC keeps names in -bin for binary values"),
+        ("grpc-timeout", "token", "header 'grpc-timeout': is reserved"),
+        ("Content-Length", "5", "header 'Content-Length': is reserved"),
+    ],
+)  # fmt: skip
+def test_headers_that_cannot_be_sent(name, value, message):
+    with pytest.raises(UserError, match=message) as caught:
+        ClientOptions(headers={name: value})
+    assert "Bearer token" not in str(caught.value)
+    assert value not in str(caught.value) or len(value) < 6
 
 
 class _Service(prediction_service_pb2_grpc.PredictionServiceServicer):
@@ -151,6 +187,7 @@ class _Service(prediction_service_pb2_grpc.PredictionServiceServicer):
         if text:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"cannot parse {text.decode()}")
         answer = predict_pb2.PredictResponse()
+        answer.model_spec.version.value = 1
         for name, dtype in (("num_entities", 3), ("start", 3), ("end", 3), ("label", 7), ("score", 1)):
             answer.outputs[name].dtype = dtype
             answer.outputs[name].tensor_shape.dim.add(size=1)
@@ -202,6 +239,40 @@ def test_the_main_sends_what_its_flags_say(service, cli, tmp_path):
     done = cli("annotate", *flags, "--header=Bearer")
     assert done.returncode == 2
     assert "--header must be NAME=VALUE, got 6 characters without that" in done.stderr
+    for header, message in (
+        ("x-患=secret", "--header: header 'x-'...: a name has letters"),
+        ("x-a=secret\n", "--header: header 'x-a': its value must be printable ASCII"),
+    ):
+        done = cli("annotate", *flags, f"--header={header}")
+        assert done.returncode == 2
+        assert message in done.stderr
+        assert "secret" not in done.stderr
+    done = cli("annotate", *flags, "--header=x-a=1", "--header=X-A=2")
+    assert done.returncode == 2
+    assert "'X-A' is given twice" in done.stderr
+
+
+def test_a_stream_takes_records_as_they_come(service, cli, tmp_path):
+    flags = ("annotate", f"--server={service[1]}", "--text=")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        read = pool.submit(pipe.read_text, encoding="utf-8")
+        done = cli(*flags, f"--output={pipe}")
+        assert done.returncode == 0, done.stderr
+        piped = read.result(60)
+    # No partial file, and the pipe is still one.
+    assert list(tmp_path.iterdir()) == [pipe]
+    assert pipe.is_fifo()
+    done = cli(*flags, "--output=-", "--colour=always")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == piped == '{"originalText": "", "entities": []}\n'
+    refused = cli(*flags, "--output=-", "--resume")
+    assert refused.returncode == 2
+    assert "--resume needs --output to name a file" in refused.stderr
+    done = cli(*flags, f"--output={tmp_path}")
+    assert done.returncode == 1
+    assert done.stderr == f"{tmp_path}: must be a file, and it is a directory\n"
 
 
 @pytest.mark.parametrize("kind", ["grpc", "aio", "rest"])

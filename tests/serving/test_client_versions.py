@@ -17,7 +17,7 @@ from emr_ner_tf.serving.rest_client import RestClient
 # The toys find each `x`, the trained model what is between them.
 TEXTS = ["x患者因右肺上叶腺癌入院，行胸部CT检查。x", "", "既往高血压病史10年x，口服硝苯地平控释片。"]
 # One try each: a refusal that a second try would hide is an error here.
-ONCE = ClientOptions(patience_s=0)
+ONCE = ClientOptions(patience_s=0, pin_version=False)
 # Between two questions of a caller, so that the load leaves a new version time to be loaded.
 PAUSE_S = 0.02
 

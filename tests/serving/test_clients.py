@@ -150,6 +150,17 @@ def test_lone_surrogates_are_refused_here(server, kind):
         ({"version": 1, "label": "stable"}, "a version or a label, got both"),
         ({"max_characters": 5}, "max_characters must be at least 1024, got 5"),
         ({"deadline_s": 0}, "deadline_s must be at least"),
+        ({"deadline_s": float("nan")}, "deadline_s must be at least .* got nan"),
+        ({"deadline_s": float("inf")}, "deadline_s must be at least .* and at most 1000000, got inf"),
+        ({"patience_s": float("nan")}, "patience_s must be at least .* got nan"),
+        (
+            {"version": 1 << 63},
+            "version must be at least 0 and at most 9223372036854775807, got 9223372036854775808",
+        ),
+        ({"version": -1}, "version must be at least 0"),
+        ({"max_message_bytes": 1 << 31}, "max_message_bytes must be at least 1 and at most 2147483647"),
+        ({"label": ""}, "label must not be empty"),
+        ({"model": ""}, "model must not be empty"),
     ],
 )
 def test_options_are_checked(options, message):
@@ -248,6 +259,12 @@ def test_certificate_without_its_key(certificates):
         TlsFiles(cert=str(certificates / "client.pem"))
     with pytest.raises(UserError, match=r"absent\.pem: no such file"):
         TlsFiles(ca=str(certificates / "absent.pem"))
+    with pytest.raises(UserError, match=r"client\.key: not a certificate in PEM"):
+        TlsFiles(ca=str(certificates / "client.key"))
+    with pytest.raises(
+        UserError, match=r"client\.pem, .*server\.key: not a certificate and its unencrypted key"
+    ):
+        TlsFiles(cert=str(certificates / "client.pem"), key=str(certificates / "server.key"))
 
 
 def test_clients_need_no_training_stack():
