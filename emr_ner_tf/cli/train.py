@@ -68,7 +68,9 @@ def main() -> None:
     table = Table(show_header=False)
     best = metrics["best"]
     table.add_row("epochs", str(metrics["epochs"]))
-    table.add_row("best epoch", str(best["epoch"]))
+    table.add_row(
+        "best epoch", str(best["epoch"]) if "f1" in best else f"{best['epoch']} (the last: no validation)"
+    )
     for name in ("precision", "recall", "f1"):
         if name in best:
             table.add_row(f"validation {name}", f"{best[name]:.4f}")
@@ -78,6 +80,16 @@ def main() -> None:
         table.add_row("records rejected", f"{rejects.count} (rejects.jsonl)")
     console = results()
     print_table(console, _MODEL_DIR.value, table)
+    if best.get("f1") == 0:
+        console.print(
+            "validation F1 is 0: no epoch found a mention of the validation records, and an export of this model would "
+            "find next to nothing. Train for longer (--config.train.epochs) or at another rate "
+            "(--config.optimizer.encoder_rate, --config.optimizer.head_rate), into another --model_dir; "
+            f"{_MODEL_DIR.value}/learning_curve.png shows whether the loss falls.",
+            markup=False,
+            soft_wrap=True,
+        )
+        return
     following = command("export", f"--model_dir={_MODEL_DIR.value}", f"--output={_MODEL_DIR.value}/bundles")
     console.print(f"next: {following}", markup=False, soft_wrap=True)
 

@@ -18,6 +18,7 @@ from emr_ner_tf.pretraining.run import Epoch, Task, check_output, run
 from emr_ner_tf.pretraining.text import Text, build_text
 from emr_ner_tf.text.vocabulary import Vocabulary
 from emr_ner_tf.training.batching import plan_epoch
+from emr_ner_tf.training.failed_writes import failed_writes_named
 from emr_ner_tf.training.optimization import build_optimizer
 from emr_ner_tf.training.pipeline import part_of_worker
 from emr_ner_tf.training.randomness import make_dropout_stateless
@@ -145,4 +146,5 @@ def _save(
 ) -> None:
     encoder = Elmo(hf_config, len(vocabulary.tokens))
     encoder.language_model = model.language_model
-    save_encoder(encoder, vocabulary, output, heads={"lm_head.bias": model.output_bias.numpy()})
+    with failed_writes_named(output):
+        save_encoder(encoder, vocabulary, output, heads={"lm_head.bias": model.output_bias.numpy()})

@@ -23,6 +23,7 @@ from emr_ner_tf.pretraining.settings import check_pretrain_config, pretrain_conf
 from emr_ner_tf.pretraining.streams import HELD
 from emr_ner_tf.pretraining.text import Text, build_text
 from emr_ner_tf.training.batching import plan_epoch
+from emr_ner_tf.training.failed_writes import failed_writes_named
 from emr_ner_tf.training.optimization import build_optimizer
 from emr_ner_tf.training.pipeline import part_of_worker
 from emr_ner_tf.training.randomness import make_dropout_stateless
@@ -215,10 +216,11 @@ class _Pretraining:
 
     def _save(self) -> None:
         encoder = self.model.encoder
-        save_encoder(
-            encoder,
-            self.vocabulary,
-            self.output,
-            heads=head_weights(self.model),
-            architecture=_ARCHITECTURE if encoder.prefix == "bert" else None,
-        )
+        with failed_writes_named(self.output):
+            save_encoder(
+                encoder,
+                self.vocabulary,
+                self.output,
+                heads=head_weights(self.model),
+                architecture=_ARCHITECTURE if encoder.prefix == "bert" else None,
+            )

@@ -12,6 +12,7 @@ from absl import logging
 from emr_ner_tf.config import ConfigDict, save_config
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.training.checkpoints import Checkpoints, Progress
+from emr_ner_tf.training.failed_writes import failed_writes_named
 from emr_ner_tf.training.progress_log import ProgressLog, clock
 from emr_ner_tf.training.run_files import (
     CONFIG,
@@ -19,6 +20,7 @@ from emr_ner_tf.training.run_files import (
     METRICS,
     VERSIONS,
     alone_in,
+    check_resumable,
     check_same_settings,
     versions,
     write_json,
@@ -95,12 +97,13 @@ def run(
         What `metrics.json` says: `before` and `after`, each as `Task.evaluate` gives it, and the facts.
 
     Raises:
-        UserError: another run's directory, or another process at work in it; what `build` raises; workers that do
-            not agree, or the loss of one.
+        UserError: another run's directory, or one whose run cannot be resumed, or another process at work in it; what
+            `build` raises; a file that cannot be written; workers that do not agree, or the loss of one.
     """
     chief = is_chief_process(strategy_name)
     folder = pathlib.Path(model_dir)
     with alone_in(folder, chief=chief), lost_workers_told():
+        check_resumable(folder)
         check_same_settings(config, folder, base)
         if config.train.deterministic:
             tf.config.experimental.enable_op_determinism()
@@ -111,13 +114,19 @@ def run(
 
 
 def check_output(output: str, model_dir: str) -> None:
-    """Checks that the result does not take the place of the run: both have a `config.json`.
+    """Checks, before hours of work, that the result can be written, and that it does not replace the run.
 
     Raises:
-        UserError: one directory for both.
+        UserError: one directory for both, which both have a `config.json`; or no directory can be made there.
     """
     if os.path.realpath(output) == os.path.realpath(model_dir):
         raise UserError(f"--output must be another directory than --model_dir, got {output} for both")
+    path = pathlib.Path(os.path.realpath(output))
+    nearest = next(folder for folder in (path, *path.parents) if folder.exists())
+    if not nearest.is_dir():
+        raise UserError(f"--output must be a directory, got {output}, and {nearest} is a file")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise UserError(f"--output={output}: {nearest} cannot be written to; check its permissions")
 
 
 class _Run:
@@ -155,9 +164,10 @@ class _Run:
         )
         if self.chief:
             # Only now: a run on other text is refused before it can touch what the old one wrote.
-            self.checkpoints.remove_parts()
+            self.checkpoints.tidy()
             if not resumed:
-                save_config(self.config, self.model_dir / CONFIG)
+                with failed_writes_named(self.model_dir / CONFIG):
+                    save_config(self.config, self.model_dir / CONFIG)
                 write_json(self.model_dir / VERSIONS, versions())
         if resumed and not progress.finished:
             logging.info("resumed at %s, step %d", self.epochs[progress.epoch].name, progress.step)
@@ -193,11 +203,9 @@ class _Run:
             "seconds": round(progress.seconds, 1),
         }
         logging.info("%s: loss %.3f, %s", epoch.name, entry["loss"], clock(progress.seconds))
-        progress.epoch += 1
-        if progress.epoch > len(self.task.warm_up):
+        if progress.epoch >= len(self.task.warm_up):
             entry = self._measure(entry)
-        progress.history.append(entry)
-        progress.end_epoch()
+        progress.end_epoch(entry)
         progress.finished = progress.epoch == len(self.epochs)
         self._save()
 

@@ -3,16 +3,18 @@
 import json
 import os
 import pathlib
-import shutil
 from typing import Any
 
 import tensorflow as tf
+from absl import logging
 
 from emr_ner_tf.errors import UserError
+from emr_ner_tf.training.checkpoint_folder import UNREADABLE, CheckpointFolder, checkpoint_number
 from emr_ner_tf.training.optimization import Optimizer
 
 LAST, BEST = "last", "best"
 PARTS = 20
+_PROGRESS = "progress/.ATTRIBUTES/py_state"
 
 
 class Progress(tf.train.experimental.PythonState):
@@ -26,7 +28,9 @@ class Progress(tf.train.experimental.PythonState):
         seconds: that they took.
         history: one entry for each finished epoch, as `history.json` shows it.
         best_f1: best validation F1 so far, -1 before the first.
-        stale: epochs since then.
+        best_epoch: the epoch whose weights are kept as the best, counted from 1; 0 before the first.
+        best_step: updates at its end, which number its checkpoint; 0 where an older version did not record them.
+        stale: epochs without a better F1, counted from the first F1 above 0.
         finished: the run has ended.
         data_digest: of the training windows, words and validation records, so that a run never goes on with others.
     """
@@ -39,8 +43,7 @@ class Progress(tf.train.experimental.PythonState):
         self.loss_parts: list[tuple[float, int]] = []
         self.seconds = 0.0
         self.history: list[dict[str, Any]] = []
-        self.best_f1 = -1.0
-        self.stale = 0
+        self.forget_best()
         self.finished = False
 
     def take(self, loss: float, epoch_steps: int) -> None:
@@ -55,9 +58,36 @@ class Progress(tf.train.experimental.PythonState):
         """The mean loss of each part of the epoch."""
         return [sums / steps for sums, steps in self.loss_parts]
 
-    def end_epoch(self) -> None:
-        """Forgets the epoch that `history` holds now."""
+    def end_epoch(self, entry: dict[str, Any]) -> None:
+        """Adds an epoch to the history and begins the next one."""
+        self.history.append(entry)
+        self.epoch += 1
         self.step, self.loss_sum, self.loss_parts, self.seconds = 0, 0.0, [], 0.0
+
+    def score_epoch(self, f1: float | None, step: int) -> bool:
+        """Compares the epoch that `end_epoch` has just added with the best one.
+
+        Of equal scores the later epoch counts, since it has seen more; without a score the last epoch does. Epochs
+        before the first score above 0 say nothing about whether training still helps.
+
+        Args:
+            f1: of the validation records; None without any.
+            step: updates of the run so far.
+
+        Returns:
+            Whether the weights of this epoch are the best so far.
+        """
+        if f1 is not None:
+            self.stale = 0 if f1 > self.best_f1 or self.best_f1 <= 0 else self.stale + 1
+        if f1 is not None and f1 < self.best_f1:
+            return False
+        self.best_f1 = self.best_f1 if f1 is None else f1
+        self.best_epoch, self.best_step = self.epoch, step
+        return True
+
+    def forget_best(self) -> None:
+        """Lets the next epoch count as the best."""
+        self.best_f1, self.best_epoch, self.best_step, self.stale = -1.0, 0, 0, 0
 
     def serialize(self) -> str:
         """Returns the state as JSON; floats come back bit for bit."""
@@ -66,16 +96,20 @@ class Progress(tf.train.experimental.PythonState):
 
     def deserialize(self, string_value: str) -> None:
         """Takes the state of `serialize`."""
-        for name, value in json.loads(string_value).items():
+        values = json.loads(string_value)
+        if "best_epoch" not in values and values["history"]:
+            # Older versions kept the first epoch of equal scores, and the last one where there was no score.
+            scores = [entry.get("f1", -1.0) for entry in values["history"]]
+            self.best_epoch = 1 + scores.index(max(scores)) if max(scores) >= 0 else len(scores)
+        for name, value in values.items():
             setattr(self, name, value)
 
 
 class Checkpoints:
     """Saves and restores a run under `model_dir/checkpoints`.
 
-    TensorFlow writes the data and renames them into place, then the index where it stands, and last, by rename, the
-    file that names the newest checkpoint; only then it removes the one before. A process killed at any moment leaves a
-    whole checkpoint in force, and beside it perhaps parts of another, which `remove_parts` clears away.
+    The last state is saved before the best weights: until those are saved, they are those of the last state, from which
+    a run that was killed in between saves them again.
     """
 
     def __init__(
@@ -86,49 +120,83 @@ class Checkpoints:
         step: tf.Variable,
         progress: Progress,
     ) -> None:
-        folder = pathlib.Path(model_dir) / "checkpoints"
-        state = tf.train.Checkpoint(model=model, optimizer=optimizer, step=step, progress=progress)
-        self._state = state
-        self._last = tf.train.CheckpointManager(state, str(folder / LAST), max_to_keep=1)
-        weights = tf.train.Checkpoint(model=model)
-        self._best = tf.train.CheckpointManager(weights, str(folder / BEST), max_to_keep=1)
+        self._last, self._best = (checkpoint_folder(model_dir, which) for which in (LAST, BEST))
+        self._state = tf.train.Checkpoint(model=model, optimizer=optimizer, step=step, progress=progress)
+        self._weights = tf.train.Checkpoint(model=model)
         self._step = step
         self._progress = progress
+        self._best_is_last = False
 
     def restore_last(self) -> bool:
-        """Restores the newest state; False where there is none.
+        """Restores the newest state; False where there is none. Nothing is written.
 
         Raises:
-            UserError: it is of a run on other records or words.
+            UserError: it is of a run on other records or words, or a file of it is missing, empty or cut off.
         """
-        path = self._last.latest_checkpoint
+        path = self._last.in_force()
         if path is None:
             return False
         # Looked at first: other records may make another vocabulary, whose variables would not even fit.
-        saved = json.loads(tf.train.load_checkpoint(path).get_tensor("progress/.ATTRIBUTES/py_state"))
-        if saved["data_digest"] != self._progress.data_digest:
+        if _saved_progress(path)["data_digest"] != self._progress.data_digest:
             raise UserError(
                 f"{path}: a run on other records or words than the configuration names now; name another --model_dir"
             )
-        self._state.restore(path).assert_existing_objects_matched()
+        try:
+            self._state.restore(path).assert_existing_objects_matched()
+        except (AssertionError, *UNREADABLE) as error:
+            raise UserError(
+                f"{path}: does not fit the model that the configuration describes: {error}"
+            ) from error
+        self._look_for_best()
         return True
 
-    def remove_parts(self) -> None:
-        """Removes the files of checkpoints that are not in force: what a killed process was writing or removing."""
-        for manager in (self._last, self._best):
-            folder = pathlib.Path(manager.directory)
-            newest = tf.train.latest_checkpoint(manager.directory)
-            kept = set(folder.glob(f"{pathlib.Path(newest).name}.*")) if newest else set()
-            for path in {*folder.glob("ckpt-*"), *folder.glob("checkpoint.tmp*")} - kept:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+    def tidy(self) -> None:
+        """Removes what a killed process was writing or removing, and saves the best weights if it had not done so."""
+        self._last.remove_others()
+        if self._best_is_last:
+            self.save_best()
+        self._best.remove_others()
 
     def save_last(self) -> None:
-        """Saves the whole state."""
-        self._last.save(checkpoint_number=int(self._step.numpy()))
+        """Saves the whole state.
+
+        Raises:
+            UserError: it cannot be written; the state saved before is still in force.
+        """
+        self._last.save(self._state, int(self._step.numpy()))
 
     def save_best(self) -> None:
-        """Saves the weights alone."""
-        self._best.save(checkpoint_number=int(self._step.numpy()))
+        """Saves the weights alone.
+
+        Raises:
+            UserError: they cannot be written; those saved before are still in force.
+        """
+        self._best.save(self._weights, int(self._step.numpy()))
+
+    def _look_for_best(self) -> None:
+        """Compares the best weights that are there with those that the restored state tells of."""
+        progress = self._progress
+        if not progress.best_step:
+            return
+        # Damaged files are an error even where they could be saved again: whoever copied them should know.
+        path = self._best.in_force()
+        if path is not None and checkpoint_number(path) == progress.best_step:
+            return
+        self._best_is_last = progress.best_step == int(self._step.numpy())
+        if self._best_is_last:
+            return
+        logging.warning(
+            "%s has no ckpt-%d, the weights of epoch %d, which is the best so far; copy them here, too%s",
+            *(self._best.path, progress.best_step, progress.best_epoch),
+            "" if progress.finished else ", or the best epoch from here on counts",
+        )
+        if not progress.finished:
+            progress.forget_best()
+
+
+def checkpoint_folder(model_dir: str | os.PathLike[str], which: str) -> CheckpointFolder:
+    """Returns the folder of a run's "last" or "best" checkpoint."""
+    return CheckpointFolder(pathlib.Path(model_dir) / "checkpoints" / which)
 
 
 def restore_weights(model: tf.Module, model_dir: str | os.PathLike[str], which: str = BEST) -> str:
@@ -138,12 +206,16 @@ def restore_weights(model: tf.Module, model_dir: str | os.PathLike[str], which: 
         The checkpoint's path.
 
     Raises:
-        UserError: there is none, or it is of another model.
+        UserError: there is none, a file of it is missing, empty or cut off, or it is of another model.
     """
-    folder = pathlib.Path(model_dir) / "checkpoints" / which
-    path = tf.train.latest_checkpoint(str(folder))
+    folder = checkpoint_folder(model_dir, which)
+    path = folder.in_force()
     if path is None:
-        raise UserError(f"{folder}: no checkpoint; train first (python -m emr_ner_tf.cli.train)")
+        other = LAST if which == BEST else BEST
+        remedy = "train first (python -m emr_ner_tf.cli.train), or copy the checkpoint here"
+        if checkpoint_folder(model_dir, other).holds_any():
+            remedy = f"copy the checkpoint here, or take the {other} one (--checkpoint={other})"
+        raise UserError(f"{folder.path}: no checkpoint with an index (ckpt-*.index); {remedy}")
     try:
         status = tf.train.Checkpoint(model=model).restore(path)
         status.assert_existing_objects_matched()
@@ -151,6 +223,22 @@ def restore_weights(model: tf.Module, model_dir: str | os.PathLike[str], which: 
             status.assert_consumed()
         else:
             status.expect_partial()
-    except (AssertionError, ValueError, tf.errors.OpError) as error:
+    except (AssertionError, *UNREADABLE) as error:
         raise UserError(f"{path}: does not fit the model that {model_dir} describes: {error}") from error
     return path
+
+
+def _saved_progress(path: str) -> dict[str, Any]:
+    reader = tf.train.load_checkpoint(path)
+    if not reader.has_tensor(_PROGRESS):
+        raise UserError(
+            f"{path}: weights alone, from which no run resumes (a checkpoint of `best`?); copy the run's "
+            f"checkpoints/{LAST}"
+        )
+    try:
+        saved = json.loads(reader.get_tensor(_PROGRESS))
+    except ValueError as error:
+        raise UserError(f"{path}: must hold the progress of a run in JSON, got {error}") from error
+    if not isinstance(saved, dict) or not saved.keys() >= {"history", "epoch", "finished", "data_digest"}:
+        raise UserError(f"{path}: must hold the progress of a run, got other JSON")
+    return saved

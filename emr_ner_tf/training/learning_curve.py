@@ -7,12 +7,15 @@ from typing import Any
 from emr_ner_tf.data.files import atomic_writer
 
 
-def draw_learning_curve(history: Sequence[dict[str, Any]], path: str | os.PathLike[str]) -> None:
+def draw_learning_curve(
+    history: Sequence[dict[str, Any]], path: str | os.PathLike[str], *, best_epoch: int
+) -> None:
     """Writes the picture as PNG.
 
     Args:
         history: entries with `epoch` (from 1), `loss` and, where there was a validation, `f1`.
         path: of the picture.
+        best_epoch: the epoch whose weights are kept as the best; its F1, if it has one, is written beside its point.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -38,14 +41,14 @@ def draw_learning_curve(history: Sequence[dict[str, Any]], path: str | os.PathLi
         )
         f1_axis.set_ylabel("exact-match F1")
         f1_axis.set_ylim(0, 1.08)
-        best = max(scored, key=lambda entry: entry["f1"])
-        f1_axis.annotate(
-            f"{best['f1']:.4f}",
-            (best["epoch"], best["f1"]),
-            textcoords="offset points",
-            xytext=(0, 6),
-            ha="center",
-        )
+        for best in (entry for entry in scored if entry["epoch"] == best_epoch):
+            f1_axis.annotate(
+                f"{best['f1']:.4f}",
+                (best["epoch"], best["f1"]),
+                textcoords="offset points",
+                xytext=(0, 6),
+                ha="center",
+            )
     loss_axis.legend(handles=lines, loc="center right")
     with atomic_writer(path, "wb") as file:
         figure.savefig(file, format="png", bbox_inches="tight")

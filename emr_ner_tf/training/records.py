@@ -58,10 +58,52 @@ def training_records(
     logging.info(
         "%d training records with %d mentions, %d validation records",
         len(train),
-        sum(len(document.entities) for document in train),
+        _mentions(train),
         len(validation),
     )
     return train, validation, labels
+
+
+def check_mentions(config: ConfigDict, training: Sequence[Document], validation: Sequence[Document]) -> bool:
+    """Checks that there is something to learn, and something by which epochs can be compared.
+
+    Args:
+        config: the whole configuration.
+        training: records to train on.
+        validation: records that validation has.
+
+    Returns:
+        Whether an F1 on the validation records says anything; if not, the last epoch counts as the best.
+
+    Raises:
+        UserError: no training record has a mention.
+    """
+    if not any(document.entities for document in training):
+        raise UserError(
+            f"config.data.train={config.data.train}: no mention in {len(training)} training records, so there is "
+            f"nothing to learn ({len(validation)} validation records, {_mentions(validation)} mentions); check "
+            "config.data.format, or set config.data.validation_fraction lower"
+        )
+    if _mentions(validation):
+        return True
+    settings = config.data
+    asked = f"validation={settings.validation}" if settings.validation else ""
+    if not asked and settings.validation_fraction:
+        asked = f"validation_fraction={settings.validation_fraction:g}"
+    if asked:
+        logging.warning(
+            "config.data.%s: no mention in %d validation records, so that no epoch can be scored; the last epoch "
+            "counts as the best; name records with mentions (config.data.validation), or set "
+            "config.data.validation_fraction higher",
+            asked,
+            len(validation),
+        )
+    if config.train.patience:
+        logging.warning(
+            "config.train.patience=%d has no effect: without a score, no epoch is better than another",
+            config.train.patience,
+        )
+    return False
 
 
 def set_apart(documents: Sequence[_T], fraction: float, seed: int) -> tuple[list[_T], list[_T]]:
@@ -70,3 +112,7 @@ def set_apart(documents: Sequence[_T], fraction: float, seed: int) -> tuple[list
     apart = set(chosen[: round(fraction * len(documents))].tolist())
     rest = [document for i, document in enumerate(documents) if i not in apart]
     return rest, [document for i, document in enumerate(documents) if i in apart]
+
+
+def _mentions(documents: Sequence[Document]) -> int:
+    return sum(len(document.entities) for document in documents)

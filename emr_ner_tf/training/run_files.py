@@ -15,6 +15,8 @@ from absl import logging
 from emr_ner_tf.config import WATCHING, ConfigDict, base_config, differences, load_config
 from emr_ner_tf.data.files import atomic_writer
 from emr_ner_tf.errors import UserError
+from emr_ner_tf.training.checkpoints import BEST, LAST, checkpoint_folder
+from emr_ner_tf.training.failed_writes import failed_writes_named
 
 CONFIG, HISTORY, METRICS, VERSIONS = "config.json", "history.json", "metrics.json", "versions.json"
 _LOCK = ".lock"
@@ -88,6 +90,46 @@ def check_same_settings(
         )
 
 
+def check_resumable(model_dir: str | os.PathLike[str]) -> None:
+    """Checks that a run in a directory can be resumed, before anything is written over it.
+
+    Args:
+        model_dir: holds a run, or what a run left that was killed before its first checkpoint, or nothing.
+
+    Raises:
+        UserError: a run is there whose last state is not, or a file of it is missing, empty or cut off.
+    """
+    folder = pathlib.Path(model_dir)
+    last, best = (checkpoint_folder(folder, which) for which in (LAST, BEST))
+    resumable = last.in_force() is not None
+    if resumable and not (folder / CONFIG).exists():
+        raise UserError(
+            f"{folder / CONFIG}: no such file, though {last.path} holds the state of a run; copy it here, too, or "
+            "name another --model_dir"
+        )
+    found = [name for name in (METRICS, HISTORY) if (folder / name).is_file()]
+    # A run that was killed before its first checkpoint may have measured, and has a history without an epoch.
+    if HISTORY in found and not resumable and _has_no_epoch(folder / HISTORY):
+        found.remove(HISTORY)
+    if best.holds_any():
+        found.append(os.path.relpath(best.path, folder))
+    if last.has_parts() and not (folder / CONFIG).exists():
+        found.append(os.path.relpath(last.path, folder))
+    if found and not resumable:
+        raise UserError(
+            f"{folder} holds a run ({', '.join(found)}), and no checkpoint in {last.path} to resume it from; copy the "
+            f"files of that run's checkpoints/{LAST} there, name another --model_dir, or remove {folder} to start over"
+        )
+
+
+def _has_no_epoch(history: pathlib.Path) -> bool:
+    try:
+        entries = json.loads(history.read_text(encoding="utf-8"))
+        return not any("loss" in entry for entry in entries)
+    except (ValueError, TypeError):
+        return False
+
+
 def versions() -> dict[str, str]:
     """Returns the versions of Python and of the packages that a result depends on."""
     found = {package: importlib.metadata.version(package) for package in _PACKAGES}
@@ -95,7 +137,11 @@ def versions() -> dict[str, str]:
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
-    """Writes a value as JSON, whole or not at all."""
-    with atomic_writer(path) as file:
+    """Writes a value as JSON, whole or not at all.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    with failed_writes_named(path), atomic_writer(path) as file:
         json.dump(value, file, ensure_ascii=False, indent=2)
         file.write("\n")

@@ -17,18 +17,20 @@ from emr_ner_tf.models.text_tagger import TextTagger
 from emr_ner_tf.training.batching import EpochPlan, plan_epoch
 from emr_ner_tf.training.checkpoints import Checkpoints, Progress
 from emr_ner_tf.training.examples import build_examples
+from emr_ner_tf.training.failed_writes import failed_writes_named
 from emr_ner_tf.training.learning_curve import draw_learning_curve
 from emr_ner_tf.training.optimization import build_optimizer
 from emr_ner_tf.training.pipeline import part_of_worker, training_dataset
 from emr_ner_tf.training.progress_log import ProgressLog, clock
 from emr_ner_tf.training.randomness import make_dropout_stateless
-from emr_ner_tf.training.records import training_records
+from emr_ner_tf.training.records import check_mentions, training_records
 from emr_ner_tf.training.restoring import InProcessTagger
 from emr_ner_tf.training.run_files import (
     HISTORY,
     METRICS,
     VERSIONS,
     alone_in,
+    check_resumable,
     check_same_settings,
     versions,
     write_json,
@@ -56,15 +58,17 @@ def train(
         rejects: takes bad records; None raises at the first.
 
     Returns:
-        What `metrics.json` says.
+        What `metrics.json` says. `best` is the epoch whose weights are kept as the best: of equal validation F1 the
+        later one, and without validation the last one, which then has no `f1`.
 
     Raises:
-        UserError: a wrong value, record, encoder or model directory; another process at work in that directory;
-            workers that do not agree, or the loss of one.
+        UserError: a wrong value, record, encoder or model directory; a run there that cannot be resumed; another
+            process at work there; a file that cannot be written; workers that do not agree, or the loss of one.
     """
     check_config(config)
     chief = is_chief_process(strategy_name)
     with alone_in(model_dir, chief=chief), lost_workers_told():
+        check_resumable(model_dir)
         check_same_settings(config, model_dir)
         if config.train.deterministic:
             tf.config.experimental.enable_op_determinism()
@@ -89,14 +93,15 @@ class _Run:
         self.model_dir = model_dir
         self.strategy = strategy
         self.chief = chief
-        train_documents, self.validation, labels = training_records(config, rejects)
+        train_documents, validation, labels = training_records(config, rejects)
+        self.validation = validation if check_mentions(config, train_documents, validation) else []
         beginning = start(config, train_documents)
         vocabulary = beginning.vocabulary
         table = TagTable(labels, config.model.scheme)
         self.examples = build_examples(
             train_documents, vocabulary, table, window=config.text.window, slack=config.text.slack
         )
-        digest = self.examples.digest(vocabulary.tokens, labels, beginning.words, self.validation)
+        digest = self.examples.digest(vocabulary.tokens, labels, beginning.words, validation)
         check_same(
             strategy,
             [digest, str(config)],
@@ -127,6 +132,7 @@ class _Run:
         self.progress = Progress(digest)
         self.checkpoints = Checkpoints(model_dir, self.tagger, optimizer, self.step, self.progress)
         self.definition = definition
+        self.writer: tf.summary.SummaryWriter | None = None
         counts = [sum(v.shape.num_elements() for v in vs) for vs in (encoder_variables, head_variables)]
         logging.info("%d trainable parameters: encoder %d, head %d", sum(counts), *counts)
         logging.info(
@@ -150,9 +156,10 @@ class _Run:
         )
         if self.chief:
             # Only now: a run on other records is refused before it can touch what the old one wrote.
-            self.checkpoints.remove_parts()
+            self.checkpoints.tidy()
             if not resumed:
-                self.definition.save(self.model_dir)
+                with failed_writes_named(self.model_dir):
+                    self.definition.save(self.model_dir)
                 write_json(self.model_dir / VERSIONS, versions())
         if resumed:
             if progress.finished:
@@ -160,10 +167,9 @@ class _Run:
                 return self._finish()
             logging.info("resumed at epoch %d, step %d", progress.epoch + 1, progress.step)
         log = ProgressLog(self.config.train.log_seconds, self.total_steps, self._global_step())
-        writer = tf.summary.create_file_writer(str(self.model_dir / "tensorboard")) if self.chief else None
         while not progress.finished:
             self._run_epoch(log)
-            self._end_epoch(writer)
+            self._end_epoch()
         return self._finish()
 
     def _plan(self, epoch: int) -> EpochPlan:
@@ -203,7 +209,7 @@ class _Run:
             )
         )
 
-    def _end_epoch(self, writer: tf.summary.SummaryWriter | None) -> None:
+    def _end_epoch(self) -> None:
         progress, config = self.progress, self.config
         plan = self._plan(progress.epoch)
         entry: dict[str, Any] = {
@@ -215,19 +221,16 @@ class _Run:
         }
         if self.validation:
             entry |= self._validate()
-        better = entry.get("f1", 0.0) > progress.best_f1 or not self.validation
-        progress.stale = 0 if better else progress.stale + 1
-        progress.best_f1 = max(progress.best_f1, entry.get("f1", -1.0))
-        progress.history.append(entry)
-        progress.epoch += 1
-        progress.end_epoch()
+        progress.end_epoch(entry)
+        best = progress.score_epoch(entry.get("f1"), int(self.step.numpy()))
         stopped = bool(config.train.patience) and progress.stale >= config.train.patience
         progress.finished = stopped or progress.epoch == config.train.epochs
         if self.chief:
-            if better:
-                self.checkpoints.save_best()
+            # In this order: a run that is killed in between saves the best weights from the last state.
             self.checkpoints.save_last()
-            self._show(writer)
+            if best:
+                self.checkpoints.save_best()
+            self._show()
         f1 = f", validation F1 {entry['f1']:.4f}" if "f1" in entry else ""
         stop = f"; stopped early, {progress.stale} epochs without a better F1" if stopped else ""
         logging.info(
@@ -236,7 +239,7 @@ class _Run:
             entry["loss"],
             f1,
             clock(entry["seconds"]),
-            " (best)" if better and f1 else "",
+            " (best)" if best and f1 else "",
             stop,
         )
 
@@ -251,23 +254,28 @@ class _Run:
         return dict(zip(("precision", "recall", "f1"), from_chief(self.strategy, scores), strict=True))
 
     def _write_history(self) -> None:
-        history = self.progress.history
-        write_json(self.model_dir / HISTORY, history)
-        draw_learning_curve(history, self.model_dir / "learning_curve.png")
+        progress = self.progress
+        write_json(self.model_dir / HISTORY, progress.history)
+        path = self.model_dir / "learning_curve.png"
+        with failed_writes_named(path):
+            draw_learning_curve(progress.history, path, best_epoch=progress.best_epoch)
 
-    def _show(self, writer: tf.summary.SummaryWriter | None) -> None:
+    def _show(self) -> None:
         self._write_history()
-        history = self.progress.history
-        with writer.as_default(step=history[-1]["epoch"]):
-            for name, value in history[-1].items():
-                if name not in ("epoch", "losses"):
-                    tf.summary.scalar(name, value)
-            writer.flush()
+        entry = self.progress.history[-1]
+        folder = self.model_dir / "tensorboard"
+        with failed_writes_named(folder):
+            if self.writer is None:
+                self.writer = tf.summary.create_file_writer(str(folder))
+            with self.writer.as_default(step=entry["epoch"]):
+                for name, value in entry.items():
+                    if name not in ("epoch", "losses"):
+                        tf.summary.scalar(name, value)
+                self.writer.flush()
 
     def _finish(self) -> dict[str, Any]:
         history = self.progress.history
-        scored = [entry for entry in history if "f1" in entry]
-        best = max(scored, key=lambda entry: entry["f1"]) if scored else history[-1]
+        best = history[self.progress.best_epoch - 1]
         metrics = {
             "epochs": len(history),
             "best": best,

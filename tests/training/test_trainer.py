@@ -14,6 +14,7 @@ from emr_ner_tf.data.writing import write_documents
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.models.start import start
 from emr_ner_tf.training import trainer
+from emr_ner_tf.training.records import check_mentions
 from emr_ner_tf.training.restoring import restore
 from emr_ner_tf.training.trainer import train
 
@@ -180,15 +181,51 @@ def test_a_refused_run_leaves_no_directory(config, tmp_path):
     assert [path.name for path in tmp_path.rglob("*")] == ["empty"]
 
 
-def test_early_stopping_and_best_checkpoint(config, tmp_path):
-    config.train.epochs = 5
-    config.train.patience = 2
-    config.optimizer.encoder_rate = 0.0
-    config.optimizer.head_rate = 0.0
-    metrics = train(config, str(tmp_path))
-    # Nothing is learnt: the first epoch stays the best, and two more are waited for.
-    assert metrics["epochs"] == 3
-    assert metrics["best"]["epoch"] == 1
+def test_early_stopping_begins_with_a_score(two_records, tmp_path):
+    two_records.train.epochs, two_records.train.patience = 40, 2
+    metrics = train(two_records, str(tmp_path / "model"))
+    history = json.loads((tmp_path / "model/history.json").read_text(encoding="utf-8"))
+    scores = [entry["f1"] for entry in history]
+    # More epochs than patience has find nothing; then two without a better score end the run, and the later counts.
+    assert scores[:3] == [0.0, 0.0, 0.0]
+    assert max(scores) > 0
+    assert scores[-3:] == [max(scores)] * 3
+    assert metrics["best"] == history[-1]
+    newest = tf.train.latest_checkpoint(str(tmp_path / "model/checkpoints/best"))
+    assert newest.endswith(f"ckpt-{metrics['updates']}")
+    tagger, _ = restore(tmp_path / "model")
+    assert any(tagger.tag_texts(["患者行胃癌根治术。", "予阿司匹林口服。"]))
+
+
+def test_validation_without_a_mention_counts_as_none(two_records, caplog, tmp_path):
+    write_documents(tmp_path / "none.jsonl", [Document("1", "患者入院。", ())])
+    two_records.data.validation = str(tmp_path / "none.jsonl")
+    two_records.train.epochs, two_records.train.patience = 3, 1
+    metrics = train(two_records, str(tmp_path / "model"))
+    assert f"config.data.validation={tmp_path}/none.jsonl: no mention in 1 validation records" in caplog.text
+    assert "config.train.patience=1 has no effect" in caplog.text
+    assert (metrics["epochs"], metrics["best"]["epoch"]) == (3, 3)
+    assert "f1" not in metrics["best"]
+    newest = tf.train.latest_checkpoint(str(tmp_path / "model/checkpoints/best"))
+    assert newest.endswith(f"ckpt-{metrics['updates']}")
+    caplog.clear()
+    documents = [Document("1", "患者胃癌。", (Entity(2, 4, "疾病和诊断"),))]
+    two_records.data.validation, two_records.data.validation_fraction = "", 0.1
+    assert not check_mentions(two_records, documents, [])
+    assert "config.data.validation_fraction=0.1: no mention in 0 validation records" in caplog.text
+    caplog.clear()
+    two_records.data.validation_fraction = two_records.train.patience = 0
+    assert not check_mentions(two_records, documents, [])
+    assert not caplog.text
+    assert check_mentions(two_records, documents, documents)
+
+
+def test_nothing_to_learn(two_records, tmp_path):
+    two_records.data.train = str(tmp_path / "none.jsonl")
+    write_documents(tmp_path / "none.jsonl", [Document("1", "患者入院。", ())])
+    with pytest.raises(UserError, match=r"config.data.train=.*none.jsonl: no mention in 1 training records"):
+        train(two_records, str(tmp_path / "model"))
+    assert not (tmp_path / "model").exists()
 
 
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
