@@ -26,11 +26,11 @@ _ANY = st.text(st.sampled_from("ab中|\\`*_[]()<>~&;# -+.!1"), min_size=1, max_s
 
 def _inline(markdown):
     (inline,) = [token for token in READER.parse(markdown) if token.type == "inline"]
-    return inline.children
+    return inline.children or []
 
 
 def _cells(markdown):
-    return [token.children for token in READER.parse(markdown) if token.type == "inline"]
+    return [token.children or [] for token in READER.parse(markdown) if token.type == "inline"]
 
 
 def _seen(tokens):

@@ -295,7 +295,9 @@ def test_names_on_the_page_are_shown_as_they_are(tmp_path):
     )
     (written, *_) = write_report(report, [run], tmp_path / "my [paper].md")
     tokens = MarkdownIt("commonmark").enable("table").parse(written.read_text(encoding="utf-8"))
-    cells = ["".join(child.content for child in token.children) for token in tokens if token.type == "inline"]
+    cells = [
+        "".join(child.content for child in token.children or ()) for token in tokens if token.type == "inline"
+    ]
     assert label in cells
     assert f"as it is ({encoder})" in cells
     assert any("records of a`b|c.jsonl (9 mentions" in cell for cell in cells)
