@@ -4,12 +4,15 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from rich import box
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-# The least that a terminal's width leaves to a label: six Chinese characters.
-_LABEL_WIDTH = 12
+# Columns of a terminal that labels take at most, in a table that fits and in one that has to be narrow; longer labels
+# are folded.
+_LABEL_WIDTH, _NARROW_LABEL_WIDTH = 40, 16
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -163,7 +166,7 @@ class Report:
         """Returns the report as a table: a row for each type, then micro, macro, seen and unseen."""
         table = Table(title=f"{self.records} records", title_justify="left")
         # A label is the user's: no markup in it is read, and none of it is cut off.
-        table.add_column("type", overflow="fold", min_width=_LABEL_WIDTH)
+        table.add_column("type", overflow="fold", max_width=_LABEL_WIDTH)
         for name in ("support", "TP", "FP", "FN", "exact P", "R", "F1", "relaxed P", "R", "F1"):
             table.add_column(name, justify="right", no_wrap=True)
         for label, row in self.exact.by_type.items():
@@ -180,8 +183,26 @@ class Report:
         return table
 
     def print(self, console: Console) -> None:
-        """Prints the table on `console`."""
-        console.print(self.table())
+        """Prints the table on `console`: where it is too wide, with labels folded and no lines between columns.
+
+        It is never cut off: a terminal that is narrower still breaks its lines.
+        """
+        table = self.table()
+        if _least_width(table, console) > console.width:
+            table.columns[0].max_width = _NARROW_LABEL_WIDTH
+        if _least_width(table, console) > console.width:
+            table.box, table.padding, table.pad_edge = box.SIMPLE_HEAD, (0, 0), False
+        width = console.width
+        try:
+            console.width = max(width, _least_width(table, console))
+            console.print(table)
+        finally:
+            console.width = width
+
+
+def _least_width(table: Table, console: Console) -> int:
+    # Measured as if there were room: what is measured is else at most the console's width.
+    return Measurement.get(console, console.options.update(width=1000), table).minimum
 
 
 def _counts(row: Counts) -> tuple[str, ...]:

@@ -75,6 +75,26 @@ def test_labels_are_printed_as_they_are(markup):
     assert labels[-1] in "".join(cells)
 
 
+@pytest.mark.parametrize("width", [40, 80, 100, 120])
+def test_no_figure_is_cut_off_on_a_narrow_terminal(width):
+    large = Counts(12345, 2345, 3456)
+    scores = Scores({"药物": large, "很长的标签" * 5: large})
+    screen = io.StringIO()
+    console = Console(file=screen, width=width, no_color=True)
+    Report(3, scores, scores, scores, scores).print(console)
+    row = next(line for line in screen.getvalue().splitlines() if "药物" in line)
+    assert row.replace("│", " ").split() == [
+        "药物",
+        "15801",
+        "12345",
+        "2345",
+        "3456",
+        *["84.04", "78.13", "80.97"] * 2,
+    ]
+    assert "…" not in screen.getvalue()
+    assert console.width == width
+
+
 def test_table_without_what_training_held():
     screen = io.StringIO()
     Report(3, EXACT, RELAXED).print(Console(file=screen, width=120, no_color=True))
