@@ -32,13 +32,14 @@ from harness import Worker, machine, measure_pairs, summarise, write_report
 from rich.table import Table
 
 from emr_ner_tf.cli.console import results
+from emr_ner_tf.cli.number_flags import define_seconds
 from emr_ner_tf.data.synthetic import generate
 
 _BUNDLE = flags.DEFINE_string("bundle", None, "A bundle's version, or the directory of them.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "Takes the report, JSON.", required=True)
-_SECONDS = flags.DEFINE_float("seconds", 600, "At saturation, with batching.", lower_bound=1)
+_SECONDS = define_seconds("seconds", 600, "At saturation, with batching.", 1)
 _PAIRS = flags.DEFINE_integer("pairs", 6, "Rounds with and without batching, in turn.", lower_bound=1)
-_PAIR_SECONDS = flags.DEFINE_float("pair_seconds", 20, "Of each side of a pair.", lower_bound=1)
+_PAIR_SECONDS = define_seconds("pair_seconds", 20, "Of each side of a pair.", 1)
 _TRIES = flags.DEFINE_integer("tries", 2, "Most that a pair is measured.", lower_bound=1)
 _RECORDS = flags.DEFINE_integer(
     "records", 2000, "Distinct records. While the server is killed each is sent once.", lower_bound=2

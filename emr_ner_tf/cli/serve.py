@@ -24,6 +24,7 @@ import threading
 
 from absl import flags, logging
 
+from emr_ner_tf.cli.number_flags import define_float, define_seconds
 from emr_ner_tf.cli.path_flags import define_path
 from emr_ner_tf.cli.runner import run
 from emr_ner_tf.errors import UsageError, UserError
@@ -37,9 +38,9 @@ _NUM_VERSIONS = flags.DEFINE_integer("num_versions", 1, "How many of the newest 
 _LABEL = flags.DEFINE_multi_string(
     "label", [], "LABEL:VERSION. The version is served, too, and requests may name it by the label."
 )
-_POLL_S = flags.DEFINE_float("poll_s", 2.0, "Seconds between looks for new versions; 0 is never.", 0.0)
-_WARMUP_S = flags.DEFINE_float(
-    "warmup_s", 5.0, "Seconds, at most, that a version plays its warm-up requests before it serves.", 0.0
+_POLL_S = define_seconds("poll_s", 2.0, "Seconds between looks for new versions; 0 is never.")
+_WARMUP_S = define_seconds(
+    "warmup_s", 5.0, "Seconds, at most, that a version plays its warm-up requests before it serves."
 )
 _BATCHING = flags.DEFINE_bool("batching", True, "Run requests of several callers as one call of the graph.")
 _BATCH_TEXTS = flags.DEFINE_integer("batch_texts", 32, "Most texts of a merged call.", 1)
@@ -49,10 +50,10 @@ _BATCH_CHARACTERS = flags.DEFINE_integer(
     "Most characters of a merged call, each text counted as long as the longest.",
     1,
 )
-_BATCH_TIMEOUT_MS = flags.DEFINE_float(
-    "batch_timeout_ms", 2.0, "How long a request waits for others to be run with.", 0.0
+_BATCH_TIMEOUT_MS = define_float(
+    "batch_timeout_ms", 2.0, "How long a request waits for others to be run with.", 0.0, 1e6
 )
-_THREADS = flags.DEFINE_integer("threads", 2, "Calls of the graph at the same time.", 1)
+_THREADS = flags.DEFINE_integer("threads", 2, "Calls of the graph at the same time.", 1, 1024)
 _MAX_REQUESTS = flags.DEFINE_integer(
     "max_requests", 256, "Most requests waiting or in work; a further one is refused with UNAVAILABLE.", 1
 )
@@ -60,19 +61,25 @@ _MAX_MESSAGE_MB = flags.DEFINE_integer("max_message_mb", 64, "Most MiB of a requ
 _MAX_CHARACTERS = flags.DEFINE_integer(
     "max_characters", 65_536, "Most characters of a request, each text counted as long as the longest.", 1
 )
-_REST_TIMEOUT_S = flags.DEFINE_float("rest_timeout_s", 30.0, "Deadline of a REST request.", 0.0)
+_REST_TIMEOUT_S = define_seconds("rest_timeout_s", 30.0, "Deadline of a REST request.", 0.001)
 _TLS_CERT = define_path("tls_cert", None, "The server's certificate (PEM, with its chain).")
 _TLS_KEY = define_path("tls_key", None, "Key of --tls_cert (PEM).")
 _TLS_CLIENT_CA = define_path(
     "tls_client_ca", None, "Clients need a certificate that this one has signed (PEM)."
 )
-_GRACE_S = flags.DEFINE_float("grace_s", 10.0, "Seconds that requests in work may take at the end.", 0.0)
+_GRACE_S = define_seconds("grace_s", 10.0, "Seconds that requests in work may take at the end.")
 flags.mark_flags_as_required(["bundle"])
 
 
 def main() -> None:
     """Serves until a signal comes."""
-    labels = dict(_label(value) for value in _LABEL.value)
+    labels = _labels()
+    if not re.fullmatch(r"[^/:]+", _MODEL_NAME.value):
+        raise UsageError(
+            f"--model_name must not be empty, nor hold / or :, which part the paths of REST, got {_MODEL_NAME.value!r}"
+        )
+    if not _HOST.value:
+        raise UsageError("--host must name an address, got an empty one; 0.0.0.0 is every one")
     if (_TLS_CERT.value is None) != (_TLS_KEY.value is None):
         raise UsageError("--tls_cert and --tls_key go together")
     if _TLS_CLIENT_CA.value is not None and _TLS_CERT.value is None:
@@ -139,11 +146,23 @@ def main() -> None:
     os._exit(0 if in_time else 1)
 
 
-def _label(value: str) -> tuple[str, int]:
-    match = re.fullmatch(r"([^/:]+):([0-9]+)", value)
-    if match is None:
-        raise UsageError(f"--label must be LABEL:VERSION, got {value!r}")
-    return match[1], int(match[2])
+def _labels() -> dict[str, int]:
+    from emr_ner_tf.exporting.version_folders import LARGEST, version_number
+
+    labels: dict[str, int] = {}
+    for value in _LABEL.value:
+        match = re.fullmatch(r"([^/:]+):([0-9]+)", value)
+        if match is None:
+            raise UsageError(f"--label must be LABEL:VERSION, got {value!r}")
+        label, version = match[1], version_number(match[2])
+        if version is None:
+            raise UsageError(
+                f"--label={label}:...: a version is at most {LARGEST}, got {len(match[2])} digits"
+            )
+        if label in labels:
+            raise UsageError(f"--label: {label!r} is given twice; a label names one version")
+        labels[label] = version
+    return labels
 
 
 if __name__ == "__main__":

@@ -68,7 +68,8 @@ class Server:
         """Loads the model and serves.
 
         Raises:
-            UserError: no version can be loaded, a port cannot be had, or a certificate cannot be read.
+            UserError: no version can be loaded, or none of those that the labels name, a port cannot be had, or a
+                certificate cannot be read.
         """
         tls, host = options.tls, options.host
         credentials = None if tls is None else tls.credentials()
@@ -86,7 +87,8 @@ class Server:
         predictor = Predictor(self.versions, self._batcher, options.max_characters)
         self._grpc = GrpcServer(
             predictor,
-            f"[{host}]:{options.port}" if ":" in host else f"{host}:{options.port}",
+            host,
+            options.port,
             max_message_bytes=options.max_message_bytes,
             threads=options.batching.max_requests + _SPARE_THREADS,
             credentials=credentials,

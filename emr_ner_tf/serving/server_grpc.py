@@ -19,6 +19,7 @@ from tensorflow_serving.apis import (
 )
 
 from emr_ner_tf.errors import UserError
+from emr_ner_tf.serving.server_address import listen_problem
 from emr_ner_tf.serving.server_errors import RequestError, from_exception, invalid, log_refusal
 from emr_ner_tf.serving.server_predict import Predictor
 
@@ -99,7 +100,8 @@ class GrpcServer:
     def __init__(
         self,
         predictor: Predictor,
-        address: str,
+        host: str,
+        port: int,
         *,
         max_message_bytes: int,
         threads: int,
@@ -109,7 +111,8 @@ class GrpcServer:
 
         Args:
             predictor: answers.
-            address: host and port; port 0 is any free one.
+            host: a name or an address, IPv6 without brackets.
+            port: 0 is any free one.
             max_message_bytes: of a request.
             threads: as many as requests may be held, and some for questions meanwhile.
             credentials: None for a plain connection.
@@ -131,6 +134,7 @@ class GrpcServer:
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(predictor), self._server)
         self._health = health.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         try:
             if credentials is None:
                 self.port = self._server.add_insecure_port(address)
@@ -139,7 +143,8 @@ class GrpcServer:
         except RuntimeError:
             self.port = 0
         if self.port == 0:
-            raise UserError(f"{address}: gRPC cannot listen there: is the port taken?")
+            problem = listen_problem(host, port) or "gRPC gives no reason"
+            raise UserError(f"{address}: gRPC cannot listen there: {problem}")
 
     def start(self) -> None:
         """Serves."""

@@ -16,6 +16,7 @@ from google.protobuf import json_format
 from tensorflow_serving.apis import get_model_metadata_pb2, model_pb2
 
 from emr_ner_tf.errors import UserError
+from emr_ner_tf.serving.server_address import listen_problem
 from emr_ner_tf.serving.server_errors import RequestError, from_exception, invalid, log_refusal
 from emr_ner_tf.serving.server_json import Infos, read_request, write_response
 from emr_ner_tf.serving.server_predict import Predictor
@@ -66,8 +67,9 @@ class RestServer(http.server.ThreadingHTTPServer):
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
             super().__init__((host, port), _Handler)
-        except OSError as error:
-            raise UserError(f"{host}:{port}: REST cannot listen there: {error.strerror}") from error
+        except (OSError, UnicodeError) as error:
+            problem = listen_problem(host, port) or getattr(error, "strerror", None) or type(error).__name__
+            raise UserError(f"{host}:{port}: REST cannot listen there: {problem}") from error
         if context is not None:
             # The handshake is left to the connection's own thread: a slow client must not hold up the others.
             self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)

@@ -12,8 +12,8 @@ import grpc
 from absl import logging
 from tensorflow_serving.apis import get_model_status_pb2, model_pb2
 
-from emr_ner_tf.errors import UserError
-from emr_ner_tf.exporting.version_folders import find_versions
+from emr_ner_tf.errors import UserError, describe_os_error
+from emr_ner_tf.exporting.version_folders import numbered_entries
 from emr_ner_tf.serving.server_errors import RequestError, invalid
 from emr_ner_tf.serving.server_model import LoadedVersion
 
@@ -65,18 +65,20 @@ class Versions:
         """Loads what is there, and looks for other versions every `poll_s` seconds from then on; 0 is never.
 
         Raises:
-            UserError: no version could be loaded.
+            UserError: no version could be loaded, or not the one that a label names.
+            OSError: the directory cannot be listed.
         """
         if (self._directory / "saved_model.pb").exists():
             raise UserError(
                 f"{self._directory}: a version's own directory: name the directory that holds it, "
                 f"{self._directory.resolve().parent}"
             )
-        if not find_versions(self._directory):
+        if not _find_versions(self._directory):
             raise UserError(f"{self._directory}: no versions: looked for folders named by an integer")
         self.refresh()
         if not self.available():
-            raise UserError(f"{self._directory}: no version of it could be loaded")
+            raise UserError(f"{self._directory}: no version of it could be loaded: {self._reasons()}")
+        self._check_labels()
         if poll_s > 0:
             self._watcher = threading.Thread(target=self._watch, args=(poll_s,), name="versions", daemon=True)
             self._watcher.start()
@@ -100,7 +102,7 @@ class Versions:
 
     def refresh(self) -> None:
         """Loads the versions that are to serve and do not, and then unloads those that are not to."""
-        found = find_versions(self._directory)
+        found = _find_versions(self._directory)
         wanted = {*sorted(found)[-self._count :], *(set(self._labels.values()) & found.keys())}
         for version in sorted(wanted):
             self._load_version(version, found[version])
@@ -187,12 +189,33 @@ class Versions:
         try:
             model = self._load(path, version)
         except Exception as error:
-            reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+            reason = _reason(error)
             self._set(known, State.END, error=reason)
             logging.error("%s: version %d could not be loaded: %s", self.name, version, reason)
             return
         self._set(known, State.AVAILABLE, model=model)
         logging.info("%s: version %d is served", self.name, version)
+
+    def _reasons(self) -> str:
+        with self._changed:
+            failed = {version: known.error for version, known in self._known.items() if known.error}
+        return "; ".join(f"version {version}: {failed[version]}" for version in sorted(failed))
+
+    def _check_labels(self) -> None:
+        """Refuses a label that no request could be answered by."""
+        available = self.available()
+        for label, version in self._labels.items():
+            if version in available:
+                continue
+            known = self._known.get(version)
+            if known is not None:
+                cause = f"version {version} could not be loaded: {known.error}"
+            else:
+                there = ", ".join(map(str, sorted(_find_versions(self._directory))))
+                cause = f"there is no version {version}, only {there}"
+            raise UserError(
+                f"{self._directory}: label {label!r}: {cause}; export that version first, or give the label to another"
+            )
 
     def _unload(self, version: int) -> None:
         known = self._known[version]
@@ -211,19 +234,62 @@ class Versions:
                 setattr(known, name, value)
 
     def _watch(self, poll_s: float) -> None:
+        said = ""
         while not self._closing.wait(poll_s):
+            problem = ""
             try:
                 self.refresh()
             except OSError as error:
-                logging.warning("%s: %s; looked at again in %g s", self._directory, error.strerror, poll_s)
+                problem = describe_os_error(error)
+            except Exception as error:
+                # The watch must not end without a word, and the server go on with what it has for ever.
+                problem = _reason(error)
+            if problem and problem != said:
+                logging.warning("%s: %s; looked at again every %g s", self._directory, problem, poll_s)
+            said = problem
+
+
+def _find_versions(directory: pathlib.Path) -> dict[int, pathlib.Path]:
+    """Folders of versions by number, and links that lead nowhere, so that their state can say so."""
+    found = {
+        number: [path for path in entries if _is_version(path)]
+        for number, entries in numbered_entries(directory).items()
+    }
+    return {number: paths[-1] for number, paths in found.items() if paths}
+
+
+def _is_version(path: pathlib.Path) -> bool:
+    try:
+        return path.is_dir() or (path.is_symlink() and not path.exists())
+    except OSError:
+        # Something that this user may not look at; loading it says why.
+        return True
 
 
 def _files(path: pathlib.Path) -> frozenset:
+    """All files of a version as they are now; what cannot be looked at is in it, too, with the reason."""
     found = set()
-    for file in path.rglob("*"):
-        stat = file.stat()
-        found.add((str(file), stat.st_mtime_ns, stat.st_size))
+
+    def note(error: OSError) -> None:
+        found.add((str(error.filename), error.errno or 0, -1))
+
+    for folder, _, names in os.walk(path, onerror=note, followlinks=True):
+        for name in names:
+            file = os.path.join(folder, name)
+            try:
+                stat = os.stat(file)
+            except OSError as error:
+                note(error)
+            else:
+                found.add((file, stat.st_mtime_ns, stat.st_size))
     return frozenset(found)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return describe_os_error(error)
+    lines = str(error).splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else ''}"
 
 
 def _not_found(what: str) -> RequestError:

@@ -15,6 +15,11 @@ import pytest
         (("--bundle=x", "--tls_cert=a.pem"), "--tls_cert and --tls_key go together"),
         (("--bundle=x", "--tls_client_ca=a.pem"), "--tls_client_ca needs --tls_cert and --tls_key"),
         (("--bundle=x", "--threads=0"), "threads"),
+        (("--bundle=x", "--label=a:9223372036854775808"), "a version is at most 9223372036854775807"),
+        (("--bundle=x", "--label=a:1", "--label=a:2"), "'a' is given twice"),
+        (("--bundle=x", "--model_name=a/b"), "--model_name must not be empty, nor hold / or :"),
+        (("--bundle=x", "--poll_s=nan"), "--poll_s=nan: it must be a finite number"),
+        (("--bundle=x", "--host="), "--host must name an address"),
     ],
 )
 def test_a_wrong_call(cli, flags, message):

@@ -1,6 +1,9 @@
 """Versions that come and go under a running server."""
 
+import os
+import re
 import shutil
+import socket
 import threading
 import time
 
@@ -101,15 +104,15 @@ def test_the_old_one_goes_on_when_the_new_one_cannot_be_loaded(
 def test_several_versions_and_labels(local, toy_versions, stub_of, request_of):
     toy_versions(2)
     toy_versions(3)
-    server = local(num_versions=1, labels={"stable": 1, "next": 9}, poll_s=0)
+    server = local(num_versions=1, labels={"stable": 1}, poll_s=0)
     stub = stub_of(server.port)
     assert server.versions.available() == [1, 3]
     for spec, version in (({}, 3), ({"version_label": "stable"}, 1), ({"version": 1}, 1)):
         assert stub.Predict(request_of(["x"], **spec), timeout=30).model_spec.version.value == version
-    for spec in ({"version": 2}, {"version_label": "next"}):
+    for spec, code in (({"version": 2}, "NOT_FOUND"), ({"version_label": "next"}, "INVALID_ARGUMENT")):
         with pytest.raises(grpc.RpcError) as caught:
             stub.Predict(request_of(["x"], **spec), timeout=30)
-        assert caught.value.code() == grpc.StatusCode.NOT_FOUND
+        assert caught.value.code().name == code
 
 
 def test_the_newest_by_number(toy_versions, tmp_path):
@@ -139,7 +142,118 @@ def test_nothing_to_serve(tmp_path, toy_versions):
     assert "folders named by an integer" in message(tmp_path / "absent")
     assert str(toy_versions.directory) in message(toy_versions.directory / "1")
     (toy_versions.directory / "1" / "saved_model.pb").write_bytes(b"\x00 nothing")
-    assert "no version of it could be loaded" in message(toy_versions.directory)
+    assert re.search(
+        "no version of it could be loaded: version 1: DecodeError: .", message(toy_versions.directory)
+    )
+
+
+def test_a_label_names_a_version_that_is_there(toy_versions):
+    toy_versions(3)
+    for version, cause in ((9, "there is no version 9, only 1, 3;"), (1, "version 1 could not be loaded: ")):
+        (toy_versions.directory / "1" / "saved_model.pb").write_bytes(b"\x00 nothing")
+        with pytest.raises(UserError) as caught:
+            Versions("ner", toy_versions.directory, labels={"stable": version}).start(0)
+        assert f"{toy_versions.directory}: label 'stable': {cause}" in str(caught.value)
+        assert "give the label to another" in str(caught.value)
+
+
+def _unlistable(path, how):
+    if how == "loop":
+        path.symlink_to(path.name)
+    elif how == "broken link":
+        path.symlink_to("absent")
+    else:
+        if os.geteuid() == 0:
+            pytest.skip("root may list everything")
+        path.mkdir(0)
+
+
+def _reason(versions, version):
+    (status,) = versions.status(
+        model_pb2.ModelSpec(name="ner", version={"value": version})
+    ).model_version_status
+    return get_model_status_pb2.ModelVersionStatus.State.Name(status.state), status.status.error_message
+
+
+@pytest.mark.parametrize(
+    ("how", "cause"),
+    [
+        ("broken link", "2/saved_model.pb: No such file or directory"),
+        ("loop", "2/saved_model.pb: Too many levels of symbolic links"),
+        ("no permission", "2/saved_model.pb: Permission denied; check the permissions"),
+    ],
+)
+def test_a_version_that_cannot_be_listed_ends_with_the_reason(toy_versions, how, cause):
+    versions = Versions("ner", toy_versions.directory)
+    versions.start(0)
+    path = toy_versions.directory / "2"
+    _unlistable(path, how)
+    for _ in range(2):
+        versions.refresh()
+        state, reason = _reason(versions, 2)
+        assert state == "END"
+        assert reason.startswith(f"{path.parent}/{cause}")
+        assert versions.available() == [1]
+    # Once it can be read, it is served.
+    path.unlink() if path.is_symlink() else path.rmdir()
+    toy_versions(2)
+    versions.refresh()
+    assert versions.available() == [2]
+
+
+def test_a_link_within_a_version_that_leads_nowhere(toy_versions):
+    versions = Versions("ner", toy_versions.directory)
+    versions.start(0)
+    path = toy_versions(2)
+    (path / "assets" / "note").symlink_to("absent")
+    versions.refresh()
+    assert versions.available() == [2]
+
+
+def test_the_watch_outlives_what_it_cannot_do(toy_versions, caplog):
+    def load(path, version):
+        return path
+
+    versions = Versions("ner", toy_versions.directory, load=load)
+    versions.start(0.01)
+    real, failures = versions.refresh, iter([OSError(5, "Input/output error", "disk"), ValueError("odd")])
+
+    def refresh():
+        error = next(failures, None)
+        if error is not None:
+            raise error
+        real()
+
+    versions.refresh = refresh
+    toy_versions(2)
+    wait_for(lambda: versions.available() == [2])
+    versions.close(5)
+    assert "disk: Input/output error; looked at again" in caplog.text
+    assert "ValueError: odd" in caplog.text
+
+
+@pytest.mark.parametrize("rest_port", [None, 0])
+@pytest.mark.parametrize(
+    ("host", "cause"),
+    [
+        ("absent.invalid", "this machine cannot find a host of that name"),
+        ("a..b", "this machine cannot find a host of that name"),
+        ("192.0.2.1", "this machine has no such address"),
+    ],
+)
+def test_a_host_that_is_not_this_machines(toy_versions, host, cause, rest_port):
+    with pytest.raises(UserError, match=rf"^{re.escape(host)}:0: gRPC cannot listen there: {cause}"):
+        Server(ServerOptions(bundle=str(toy_versions.directory), host=host, port=0, rest_port=rest_port))
+
+
+def test_a_port_that_is_taken(toy_versions):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        for ports, front in (((port, None), "gRPC"), ((0, port), "REST")):
+            with pytest.raises(
+                UserError, match=f"^127.0.0.1:{port}: {front} cannot listen there: the port is taken"
+            ):
+                Server(ServerOptions(bundle=str(toy_versions.directory), port=ports[0], rest_port=ports[1]))
 
 
 def test_warm_up_requests_are_played(toy_versions, request_of, local):
