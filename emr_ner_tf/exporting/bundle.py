@@ -3,8 +3,6 @@
 import hashlib
 import os
 import pathlib
-import shutil
-import uuid
 from collections.abc import Sequence
 
 import tensorflow as tf
@@ -13,6 +11,7 @@ from absl import logging
 from emr_ner_tf.annotator import encode_texts, entities_of
 from emr_ner_tf.data.document import Entity
 from emr_ner_tf.errors import UserError
+from emr_ner_tf.exporting.completeness import CONTRACT, CONTRACT_VERSION, GRAPH, TAGS, check_complete
 from emr_ner_tf.exporting.model_card import model_card
 from emr_ner_tf.exporting.signatures import ServingModule
 from emr_ner_tf.exporting.version_folders import find_versions
@@ -20,14 +19,7 @@ from emr_ner_tf.exporting.warmup import write_warmup
 from emr_ner_tf.models.definition import ModelDefinition
 from emr_ner_tf.models.text_tagger import TextTagger
 
-CONTRACT_VERSION = "1"
-TAGS, MODEL_CARD, CONTRACT, METRICS, LICENCE = (
-    "tags.txt",
-    "model_card.md",
-    "contract_version",
-    "metrics.json",
-    "LICENCE",
-)
+MODEL_CARD, METRICS, LICENCE = "model_card.md", "metrics.json", "LICENCE"
 
 
 class Bundle:
@@ -44,18 +36,20 @@ class Bundle:
         """Loads a version, or the newest version of a directory of them.
 
         Raises:
-            UserError: there is no bundle, or one of another contract.
+            UserError: there is no bundle, or one of another contract, or a file of it is cut off or damaged.
         """
         self.path = find_version(path)
         assets = self.path / "assets"
-        contract = (assets / CONTRACT).read_text(encoding="utf-8").strip()
-        if contract != CONTRACT_VERSION:
-            raise UserError(
-                f"{assets / CONTRACT}: this version of emr_ner_tf reads contract {CONTRACT_VERSION}, got {contract!r}"
-            )
         self.definition = ModelDefinition.load(assets)
         self.tags = tuple((assets / TAGS).read_text(encoding="utf-8").splitlines())
-        self._model = tf.saved_model.load(str(self.path))
+        try:
+            self._model = tf.saved_model.load(str(self.path))
+        except (tf.errors.OpError, ValueError) as error:
+            # All files are whole: it is the check sum of a variable, or a graph of another TensorFlow.
+            raise UserError(
+                f"{self.path}: TensorFlow cannot load this bundle; saved_model.pb or variables/* is damaged: "
+                f"{str(error).partition(chr(10))[0]}; copy or export the bundle again"
+            ) from error
         self.signatures = self._model.signatures
 
     def fingerprint(self) -> str:
@@ -74,17 +68,24 @@ def find_version(path: str | os.PathLike[str]) -> pathlib.Path:
     """The directory of a bundle's version: `path` itself, or the highest integer in it.
 
     Raises:
-        UserError: neither holds a bundle; the message names what was looked for.
+        UserError: neither holds a bundle, and the message names what was looked for; or a file of the bundle is
+            missing, empty or cut off, and the message names the file.
     """
     path = pathlib.Path(path)
     versions = find_versions(path)
-    found = path if not versions or (path / "saved_model.pb").exists() else versions[max(versions)]
-    for needed in ("saved_model.pb", f"assets/{CONTRACT}"):
+    found = path if not versions or (path / GRAPH).exists() else versions[max(versions)]
+    for needed in (GRAPH, f"assets/{CONTRACT}"):
         if not (found / needed).exists():
+            if (found / "variables").exists() or (found / "assets").exists():
+                raise UserError(
+                    f"{found / needed}: no such file, though others of a bundle are there; "
+                    "copy or export the bundle again"
+                )
             raise UserError(
                 f"{path}: no bundle: looked for {needed} in it and in its folders named by an integer; "
                 "python -m emr_ner_tf.cli.export writes one"
             )
+    check_complete(found)
     return found
 
 
@@ -101,11 +102,10 @@ def write_bundle(
     Args:
         text_tagger: with its weights, computing in float32.
         definition: of the model.
-        path: as `unpublished_path` gives it.
+        path: of an `unpublished_version`.
         metrics: JSON text of the training run's metrics, and of what is exported.
         licence: text of the weights' licence.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     module = ServingModule(text_tagger)
     signatures = module.signatures()
     verbosity = logging.get_verbosity()
@@ -125,29 +125,3 @@ def write_bundle(
     (assets / METRICS).write_text(metrics, encoding="utf-8")
     (assets / CONTRACT).write_text(f"{CONTRACT_VERSION}\n", encoding="utf-8")
     write_warmup(path)
-
-
-def unpublished_path(output: str | os.PathLike[str]) -> pathlib.Path:
-    """Where a version is written beside the others, out of a server's sight; a new name, on any machine."""
-    return pathlib.Path(output) / f".unpublished.{uuid.uuid4().hex}"
-
-
-def publish(unpublished: pathlib.Path, output: str | os.PathLike[str]) -> pathlib.Path:
-    """Renames an unpublished version to the next free integer, so that a server sees it whole or not at all."""
-    output = pathlib.Path(output)
-    version = max(find_versions(output), default=0) + 1
-    return unpublished.rename(output / str(version))
-
-
-def keep_newest(output: str | os.PathLike[str], keep: int) -> list[pathlib.Path]:
-    """Removes all but the newest `keep` versions, each renamed out of a server's sight first.
-
-    Returns:
-        The versions that were removed.
-    """
-    output = pathlib.Path(output)
-    old = [path for _, path in sorted(find_versions(output).items())[:-keep]]
-    for path in old:
-        hidden = path.rename(output / f".removed.{path.name}.{uuid.uuid4().hex}")
-        shutil.rmtree(hidden)
-    return old

@@ -1,20 +1,25 @@
 """From a model directory to a published, proven bundle."""
 
 import contextlib
+import errno
 import json
 import os
 import pathlib
 import re
-import shutil
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
+import tensorflow as tf
 from absl import logging
 
+from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.reading import read_documents
 from emr_ner_tf.data.synthetic import generate
-from emr_ner_tf.errors import UserError
-from emr_ner_tf.exporting.bundle import Bundle, keep_newest, publish, unpublished_path, write_bundle
+from emr_ner_tf.encoders.tensor_files import pattern_problem
+from emr_ner_tf.errors import UserError, describe_os_error
+from emr_ner_tf.exporting.bundle import Bundle, write_bundle
 from emr_ner_tf.exporting.half import HalfTagger
+from emr_ner_tf.exporting.publishing import keep_newest, publish, unpublished_version
 from emr_ner_tf.exporting.verification import Verification, verify
 from emr_ner_tf.training.checkpoints import BEST, LAST
 from emr_ner_tf.training.restoring import InProcessTagger, restore
@@ -36,12 +41,14 @@ class ExportResult(NamedTuple):
         verification: what the reloaded bundle was compared on.
         megabytes: size of the version, in 1e6 bytes.
         removed: older versions that made room.
+        validation_f1: of the exported checkpoint; None where it was not scored.
     """
 
     path: pathlib.Path
     verification: Verification
     megabytes: float
     removed: list[pathlib.Path]
+    validation_f1: float | None
 
 
 def export(
@@ -66,61 +73,121 @@ def export(
         keep: newest versions to keep; 0 keeps all.
 
     Raises:
-        UserError: nothing to export, bad records, or a bundle that does not find what the model finds (then
-            nothing is published).
+        UserError: nothing to export, bad records, a full disk, or a bundle that does not find what the model finds
+            (then nothing is published). Or an old version cannot be removed; the message names the published one.
     """
     terms = _licence(licence)
-    metrics = pathlib.Path(model_dir) / METRICS
-    if not metrics.exists():
-        raise UserError(
-            f"{metrics}: no such file; the run is not finished (the train main writes it at its end)"
-        )
-    tagger, definition = restore(model_dir, checkpoint)
-    if verify_on is None:
-        documents = list(generate("test", records=_SYNTHETIC_RECORDS, seed=0))
-    else:
-        documents = list(read_documents(verify_on, overlaps="longest", require_entities=False))
-    if not any(document.text for document in documents):
-        raise UserError(f"{verify_on}: no record with text to compare the bundle on")
-    reading = contextlib.nullcontext()
-    if weights != "float32":
-        half = HalfTagger(tagger.text_tagger.tagger, definition, weights)
-        tagger, reading = InProcessTagger(half.text_tagger), half.reading()
-    unpublished = unpublished_path(output)
-    try:
-        with reading:
+    problem = pattern_problem(output)
+    if problem:
+        raise UserError(f"{os.fspath(output)}: {problem}")
+    metrics = _metrics(pathlib.Path(model_dir) / METRICS, checkpoint, weights)
+    with contextlib.ExitStack() as stack:
+        # Before the work, so that what cannot be written to is found at once.
+        with _failed_writes_named(output):
+            unpublished = stack.enter_context(unpublished_version(output))
+        tagger, definition = restore(model_dir, checkpoint)
+        documents = _documents(verify_on)
+        reading = contextlib.nullcontext()
+        if weights != "float32":
+            half = HalfTagger(tagger.text_tagger.tagger, definition, weights)
+            tagger, reading = InProcessTagger(half.text_tagger), half.reading()
+        with reading, _failed_writes_named(output):
             write_bundle(
                 tagger.text_tagger,
                 definition,
                 unpublished,
-                metrics=_metrics(metrics, checkpoint, weights),
+                metrics=json.dumps(metrics, indent=2) + "\n",
                 licence=terms,
             )
+        with reading:
             logging.info("written; comparing the reloaded bundle on %d records", len(documents))
             verification = verify(Bundle(unpublished), tagger.tag_texts, documents)
-        path = publish(unpublished, output)
-    except BaseException:
-        shutil.rmtree(unpublished, ignore_errors=True)
-        raise
-    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-    return ExportResult(path, verification, size / 1e6, keep_newest(output, keep) if keep else [])
+        # Once it is published, another export may remove it at any moment.
+        size = sum(file.stat().st_size for file in unpublished.rglob("*") if file.is_file())
+        with _failed_writes_named(output):
+            path = publish(unpublished, output)
+    removed = []
+    if keep:
+        try:
+            removed = keep_newest(output, keep)
+        except OSError as error:
+            raise UserError(
+                f"{path}: published, but an older version cannot be removed (--keep): {describe_os_error(error)}"
+            ) from error
+    return ExportResult(path, verification, size / 1e6, removed, metrics["exported"].get("f1"))
 
 
-def _metrics(path: pathlib.Path, checkpoint: str, weights: str) -> str:
+def _documents(verify_on: str | None) -> list[Document]:
+    if verify_on is None:
+        return list(generate("test", records=_SYNTHETIC_RECORDS, seed=0))
+    documents = list(read_documents(verify_on, overlaps="longest", require_entities=False))
+    if not any(document.text for document in documents):
+        raise UserError(f"{verify_on}: no record with text to compare the bundle on")
+    return documents
+
+
+@contextlib.contextmanager
+def _failed_writes_named(output: str | os.PathLike[str]) -> Iterator[None]:
+    """Turns the system's errors, raised by Python or by TensorFlow, into one line with the cause and the remedy."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        # TensorFlow puts the system's words behind the name of a temporary file.
+        message = error.message or type(error).__name__
+        found = [code for code in errno.errorcode if f"; {os.strerror(code)}" in message]
+        cause = OSError(found[0], os.strerror(found[0])) if found else OSError(message.partition("\n")[0])
+        raise _not_published(output, cause) from error
+    except OSError as error:
+        raise _not_published(output, error) from error
+
+
+def _not_published(output: str | os.PathLike[str], error: OSError) -> UserError:
+    # The file is one of the unpublished version, which is gone when this is read.
+    error.filename = None
+    return UserError(
+        f"{os.fspath(output)}: nothing is published, the bundle cannot be written: {describe_os_error(error)}"
+    )
+
+
+def _metrics(path: pathlib.Path, checkpoint: str, weights: str) -> dict[str, Any]:
     """The run's metrics, and under `exported` what is in the bundle, with its epoch's scores."""
-    metrics = json.loads(path.read_text(encoding="utf-8"))
-    epoch = metrics["best"]
-    if checkpoint == LAST:
-        epoch = json.loads(path.with_name(HISTORY).read_text(encoding="utf-8"))[-1]
-    metrics["exported"] = {"checkpoint": checkpoint, "weights": weights} | epoch
-    return json.dumps(metrics, indent=2) + "\n"
+    if not path.exists():
+        raise UserError(
+            f"{path}: no such file; the run is not finished (the train main writes it at its end)"
+        )
+    metrics = _read_json(path)
+    try:
+        epoch = metrics["best"]
+        if checkpoint == LAST:
+            epoch = _read_json(path.with_name(HISTORY))[-1]
+        metrics["exported"] = {"checkpoint": checkpoint, "weights": weights} | epoch
+        _ = metrics["parameters"], metrics["epochs"], metrics["exported"]["epoch"]
+    except (KeyError, IndexError, TypeError) as error:
+        raise UserError(
+            f"{path}: not the metrics of a training run; it is written anew when the same training command runs again"
+        ) from error
+    return metrics
+
+
+def _read_json(path: pathlib.Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path}: no JSON can be read here; it is written anew when the same training command runs again"
+        ) from error
 
 
 def _licence(licence: str | None) -> str:
     if licence is None:
         return _NO_LICENCE
     if os.path.isfile(licence):
-        return pathlib.Path(licence).read_text(encoding="utf-8")
+        try:
+            return pathlib.Path(licence).read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise UserError(
+                f"{licence}: the licence must be a text in UTF-8, got byte {error.start} malformed"
+            ) from error
     if "://" not in licence and _LIKE_A_PATH.search(licence):
         raise UserError(
             f"the licence must be a file that is there, or a name without / and \\, got {licence[:200]!r}"

@@ -29,6 +29,8 @@ def model_card(definition: ModelDefinition, metrics: str) -> str:
         )
         if weights != "float32":
             scored += "; measured before the weights were rounded"
+        if not exported["f1"]:
+            scored += ". **It finds no mention of those records: do not use this model**"
     if encoder.get("num_hidden_layers"):
         source = f"{encoder['num_hidden_layers']} layers, hidden {encoder.get('hidden_size')}"
     else:

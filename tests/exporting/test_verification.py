@@ -60,13 +60,4 @@ def test_a_bundle_that_is_not_the_model_is_not_published(trained, corpus, tmp_pa
     monkeypatch.setattr(exporting, "write_bundle", damaged)
     with pytest.raises(UserError, match="not published"):
         exporting.export(trained, tmp_path / "bundles", verify_on=str(corpus / "test.jsonl"))
-    assert list((tmp_path / "bundles").iterdir()) == []
-
-
-def test_an_export_that_fails_half_way_leaves_nothing(trained, tmp_path):
-    model_dir = shutil.copytree(trained, tmp_path / "model")
-    # The SavedModel is on disk by the time the model card asks for the metrics.
-    (model_dir / "metrics.json").write_text('{"best": {"epoch": 1}}', encoding="utf-8")
-    with pytest.raises(KeyError, match="parameters"):
-        exporting.export(model_dir, tmp_path / "bundles")
-    assert list((tmp_path / "bundles").iterdir()) == []
+    assert not (tmp_path / "bundles").exists()

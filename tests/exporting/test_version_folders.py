@@ -3,7 +3,6 @@
 import pytest
 
 from emr_ner_tf.errors import UserError
-from emr_ner_tf.exporting.bundle import unpublished_path
 from emr_ner_tf.exporting.export import export
 from emr_ner_tf.exporting.version_folders import find_versions, version_number
 
@@ -33,10 +32,6 @@ def test_folders(tmp_path):
     (tmp_path / "11").write_text("a file")
     assert find_versions(tmp_path) == {2: tmp_path / "2", 10: tmp_path / "10"}
     assert find_versions(tmp_path / "absent") == {}
-
-
-def test_two_exports_at_once_do_not_share_a_folder(tmp_path):
-    assert unpublished_path(tmp_path) != unpublished_path(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,220 @@
+"""Versions under an output directory: written out of a server's sight, published by one rename, removed when old.
+
+A version under way is a hidden folder that its process keeps locked. What a killed process left has no owner, and the
+next export removes it.
+"""
+
+import contextlib
+import ctypes
+import enum
+import errno
+import fcntl
+import os
+import pathlib
+import re
+import shutil
+import uuid
+from collections.abc import Iterator
+
+from absl import logging
+
+from emr_ner_tf.errors import UserError
+from emr_ner_tf.exporting.version_folders import LARGEST, find_versions, numbered_entries
+
+_HIDDEN = re.compile(r"\.(unpublished|removed\.\d+)\.[0-9a-f]{32}")
+# Something has the new name: a folder, a folder with files, or what is no folder.
+_TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR)
+_AT_FDCWD, _RENAME_NOREPLACE = -100, 1
+_NO_SUCH_CALL = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
+
+
+@contextlib.contextmanager
+def unpublished_version(output: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
+    """Makes a locked folder beside the versions, under a name that no other export has on any machine.
+
+    Args:
+        output: directory of the versions; is created.
+
+    Yields:
+        The folder, for `publish`. What is not published when the block ends is removed, and so is `output` where it
+        was created for nothing.
+
+    Raises:
+        UserError: `output` is not a directory.
+    """
+    output = pathlib.Path(output)
+    created = _create_folders(output)
+    try:
+        _remove_orphans(output)
+        path, descriptor = _locked_folder(output)
+        try:
+            yield path
+        finally:
+            # A published version has another name by now.
+            shutil.rmtree(path, ignore_errors=True)
+            os.close(descriptor)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            for folder in created:
+                folder.rmdir()
+        raise
+
+
+def publish(unpublished: pathlib.Path, output: str | os.PathLike[str]) -> pathlib.Path:
+    """Renames an unpublished version to the next free integer, so that a server sees it whole or not at all.
+
+    The number is above that of every entry, files and broken links included: TensorFlow Serving takes the highest
+    number for the newest version, whatever it is. Where another export takes the number first, the next one is used.
+
+    Returns:
+        The version's directory.
+
+    Raises:
+        UserError: there is no higher number.
+        OSError: the version cannot be written to the disk or renamed.
+    """
+    output = pathlib.Path(output)
+    _write_through(unpublished)
+    while True:
+        highest = max(numbered_entries(output), default=0)
+        if highest >= LARGEST:
+            raise UserError(
+                f"{output / str(highest)}: a new version needs a higher number, and TensorFlow Serving knows none; "
+                "remove it, or name another --output"
+            )
+        target = output / str(highest + 1)
+        try:
+            _rename_to_new(unpublished, target)
+        except OSError as error:
+            if error.errno not in _TAKEN:
+                raise
+            continue
+        return target
+
+
+def keep_newest(output: str | os.PathLike[str], keep: int) -> list[pathlib.Path]:
+    """Removes all but the newest `keep` versions, each renamed out of a server's sight first.
+
+    Of a version that is a symbolic link, the link is removed and its target stays.
+
+    Returns:
+        The versions that were removed.
+
+    Raises:
+        OSError: one cannot be removed.
+    """
+    output = pathlib.Path(output)
+    kept = sorted(find_versions(output))[-keep:]
+    removed = []
+    for number, entries in sorted(numbered_entries(output).items()):
+        for path in entries:
+            if number < kept[0] and path.is_dir():
+                # Another export may remove it at the same moment.
+                with contextlib.suppress(FileNotFoundError):
+                    _remove_version(path, number)
+                    removed.append(path)
+    return removed
+
+
+def _remove_version(path: pathlib.Path, number: int) -> None:
+    if path.is_symlink():
+        path.unlink()
+        return
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        _lock(descriptor)
+        hidden = path.rename(path.with_name(f".removed.{number}.{uuid.uuid4().hex}"))
+        shutil.rmtree(hidden)
+    finally:
+        os.close(descriptor)
+
+
+def _create_folders(output: pathlib.Path) -> list[pathlib.Path]:
+    """Creates a folder and returns those that were not there, the innermost first."""
+    missing = [folder for folder in (output, *output.parents) if not folder.exists()]
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UserError(f"{output}: must be a directory, and it is, or lies below, a file") from error
+    return missing
+
+
+def _locked_folder(output: pathlib.Path) -> tuple[pathlib.Path, int]:
+    while True:
+        path = output / f".unpublished.{uuid.uuid4().hex}"
+        path.mkdir()
+        # Until it is locked another export may take it for an orphan, and lock and remove it.
+        with contextlib.suppress(FileNotFoundError):
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+            if _lock(descriptor) is not _Lock.HELD and _is_open_at(path, descriptor):
+                return path, descriptor
+            os.close(descriptor)
+
+
+class _Lock(enum.Enum):
+    TAKEN = enum.auto()
+    HELD = enum.auto()
+    UNSUPPORTED = enum.auto()
+
+
+def _lock(descriptor: int) -> _Lock:
+    """Tries to take the lock of an open folder, which ends with the process."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _Lock.HELD
+    except OSError:
+        return _Lock.UNSUPPORTED
+    return _Lock.TAKEN
+
+
+def _is_open_at(path: pathlib.Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _remove_orphans(output: pathlib.Path) -> None:
+    """Removes hidden folders that nobody has locked; where the file system has no locks they stay."""
+    for path in output.iterdir():
+        if not _HIDDEN.fullmatch(path.name):
+            continue
+        with contextlib.suppress(OSError):
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                if _lock(descriptor) is _Lock.TAKEN and _is_open_at(path, descriptor):
+                    shutil.rmtree(path)
+                    logging.info("%s: removed; the export that wrote it was killed", path)
+            finally:
+                os.close(descriptor)
+
+
+def _write_through(folder: pathlib.Path) -> None:
+    """Waits until the disk holds a folder's files, since some file systems report only then that they are full."""
+    for path in (*folder.rglob("*"), folder):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        except OSError as error:
+            # Some file systems cannot do it for a folder.
+            if not path.is_dir() or error.errno not in _NO_SUCH_CALL:
+                error.filename = os.fspath(path)
+                raise
+        finally:
+            os.close(descriptor)
+
+
+def _rename_to_new(source: pathlib.Path, target: pathlib.Path) -> None:
+    """Renames, and never replaces anything: a plain rename would replace an empty folder."""
+    call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if call is not None:
+        names = (_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target))
+        if call(*names, _RENAME_NOREPLACE) == 0:
+            return
+        code = ctypes.get_errno()
+        if code not in _NO_SUCH_CALL:
+            raise OSError(code, os.strerror(code), os.fspath(target))
+    if os.path.lexists(target):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(target))
+    source.rename(target)
