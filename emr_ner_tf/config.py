@@ -108,7 +108,8 @@ def base_config() -> ConfigDict:
     config.train.batch_size = 10  # windows of all replicas together
     config.train.token_budget = 0  # above 0: characters of a batch, padding included, instead of batch_size
     config.train.precision = "float32"
-    config.train.patience = 0  # epochs without a better validation F1 before stopping; 0: never
+    # Epochs without a better validation F1, counted from the first above 0, before stopping; 0: never.
+    config.train.patience = 0
     config.train.checkpoint_seconds = 300.0
     config.train.log_seconds = 10.0
     config.train.deterministic = True
@@ -218,7 +219,11 @@ def load_config(path: str | os.PathLike[str], base: Callable[[], ConfigDict] = b
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; a trained model directory holds one") from error
     except ValueError as error:
-        raise UserError(f"{path}: not a configuration in JSON") from error
+        raise UserError(
+            f"{path}: not a configuration in JSON; copy it again from where it is whole"
+        ) from error
+    if not isinstance(saved, dict):
+        raise UserError(f"{path}: must be a configuration, an object in JSON, got {type(saved).__name__}")
     config = base()
     try:
         config.update(saved)

@@ -72,19 +72,21 @@ class ModelDefinition:
         """Reads the files.
 
         Raises:
-            UserError: one is missing or malformed.
+            UserError: one is missing, malformed, empty or cut off; the message names it.
         """
         directory = pathlib.Path(directory)
         config = load_config(directory / CONFIG)
-        try:
-            labels = (directory / LABELS).read_text(encoding="utf-8").splitlines()
-            encoder = json.loads((directory / ENCODER).read_text(encoding="utf-8"))
-            words = []
-            if config.model.context in LEXICON_CONTEXTS:
-                words = (directory / LEXICON).read_text(encoding="utf-8").split("\n")[:-1]
-        except (OSError, ValueError) as error:
-            raise UserError(f"{directory}: not a model directory: {error}") from error
+        labels = _lines(directory / LABELS)
+        encoder = _read_json(directory / ENCODER)
+        words = _lines(directory / LEXICON) if config.model.context in LEXICON_CONTEXTS else []
+        _lines(directory / VOCABULARY)
         vocabulary = Vocabulary.load(directory / VOCABULARY)
+        if len(vocabulary.tokens) != encoder.get("vocab_size"):
+            raise _cut_off(
+                directory / VOCABULARY,
+                f"must hold as many tokens as `vocab_size` in {ENCODER}, {encoder.get('vocab_size')}, "
+                f"got {len(vocabulary.tokens)}",
+            )
         return cls(config, vocabulary, tuple(labels), encoder, tuple(words))
 
 
@@ -127,6 +129,42 @@ def build_tagger(definition: ModelDefinition, start: Start | None = None) -> tup
     if start is not None and start.word_vectors is not None:
         tagger.context.assign_vectors(start.word_vectors)
     return tagger, dataclasses.replace(definition, encoder=dict(encoder.hf_config))
+
+
+def _lines(path: pathlib.Path) -> list[str]:
+    """The lines of a file in which each has an end, as `ModelDefinition.save` writes it."""
+    lines = _text(path).split("\n")
+    if lines.pop():
+        raise _cut_off(path, "its last line has no end")
+    return lines
+
+
+def _read_json(path: pathlib.Path) -> dict:
+    try:
+        value = json.loads(_text(path))
+    except ValueError as error:
+        raise _cut_off(path, "not JSON") from error
+    if not isinstance(value, dict):
+        raise _cut_off(path, f"must be an object in JSON, got {type(value).__name__}")
+    return value
+
+
+def _text(path: pathlib.Path) -> str:
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file, and the model needs it; copy it here, too") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise _cut_off(path, f"not UTF-8 at byte {error.start}") from error
+    if not text:
+        raise _cut_off(path, "the file is empty")
+    return text
+
+
+def _cut_off(path: pathlib.Path, what: str) -> UserError:
+    return UserError(f"{path}: {what}; copy it again from where it is whole")
 
 
 def _build_encoder(definition: ModelDefinition) -> Encoder:

@@ -144,9 +144,7 @@ class Checkpoints:
         try:
             self._state.restore(path).assert_existing_objects_matched()
         except (AssertionError, *UNREADABLE) as error:
-            raise UserError(
-                f"{path}: does not fit the model that the configuration describes: {error}"
-            ) from error
+            raise _misfit(path, "the configuration describes", error) from error
         self._look_for_best()
         return True
 
@@ -224,8 +222,15 @@ def restore_weights(model: tf.Module, model_dir: str | os.PathLike[str], which: 
         else:
             status.expect_partial()
     except (AssertionError, *UNREADABLE) as error:
-        raise UserError(f"{path}: does not fit the model that {model_dir} describes: {error}") from error
+        described = f"config.json, encoder.json, labels.txt and vocab.txt of {model_dir} describe"
+        raise _misfit(path, described, error) from error
     return path
+
+
+def _misfit(path: str, described: str, error: Exception) -> UserError:
+    # TensorFlow's own words may take many lines.
+    cause = (str(error) or type(error).__name__).splitlines()[0]
+    return UserError(f"{path}: does not fit the model that {described}: {cause}")
 
 
 def _saved_progress(path: str) -> dict[str, Any]:

@@ -52,7 +52,10 @@ def test_wrong_calls(cli, flags, status, messages):
 
 def test_bad_records_and_missing_encoder(cli, tiny_flags, tmp_path):
     records = tmp_path / "bad.jsonl"
-    good = {"originalText": "患者入院。", "entities": []}
+    good = {
+        "originalText": "患者入院。",
+        "entities": [{"label_type": "手术", "start_pos": 2, "end_pos": 4, "overlap": 0}],
+    }
     bad = {
         "originalText": "患者入院。",
         "entities": [{"label_type": "手术", "start_pos": 3, "end_pos": 9, "overlap": 0}],
@@ -71,6 +74,23 @@ def test_bad_records_and_missing_encoder(cli, tiny_flags, tmp_path):
     assert f"{tmp_path}/none" in done.stderr
     assert "Traceback" not in done.stderr
     assert len((tmp_path / "model/rejects.jsonl").read_text(encoding="utf-8").splitlines()) == 1
+
+
+def test_a_run_that_finds_nothing_says_so(cli, tiny_flags, corpus, tmp_path):
+    done = cli(
+        "train",
+        *tiny_flags,
+        f"--config.data.train={corpus}/test.jsonl",
+        "--config.train.epochs=2",
+        "--config.optimizer.encoder_rate=0.0",
+        "--config.optimizer.head_rate=0.0",
+        f"--model_dir={tmp_path}/model",
+    )
+    assert done.returncode == 0, done.stderr
+    assert "validation F1 is 0" in done.stdout
+    assert "next:" not in done.stdout
+    best = json.loads((tmp_path / "model/metrics.json").read_text(encoding="utf-8"))["best"]
+    assert (best["epoch"], best["f1"]) == (2, 0)
 
 
 # The main, up to where the records have been read: the workers of a cluster would wait for one another.

@@ -9,6 +9,7 @@ import tensorflow as tf
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.training import trainer
 from emr_ner_tf.training.checkpoints import Checkpoints
+from emr_ner_tf.training.restoring import restore
 from emr_ner_tf.training.run_files import write_json
 from emr_ner_tf.training.trainer import train
 
@@ -81,6 +82,42 @@ def test_a_copy_in_part(two_records, finished, tmp_path):
     (folder / last / "ckpt-7.data-00000-of-00001").write_bytes(b"part")
     assert train(two_records, str(folder))["updates"] == step
     assert not (folder / last / "ckpt-7.data-00000-of-00001").exists()
+
+
+def test_a_definition_in_part(finished):
+    folder, _ = finished
+    assert restore(folder)
+    for name, damage, message in (
+        ("config.json", lambda text: text[:-3], "not a configuration in JSON"),
+        ("config.json", lambda text: "", "not a configuration in JSON"),
+        ("config.json", lambda text: "[]", "must be a configuration"),
+        ("encoder.json", lambda text: text[:-3], "not JSON"),
+        ("encoder.json", lambda text: "", "the file is empty"),
+        ("labels.txt", lambda text: text[:-1], "its last line has no end"),
+        ("labels.txt", lambda text: "", "the file is empty"),
+        ("vocab.txt", lambda text: text[:-1], "its last line has no end"),
+        # At the end of a line.
+        (
+            "vocab.txt",
+            lambda text: text[:-2].rpartition("\n")[0] + "\n",
+            "must hold as many tokens as `vocab_size`",
+        ),
+        ("vocab.txt", lambda text: None, "no such file"),
+    ):
+        whole = (folder / name).read_text(encoding="utf-8")
+        if (part := damage(whole)) is None:
+            (folder / name).unlink()
+        else:
+            (folder / name).write_text(part, encoding="utf-8")
+        with pytest.raises(UserError, match=rf"^{folder}/{name}: {message}[^\n]*$"):
+            restore(folder)
+        (folder / name).write_text(whole, encoding="utf-8")
+    labels = (folder / "labels.txt").read_text(encoding="utf-8")
+    (folder / "labels.txt").write_text(labels.partition("\n")[0] + "\n", encoding="utf-8")
+    with pytest.raises(
+        UserError, match=r"^[^\n]*best/ckpt-\d+: does not fit the model that .*labels.txt[^\n]*$"
+    ):
+        restore(folder)
 
 
 def test_a_full_disk(two_records, monkeypatch, no_file_beyond, tmp_path):
