@@ -11,6 +11,7 @@ import tensorflow as tf
 from absl import logging
 
 from emr_ner_tf.data.files import atomic_writer
+from emr_ner_tf.encoders.tensor_files import open_tensors, pattern_problem, read_tensor, tensor_paths
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.training.failed_writes import failed_writes_named
 
@@ -20,10 +21,6 @@ _NAMED = re.compile(r'^model_checkpoint_path: "(?:[^"\n]*/)?(ckpt-\d+)"$', re.MU
 # Of that file; the line that counts is its first.
 _LONGEST = 65536
 _INDEX = re.compile(r"(ckpt-\d+)\.index")
-_DATA = re.compile(r"\.data-\d+-of-(\d+)$")
-_PATTERN = re.compile(r"[*?\[\\]")
-# A reader of a checkpoint raises these for a file that is not what its writer has written.
-UNREADABLE = (tf.errors.OpError, IndexError, KeyError, RuntimeError, UnicodeDecodeError, ValueError)
 
 
 def checkpoint_number(prefix: str) -> int:
@@ -49,12 +46,9 @@ class CheckpointFolder:
             UserError: TensorFlow would not find a checkpoint there.
         """
         self.path = pathlib.Path(path)
-        pattern = _PATTERN.search(os.fspath(path))
-        if pattern:
-            raise UserError(
-                f"{self.path}: TensorFlow reads {pattern[0]!r} in the path of a checkpoint as a pattern and would not "
-                "find it again; name a --model_dir without any of * ? [ \\"
-            )
+        problem = pattern_problem(path)
+        if problem:
+            raise UserError(f"{self.path}: {problem}")
 
     def in_force(self) -> str | None:
         """Finds the checkpoint in force and reads all of it once, so that nothing is built on half a file.
@@ -180,36 +174,13 @@ def _sync(path: pathlib.Path) -> None:
 
 
 def _check_whole(prefix: pathlib.Path) -> None:
-    """Reads every tensor, which also compares the check sums.
+    """Reads every variable, which also compares the check sums.
 
     Raises:
-        UserError: naming the file that is missing, empty or cut off.
+        UserError: naming the file that is missing, empty, cut off or damaged.
     """
-    index = prefix.with_name(f"{prefix.name}.index")
-    data = sorted(prefix.parent.glob(f"{prefix.name}.data-*"))
-    if not index.exists():
-        raise _damaged(index, "no such file, though other files of that checkpoint are there")
-    counts = {int(match[1]) for match in (_DATA.search(path.name) for path in data) if match}
-    if not data or counts != {len(data)}:
-        count = max(counts, default=1)
-        expected = [prefix.with_name(f"{prefix.name}.data-{i:05d}-of-{count:05d}") for i in range(count)]
-        missing = next((path for path in expected if path not in data), expected[0])
-        raise _damaged(missing, "no such file, though other files of that checkpoint are there")
-    for path in (index, *data):
-        if not path.stat().st_size:
-            raise _damaged(path, "empty")
-    try:
-        reader = tf.train.load_checkpoint(str(prefix))
-        names = list(reader.get_variable_to_shape_map())
-    except UNREADABLE as error:
-        raise _damaged(index, "cut off or damaged") from error
-    try:
-        for name in names:
-            reader.get_tensor(name)
-    except UNREADABLE as error:
-        path = data[0] if len(data) == 1 else prefix.with_name(f"{prefix.name}.data-*")
-        raise _damaged(path, "cut off or damaged") from error
-
-
-def _damaged(path: pathlib.Path, what: str) -> UserError:
-    return UserError(f"{path}: {what}; copy it again from where it is whole")
+    reader = open_tensors(prefix)
+    _, *data = tensor_paths(prefix)
+    source = data[0] if len(data) == 1 else prefix.with_name(f"{prefix.name}.data-*")
+    for name in reader.get_variable_to_shape_map():
+        read_tensor(reader, name, source)

@@ -9,11 +9,13 @@ import tensorflow as tf
 from absl import logging
 
 from emr_ner_tf.errors import UserError
-from emr_ner_tf.training.checkpoint_folder import UNREADABLE, CheckpointFolder, checkpoint_number
+from emr_ner_tf.training.checkpoint_folder import CheckpointFolder, checkpoint_number
 from emr_ner_tf.training.optimization import Optimizer
 
 LAST, BEST = "last", "best"
 PARTS = 20
+# A file that is changed while it is read ends in one of these.
+_UNREADABLE = (tf.errors.OpError, IndexError, KeyError, RuntimeError, ValueError)
 _PROGRESS = "progress/.ATTRIBUTES/py_state"
 
 
@@ -143,7 +145,7 @@ class Checkpoints:
             )
         try:
             self._state.restore(path).assert_existing_objects_matched()
-        except (AssertionError, *UNREADABLE) as error:
+        except (AssertionError, *_UNREADABLE) as error:
             raise _misfit(path, "the configuration describes", error) from error
         self._look_for_best()
         return True
@@ -221,7 +223,7 @@ def restore_weights(model: tf.Module, model_dir: str | os.PathLike[str], which: 
             status.assert_consumed()
         else:
             status.expect_partial()
-    except (AssertionError, *UNREADABLE) as error:
+    except (AssertionError, *_UNREADABLE) as error:
         described = f"config.json, encoder.json, labels.txt and vocab.txt of {model_dir} describe"
         raise _misfit(path, described, error) from error
     return path

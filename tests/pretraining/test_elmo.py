@@ -2,6 +2,7 @@
 
 import logging
 import random
+import shutil
 
 import numpy as np
 import pytest
@@ -110,6 +111,16 @@ def test_learns_and_an_interrupted_run_ends_the_same(config, tmp_path, caplog):
     again = pretrain_elmo(*parts)
     assert _weights(tmp_path / "resumed") == _weights(whole)
     assert again["after"] == metrics["after"]
+    # A copy without the file that names the newest checkpoint, and one without any checkpoint.
+    last = tmp_path / "parts/checkpoints/last"
+    (last / "checkpoint").unlink()
+    assert pretrain_elmo(*parts)["after"] == metrics["after"]
+    shutil.move(last, tmp_path / "moved")
+    with pytest.raises(
+        UserError, match=r"parts holds a run \(metrics\.json, history\.json\), and no checkpoint"
+    ):
+        pretrain_elmo(*parts)
+    shutil.move(tmp_path / "moved", last)
     config.train.epochs = 5
     with pytest.raises(UserError, match=r"holds a run with other settings \(train\.epochs: 4 -> 5\)"):
         pretrain_elmo(*parts)

@@ -78,6 +78,33 @@ def test_no_checkpoint_takes_the_name_of_the_one_in_force(config, make_encoder, 
     assert [entry["name"] for entry in history].count("before") == 1
 
 
+def test_a_run_that_was_copied_in_part(config, make_encoder, tmp_path):
+    config.encoder = str(make_encoder(heads=True))
+    run, output = tmp_path / "run", str(tmp_path / "adapted")
+    metrics = pretrain(config, str(run), output)
+    (run / "checkpoints/last/checkpoint").unlink()
+    assert pretrain(config, str(run), output) == metrics
+    data = next((run / "checkpoints/last").glob("ckpt-*.data-*"))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with open(data, "ab") as file:
+        file.truncate(file.tell() // 2)
+    with pytest.raises(UserError, match=rf"^{data}: cut off.*; copy it again"):
+        pretrain(config, str(run), output)
+    for path in data.parent.iterdir():
+        path.unlink()
+        del before[path]
+    with pytest.raises(
+        UserError, match=rf"^{run} holds a run \(metrics.json, history.json\), and no checkpoint in "
+    ):
+        pretrain(config, str(run), output)
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    # What a run leaves that is killed after its first measure, before its first checkpoint.
+    (run / "metrics.json").unlink()
+    history = json.loads((run / "history.json").read_text(encoding="utf-8"))
+    (run / "history.json").write_text(json.dumps(history[:1]), encoding="utf-8")
+    assert pretrain(config, str(run), output)["after"] == metrics["after"]
+
+
 def test_missing_heads_learn_with_the_encoder_frozen(config, make_encoder, tmp_path):
     folder = make_encoder(heads=False)
     config.encoder = str(folder)
@@ -185,6 +212,11 @@ def test_what_it_refuses(config, make_encoder, tmp_path):
     assert "--output must be another directory" in refused(encoder, encoder=encoder)
     assert "config.text.window must be at most 37" in refused("out", text__window=38)
     assert "config.masking.rate must be at least 0 and below 1, got 1.0" in refused("out", masking__rate=1.0)
+    file = tmp_path / "file"
+    file.write_text("", encoding="utf-8")
+    assert f"--output must be a directory, got {file}/out, and {file} is a file" in refused(
+        f"{file}/out", masking__rate=0.15
+    )
     assert not (tmp_path / "run").exists()
     with alone_in(tmp_path / "run", chief=True):
         assert "another process is at work in this directory" in refused("out", masking__rate=0.15)
