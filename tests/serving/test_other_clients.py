@@ -23,7 +23,7 @@ from framing import (
     run,
     run_raw,
 )
-from tensorflow_serving.apis import prediction_service_pb2_grpc
+from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 from toolchains import maven
 
 from emr_ner_tf.exporting.bundle import Bundle
@@ -183,6 +183,78 @@ def test_patience_begins_at_the_first_failure(client):
         server.stop(None)
     assert (done.returncode, servicer.attempts) == (1, 2)
     assert "notfound" in done.stderr.decode().lower().replace("_", "")
+
+
+class _Newest(prediction_service_pb2_grpc.PredictionServiceServicer):
+    """Answers by a newer version each time, where none is named, and by version 1 as often as it is told to."""
+
+    def __init__(self, lasts, named=True):
+        self.asked, self.lasts, self.named = [], lasts, named
+
+    def Predict(self, request, context):
+        spec = request.model_spec
+        self.asked.append(spec.version.value if spec.HasField("version") else None)
+        if self.asked.count(1) > self.lasts:
+            context.abort(grpc.StatusCode.NOT_FOUND, "Servable not found")
+        answer = predict_pb2.PredictResponse()
+        if self.named:
+            answer.model_spec.version.value = self.asked[-1] or len(self.asked)
+        for name, dtype in (("num_entities", 3), ("start", 3), ("end", 3), ("label", 7), ("score", 1)):
+            answer.outputs[name].dtype = dtype
+            answer.outputs[name].tensor_shape.dim.add(size=1)
+            if name != "num_entities":
+                answer.outputs[name].tensor_shape.dim.add(size=0)
+        answer.outputs["num_entities"].int_val.append(0)
+        return answer
+
+
+def test_all_answers_are_of_the_first_ones_version(client):
+    def run_with(servicer, *flags):
+        server = grpc.server(concurrent.futures.ThreadPoolExecutor(1))
+        prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(servicer, server)
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        try:
+            command = [*client, f"--server=127.0.0.1:{port}", "--max_records=1", *flags]
+            return run_raw(command, frame([b"x"] * 3))
+        finally:
+            server.stop(None)
+
+    for flags, asked in (
+        ([], [None, 1, 1]),
+        (["--pin_version=false"], [None, None, None]),
+        (["--version=5"], [5, 5, 5]),
+    ):
+        servicer = _Newest(2)
+        done = run_with(servicer, *flags)
+        assert (done.returncode, done.stdout) == (0, b"0\n0\n0\n"), done.stderr
+        assert servicer.asked == asked
+    done = run_with(_Newest(1))
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert (
+        "version 1 gave the earlier answers and is no longer served: serve it again" in done.stderr.decode()
+    )
+    done = run_with(_Newest(2, named=False))
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert "the answer does not say which version it is of" in done.stderr.decode()
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--version=9223372036854775808", "version"),
+        ("--max_records=99999999999999999999", "max_records"),
+        ("--deadline=nan", "-deadline must be at least 0 and at most 1000000 seconds, got nan"),
+        ("--patience=inf", "-patience must be at least 0 and at most 1000000 seconds, got "),
+        ("--keep_alive=-inf", "-keep_alive must be at least 0 and at most 1000000 seconds, got "),
+    ],
+)
+def test_numbers_that_do_not_fit(client, language, flag, message):
+    if language == "java":
+        flag = flag.replace("nan", "NaN").replace("inf", "Infinity")
+    done = run_raw([*client, "--server=127.0.0.1:1", flag], b"")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert message in done.stderr.decode().replace("NaN", "nan")
 
 
 def test_a_proxy_is_not_asked(client, language, local):

@@ -17,6 +17,9 @@ import (
 	"emrner/client/ner"
 )
 
+// More than eleven days.
+const maxSeconds = 1_000_000
+
 func main() {
 	options := ner.DefaultOptions()
 	files := &ner.TLSFiles{}
@@ -25,6 +28,8 @@ func main() {
 	secured := flag.Bool("tls", false, "secure the connection; implied by the files below")
 	flag.StringVar(&options.Model, "model", options.Model, "name under which the bundle is served")
 	flag.Int64Var(&options.Version, "version", 0, "of the model; 0 is the server's newest")
+	flag.BoolVar(&options.PinVersion, "pin_version", options.PinVersion,
+		"ask for the version of the first answer from then on, where -version names none")
 	deadline := flag.Float64("deadline", options.Deadline.Seconds(), "`seconds` of one attempt of one request")
 	patience := flag.Float64("patience", options.Patience.Seconds(), "`seconds` to try again while the server is away")
 	keepAlive := flag.Float64("keep_alive", options.KeepAlive.Seconds(), "`seconds` of silence, then the server is pinged")
@@ -39,9 +44,21 @@ func main() {
 		flag.Usage()
 		os.Exit(2)
 	}
-	options.Deadline = time.Duration(*deadline * float64(time.Second))
-	options.Patience = time.Duration(*patience * float64(time.Second))
-	options.KeepAlive = time.Duration(*keepAlive * float64(time.Second))
+	for name, seconds := range map[string]struct {
+		given float64
+		taken *time.Duration
+	}{
+		"deadline": {*deadline, &options.Deadline}, "patience": {*patience, &options.Patience},
+		"keep_alive": {*keepAlive, &options.KeepAlive},
+	} {
+		// NaN is in no order.
+		if !(seconds.given >= 0 && seconds.given <= maxSeconds) {
+			fmt.Fprintf(os.Stderr, "client: -%s must be at least 0 and at most %d seconds, got %v\n",
+				name, maxSeconds, seconds.given)
+			os.Exit(2)
+		}
+		*seconds.taken = time.Duration(seconds.given * float64(time.Second))
+	}
 	if *secured || *files != (ner.TLSFiles{}) {
 		options.TLS = files
 	}

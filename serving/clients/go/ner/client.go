@@ -3,8 +3,10 @@ package ner
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"emrner/client/stubs/tensorflow_serving/apis"
@@ -41,6 +43,8 @@ type Client struct {
 	options    Options
 	connection *grpc.ClientConn
 	prediction apis.PredictionServiceClient
+	// The version that is asked for: nil is the newest, until the first answer has named one.
+	version atomic.Pointer[int64]
 }
 
 // New prepares a connection to host:port, or any name that gRPC resolves.
@@ -70,7 +74,22 @@ func New(target string, options Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{target, options, connection, apis.NewPredictionServiceClient(connection)}, nil
+	client := &Client{
+		target: target, options: options, connection: connection, prediction: apis.NewPredictionServiceClient(connection),
+	}
+	if options.Version != 0 {
+		client.version.Store(&options.Version)
+	}
+	return client, nil
+}
+
+// Version is the version that is asked for, and whether there is one: that of the options or, with PinVersion, of the
+// first answer.
+func (c *Client) Version() (int64, bool) {
+	if version := c.version.Load(); version != nil {
+		return *version, true
+	}
+	return 0, false
 }
 
 // Close ends the connection.
@@ -103,18 +122,64 @@ func (c *Client) request(ctx context.Context, all []string, places []int) ([][]E
 	for i, place := range places {
 		texts[i] = all[place]
 	}
-	request := predictRequest(texts, c.options)
-	if size := proto.Size(request); size > c.options.MaxMessageBytes {
-		return nil, &Error{c.target, codes.ResourceExhausted, fmt.Sprintf(
-			"%d texts, text %d the longest: a request must have at most %d bytes (MaxMessageBytes), got %d; it was not sent",
-			len(places), places[len(places)-1], c.options.MaxMessageBytes, size)}
+	for {
+		asked := c.version.Load()
+		request := predictRequest(texts, c.options.Model, asked)
+		if size := proto.Size(request); size > c.options.MaxMessageBytes {
+			return nil, &Error{c.target, codes.ResourceExhausted, fmt.Sprintf(
+				"%d texts, text %d the longest: a request must have at most %d bytes (MaxMessageBytes), got %d; it was not sent",
+				len(places), places[len(places)-1], c.options.MaxMessageBytes, size)}
+		}
+		response, err := c.send(ctx, request)
+		if err != nil {
+			return nil, c.explained(err, asked)
+		}
+		counts, err := c.take(response, asked)
+		if err != nil {
+			return nil, err
+		}
+		if counts {
+			return predicted(texts, response)
+		}
 	}
+}
+
+// take learns the version of an answer. The answer does not count where another request, in flight at the same time, was
+// answered first, and by another version.
+func (c *Client) take(response *apis.PredictResponse, asked *int64) (counts bool, err error) {
+	named := response.GetModelSpec().GetVersion()
+	switch {
+	case asked != nil && named != nil && named.GetValue() != *asked:
+		return false, fmt.Errorf("%s: asked for version %d, answered by version %d", c.target, *asked, named.GetValue())
+	case asked != nil || !c.options.PinVersion:
+		return true, nil
+	case named == nil:
+		return false, fmt.Errorf(
+			"%s: the answer does not say which version it is of; name the Version, or set PinVersion to false", c.target)
+	}
+	version := named.GetValue()
+	return c.version.CompareAndSwap(nil, &version) || *c.version.Load() == version, nil
+}
+
+// explained says what NotFound means where the version of the earlier answers is gone.
+func (c *Client) explained(err error, asked *int64) error {
+	var failure *Error
+	if asked == nil || c.options.Version != 0 || !errors.As(err, &failure) || failure.Code != codes.NotFound {
+		return err
+	}
+	return &Error{failure.Target, failure.Code, fmt.Sprintf(
+		"%s; version %d gave the earlier answers and is no longer served: serve it again, or start again with a new client "+
+			"(PinVersion)", failure.Message, *asked)}
+}
+
+// send repeats a request while the server is away.
+func (c *Client) send(ctx context.Context, request *apis.PredictRequest) (*apis.PredictResponse, error) {
 	pause := 100 * time.Millisecond
 	var end time.Time
 	for {
 		response, err := c.attempt(ctx, request)
 		if err == nil {
-			return predicted(texts, response)
+			return response, nil
 		}
 		failure := status.Convert(err)
 		// From the first failure on: an attempt may itself take longer than the patience.

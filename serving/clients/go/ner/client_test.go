@@ -123,7 +123,7 @@ func TestPlan(t *testing.T) {
 }
 
 func TestAllOutputsAreAskedFor(t *testing.T) {
-	if filter := predictRequest([]string{"a"}, DefaultOptions()).GetOutputFilter(); len(filter) > 0 {
+	if filter := predictRequest([]string{"a"}, "ner", nil).GetOutputFilter(); len(filter) > 0 {
 		t.Errorf("got %v", filter)
 	}
 }

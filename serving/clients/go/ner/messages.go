@@ -15,15 +15,16 @@ const signature = "serving_default"
 var outputs = []string{"num_entities", "start", "end", "label", "score"}
 
 // predictRequest builds the request for texts. It filters no outputs: TensorFlow Serving merges requests of the
-// same outputs alone, and in some versions none but those that ask for all of the signature's.
-func predictRequest(texts []string, options Options) *apis.PredictRequest {
+// same outputs alone, and in some versions none but those that ask for all of the signature's. A version of nil is
+// the server's newest.
+func predictRequest(texts []string, model string, version *int64) *apis.PredictRequest {
 	values := make([][]byte, len(texts))
 	for i, text := range texts {
 		values[i] = []byte(text)
 	}
-	spec := &apis.ModelSpec{Name: options.Model, SignatureName: signature}
-	if options.Version != 0 {
-		spec.VersionChoice = &apis.ModelSpec_Version{Version: wrapperspb.Int64(options.Version)}
+	spec := &apis.ModelSpec{Name: model, SignatureName: signature}
+	if version != nil {
+		spec.VersionChoice = &apis.ModelSpec_Version{Version: wrapperspb.Int64(*version)}
 	}
 	return &apis.PredictRequest{
 		ModelSpec: spec,

@@ -18,6 +18,10 @@ type Options struct {
 	Model string
 	// Version of the model; 0 takes what the server takes, which is its newest.
 	Version int64
+	// PinVersion asks, where Version is 0, for the version of the client's first answer from then on, so that no two of
+	// its answers are of different models; once the server no longer has that version, Annotate fails with NotFound.
+	// Without it each request takes the newest version.
+	PinVersion bool
 	// Deadline of one attempt of one request.
 	Deadline time.Duration
 	// Patience is how long a request is tried again while the server is away or full (UNAVAILABLE), from its first
@@ -45,7 +49,7 @@ type TLSFiles struct {
 // DefaultOptions returns what suits a server in the same data centre.
 func DefaultOptions() Options {
 	return Options{
-		Model: "ner", Deadline: time.Minute, Patience: 30 * time.Second, KeepAlive: 310 * time.Second,
+		Model: "ner", PinVersion: true, Deadline: time.Minute, Patience: 30 * time.Second, KeepAlive: 310 * time.Second,
 		MaxRecords: 32, MaxMessageBytes: 64 << 20,
 	}
 }

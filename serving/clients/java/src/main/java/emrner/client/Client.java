@@ -14,10 +14,14 @@ import java.util.Collections;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Objects;
+import java.util.OptionalLong;
 import java.util.Set;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicReference;
+import tensorflow.serving.Model.ModelSpec;
 import tensorflow.serving.Predict.PredictRequest;
+import tensorflow.serving.Predict.PredictResponse;
 import tensorflow.serving.PredictionServiceGrpc;
 
 /** A client of TensorFlow Serving for bundles, over a connection that it keeps; usable from several threads. */
@@ -34,6 +38,9 @@ public final class Client implements AutoCloseable {
   private final ManagedChannel channel;
   private final PredictionServiceGrpc.PredictionServiceBlockingStub prediction;
 
+  /** The version that is asked for: null is the newest, until the first answer has named one. */
+  private final AtomicReference<Long> version = new AtomicReference<>();
+
   /**
    * Prepares a connection.
    *
@@ -43,6 +50,9 @@ public final class Client implements AutoCloseable {
   public Client(String target, ClientOptions options) throws IOException {
     this.target = target;
     this.options = options;
+    if (options.version() != 0) {
+      version.set(options.version());
+    }
     channel =
         Grpc.newChannelBuilder(target, credentials(options.tls()))
             .maxInboundMessageSize(options.maxMessageBytes())
@@ -59,10 +69,13 @@ public final class Client implements AutoCloseable {
    * Finds the entities of each text, in as many requests as the options ask for.
    *
    * @throws ServingException the server refuses, or stays away for longer than {@code options.patience()}
-   * @throws IllegalArgumentException a text holds a lone surrogate; the message names it by its place
+   * @throws IllegalArgumentException a text is null or holds a lone surrogate; the message names it by its place
    */
   public List<List<Entity>> annotate(List<String> texts) throws ServingException {
     for (int i = 0; i < texts.size(); i++) {
+      if (texts.get(i) == null) {
+        throw new IllegalArgumentException("text " + i + ": is null");
+      }
       if (!Offsets.encodable(texts.get(i))) {
         throw new IllegalArgumentException("text " + i + ": holds a lone surrogate");
       }
@@ -77,6 +90,12 @@ public final class Client implements AutoCloseable {
     return found;
   }
 
+  /** The version that is asked for: that of the options or, where it is pinned, of the first answer. */
+  public OptionalLong version() {
+    Long asked = version.get();
+    return asked == null ? OptionalLong.empty() : OptionalLong.of(asked);
+  }
+
   @Override
   public void close() {
     channel.shutdownNow();
@@ -85,24 +104,57 @@ public final class Client implements AutoCloseable {
   /** The entities of the texts at some places. */
   private List<List<Entity>> request(List<String> all, List<Integer> places) throws ServingException {
     List<String> texts = places.stream().map(all::get).toList();
-    PredictRequest request = Messages.request(texts, options);
-    int size = request.getSerializedSize();
-    if (size > options.maxMessageBytes()) {
+    while (true) {
+      Long asked = version.get();
+      PredictRequest request = Messages.request(texts, options.model(), asked);
+      int size = request.getSerializedSize();
+      if (size > options.maxMessageBytes()) {
+        throw new ServingException(
+            target,
+            Status.Code.RESOURCE_EXHAUSTED,
+            String.format(
+                "%d texts, text %d the longest: a request must have at most %d bytes (maxMessageBytes), got %d;"
+                    + " it was not sent",
+                texts.size(), places.get(texts.size() - 1), options.maxMessageBytes(), size));
+      }
+      PredictResponse response = send(request, asked);
+      if (counts(response.getModelSpec(), asked)) {
+        return Messages.entities(texts, response);
+      }
+    }
+  }
+
+  /**
+   * Learns the version of an answer. The answer does not count where another request, in flight at the same time, was
+   * answered first, and by another version.
+   */
+  private boolean counts(ModelSpec answered, Long asked) throws ServingException {
+    long named = answered.getVersion().getValue();
+    if (asked != null && answered.hasVersion() && named != asked) {
+      throw new ServingException(
+          target, Status.Code.UNKNOWN, "asked for version " + asked + ", answered by version " + named);
+    }
+    if (asked != null || !options.pinVersion()) {
+      return true;
+    }
+    if (!answered.hasVersion()) {
       throw new ServingException(
           target,
-          Status.Code.RESOURCE_EXHAUSTED,
-          String.format(
-              "%d texts, text %d the longest: a request must have at most %d bytes (maxMessageBytes), got %d;"
-                  + " it was not sent",
-              texts.size(), places.get(texts.size() - 1), options.maxMessageBytes(), size));
+          Status.Code.UNKNOWN,
+          "the answer does not say which version it is of; name the version, or set pinVersion to false");
     }
+    return version.compareAndSet(null, named) || version.get() == named;
+  }
+
+  /** Repeats a request while the server is away. */
+  private PredictResponse send(PredictRequest request, Long asked) throws ServingException {
     long end = 0;
     long pause = FIRST_PAUSE.toNanos();
     for (int attempt = 1; ; attempt++) {
       try {
-        return Messages.entities(
-            texts,
-            prediction.withDeadlineAfter(options.deadline().toNanos(), TimeUnit.NANOSECONDS).predict(request));
+        return prediction
+            .withDeadlineAfter(options.deadline().toNanos(), TimeUnit.NANOSECONDS)
+            .predict(request);
       } catch (StatusRuntimeException error) {
         Status status = error.getStatus();
         // From the first failure on: an attempt may itself take longer than the patience.
@@ -111,7 +163,7 @@ public final class Client implements AutoCloseable {
         }
         long left = end - System.nanoTime();
         if (status.getCode() != Status.Code.UNAVAILABLE || left <= 0) {
-          throw new ServingException(target, status.getCode(), details(status));
+          throw new ServingException(target, status.getCode(), details(status) + hint(status, asked));
         }
         // Jitter, so that clients that failed together do not come back together.
         sleep(Math.min((long) (pause * ThreadLocalRandom.current().nextDouble(0.5, 1.0)), left));
@@ -120,6 +172,17 @@ public final class Client implements AutoCloseable {
         channel.resetConnectBackoff();
       }
     }
+  }
+
+  /** What NOT_FOUND means where the version of the earlier answers is gone. */
+  private String hint(Status status, Long asked) {
+    if (status.getCode() != Status.Code.NOT_FOUND || asked == null || options.version() != 0) {
+      return "";
+    }
+    return "; version "
+        + asked
+        + " gave the earlier answers and is no longer served: serve it again, or start again with a new client"
+        + " (pinVersion)";
   }
 
   /** What the status says, and why: "io exception" alone could be an absent server or a wrong certificate. */

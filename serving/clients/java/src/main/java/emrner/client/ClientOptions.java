@@ -8,6 +8,9 @@ import java.time.Duration;
  *
  * @param model name under which the bundle is served
  * @param version of the model; 0 takes what the server takes, which is its newest
+ * @param pinVersion whether the client asks, where {@code version} is 0, for the version of its first answer from then on,
+ *     so that no two of its answers are of different models; once the server no longer has that version, requests fail
+ *     with NOT_FOUND. Without it each request takes the newest version.
  * @param deadline of one attempt of one request
  * @param patience how long a request is tried again while the server is away or full (UNAVAILABLE), from its first
  *     failure on; zero never tries again. Annotation changes nothing on a server, so that a repeat is safe.
@@ -20,6 +23,7 @@ import java.time.Duration;
 public record ClientOptions(
     String model,
     long version,
+    boolean pinVersion,
     Duration deadline,
     Duration patience,
     Duration keepAlive,
@@ -68,6 +72,7 @@ public record ClientOptions(
   public static final class Builder {
     private String model = "ner";
     private long version;
+    private boolean pinVersion = true;
     private Duration deadline = Duration.ofMinutes(1);
     private Duration patience = Duration.ofSeconds(30);
     private Duration keepAlive = Duration.ofSeconds(310);
@@ -84,6 +89,11 @@ public record ClientOptions(
 
     public Builder version(long value) {
       version = value;
+      return this;
+    }
+
+    public Builder pinVersion(boolean value) {
+      pinVersion = value;
       return this;
     }
 
@@ -118,7 +128,8 @@ public record ClientOptions(
     }
 
     public ClientOptions build() {
-      return new ClientOptions(model, version, deadline, patience, keepAlive, maxRecords, maxMessageBytes, tls);
+      return new ClientOptions(
+          model, version, pinVersion, deadline, patience, keepAlive, maxRecords, maxMessageBytes, tls);
     }
   }
 }

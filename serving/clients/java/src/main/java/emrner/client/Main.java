@@ -13,6 +13,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.function.Function;
 
 /**
  * Reads records from standard input and prints the entities that a server finds; the framing is that of
@@ -25,6 +26,7 @@ public final class Main {
         --units=code_points|utf16   offsets to print (code_points)
         --model=NAME                under which the bundle is served (ner)
         --version=N                 of the model; 0 is the server's newest
+        --pin_version=true|false    ask for the version of the first answer from then on, where --version is 0 (true)
         --deadline=SECONDS          of one attempt of one request (60)
         --patience=SECONDS          how long to try again while the server is away (30)
         --keep_alive=SECONDS        of silence, then the server is pinged (310)
@@ -34,6 +36,9 @@ public final class Main {
         --ca=FILE                   PEM: authority of the server's certificate
         --cert=FILE --key=FILE      PEM: the client's certificate and its key
       """;
+
+  /** More than eleven days. */
+  private static final int MAX_SECONDS = 1_000_000;
 
   private Main() {}
 
@@ -72,12 +77,13 @@ public final class Main {
       String value = flag.getValue();
       switch (flag.getKey()) {
         case "--model" -> options.model(value);
-        case "--version" -> options.version(Long.parseLong(value));
-        case "--deadline" -> options.deadline(seconds(value));
-        case "--patience" -> options.patience(seconds(value));
-        case "--keep_alive" -> options.keepAlive(seconds(value));
-        case "--max_records" -> options.maxRecords(Integer.parseInt(value));
-        case "--max_message_bytes" -> options.maxMessageBytes(Integer.parseInt(value));
+        case "--version" -> options.version(number(flag, Long::parseLong));
+        case "--pin_version" -> options.pinVersion(truth(flag));
+        case "--deadline" -> options.deadline(seconds(flag));
+        case "--patience" -> options.patience(seconds(flag));
+        case "--keep_alive" -> options.keepAlive(seconds(flag));
+        case "--max_records" -> options.maxRecords(number(flag, Integer::parseInt));
+        case "--max_message_bytes" -> options.maxMessageBytes(number(flag, Integer::parseInt));
         case "--tls" -> secured = true;
         case "--ca", "--cert", "--key" -> files.put(flag.getKey(), new File(value));
         default -> throw new IllegalArgumentException("no such flag: " + flag.getKey());
@@ -89,8 +95,29 @@ public final class Main {
     return options.build();
   }
 
-  private static Duration seconds(String value) {
-    return Duration.ofNanos((long) (1e9 * Double.parseDouble(value)));
+  private static <T> T number(Map.Entry<String, String> flag, Function<String, T> read) {
+    try {
+      return read.apply(flag.getValue());
+    } catch (NumberFormatException error) {
+      throw new IllegalArgumentException(flag.getKey() + " must be a number that fits, got " + flag.getValue());
+    }
+  }
+
+  private static boolean truth(Map.Entry<String, String> flag) {
+    if (!List.of("true", "false").contains(flag.getValue())) {
+      throw new IllegalArgumentException(flag.getKey() + " must be true or false, got " + flag.getValue());
+    }
+    return flag.getValue().equals("true");
+  }
+
+  private static Duration seconds(Map.Entry<String, String> flag) {
+    double seconds = number(flag, Double::parseDouble);
+    // NaN is in no order.
+    if (!(seconds >= 0 && seconds <= MAX_SECONDS)) {
+      throw new IllegalArgumentException(
+          flag.getKey() + " must be at least 0 and at most " + MAX_SECONDS + " seconds, got " + seconds);
+    }
+    return Duration.ofNanos((long) (1e9 * seconds));
   }
 
   private static void annotate(String server, ClientOptions options, boolean utf16)

@@ -22,12 +22,14 @@ final class Messages {
   /**
    * The request for texts. It filters no outputs: TensorFlow Serving merges requests of the same outputs alone, and in
    * some versions none but those that ask for all of the signature's.
+   *
+   * @param version null is the server's newest
    */
-  static PredictRequest request(List<String> texts, ClientOptions options) {
+  static PredictRequest request(List<String> texts, String model, Long version) {
     ModelSpec.Builder spec =
-        ModelSpec.newBuilder().setName(options.model()).setSignatureName("serving_default");
-    if (options.version() != 0) {
-      spec.setVersion(Int64Value.of(options.version()));
+        ModelSpec.newBuilder().setName(model).setSignatureName("serving_default");
+    if (version != null) {
+      spec.setVersion(Int64Value.of(version));
     }
     TensorProto.Builder tensor =
         TensorProto.newBuilder()

@@ -42,7 +42,7 @@ class MessagesTest {
 
   @Test
   void allOutputsAreAskedFor() {
-    assertEquals(0, Messages.request(TEXTS, ClientOptions.builder().build()).getOutputFilterCount());
+    assertEquals(0, Messages.request(TEXTS, "ner", null).getOutputFilterCount());
   }
 
   @Test
