@@ -282,6 +282,23 @@ def test_a_lone_surrogate_is_named_where_the_caller_has_it(kind):
         _ask(kind, "127.0.0.1:1", ClientOptions(max_characters=1024, patience_s=0), texts)
 
 
+@pytest.mark.parametrize("kind", ["grpc", "aio", "rest"])
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (SECRET, r"texts must be a list of strings, got one str; put it into a list: \[text\]"),
+        (SECRET.encode(), "got one bytes"),
+        (["", SECRET.encode()], "text 1: must be a string, got bytes"),
+        (["", None], "text 1: must be a string, got NoneType"),
+    ],
+)
+def test_what_is_no_list_of_texts_is_not_sent(service, kind, texts, message):
+    with pytest.raises(UserError, match=message) as caught:
+        _ask(kind, service[1], ClientOptions(patience_s=0), texts)
+    assert SECRET not in str(caught.value)
+    assert not service[0].asked
+
+
 def test_the_asyncio_client_holds_few_characters():
     async def found():
         held = []

@@ -83,6 +83,12 @@ def test_entities_are_the_bundles(server, bundle, corpus, kind):
     assert client.tag_texts([]) == []
 
 
+def test_a_bundle_takes_a_list_of_texts(bundle):
+    with pytest.raises(UserError, match="texts must be a list of strings, got one str"):
+        bundle.tag_texts("患者胃癌")
+    assert len(bundle.tag_texts(text for text in ("患者胃癌", ""))) == 2
+
+
 def test_a_long_text_goes_in_pieces(server, bundle, kind):
     text = "患者因右肺上叶腺癌入院，既往高血压病史10年，口服硝苯地平控释片。\n" * 150
     client = CLIENTS[kind](_target(server, kind), ClientOptions(max_characters=1024))
