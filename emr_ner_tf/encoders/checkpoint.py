@@ -1,4 +1,4 @@
-"""Weights in the Hugging Face layout as NumPy arrays, whichever library wrote the file."""
+"""Weights under the names of the Hugging Face layout as NumPy arrays, whichever library wrote the file."""
 
 import pathlib
 import re
@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from emr_ner_tf.encoders.google_checkpoint import read_google_checkpoint
+from emr_ner_tf.encoders.tensor_paths import DATA, INDEX
 from emr_ner_tf.errors import UserError
 
 _OLD_ENDINGS = {"gamma": "weight", "beta": "bias"}
@@ -15,7 +17,8 @@ def read_weights(paths: Iterable[pathlib.Path], *, prefix: str) -> dict[str, np.
     """Reads every tensor of a checkpoint.
 
     Args:
-        paths: of one `model.safetensors`, `tf_model.h5` or `pytorch_model.bin`, or of its parts.
+        paths: of one `model.safetensors`, `tf_model.h5` or `pytorch_model.bin`, or of its parts; or the index and the
+            data of a checkpoint of Google's BERT.
         prefix: of the base model, such as `bert`; it is taken off where names have it.
 
     Returns:
@@ -26,6 +29,8 @@ def read_weights(paths: Iterable[pathlib.Path], *, prefix: str) -> dict[str, np.
         UserError: a file cannot be read, or is PyTorch's where torch is not installed; or a name has two values.
     """
     weights: dict[str, np.ndarray] = {}
+    # Data is read by way of its index.
+    paths = [path for path in paths if not DATA.search(path.name)]
     for path in paths:
         for name, value in _READERS[path.suffix](path):
             name = name.removeprefix(f"{prefix}.")
@@ -91,7 +96,7 @@ def _pytorch(path: pathlib.Path) -> Iterator[tuple[str, np.ndarray]]:
         yield name, (tensor.float() if tensor.is_floating_point() else tensor).numpy()
 
 
-_READERS = {".safetensors": _safetensors, ".h5": _hdf5, ".bin": _pytorch}
+_READERS = {".safetensors": _safetensors, ".h5": _hdf5, ".bin": _pytorch, INDEX: read_google_checkpoint}
 
 
 def _from_tensorflow(name: str, value: np.ndarray) -> tuple[str, np.ndarray]:

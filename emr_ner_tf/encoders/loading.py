@@ -1,10 +1,10 @@
 """Encoders by name and backend."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from absl import logging
 
 from emr_ner_tf.encoders.base import Encoder
 from emr_ner_tf.encoders.char_embedding import MODEL_TYPE as CHAR_EMBEDDING
@@ -12,24 +12,30 @@ from emr_ner_tf.encoders.char_embedding import CharEmbedding
 from emr_ner_tf.encoders.checkpoint import read_weights
 from emr_ner_tf.encoders.elmo import MODEL_TYPE as ELMO
 from emr_ner_tf.encoders.elmo import Elmo
-from emr_ner_tf.encoders.resolve import CONFIG, VOCABULARY, find_file, find_weights, read_config
+from emr_ner_tf.encoders.google_checkpoint import describe_variables
+from emr_ner_tf.encoders.resolve import CONFIG, VOCABULARY, find_weights, read_config
+from emr_ner_tf.encoders.tensor_paths import INDEX
+from emr_ner_tf.encoders.vocabulary_files import read_vocabulary
 from emr_ner_tf.errors import UserError
-from emr_ner_tf.text.vocabulary import Vocabulary
+from emr_ner_tf.text.vocabulary import Vocabulary, is_unused
 
 BACKENDS = ("keras_nlp", "transformers")
-_UNUSED = re.compile(r"\[unused\d+\]")
 
 
 def load_vocabulary(name_or_dir: str) -> Vocabulary:
     """Reads the vocabulary of an encoder.
 
     Args:
-        name_or_dir: a directory or a hub name in the Hugging Face layout.
+        name_or_dir: a directory or a hub name, in the Hugging Face layout or Google's.
+
+    Returns:
+        A token for each row of the embedding: of `vocab.txt`, of `added_tokens.json`, and `[unused]` ones for the rows
+        that no token names.
 
     Raises:
-        UserError: it has no readable `vocab.txt`.
+        UserError: a file is missing or malformed.
     """
-    return Vocabulary.load(find_file(name_or_dir, VOCABULARY))
+    return read_vocabulary(name_or_dir).vocabulary
 
 
 def build_encoder(
@@ -74,7 +80,8 @@ def load_encoder(
     """Builds an encoder and reads its weights, each variable accounted for in both directions.
 
     Args:
-        name_or_dir: a directory or a hub name in the Hugging Face layout.
+        name_or_dir: a directory or a hub name in the Hugging Face layout; or a directory in Google's
+            (`bert_config.json`, `bert_model.ckpt.*`, `vocab.txt`), or the prefix of the checkpoint in it.
         vocabulary: the tagger's; None takes the encoder's own. Rows past the encoder's own start as copies of
             [UNK]'s; those that were [unused] keep their values.
         backend: "keras_nlp" or "transformers".
@@ -85,7 +92,7 @@ def load_encoder(
             where.
     """
     hf_config = read_config(name_or_dir)
-    own = load_vocabulary(name_or_dir)
+    own, notes = read_vocabulary(name_or_dir)
     vocabulary = vocabulary or own
     known, rows = hf_config["vocab_size"], len(vocabulary.tokens)
     if len(own.tokens) != known:
@@ -95,9 +102,14 @@ def load_encoder(
         )
     _check_extends(vocabulary, own, name_or_dir)
     paths = find_weights(name_or_dir)
+    if paths[0].suffix == INDEX:
+        notes.append(f"{paths[0]}: {describe_variables(paths[0])}")
+    for note in notes:
+        logging.info("%s", note)
     encoder = build_encoder(hf_config | dict(changes or {}), backend=backend, vocabulary_size=rows)
     weights = read_weights(paths, prefix=encoder.prefix)
-    source = str(paths[0]) if len(paths) == 1 else f"{paths[0].parent} ({len(paths)} files)"
+    one = len(paths) == 1 or paths[0].suffix == INDEX
+    source = str(paths[0]) if one else f"{paths[0].parent} ({len(paths)} files)"
     table = weights.get(encoder.token_table)
     if table is not None:
         if len(table) != known:
@@ -119,7 +131,7 @@ def _check_extends(vocabulary: Vocabulary, own: Vocabulary, name: str) -> None:
             f"{VOCABULARY}, got {len(vocabulary.tokens)}"
         )
     pairs = enumerate(zip(own.tokens, vocabulary.tokens, strict=False))
-    other = [row for row, (old, new) in pairs if old != new and not _UNUSED.fullmatch(old)]
+    other = [row for row, (old, new) in pairs if old != new and not is_unused(old)]
     if other:
         raise UserError(
             f"encoder {name!r}: the vocabulary in use must keep the tokens of its {VOCABULARY} in their rows "

@@ -1,4 +1,4 @@
-"""Files of an encoder: in a directory, or in the Hugging Face hub under a name."""
+"""Files of an encoder, in the Hugging Face layout or Google's: in a directory, or in the Hugging Face hub."""
 
 import json
 import os
@@ -8,14 +8,18 @@ import urllib.parse
 import urllib.request
 from typing import Any
 
+from emr_ner_tf.encoders.tensor_paths import INDEX, tensor_paths
 from emr_ner_tf.errors import UserError
 
-CONFIG, VOCABULARY = "config.json", "vocab.txt"
+CONFIG, VOCABULARY, ADDED_TOKENS = "config.json", "vocab.txt", "added_tokens.json"
+# Of Google's layout.
+BERT_CONFIG, BERT_CHECKPOINT = "bert_config.json", "bert_model.ckpt"
 # In the order in which they are looked for. An index lists the parts of weights in several files.
 WEIGHTS = (
     "model.safetensors",
     "model.safetensors.index.json",
     "tf_model.h5",
+    f"{BERT_CHECKPOINT}{INDEX}",
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
 )
@@ -26,7 +30,8 @@ def find_file(name_or_dir: str, *names: str) -> pathlib.Path:
     """Finds the first of the named files that an encoder has.
 
     Args:
-        name_or_dir: a directory, or a hub name such as `bert-base-chinese`.
+        name_or_dir: a directory, the prefix of a TensorFlow checkpoint in it, or a hub name such as
+            `bert-base-chinese`.
         names: file names, the preferred one first.
 
     Returns:
@@ -36,12 +41,12 @@ def find_file(name_or_dir: str, *names: str) -> pathlib.Path:
         UserError: none is there; the message names what was looked for and where.
     """
     wanted = " or ".join(names)
-    if os.path.isdir(name_or_dir):
+    folder = local_folder(name_or_dir)
+    if folder is not None:
         for name in names:
-            path = pathlib.Path(name_or_dir, name)
-            if path.is_file():
-                return path
-        raise UserError(f"encoder {name_or_dir!r}: the directory must hold {wanted}, and it does not")
+            if (folder / name).is_file():
+                return folder / name
+        raise UserError(f"encoder {str(folder)!r}: the directory must hold {wanted}, and it does not")
     if not name_or_dir or name_or_dir[0] in "./~" or name_or_dir.count("/") > 1 or "\\" in name_or_dir:
         raise UserError(f"encoder {name_or_dir!r}: there is no such directory; looked for {wanted} in it")
     for name in names:
@@ -54,13 +59,58 @@ def find_file(name_or_dir: str, *names: str) -> pathlib.Path:
     )
 
 
-def find_weights(name_or_dir: str) -> list[pathlib.Path]:
-    """Finds the weights of an encoder: one file, or the parts that an index lists.
+def find_optional_file(name_or_dir: str, name: str) -> pathlib.Path | None:
+    """Finds a file that an encoder may have; None where it has none, or where the hub cannot be asked."""
+    folder = local_folder(name_or_dir)
+    if folder is not None:
+        return folder / name if (folder / name).is_file() else None
+    import huggingface_hub
+    from transformers.utils.hub import TRANSFORMERS_CACHE
+
+    cached = huggingface_hub.try_to_load_from_cache(name_or_dir, name, cache_dir=TRANSFORMERS_CACHE)
+    if isinstance(cached, str):
+        return pathlib.Path(cached)
+    if cached is not None:
+        # The cache knows that the hub does not have it.
+        return None
+    try:
+        return _from_hub(name_or_dir, name, name)
+    except UserError:
+        return None
+
+
+def local_folder(name_or_dir: str) -> pathlib.Path | None:
+    """Returns the folder of an encoder that lies here; None for a hub name, or what is not there.
 
     Raises:
-        UserError: as `find_file`; or an index is malformed, or lists a part that is not there.
+        UserError: it is a file.
     """
+    if os.path.isdir(name_or_dir):
+        return pathlib.Path(name_or_dir)
+    if name_or_dir and os.path.isfile(f"{name_or_dir}{INDEX}"):
+        return pathlib.Path(name_or_dir).parent
+    if os.path.exists(name_or_dir):
+        raise UserError(
+            f"encoder {name_or_dir!r}: must be a directory, or the prefix of a TensorFlow checkpoint such as "
+            f"DIR/{BERT_CHECKPOINT}, and it is a file; name the directory that holds it"
+        )
+    return None
+
+
+def find_weights(name_or_dir: str) -> list[pathlib.Path]:
+    """Finds the weights of an encoder: one file, the parts that an index lists, or a TensorFlow checkpoint's files.
+
+    Raises:
+        UserError: as `find_file`; or an index is malformed, or lists a part that is not there; or it cannot be told
+            which of several checkpoints is meant.
+    """
+    prefix = _checkpoint_prefix(name_or_dir)
+    if prefix is not None:
+        return tensor_paths(prefix)
     path = find_file(name_or_dir, *WEIGHTS)
+    if path.suffix == INDEX:
+        # From the hub, where a file is there only once it has been asked for.
+        return [path, find_file(name_or_dir, f"{BERT_CHECKPOINT}.data-00000-of-00001")]
     if path.suffix != ".json":
         return [path]
     parts = _read_object(path).get("weight_map")
@@ -69,18 +119,59 @@ def find_weights(name_or_dir: str) -> list[pathlib.Path]:
     return [find_file(name_or_dir, os.path.basename(part)) for part in sorted(set(parts.values()))]
 
 
+def encoder_files(name_or_dir: str) -> list[pathlib.Path]:
+    """Returns every file that an encoder is read from: configuration, vocabulary, weights.
+
+    Raises:
+        UserError: as `find_weights`.
+    """
+    added = find_optional_file(name_or_dir, ADDED_TOKENS)
+    vocabulary = [find_file(name_or_dir, VOCABULARY), *([added] if added else [])]
+    return [find_file(name_or_dir, CONFIG, BERT_CONFIG), *vocabulary, *find_weights(name_or_dir)]
+
+
 def read_config(name_or_dir: str) -> dict[str, Any]:
-    """Reads an encoder's `config.json`.
+    """Reads an encoder's `config.json`, or Google's `bert_config.json`, whose `model_type` is `bert`.
 
     Raises:
         UserError: it is missing, is no JSON object, or has no `model_type` or `vocab_size`.
     """
-    path = find_file(name_or_dir, CONFIG)
+    path = find_file(name_or_dir, CONFIG, BERT_CONFIG)
     config = _read_object(path)
+    if path.name == BERT_CONFIG:
+        config = {"model_type": "bert"} | config
     for key, kind in (("model_type", str), ("vocab_size", int)):
         if not isinstance(config.get(key), kind):
-            raise UserError(f"{path}: must hold `{key}` ({kind.__name__}), got {config.get(key)!r}")
+            google = (
+                f"; where this is Google's file, its name is {BERT_CONFIG}" if key == "model_type" else ""
+            )
+            raise UserError(f"{path}: must hold `{key}` ({kind.__name__}), got {config.get(key)!r}{google}")
     return config
+
+
+def _checkpoint_prefix(name_or_dir: str) -> pathlib.Path | None:
+    """The prefix of the TensorFlow checkpoint that holds the weights; None where they are in another format."""
+    folder = local_folder(name_or_dir)
+    if folder is None:
+        return None
+    if not os.path.isdir(name_or_dir):
+        return pathlib.Path(name_or_dir)
+    before = WEIGHTS[: WEIGHTS.index(f"{BERT_CHECKPOINT}{INDEX}")]
+    if any((folder / name).is_file() for name in before):
+        return None
+    if (folder / f"{BERT_CHECKPOINT}{INDEX}").is_file():
+        return folder / BERT_CHECKPOINT
+    # Other makers' names, such as roberta_zh_large_model.ckpt or model.ckpt-100000.
+    found = sorted(path.name.removesuffix(INDEX) for path in folder.glob(f"*.ckpt*{INDEX}"))
+    if not found or any((folder / name).is_file() for name in WEIGHTS):
+        return None
+    if len(found) > 1:
+        shown = ", ".join(found[:3])
+        raise UserError(
+            f"encoder {name_or_dir!r}: the directory holds {len(found)} TensorFlow checkpoints ({shown}); name one: "
+            f"{folder / found[-1]}"
+        )
+    return folder / found[0]
 
 
 def _read_object(path: pathlib.Path) -> dict[str, Any]:

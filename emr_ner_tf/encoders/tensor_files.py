@@ -1,46 +1,18 @@
 """Variables as TensorFlow stores them, an index and its data files, opened only where they are whole."""
 
-import os
 import pathlib
-import re
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from emr_ner_tf.encoders.tensor_paths import COPY_AGAIN, pattern_problem, tensor_paths
 from emr_ner_tf.errors import UserError
 
-_DATA = re.compile(r"\.data-(\d{5})-of-(\d{5})")
 # Raised for an index that is not one: by its table, its header, or an entry.
 _UNREADABLE = (tf.errors.OpError, IndexError, KeyError, RuntimeError, UnicodeDecodeError, ValueError)
-_PATTERN = re.compile(r"[\[\\]")
-_COPY_AGAIN = "copy it again from where it is whole"
 # A string tensor has a check sum between its lengths and its bytes.
 _CHECK_SUM = 4
-
-
-def tensor_paths(prefix: pathlib.Path) -> list[pathlib.Path]:
-    """Returns the files that hold the variables: the index first, then the data.
-
-    Args:
-        prefix: their common path, such as `bert_model.ckpt`.
-
-    Raises:
-        UserError: one is missing.
-    """
-    index = prefix.with_name(f"{prefix.name}.index")
-    parts = {
-        match.groups(): path
-        for path in prefix.parent.iterdir()
-        if path.name.startswith(prefix.name)
-        and (match := _DATA.fullmatch(path.name.removeprefix(prefix.name)))
-    }
-    count = max((total for _, total in parts), default="00001")
-    data = [prefix.with_name(f"{prefix.name}.data-{i:05d}-of-{count}") for i in range(int(count))]
-    for path in (index, *data):
-        if not path.exists():
-            raise UserError(f"{path}: no such file, and the variables need it; {_COPY_AGAIN}")
-    return [index, *data]
 
 
 def open_tensors(prefix: pathlib.Path) -> Any:
@@ -55,7 +27,7 @@ def open_tensors(prefix: pathlib.Path) -> Any:
     index, *data = tensor_paths(prefix)
     for path in (index, *data):
         if not path.stat().st_size:
-            raise UserError(f"{path}: the file is empty; {_COPY_AGAIN}")
+            raise UserError(f"{path}: the file is empty; {COPY_AGAIN}")
     try:
         reader = tf.train.load_checkpoint(str(prefix))
         shapes = reader.get_variable_to_shape_map()
@@ -64,23 +36,15 @@ def open_tensors(prefix: pathlib.Path) -> Any:
         problem = pattern_problem(prefix)
         if problem and isinstance(error, tf.errors.NotFoundError):
             raise UserError(f"{prefix}: {problem}") from error
-        raise UserError(f"{index}: cut off or damaged; {_COPY_AGAIN}") from error
+        raise UserError(f"{index}: cut off or damaged; {COPY_AGAIN}") from error
     wanted = sum(_size(reader, name, types[name], shape, data[0]) for name, shape in shapes.items())
     found = sum(path.stat().st_size for path in data)
     if found < wanted:
         raise UserError(
             f"{data[0] if len(data) == 1 else f'{prefix}.data-*'}: cut off: must hold the {wanted} bytes that "
-            f"{index.name} lists, got {found}; {_COPY_AGAIN}"
+            f"{index.name} lists, got {found}; {COPY_AGAIN}"
         )
     return reader
-
-
-def pattern_problem(path: str | os.PathLike[str]) -> str | None:
-    """Says that TensorFlow cannot open variables under this path; None where it can."""
-    found = _PATTERN.search(os.fspath(path))
-    if not found:
-        return None
-    return f"TensorFlow reads {found[0]} in a path as part of a pattern and finds no variables there; use another name"
 
 
 def read_tensor(reader: Any, name: str, source: pathlib.Path) -> np.ndarray:
@@ -100,7 +64,7 @@ def read_tensor(reader: Any, name: str, source: pathlib.Path) -> np.ndarray:
     try:
         return reader.get_tensor(name)
     except _UNREADABLE as error:
-        raise UserError(f"{source}: cut off or damaged at `{name}`; {_COPY_AGAIN}") from error
+        raise UserError(f"{source}: cut off or damaged at `{name}`; {COPY_AGAIN}") from error
 
 
 def _size(reader: Any, name: str, dtype: tf.DType, shape: list[int], source: pathlib.Path) -> int:

@@ -2,14 +2,13 @@
 
 import functools
 import hashlib
-import os
 import pathlib
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from emr_ner_tf.config import RANDOM_ENCODER
 from emr_ner_tf.data.path_lists import split_paths
-from emr_ner_tf.encoders.resolve import CONFIG, VOCABULARY, find_file, find_weights
+from emr_ner_tf.encoders.resolve import encoder_files, local_folder
 from emr_ner_tf.errors import UserError
 
 _SHOWN = 16
@@ -40,15 +39,15 @@ def of_files(paths: str) -> Material:
 
 @functools.cache
 def of_encoder(name_or_dir: str) -> Material:
-    """Returns the material of an encoder in the Hugging Face layout: configuration, vocabulary and weights.
+    """Returns the material of an encoder: configuration, vocabulary and weights.
 
     Raises:
         UserError: one of them is missing.
     """
     if name_or_dir == RANDOM_ENCODER:
         return Material(RANDOM_ENCODER, RANDOM_ENCODER)
-    files = [find_file(name_or_dir, CONFIG), find_file(name_or_dir, VOCABULARY), *find_weights(name_or_dir)]
-    name = pathlib.Path(name_or_dir).resolve().name if os.path.isdir(name_or_dir) else name_or_dir
+    files = encoder_files(name_or_dir)
+    name = pathlib.Path(name_or_dir).resolve().name if local_folder(name_or_dir) else name_or_dir
     return Material(name, _digest(files))
 
 

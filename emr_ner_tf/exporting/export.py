@@ -15,7 +15,7 @@ from absl import logging
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.reading import read_documents
 from emr_ner_tf.data.synthetic import generate
-from emr_ner_tf.encoders.tensor_files import pattern_problem
+from emr_ner_tf.encoders.tensor_paths import pattern_problem
 from emr_ner_tf.errors import UserError, describe_os_error
 from emr_ner_tf.exporting.bundle import Bundle, write_bundle
 from emr_ner_tf.exporting.half import HalfTagger

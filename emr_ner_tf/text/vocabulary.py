@@ -33,7 +33,8 @@ _BLOCK = 256
 class Vocabulary:
     """Tokens in the order of their rows in the embedding table.
 
-    Only a token of one character ever stands for a character of a text: `##x` never does.
+    Only a token of one character ever stands for a character of a text: `##x` never does. A token that is there several
+    times has the last of its rows, as in transformers.
 
     Attributes:
         tokens: every token; the index is its id.
@@ -54,7 +55,8 @@ class Vocabulary:
         A line `[U+000A]` is the character of that code point.
 
         Raises:
-            UserError: no such file, not UTF-8, a token twice, or one of [PAD], [UNK], [CLS], [SEP] missing.
+            UserError: no such file, not UTF-8, a token that no line can hold, or one of [PAD], [UNK], [CLS], [SEP]
+                missing.
         """
         path = pathlib.Path(path)
         try:
@@ -169,7 +171,7 @@ class Vocabulary:
         ]
         lacking.sort(key=lambda character: (-count[character], character))
         tokens = list(self.tokens)
-        free = [row for row, token in enumerate(tokens) if _UNUSED.fullmatch(token)]
+        free = [row for row, token in enumerate(tokens) if is_unused(token)]
         new = range(len(tokens), len(tokens) + max(0, len(lacking) - len(free)))
         tokens.extend("" for _ in new)
         added = tuple(zip(lacking, [*free, *new], strict=False))
@@ -188,14 +190,14 @@ class Vocabulary:
         return {token: row for row, token in enumerate(self.tokens)}
 
 
+def is_unused(token: str) -> bool:
+    """Whether a token is `[unused1]` or the like, whose row a character may take."""
+    return _UNUSED.fullmatch(token) is not None
+
+
 def _check(tokens: Sequence[str], name: str, place: Callable[[int], str]) -> None:
     """Raises a UserError that says where, for tokens that are no vocabulary or could not be read back."""
-    rows: dict[str, int] = {}
     for row, token in enumerate(tokens):
-        if token in rows:
-            raise UserError(
-                f"{place(row)}: a token must stand once, got {token!r}, which is {place(rows[token])}"
-            )
         if any(ord(character) in _SURROGATES for character in token):
             raise UserError(f"{place(row)}: a token must hold no surrogate, got {token!r}")
         if (
@@ -204,8 +206,7 @@ def _check(tokens: Sequence[str], name: str, place: Callable[[int], str]) -> Non
             or token[:1] == "\ufeff" != token
         ):
             raise UserError(f"{place(row)}: a token must fit on a line of its own, got {token!r}")
-        rows[token] = row
-    missing = [token for token in _NEEDED if token not in rows]
+    missing = sorted(set(_NEEDED).difference(tokens), key=_NEEDED.index)
     if missing:
         raise UserError(
             f"{name}: must hold {', '.join(_NEEDED)}, got {len(tokens)} tokens without {', '.join(missing)}"

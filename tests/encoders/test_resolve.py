@@ -170,3 +170,29 @@ def test_a_hub_out_of_reach_is_one_message(hub):
     assert "cannot be reached" in done.stdout
     assert "config.json" in done.stdout
     assert not done.stderr
+
+
+ALL_FILES = """
+from emr_ner_tf.encoders.resolve import encoder_files
+print(*(path.name for path in encoder_files("clinic/encoder")))
+"""
+
+
+def test_added_tokens_and_googles_layout_in_the_hub(hub):
+    """What may be there is asked for once; a hub that is away later does not matter."""
+    assert hub(ALL_FILES).stdout.split() == ["config.json", "vocab.txt", "model.safetensors"]
+    (hub.folder / "model.safetensors").unlink()
+    (hub.folder / "config.json").rename(hub.folder / "bert_config.json")
+    google = ["bert_model.ckpt.index", "bert_model.ckpt.data-00000-of-00001"]
+    for name in ("added_tokens.json", *google):
+        (hub.folder / name).write_text("{}", encoding="utf-8")
+    expected = ["bert_config.json", "vocab.txt", "added_tokens.json", *google]
+    shutil.rmtree(hub.folder.parent / "cache")
+    assert hub(ALL_FILES).stdout.split() == expected
+
+
+def test_a_file_that_the_hub_does_not_have_is_not_asked_for_again(hub):
+    files = ["config.json", "vocab.txt", "model.safetensors"]
+    assert hub(ALL_FILES).stdout.split() == files
+    hub.close()
+    assert hub(ALL_FILES).stdout.split() == files

@@ -78,6 +78,14 @@ def test_a_missing_file_is_named(copied, damage, name):
     _refused(copied, damage(name, lambda content: None))
 
 
+def test_a_missing_folder(copied):
+    (copied / "1/variables").rename(copied / "elsewhere")
+    try:
+        _refused(copied, copied / "1/variables/variables.index")
+    finally:
+        (copied / "elsewhere").rename(copied / "1/variables")
+
+
 def test_data_shorter_by_one_byte(copied, damage):
     _refused(copied, damage(DATA, lambda content: content[:-1]))
 

@@ -1,0 +1,101 @@
+"""The vocabulary of an encoder, a token for each row of its embedding, from the files that it may be in."""
+
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from emr_ner_tf.encoders.resolve import ADDED_TOKENS, VOCABULARY, find_file, find_optional_file, read_config
+from emr_ner_tf.errors import UserError
+from emr_ner_tf.text.vocabulary import Vocabulary, is_unused
+
+# Tables are padded to a multiple of at most this many rows; a file that lacks more is rather cut off.
+_MAX_PADDING = 1024
+
+
+class EncoderVocabulary(NamedTuple):
+    """What the files of an encoder say.
+
+    Attributes:
+        vocabulary: with a token for each of the `vocab_size` rows, or for more.
+        notes: what is unusual about it, a sentence each.
+    """
+
+    vocabulary: Vocabulary
+    notes: list[str]
+
+
+def read_vocabulary(name_or_dir: str) -> EncoderVocabulary:
+    """Reads `vocab.txt` and, where it is there, `added_tokens.json`.
+
+    A token that stands on several lines has the row of the last one, as in transformers. Rows of the embedding that no
+    token names, which pad it to a round size, count as `[unused]` ones, so that new characters take them.
+
+    Args:
+        name_or_dir: a directory, a prefix of a checkpoint, or a hub name.
+
+    Raises:
+        UserError: a file is missing, malformed or cut off, or an added token has the row of another.
+    """
+    path = find_file(name_or_dir, VOCABULARY)
+    tokens = list(Vocabulary.load(path).tokens)
+    notes = []
+    repeated = len(tokens) - len(set(tokens))
+    if repeated:
+        notes.append(
+            f"{path}: {repeated} lines repeat a token; its last line counts, as in transformers, and the rows of the "
+            "others are never used"
+        )
+    added = find_optional_file(name_or_dir, ADDED_TOKENS)
+    if added is not None:
+        ids = _read_added_tokens(added)
+        _place(tokens, ids, added)
+        notes.append(f"{added}: {len(ids)} added tokens")
+    rows = read_config(name_or_dir)["vocab_size"]
+    padding = rows - len(tokens)
+    if padding > _MAX_PADDING:
+        raise UserError(
+            f"{path}: must have a token for each of the {rows} rows that `vocab_size` counts, but for at most "
+            f"{_MAX_PADDING} that pad the table, got {len(tokens)} tokens; the file may be cut off: copy it again"
+        )
+    if padding > 0:
+        notes.append(
+            f"{path}: {len(tokens)} tokens for a `vocab_size` of {rows}; the other {padding} rows count as [unused]"
+        )
+        tokens += map(_unused, range(len(tokens), rows))
+    return EncoderVocabulary(Vocabulary(tuple(tokens)), notes)
+
+
+def _read_added_tokens(path: pathlib.Path) -> dict[str, int]:
+    try:
+        ids = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: no JSON can be read here: {error}") from error
+    if not isinstance(ids, dict) or not all(type(row) is int and row >= 0 for row in ids.values()):
+        raise UserError(f"{path}: must be a JSON object from tokens to rows, whole numbers from 0")
+    return ids
+
+
+def _place(tokens: list[str], ids: Mapping[str, int], path: pathlib.Path) -> None:
+    """Gives added tokens their rows: those behind the vocabulary, or ones that it does not use."""
+    for token, row in sorted(ids.items(), key=lambda item: item[1]):
+        if row > len(tokens):
+            raise UserError(
+                f"{path}: rows must follow one another behind the {len(tokens)} tokens before them, got row {row}"
+            )
+        if row == len(tokens):
+            tokens.append(token)
+        elif tokens[row] == token or is_unused(tokens[row]):
+            tokens[row] = token
+        else:
+            raise UserError(
+                f"{path}: an added token must have a row of its own, got row {row}, which is another's"
+            )
+        # An added token counts before a line of the vocabulary.
+        for other, same in enumerate(tokens):
+            if same == token and other != row:
+                tokens[other] = _unused(other)
+
+
+def _unused(row: int) -> str:
+    return f"[unused{row}]"
