@@ -40,6 +40,8 @@ from emr_ner_tf.training.strategies import build_strategy, is_chief_process
 from emr_ner_tf.training.train_step import make_train_step
 from emr_ner_tf.training.workers import check_same, from_chief, lost_workers_told
 
+_EVENTS = "tensorboard"
+
 
 def train(
     config: ConfigDict,
@@ -132,7 +134,6 @@ class _Run:
         self.progress = Progress(digest)
         self.checkpoints = Checkpoints(model_dir, self.tagger, optimizer, self.step, self.progress)
         self.definition = definition
-        self.writer: tf.summary.SummaryWriter | None = None
         counts = [sum(v.shape.num_elements() for v in vs) for vs in (encoder_variables, head_variables)]
         logging.info("%d trainable parameters: encoder %d, head %d", sum(counts), *counts)
         logging.info(
@@ -167,9 +168,10 @@ class _Run:
                 return self._finish()
             logging.info("resumed at epoch %d, step %d", progress.epoch + 1, progress.step)
         log = ProgressLog(self.config.train.log_seconds, self.total_steps, self._global_step())
+        writer = self._event_writer() if self.chief else None
         while not progress.finished:
             self._run_epoch(log)
-            self._end_epoch()
+            self._end_epoch(writer)
         return self._finish()
 
     def _plan(self, epoch: int) -> EpochPlan:
@@ -209,7 +211,7 @@ class _Run:
             )
         )
 
-    def _end_epoch(self) -> None:
+    def _end_epoch(self, writer: tf.summary.SummaryWriter | None) -> None:
         progress, config = self.progress, self.config
         plan = self._plan(progress.epoch)
         entry: dict[str, Any] = {
@@ -230,7 +232,7 @@ class _Run:
             self.checkpoints.save_last()
             if best:
                 self.checkpoints.save_best()
-            self._show()
+            self._show(writer)
         f1 = f", validation F1 {entry['f1']:.4f}" if "f1" in entry else ""
         stop = f"; stopped early, {progress.stale} epochs without a better F1" if stopped else ""
         logging.info(
@@ -260,18 +262,20 @@ class _Run:
         with failed_writes_named(path):
             draw_learning_curve(progress.history, path, best_epoch=progress.best_epoch)
 
-    def _show(self) -> None:
+    def _event_writer(self) -> tf.summary.SummaryWriter:
+        # Before the first epoch, which may take hours: a folder that cannot be written is found at once.
+        folder = self.model_dir / _EVENTS
+        with failed_writes_named(folder):
+            return tf.summary.create_file_writer(str(folder))
+
+    def _show(self, writer: tf.summary.SummaryWriter | None) -> None:
         self._write_history()
         entry = self.progress.history[-1]
-        folder = self.model_dir / "tensorboard"
-        with failed_writes_named(folder):
-            if self.writer is None:
-                self.writer = tf.summary.create_file_writer(str(folder))
-            with self.writer.as_default(step=entry["epoch"]):
-                for name, value in entry.items():
-                    if name not in ("epoch", "losses"):
-                        tf.summary.scalar(name, value)
-                self.writer.flush()
+        with failed_writes_named(self.model_dir / _EVENTS), writer.as_default(step=entry["epoch"]):
+            for name, value in entry.items():
+                if name not in ("epoch", "losses"):
+                    tf.summary.scalar(name, value)
+            writer.flush()
 
     def _finish(self) -> dict[str, Any]:
         history = self.progress.history

@@ -1,5 +1,6 @@
 """A model directory that was copied in part, or whose disk is full: resumed or refused, and never trained over."""
 
+import contextlib
 import json
 import shutil
 
@@ -124,20 +125,28 @@ def test_a_full_disk(two_records, monkeypatch, no_file_beyond, tmp_path):
     two_records.train.epochs = 4
     folder = tmp_path / "model"
 
-    def limited(function, size):
+    def on_a_full_disk(function):
         def call(*arguments, **options):
-            with no_file_beyond(size):
+            with no_file_beyond(8):
                 return function(*arguments, **options)
 
         return call
 
-    for owner, at, size, named in (
-        (Checkpoints, "save_best", 200, "checkpoints/best"),
-        (trainer, "draw_learning_curve", 200, "learning_curve.png"),
-        (tf.summary, "create_file_writer", 8, "tensorboard"),
+    def filling_the_disk(function):
+        def call(*arguments, **options):
+            function(*arguments, **options)
+            full.enter_context(no_file_beyond(8))
+
+        return call
+
+    for owner, at, change, named in (
+        (Checkpoints, "save_best", on_a_full_disk, "checkpoints/best"),
+        (trainer, "draw_learning_curve", on_a_full_disk, "learning_curve.png"),
+        # What is written next.
+        (trainer, "draw_learning_curve", filling_the_disk, "tensorboard"),
     ):
-        with monkeypatch.context() as patch:
-            patch.setattr(owner, at, limited(getattr(owner, at), size))
+        with monkeypatch.context() as patch, contextlib.ExitStack() as full:
+            patch.setattr(owner, at, change(getattr(owner, at)))
             with pytest.raises(UserError) as caught:
                 train(two_records, str(folder))
         message = str(caught.value)
