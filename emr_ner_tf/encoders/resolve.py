@@ -125,9 +125,9 @@ def encoder_files(name_or_dir: str) -> list[pathlib.Path]:
     Raises:
         UserError: as `find_weights`.
     """
+    files = [find_file(name_or_dir, CONFIG, BERT_CONFIG), find_file(name_or_dir, VOCABULARY)]
     added = find_optional_file(name_or_dir, ADDED_TOKENS)
-    vocabulary = [find_file(name_or_dir, VOCABULARY), *([added] if added else [])]
-    return [find_file(name_or_dir, CONFIG, BERT_CONFIG), *vocabulary, *find_weights(name_or_dir)]
+    return [*files, *([added] if added else []), *find_weights(name_or_dir)]
 
 
 def read_config(name_or_dir: str) -> dict[str, Any]:
