@@ -22,7 +22,7 @@ from collections.abc import Iterable
 from absl import app, flags
 from harness import machine, write_report
 
-from emr_ner_tf.data.synthetic import generate
+from emr_ner_tf.data.synthetic.generator import generate
 from emr_ner_tf.data.writing import record_line
 
 _BUNDLE = flags.DEFINE_string("bundle", None, "A bundle's version, or the directory of them.", required=True)
@@ -55,14 +55,14 @@ def _measure(folder: pathlib.Path) -> dict:
     """What both did, in a folder of their own."""
     _write_archive(folder)
     found, again, alone = folder / "found", folder / "again", folder / "alone.jsonl"
-    command = ("annotate_archive", f"--input={folder}/part-*.jsonl", f"--workers={_WORKERS.value}")
+    argv = ("annotate_archive", f"--input={folder}/part-*.jsonl", f"--workers={_WORKERS.value}")
     seconds = {
         "annotate": _run("annotate", f"--input={folder}/all.jsonl", f"--output={alone}", "--on_error=skip"),
-        "annotate_archive": _run(*command, f"--output_dir={found}"),
+        "annotate_archive": _run(*argv, f"--output_dir={found}"),
     }
-    _run(*command, f"--output_dir={again}", kill_after=seconds["annotate_archive"] / 2)
+    _run(*argv, f"--output_dir={again}", kill_after=seconds["annotate_archive"] / 2)
     unfinished = not (again / "summary.json").exists()
-    _run(*command, f"--output_dir={again}")
+    _run(*argv, f"--output_dir={again}")
 
     summary = json.loads((found / "summary.json").read_text(encoding="utf-8"))
     ours, theirs = _read(found.glob("out-*")), _read([alone])
@@ -96,11 +96,11 @@ def _write_archive(folder: pathlib.Path) -> None:
             whole.writelines(lines)
 
 
-def _run(word: str, *arguments: str, kill_after: float | None = None) -> float:
+def _run(command: str, *arguments: str, kill_after: float | None = None) -> float:
     """Seconds that a main took; or kills it, with all its processes."""
-    command = [sys.executable, "-m", f"emr_ner_tf.cli.{word}", f"--bundle={_BUNDLE.value}", *arguments]
+    argv = [sys.executable, "-m", f"emr_ner_tf.cli.{command}", f"--bundle={_BUNDLE.value}", *arguments]
     began = time.perf_counter()
-    process = subprocess.Popen(command, start_new_session=True)
+    process = subprocess.Popen(argv, start_new_session=True)
     try:
         status = process.wait(kill_after)
     except subprocess.TimeoutExpired:
@@ -108,7 +108,7 @@ def _run(word: str, *arguments: str, kill_after: float | None = None) -> float:
         process.wait()
     else:
         if status:
-            raise RuntimeError(f"{word} ended with status {status}")
+            raise RuntimeError(f"{command} ended with status {status}")
     return time.perf_counter() - began
 
 

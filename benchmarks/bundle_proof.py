@@ -26,7 +26,7 @@ _LENGTHS = flags.DEFINE_multi_integer(
 )
 _THREADS = flags.DEFINE_integer("threads", 2, "Threads, and processors, of each process.", lower_bound=1)
 
-_MOST_GROWTH = 1.2
+_MAX_GROWTH = 1.2
 _SCORE_TOLERANCE = 1e-3
 
 
@@ -63,7 +63,7 @@ def main(argv: list[str]) -> None:
         differing
         or by_bundle["contradictions"]
         or report["largest_score_difference"] > _SCORE_TOLERANCE
-        or report["memory_ratio"] > _MOST_GROWTH
+        or report["memory_ratio"] > _MAX_GROWTH
     )
     output = pathlib.Path(_OUTPUT.value)
     output.write_text(json.dumps(report, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
@@ -74,7 +74,7 @@ def main(argv: list[str]) -> None:
 
 def _ask(arguments: dict, **command: object) -> dict:
     """What a fresh process answers to one command."""
-    with Worker("ours", "ours.proof", _THREADS.value, arguments) as worker:
+    with Worker("ours", "tensorflow_impl.proof", _THREADS.value, arguments) as worker:
         return worker.ask(**command)
 
 
@@ -96,7 +96,7 @@ def _show(report: dict) -> None:
             f"a text of {length} characters",
             f"{answer['peak_megabytes']:.0f} MB, {answer['seconds']:.1f} s, {answer['entities']} entities",
         )
-    table.add_row("ratio of memory", f"{report['memory_ratio']:.2f} (at most {_MOST_GROWTH})")
+    table.add_row("ratio of memory", f"{report['memory_ratio']:.2f} (at most {_MAX_GROWTH})")
     Console().print(table)
 
 

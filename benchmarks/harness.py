@@ -22,7 +22,7 @@ import numpy as np
 FOLDER = pathlib.Path(__file__).parent
 _PACKAGES = ("tensorflow", "keras-nlp", "torch", "transformers", "pytorch-crf", "numpy")
 # Share of the processors' time that other processes may take while a pair is measured.
-_MOST_OTHERS = 0.03
+_MAX_OTHERS = 0.03
 # What a worker answers, by command: each takes what else the command holds.
 Handlers = Mapping[str, Callable[..., dict[str, Any]]]
 
@@ -140,7 +140,7 @@ def _measure_pair(
     ours: Asked, peer: Asked, command: Mapping[str, Any], ours_first: bool, threads: int, tries: int
 ) -> dict[str, Any]:
     done: list[dict[str, Any]] = []
-    while len(done) < tries and not (done and done[-1]["others_cpu_share"] <= _MOST_OTHERS):
+    while len(done) < tries and not (done and done[-1]["others_cpu_share"] <= _MAX_OTHERS):
         began, busy = time.perf_counter(), _busy_seconds(threads)
         own = ours.cpu_seconds + peer.cpu_seconds
         first, second = (ours, peer) if ours_first else (peer, ours)

@@ -14,7 +14,7 @@ import tempfile
 from absl import app, flags
 from harness import Worker, machine, measure_pairs, summarise, write_report
 
-from emr_ner_tf.data.synthetic import generate
+from emr_ner_tf.data.synthetic.generator import generate
 
 _OUTPUT = flags.DEFINE_string("output", None, "Takes the report, JSON.", required=True)
 _BYTES = flags.DEFINE_integer("bytes", 1_000_000, "Text, in UTF-8.", lower_bound=1)
@@ -49,8 +49,8 @@ def main(argv: list[str]) -> None:
         data.write_text(json.dumps({"texts": texts, "words": _words(texts, _WORDS.value)}), encoding="utf-8")
         arguments = {"data": str(data)}
         with (
-            Worker("ours", "ours.matching", _THREADS.value, arguments) as ours,
-            Worker("peer", "peer.matching", _THREADS.value, arguments) as peer,
+            Worker("ours", "tensorflow_impl.matching", _THREADS.value, arguments) as ours,
+            Worker("peer", "pytorch_baseline.matching", _THREADS.value, arguments) as peer,
         ):
             report["lexicon"] = {"ours": ours.ask(do="facts"), "peer": peer.ask(do="facts")}
             mine, theirs = ours.ask(do="occurrences"), peer.ask(do="occurrences")

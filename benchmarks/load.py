@@ -33,7 +33,7 @@ from rich.table import Table
 
 from emr_ner_tf.cli.console import results
 from emr_ner_tf.cli.number_flags import define_seconds
-from emr_ner_tf.data.synthetic import generate
+from emr_ner_tf.data.synthetic.generator import generate
 
 _BUNDLE = flags.DEFINE_string("bundle", None, "A bundle's version, or the directory of them.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "Takes the report, JSON.", required=True)
@@ -49,11 +49,11 @@ _IN_FLIGHT = flags.DEFINE_integer("in_flight", 4, "Requests of a client at the s
 _TEXTS = flags.DEFINE_integer("texts", 1, "Of a request.", lower_bound=1)
 
 _PROBLEMS = ("errors", "lost", "swapped", "wrong")
-_MOST_GROWTH = 1.1
+_MAX_GROWTH = 1.1
 _KILLED_AT = (1 / 3, 2 / 3)
 _AWAY_S = 1.0
 _READY_S = 180.0
-_MOST_RECOVERY_S = 900.0
+_MAX_RECOVERY_S = 900.0
 _SAMPLE_S = 2.0
 
 
@@ -80,7 +80,7 @@ def main(argv: list[str]) -> None:
         report["killed"] = _kill(batching, clients, records)
     everything = _figures(clients.answers)
     report["proven"] = {f"no_{name}": not everything[name] for name in _PROBLEMS} | {
-        "memory_flat": report["saturation"]["memory"]["last_over_first"] <= _MOST_GROWTH,
+        "memory_flat": report["saturation"]["memory"]["last_over_first"] <= _MAX_GROWTH,
         "killed_under_load": report["killed"]["under_load"],
         "each_record_once": report["killed"]["answered_once"] == records,
     }
@@ -166,17 +166,19 @@ class Clients:
         self._workers = []
         for place in range(_PROCESSES.value):
             arguments = {"data": str(folder / "data.json"), "place": place, "places": _PROCESSES.value}
-            worker = Worker("client", "ours.asking", processors, arguments | {"size": _TEXTS.value})
+            worker = Worker(
+                "client", "tensorflow_impl.asking", processors, arguments | {"size": _TEXTS.value}
+            )
             self._workers.append(stack.enter_context(worker))
 
     def cpu_seconds(self) -> float:
         """Processor time that they had taken when they last answered, and this process has."""
         return sum(worker.cpu_seconds for worker in self._workers) + time.process_time()
 
-    def begin(self, server: Server, seconds: float, *, patience_s: float = 0.0, once: bool = False) -> None:
+    def begin(self, server: Server, seconds: float, *, retry_s: float = 0.0, once: bool = False) -> None:
         """Has all of them send to a server; by default a request that fails is not tried again."""
         command = {"do": "send", "port": server.port, "seconds": seconds, "in_flight": _IN_FLIGHT.value}
-        command |= {"patience_s": patience_s, "once": once}
+        command |= {"retry_timeout_s": retry_s, "once": once}
         for log in self._logs:
             log.write_text("", encoding="utf-8")
         self._futures = [
@@ -236,7 +238,7 @@ def _prepare(folder: pathlib.Path, processors: int) -> tuple[int, str]:
     texts = [document.text for document in generate("test", records=_RECORDS.value, seed=0)]
     data.write_text(json.dumps({"texts": texts}), encoding="utf-8")
     arguments = {"data": str(data), "bundle": _BUNDLE.value}
-    with Worker("expected", "ours.asking", processors, arguments) as worker:
+    with Worker("expected", "tensorflow_impl.asking", processors, arguments) as worker:
         expected = worker.ask(do="expect")
     spans = [tuple(tuple(entity[:3]) for entity in entities) for entities in expected["entities"]]
     times = collections.Counter(spans)
@@ -307,7 +309,7 @@ def _saturate(server: Server, clients: Clients) -> dict[str, Any]:
 def _kill(server: Server, clients: Clients, records: int) -> dict[str, Any]:
     """Each record once, while the server is killed and started again."""
     began, outages = time.monotonic(), []
-    clients.begin(server, _MOST_RECOVERY_S, patience_s=_MOST_RECOVERY_S, once=True)
+    clients.begin(server, _MAX_RECOVERY_S, retry_s=_MAX_RECOVERY_S, once=True)
     for share in _KILLED_AT:
         while clients.count() * _TEXTS.value < share * records and not clients.done(0.02):
             server.check()
@@ -377,7 +379,7 @@ def _show(report: dict[str, Any]) -> None:
     table.add_row(
         f"memory in the first and last {memory['part_seconds']:g} s",
         "{first:.0f} and {last:.0f} MB, most {most:.0f}; ".format(**memory["megabytes"])
-        + f"ratio {memory['last_over_first']:.3f} (at most {_MOST_GROWTH})",
+        + f"ratio {memory['last_over_first']:.3f} (at most {_MAX_GROWTH})",
     )
     table.add_row(
         "killed: answers again after",

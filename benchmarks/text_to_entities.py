@@ -34,9 +34,9 @@ def main(argv: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         arguments = {"records": _RECORDS.value, "folder": folder}
         bundle = {"model_dir": _MODEL_DIR.value, "bundle": _BUNDLE.value}
-        with Worker("ours", "ours.tagging", _THREADS.value, arguments | bundle) as ours:
+        with Worker("ours", "tensorflow_impl.tagging", _THREADS.value, arguments | bundle) as ours:
             mine = ours.ask(do="entities")["entities"]
-            with Worker("peer", "peer.tagging", _THREADS.value, arguments) as peer:
+            with Worker("peer", "pytorch_baseline.tagging", _THREADS.value, arguments) as peer:
                 report["check"] = _check(mine, peer.ask(do="entities")["entities"])
                 report["peer_window_budget"] = peer.ask(do="tune", records=_TUNED_ON)["window_budget"]
                 commands = [{"do": "measure", "first": i, "step": _PAIRS.value} for i in range(_PAIRS.value)]

@@ -36,11 +36,11 @@ def main(argv: list[str]) -> None:
             "batches": needed,
             "folder": folder,
         }
-        with Worker("ours", "ours.training", _THREADS.value, arguments) as ours:
+        with Worker("ours", "tensorflow_impl.training", _THREADS.value, arguments) as ours:
             facts = ours.ask(do="facts")
             if facts["batches"] < needed:
                 raise app.UsageError(f"{needed} full batches needed, the records give {facts['batches']}")
-            with Worker("peer", "peer.training", _THREADS.value, {"folder": folder}) as peer:
+            with Worker("peer", "pytorch_baseline.training", _THREADS.value, {"folder": folder}) as peer:
                 report["shapes"] = facts
                 asked = [{"do": "check", "batch": i} for i in range(_CHECKED)]
                 report["check"] = [_check(ours.ask(**command), peer.ask(**command)) for command in asked]

@@ -27,9 +27,9 @@ def main(argv: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         arguments = {"folder": folder, "records": _RECORDS.value, "texts": _TEXTS.value}
         training = {"encoder": _ENCODER.value, "batches": 1}
-        with Worker("ours", "ours.parts", _THREADS.value, arguments | training) as ours:
+        with Worker("ours", "tensorflow_impl.parts", _THREADS.value, arguments | training) as ours:
             report["shapes"] = ours.ask(do="facts")
-            with Worker("peer", "peer.parts", _THREADS.value, arguments) as peer:
+            with Worker("peer", "pytorch_baseline.parts", _THREADS.value, arguments) as peer:
                 mine, theirs = ours.ask(do="names")["names"], peer.ask(do="names")["names"]
                 commands = {name: {"do": "part", "name": name, "repeats": _REPEATS.value} for name in mine}
                 parts = measure_pairs(

@@ -5,14 +5,14 @@ paper is silent the choice is ours: BERT is tuned at the same rate, a batch coun
 """
 
 from emr_ner_tf.config import ConfigDict, base_config
-from emr_ner_tf.models.zoo import zoo_row
+from emr_ner_tf.models.registry import zoo_row
 
 
 def get_config(row: str = "bert_bigru_att_crf") -> ConfigDict:
     """Returns the settings of Table II for one system of the paper.
 
     Args:
-        row: a name of `emr_ner_tf.models.zoo`; an unknown one raises and lists the choices.
+        row: a name of `emr_ner_tf.models.registry`; an unknown one raises and lists the choices.
     """
     config = base_config()
     system = zoo_row(row)

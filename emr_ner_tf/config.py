@@ -13,7 +13,7 @@ from typing import Any
 
 import ml_collections
 
-from emr_ner_tf.data.files import atomic_writer
+from emr_ner_tf.data.atomic_io import atomic_writer
 from emr_ner_tf.data.path_lists import split_paths
 from emr_ner_tf.errors import UserError
 
@@ -23,7 +23,7 @@ RANDOM_ENCODER = "random"
 ENCODERS = ("bert", "char", "elmo")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 # How a run is watched, not what comes of it.
-WATCHING = ("train.checkpoint_seconds", "train.log_seconds")
+RUNTIME_ONLY_KEYS = ("train.checkpoint_seconds", "train.log_seconds")
 
 
 def base_config() -> ConfigDict:
@@ -232,13 +232,13 @@ def load_config(path: str | os.PathLike[str], base: Callable[[], ConfigDict] = b
     return config
 
 
-def differences(one: ConfigDict, other: ConfigDict, *, apart: Sequence[str] = ()) -> list[str]:
-    """Returns `key: value -> other value` for each leaf, not of `apart`, in which two configurations differ."""
+def diff_configs(one: ConfigDict, other: ConfigDict, *, ignore: Sequence[str] = ()) -> list[str]:
+    """Returns `key: value -> other value` for each leaf, not of `ignore`, in which two configurations differ."""
     left, right = flattened(one), flattened(other)
     return [
         f"{key}: {left[key]!r} -> {right.get(key)!r}"
         for key in left
-        if left[key] != right.get(key) and key not in apart
+        if left[key] != right.get(key) and key not in ignore
     ]
 
 

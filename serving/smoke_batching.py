@@ -41,7 +41,7 @@ def verdict(sent: int, before: Counts, after: Counts) -> str:
 
 def main(server: str, metrics: str) -> None:
     """Asks; exits with what is wrong."""
-    from emr_ner_tf.serving.grpc_client import GrpcClient
+    from emr_ner_tf.client.grpc_client import GrpcClient
 
     def read() -> Counts:
         with urllib.request.urlopen(metrics, timeout=20) as answer:

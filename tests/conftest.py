@@ -42,13 +42,13 @@ TINY = (
 )
 
 
-def run_main(
-    word: str, *arguments: object, env: dict | None = None, **options
+def run_command(
+    command: str, *arguments: object, env: dict | None = None, **options
 ) -> subprocess.CompletedProcess:
     """Runs `python -m emr_ner_tf.cli.WORD` from the project's root, as a user would."""
-    command = [sys.executable, "-m", f"emr_ner_tf.cli.{word}", *map(str, arguments)]
+    argv = [sys.executable, "-m", f"emr_ner_tf.cli.{command}", *map(str, arguments)]
     done = subprocess.run(
-        command,
+        argv,
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -56,7 +56,7 @@ def run_main(
         env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2", "NO_COLOR": "1", "COLUMNS": "120"} | (env or {}),
         **options,
     )
-    assert_no_record_text(word, arguments, done.stdout, done.stderr)
+    assert_no_record_text(command, arguments, done.stdout, done.stderr)
     return done
 
 
@@ -74,13 +74,15 @@ def _determinism_ends_with_its_test():
 def cli():
     """The function that runs a command with flags: in this process where that is the same, else in one of its own."""
 
-    def run(word: str, *arguments: object, **options) -> subprocess.CompletedProcess:
+    def run(command: str, *arguments: object, **options) -> subprocess.CompletedProcess:
         # TensorFlow reads its settings once in a process, and parts the CPU once.
         own = options.keys() - {"env", "input"} or any(
             name.startswith("TF_") for name in options.get("env") or ()
         )
-        own = own or word in OWN_PROCESS or any("--logical_cpus" in str(argument) for argument in arguments)
-        return (run_main if own else run_in_process)(word, *arguments, **options)
+        own = (
+            own or command in OWN_PROCESS or any("--logical_cpus" in str(argument) for argument in arguments)
+        )
+        return (run_command if own else run_in_process)(command, *arguments, **options)
 
     return run
 
@@ -88,7 +90,7 @@ def cli():
 @pytest.fixture(scope="session")
 def cli_process():
     """The function that runs a command with flags in a process of its own."""
-    return run_main
+    return run_command
 
 
 @pytest.fixture(scope="session")
@@ -129,7 +131,7 @@ def made_once(tmp_path_factory, worker_id):
 @pytest.fixture(scope="session")
 def corpus(made_once) -> pathlib.Path:
     """A small synthetic corpus: train.jsonl with 48 records, test.jsonl with 16."""
-    from emr_ner_tf.data.synthetic import generate
+    from emr_ner_tf.data.synthetic.generator import generate
     from emr_ner_tf.data.writing import write_documents
 
     def make(folder):
@@ -144,7 +146,7 @@ def trained(corpus, made_once) -> pathlib.Path:
     """A model directory: the tiny model, trained for long enough that it finds entities."""
 
     def make(model_dir):
-        done = run_main(
+        done = run_command(
             "train",
             *TINY,
             f"--config.data.train={corpus}/train.jsonl",
@@ -165,7 +167,7 @@ def bundles(trained, corpus, made_once) -> pathlib.Path:
     """The directory of the tiny model's bundle."""
 
     def make(output):
-        done = run_main(
+        done = run_command(
             "export", f"--model_dir={trained}", f"--output={output}", f"--verify_on={corpus}/test.jsonl"
         )
         assert done.returncode == 0, done.stderr

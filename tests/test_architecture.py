@@ -19,13 +19,14 @@ ORDER = (
     "encoders",
     "models",
     "evaluation",
-    "annotator",
-    "annotation_job",
+    "inference",
     "training",
     "pretraining",
     "exporting",
-    "serving",
     "experiments",
+    "client",
+    "server",
+    "beam",
     "cli",
 )
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -64,7 +65,7 @@ def test_where_libraries_are_touched(path):
     roots = {name.split(".")[0] for name in _imports(path)}
     if room != "layers":
         assert "tensorflow_addons" not in roots
-    if room in ("data", "evaluation", "config", "errors", "child_process", "recipes", "annotator", "annotation_job"):
+    if room in ("data", "evaluation", "config", "errors", "child_process", "recipes", "inference"):
         assert "tensorflow" not in roots
     if room != "cli":
         names = set(_imports(path))

@@ -5,9 +5,9 @@ import pathlib
 
 import pytest
 
-from emr_ner_tf.config import base_config, check_config, differences, load_config, save_config
+from emr_ner_tf.config import base_config, check_config, diff_configs, load_config, save_config
 from emr_ner_tf.errors import UserError
-from emr_ner_tf.models.zoo import ZOO
+from emr_ner_tf.models.registry import ZOO
 
 CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
 
@@ -24,7 +24,7 @@ def test_recipes_are_whole_and_come_back(recipe, tmp_path):
     config = _recipe(*recipe)
     check_config(config)
     save_config(config, tmp_path / "config.json")
-    assert differences(config, load_config(tmp_path / "config.json")) == []
+    assert diff_configs(config, load_config(tmp_path / "config.json")) == []
     with pytest.raises(AttributeError, match=r"Other fields present.*epochs"):
         config.train.no_such_key = 1
 
@@ -84,4 +84,4 @@ def test_files_that_are_no_configuration(tmp_path):
 def test_differences_name_the_key():
     one, other = base_config(), base_config()
     other.train.epochs = 3
-    assert differences(one, other) == ["train.epochs: 10 -> 3"]
+    assert diff_configs(one, other) == ["train.epochs: 10 -> 3"]

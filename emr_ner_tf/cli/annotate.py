@@ -24,12 +24,12 @@ from typing import NamedTuple
 
 from absl import flags, logging
 
-from emr_ner_tf.annotator import TagTexts
 from emr_ner_tf.cli.number_flags import define_float, define_seconds
 from emr_ner_tf.cli.path_flags import define_path
 from emr_ner_tf.cli.runner import run
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.errors import UsageError, UserError
+from emr_ner_tf.inference.annotator import TagTexts
 
 _BUNDLE = define_path("bundle", None, "A bundle's version, or the directory of its versions (newest taken).")
 _SERVER = flags.DEFINE_string("server", None, "HOST:PORT of a server, instead of --bundle.")
@@ -107,12 +107,12 @@ def main() -> None:
     """Annotates what the flags name."""
     _check_flags()
 
-    from emr_ner_tf.annotator import annotate
     from emr_ner_tf.cli.colours import coloured
-    from emr_ner_tf.data.files import atomic_writer, is_stream
+    from emr_ner_tf.data.atomic_io import atomic_writer, is_stream
     from emr_ner_tf.data.reading import read_documents
     from emr_ner_tf.data.rejects import RejectsWriter
     from emr_ner_tf.data.writing import record_line
+    from emr_ner_tf.inference.annotator import annotate
 
     to_stream = _OUTPUT.value is None or is_stream(_OUTPUT.value)
     if to_stream and _RESUME.value:
@@ -161,8 +161,8 @@ def _check_flags() -> None:
 
 
 def _to_file(documents: Iterator[Document], tagger: "_Tagger") -> None:
-    from emr_ner_tf.annotation_job import annotate_to_file, partial_path
-    from emr_ner_tf.serving.client_options import ServingError
+    from emr_ner_tf.client.options import ServingError
+    from emr_ner_tf.inference.file_job import annotate_to_file, partial_path
 
     try:
         result = annotate_to_file(
@@ -210,9 +210,9 @@ def _from_bundle() -> _Tagger:
 
 
 def _from_server() -> _Tagger:
-    from emr_ner_tf.annotation_job import partial_version
+    from emr_ner_tf.client.options import ClientOptions, TlsFiles
     from emr_ner_tf.data.labels import CCKS2019_LABELS
-    from emr_ner_tf.serving.client_options import ClientOptions, TlsFiles
+    from emr_ner_tf.inference.file_job import partial_version
 
     secured = _TLS.value or _TLS_CA.value or _TLS_CERT.value or _TLS_KEY.value
     version, label = _VERSION.value, _VERSION_LABEL.value
@@ -224,7 +224,7 @@ def _from_server() -> _Tagger:
         version=version,
         label=label if version is None else None,
         deadline_s=_DEADLINE_S.value,
-        patience_s=_PATIENCE_S.value,
+        retry_timeout_s=_PATIENCE_S.value,
         max_records=_MAX_RECORDS.value,
         max_characters=_MAX_CHARACTERS.value,
         max_message_bytes=int(_MAX_MESSAGE_MB.value * (1 << 20)),
@@ -232,15 +232,15 @@ def _from_server() -> _Tagger:
         tls=TlsFiles(_TLS_CA.value, _TLS_CERT.value, _TLS_KEY.value) if secured else None,
     )
     if _PROTOCOL.value == "rest":
-        from emr_ner_tf.serving.rest_client import RestClient as Client
+        from emr_ner_tf.client.rest_client import RestClient as Client
     else:
-        from emr_ner_tf.serving.grpc_client import GrpcClient as Client
+        from emr_ner_tf.client.grpc_client import GrpcClient as Client
     client = Client(_SERVER.value, options)
     return _Tagger(client.tag_texts, tuple(CCKS2019_LABELS), name, lambda: client.version)
 
 
 def _headers() -> dict[str, str]:
-    from emr_ner_tf.serving.client_headers import check_headers
+    from emr_ner_tf.client.headers import check_headers
 
     headers = {}
     for given in _HEADER.value:

@@ -56,7 +56,7 @@ def main() -> None:
     # What a library says while Beam looks for optional ones.
     python_logging.disable(python_logging.WARNING)
     try:
-        from emr_ner_tf.serving.beam_job import ArchiveJob, annotate_archive
+        from emr_ner_tf.beam.pipeline import ArchiveJob, annotate_archive
     except ModuleNotFoundError as error:
         if not (error.name or "").startswith("apache_beam"):
             raise
@@ -72,7 +72,7 @@ def main() -> None:
         shards=_SHARDS.value,
         skip=_ON_ERROR.value == "skip",
     )
-    began = time.monotonic()
+    started = time.monotonic()
     try:
         summary = annotate_archive(job, workers=_WORKERS.value, beam_options=options)
     except UserError as error:
@@ -90,7 +90,7 @@ def main() -> None:
         summary["entities"],
         summary["characters"],
         summary["shards"],
-        summary["records"] / (time.monotonic() - began),
+        summary["records"] / (time.monotonic() - started),
     )
 
 

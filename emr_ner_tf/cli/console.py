@@ -42,31 +42,31 @@ def print_table(console: Console, title: str, table: Table) -> None:
     console.print(table)
 
 
-def command(word: str, *arguments: str) -> str:
-    """The command line that runs the main `word`, with the Python of an environment below the working directory."""
+def command_line(command: str, *arguments: str) -> str:
+    """The command line that runs the main `command`, with the Python of an environment below the working directory."""
     python, here = pathlib.Path(sys.executable), pathlib.Path.cwd()
     shown = python.relative_to(here) if python.is_relative_to(here) else "python"
-    return shlex.join([str(shown), "-m", f"emr_ner_tf.cli.{word}", *arguments])
+    return shlex.join([str(shown), "-m", f"emr_ner_tf.cli.{command}", *arguments])
 
 
-def step(console: Console, title: str, word: str, *arguments: str) -> None:
+def step(console: Console, title: str, command: str, *arguments: str) -> None:
     """Shows a main's command and runs it to its end.
 
     Raises:
         UserError: it failed; what it said stands above.
     """
-    announce(console, title, word, *arguments)
-    status = run_to_end(main_command(word, *arguments))
+    announce(console, title, command, *arguments)
+    status = run_to_end(command_argv(command, *arguments))
     if status:
         raise UserError(f"step {title!r} ended with status {status}; its message stands above")
 
 
-def announce(console: Console, title: str, word: str, *arguments: str) -> None:
+def announce(console: Console, title: str, command: str, *arguments: str) -> None:
     """Shows a main's command under a title."""
     console.print(f"\n{title}", style="bold")
-    console.print(f"$ {command(word, *arguments)}", soft_wrap=True)
+    console.print(f"$ {command_line(command, *arguments)}", soft_wrap=True)
 
 
-def main_command(word: str, *arguments: str) -> list[str]:
-    """The arguments that run the main `word` in a process of its own."""
-    return [sys.executable, "-m", f"emr_ner_tf.cli.{word}", *arguments]
+def command_argv(command: str, *arguments: str) -> list[str]:
+    """The arguments that run the main `command` in a process of its own."""
+    return [sys.executable, "-m", f"emr_ner_tf.cli.{command}", *arguments]

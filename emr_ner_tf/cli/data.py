@@ -38,16 +38,16 @@ from rich.table import Table
 from emr_ner_tf.cli.console import print_table, results
 from emr_ner_tf.cli.path_flags import define_path, define_paths
 from emr_ner_tf.cli.runner import run
+from emr_ner_tf.data.atomic_io import STANDARD, atomic_writer
 from emr_ner_tf.data.document import Document
-from emr_ner_tf.data.files import STANDARD, atomic_writer
 from emr_ner_tf.data.labels import CCKS2019_LABELS, resolve_labels
 from emr_ner_tf.data.lines import check_rereadable
 from emr_ner_tf.data.reading import READ_FORMATS, read_again, read_documents
 from emr_ner_tf.data.record_error import RecordError
 from emr_ner_tf.data.rejects import Rejects, RejectsWriter
-from emr_ner_tf.data.rules import OVERLAPS
-from emr_ner_tf.data.splitting import SHARED_CHARACTERS, choose_sides, near_duplicate_groups
+from emr_ner_tf.data.splitting import SHARED_CHARACTERS, assign_split, near_duplicate_groups
 from emr_ner_tf.data.stats import CorpusStats, corpus_stats
+from emr_ner_tf.data.validation import OVERLAPS
 from emr_ner_tf.data.writing import WRITE_FORMATS, document_writers, write_documents
 from emr_ner_tf.errors import UsageError, UserError
 
@@ -100,7 +100,7 @@ _FLAGS = {
     "split": ("output", "to", "ratio", "seed", "keep_near_duplicates_together"),
     "convert": ("output", "to"),
 }
-WORDS = tuple(_FLAGS)
+SUBCOMMANDS = tuple(_FLAGS)
 _NEED_OUTPUT = ("split", "convert")
 _NO_STREAM = {
     "split": "--output of split must be a folder for its two files, got '-'",
@@ -108,18 +108,18 @@ _NO_STREAM = {
 }
 
 
-def main(word: str) -> None:
+def main(subcommand: str) -> None:
     """Does what the first word says."""
-    others = {flag for names in _FLAGS.values() for flag in names} - set(_FLAGS[word])
+    others = {flag for names in _FLAGS.values() for flag in names} - set(_FLAGS[subcommand])
     for flag in sorted(others):
         if flags.FLAGS[flag].present:
-            raise UsageError(f"--{flag} is no flag of {word}")
-    if _OUTPUT.value is None and word in _NEED_OUTPUT:
-        raise UsageError(f"{word} needs --output")
+            raise UsageError(f"--{flag} is no flag of {subcommand}")
+    if _OUTPUT.value is None and subcommand in _NEED_OUTPUT:
+        raise UsageError(f"{subcommand} needs --output")
     rejects = RejectsWriter.beside(_OUTPUT.value) if _ON_ERROR.value == "skip" else None
-    if _OUTPUT.value == STANDARD and word in ("split", "stats"):
-        raise UsageError(_NO_STREAM[word])
-    for path in _INPUT.value if word == "split" else ():
+    if _OUTPUT.value == STANDARD and subcommand in ("split", "stats"):
+        raise UsageError(_NO_STREAM[subcommand])
+    for path in _INPUT.value if subcommand == "split" else ():
         check_rereadable(path, "split reads it twice")
     labels = resolve_labels(
         _LABELS.value,
@@ -128,7 +128,7 @@ def main(word: str) -> None:
         overlaps=_OVERLAPS.value,
         require_entities=_ANNOTATED.value,
     )
-    action = {"validate": _validate, "stats": _stats, "split": _split, "convert": _convert}[word]
+    action = {"validate": _validate, "stats": _stats, "split": _split, "convert": _convert}[subcommand]
     if rejects is None:
         action(labels, None)
         return
@@ -204,7 +204,7 @@ def _split(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
         groups = near_duplicate_groups(document.text for document in documents)
     else:
         groups = list(range(sum(1 for _ in documents)))
-    sides = choose_sides(groups, (int(match[1]), int(match[2])), _SEED.value)
+    sides = assign_split(groups, (int(match[1]), int(match[2])), _SEED.value)
     format = _format_to(_FORMAT.value)
     paths = [pathlib.Path(_OUTPUT.value, f"{name}.{_EXTENSIONS[format]}") for name in ("train", "held")]
     with document_writers(paths, format) as (write_train, write_held):
@@ -304,4 +304,4 @@ def _print_tables(stats: CorpusStats) -> None:
 
 
 if __name__ == "__main__":
-    run(main, WORDS)
+    run(main, SUBCOMMANDS)

@@ -18,8 +18,8 @@ from absl import flags, logging
 from emr_ner_tf.cli.console import results
 from emr_ner_tf.cli.path_flags import define_path
 from emr_ner_tf.cli.runner import run
+from emr_ner_tf.data.atomic_io import STANDARD, atomic_writer
 from emr_ner_tf.data.document import Document
-from emr_ner_tf.data.files import STANDARD, atomic_writer
 from emr_ner_tf.data.lines import source_name
 from emr_ner_tf.data.path_lists import split_paths
 from emr_ner_tf.data.reading import REMEDIES, read_again, read_documents
@@ -58,11 +58,11 @@ def main() -> None:
     if (_BUNDLE.value is None) == (_MODEL_DIR.value is None):
         raise UsageError("give --bundle or --model_dir, one of the two")
 
-    from emr_ner_tf.annotator import annotate
     from emr_ner_tf.evaluation.lookup import LookupTagger
-    from emr_ner_tf.evaluation.matching import exact_by_record, score, seen_mentions
+    from emr_ner_tf.evaluation.scoring import exact_by_record, score, seen_mentions
     from emr_ner_tf.exporting.bundle import Bundle
-    from emr_ner_tf.training.restoring import restore
+    from emr_ner_tf.inference.annotator import annotate
+    from emr_ner_tf.training.loading import restore
 
     rejects = RejectsWriter.beside(_OUTPUT.value) if _ON_ERROR.value == "skip" else None
     if _BUNDLE.value is not None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from emr_ner_tf.cli.console import command
+from emr_ner_tf.cli.console import command_line
 from emr_ner_tf.cli.path_flags import define_path
 from emr_ner_tf.cli.runner import run
 
@@ -75,7 +75,9 @@ def report(result: "ExportResult") -> None:
             "says little; name records that hold some with --verify_on",
             file=sys.stderr,
         )
-    print(f"next: {command('annotate', f'--bundle={result.path.parent}', '--text=患者因右肺上叶腺癌入院。')}")
+    print(
+        f"next: {command_line('annotate', f'--bundle={result.path.parent}', '--text=患者因右肺上叶腺癌入院。')}"
+    )
 
 
 if __name__ == "__main__":

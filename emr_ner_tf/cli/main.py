@@ -5,7 +5,7 @@ import sys
 
 from emr_ner_tf import __version__
 
-MAINS = {
+COMMANDS = {
     "data": "validate, count, split and convert annotated records",
     "train": "train a tagger on annotated records",
     "evaluate": "score a model on annotated records",
@@ -24,27 +24,27 @@ MAINS = {
 
 def console() -> None:
     """Runs the main that the first argument names."""
-    word = sys.argv[1] if len(sys.argv) > 1 else "--help"
-    if word in ("--help", "-h", "help"):
+    command = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    if command in ("--help", "-h", "help"):
         print(_help())
-    elif word == "--version":
+    elif command == "--version":
         print(f"emr-ner {__version__}")
-    elif word in MAINS:
+    elif command in COMMANDS:
         del sys.argv[1]
         # As its own program, so that nothing of the others is imported.
-        runpy.run_module(f"emr_ner_tf.cli.{word}", run_name="__main__", alter_sys=True)
+        runpy.run_module(f"emr_ner_tf.cli.{command}", run_name="__main__", alter_sys=True)
     else:
-        print(f"the word must be one of {', '.join(MAINS)}, got {word!r}", file=sys.stderr)
+        print(f"the word must be one of {', '.join(COMMANDS)}, got {command!r}", file=sys.stderr)
         sys.exit(2)
 
 
 def _help() -> str:
-    width = max(map(len, MAINS))
+    width = max(map(len, COMMANDS))
     return "\n".join(
         [
             "Entities of Chinese electronic medical records: emr-ner WORD --FLAG=VALUE ...",
             "",
-            *(f"  {word:{width}}  {what}" for word, what in MAINS.items()),
+            *(f"  {command:{width}}  {what}" for command, what in COMMANDS.items()),
             "",
             "emr-ner WORD --help says more, with examples.",
         ]

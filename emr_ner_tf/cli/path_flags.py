@@ -7,7 +7,7 @@ from typing import Any
 from absl import flags
 
 from emr_ner_tf.config import ConfigDict
-from emr_ner_tf.data.files import STANDARD
+from emr_ner_tf.data.atomic_io import STANDARD
 from emr_ner_tf.data.path_lists import split_paths
 from emr_ner_tf.errors import UsageError
 

@@ -13,7 +13,7 @@ from absl import flags
 from ml_collections import config_flags
 from rich.table import Table
 
-from emr_ner_tf.cli.console import command, print_table, results
+from emr_ner_tf.cli.console import command_line, print_table, results
 from emr_ner_tf.cli.path_flags import define_path, local_paths
 from emr_ner_tf.cli.runner import run
 
@@ -39,10 +39,10 @@ flags.mark_flags_as_required(["config", "model_dir", "output"])
 
 def main() -> None:
     """Runs the pre-training that the flags name and prints the figures before and after."""
-    from emr_ner_tf.pretraining.pretrain import pretrain
-    from emr_ner_tf.training.strategies import part_cpu
+    from emr_ner_tf.pretraining.mlm_task import pretrain
+    from emr_ner_tf.training.strategies import split_cpu_into_logical_devices
 
-    part_cpu(_LOGICAL_CPUS.value)
+    split_cpu_into_logical_devices(_LOGICAL_CPUS.value)
     metrics = pretrain(
         local_paths(_CONFIG.value), _MODEL_DIR.value, _OUTPUT.value, strategy_name=_STRATEGY.value
     )
@@ -56,7 +56,7 @@ def main() -> None:
         f"{metrics['updates']} updates in {metrics['training_seconds'] / 60:.1f} min",
         soft_wrap=True,
     )
-    following = command("train", "--config=default", f"--config.encoder={_OUTPUT.value}")
+    following = command_line("train", "--config=default", f"--config.encoder={_OUTPUT.value}")
     console.print(f"next: {following} --config.data.train=FILE --model_dir=DIR", soft_wrap=True)
 
 

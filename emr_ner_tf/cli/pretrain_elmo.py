@@ -20,7 +20,7 @@ from absl import flags
 from ml_collections import config_flags
 from rich.table import Table
 
-from emr_ner_tf.cli.console import command, print_table, results
+from emr_ner_tf.cli.console import command_line, print_table, results
 from emr_ner_tf.cli.path_flags import define_path, local_paths
 from emr_ner_tf.cli.runner import run
 
@@ -46,10 +46,10 @@ flags.mark_flags_as_required(["config", "model_dir", "output"])
 
 def main() -> None:
     """Runs the pre-training that the flags name and prints its perplexities."""
-    from emr_ner_tf.pretraining.elmo import pretrain_elmo
-    from emr_ner_tf.training.strategies import part_cpu
+    from emr_ner_tf.pretraining.elmo_task import pretrain_elmo
+    from emr_ner_tf.training.strategies import split_cpu_into_logical_devices
 
-    part_cpu(_LOGICAL_CPUS.value)
+    split_cpu_into_logical_devices(_LOGICAL_CPUS.value)
     metrics = pretrain_elmo(
         local_paths(_CONFIG.value), _MODEL_DIR.value, _OUTPUT.value, strategy_name=_STRATEGY.value
     )
@@ -63,7 +63,7 @@ def main() -> None:
         f"{metrics['vocabulary']} tokens; {metrics['updates']} updates in {metrics['training_seconds'] / 60:.1f} min",
         soft_wrap=True,
     )
-    following = command(
+    following = command_line(
         "train",
         "--config=paper:bilstm_crf_elmo",
         f"--config.encoder={_OUTPUT.value}",

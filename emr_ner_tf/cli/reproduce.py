@@ -72,10 +72,10 @@ _NAME_WIDTH = 20
 
 def main() -> None:
     """Plans, runs what has no result yet, and writes the report; fails at the end where a run has failed."""
-    from emr_ner_tf.experiments.execution import execute_all, finished_runs
-    from emr_ner_tf.experiments.records import describe
+    from emr_ner_tf.experiments.data_summary import describe
     from emr_ner_tf.experiments.report import build_report, write_report
-    from emr_ner_tf.experiments.runs import Experiment, lacking, plan
+    from emr_ner_tf.experiments.runner import execute_all, finished_runs
+    from emr_ner_tf.experiments.runs import Experiment, missing_flag, plan
 
     _check_flags()
     kinds = {"base": _ENCODER, "adapted": _ADAPTED, "elmo": _ELMO}
@@ -102,7 +102,7 @@ def main() -> None:
         setup,
         described,
         own_epochs=experiment.own_epochs(),
-        lacks=functools.partial(lacking, experiment),
+        lacks=functools.partial(missing_flag, experiment),
         command=_command(setup["overrides"]),
     )
     written = write_report(report, finished.values(), _OUTPUT.value)
@@ -112,8 +112,8 @@ def main() -> None:
 
 
 def _check_flags() -> None:
-    from emr_ner_tf.experiments.paper import WHAT, rows_of
-    from emr_ner_tf.models.zoo import ZOO
+    from emr_ner_tf.experiments.paper_results import WHAT, rows_of
+    from emr_ner_tf.models.registry import ZOO
 
     tables = _TABLES.value or []
     unknown = [table for table in tables if table not in WHAT]
@@ -134,7 +134,7 @@ def _check_flags() -> None:
 
 
 def _show_plan(runs: Sequence[Any], finished: Mapping[str, Any]) -> None:
-    from emr_ner_tf.experiments.execution import estimated_seconds, time_left
+    from emr_ner_tf.experiments.runner import estimated_seconds, time_left
     from emr_ner_tf.training.progress_log import clock
 
     table = Table()

@@ -22,25 +22,25 @@ _HELP_FULL = ("--helpfull", "-helpfull")
 _SEE_HELP = "--help shows the flags"
 
 
-def run(main: Callable[..., None], words: Sequence[str] = ()) -> None:
+def run(main: Callable[..., None], subcommands: Sequence[str] = ()) -> None:
     """Parses flags, runs a main, and exits the process.
 
     Args:
-        main: called without arguments or, where there are `words`, with the one that was given. The docstring
+        main: called without arguments or, where there are `subcommands`, with the one that was given. The docstring
             of its module is its help.
-        words: what the first argument may be; none where the main takes flags only.
+        subcommands: what the first argument may be; none where the main takes flags only.
     """
     _prepare()
-    app.run(functools.partial(_guarded, main), flags_parser=functools.partial(_parse, main, words))
+    app.run(functools.partial(_guarded, main), flags_parser=functools.partial(_parse, main, subcommands))
 
 
-def call(main: Callable[..., None], argv: Sequence[str], words: Sequence[str] = ()) -> int:
+def call(main: Callable[..., None], argv: Sequence[str], subcommands: Sequence[str] = ()) -> int:
     """Runs a main in a process that goes on: as `run`, but for what `absl.app` does once in a process.
 
     Args:
         main: as in `run`.
         argv: the name of the program, then its flags.
-        words: as in `run`.
+        subcommands: as in `run`.
 
     Returns:
         The exit status.
@@ -49,7 +49,7 @@ def call(main: Callable[..., None], argv: Sequence[str], words: Sequence[str] = 
         SystemExit: for `--help` and for a wrong call.
     """
     _prepare()
-    return _guarded(main, _parse(main, words, argv))
+    return _guarded(main, _parse(main, subcommands, argv))
 
 
 def _prepare() -> None:
@@ -115,7 +115,7 @@ def _show_progress() -> None:
         python_logging.getLogger(library).setLevel(python_logging.ERROR)
 
 
-def _parse(main: Callable[..., None], words: Sequence[str], argv: Sequence[str]) -> list[str]:
+def _parse(main: Callable[..., None], subcommands: Sequence[str], argv: Sequence[str]) -> list[str]:
     """Parses flags and returns the arguments of `main`; shows help, or refuses a wrong call, and exits."""
     for argument in argv[1:]:
         if argument in _HELP or argument in _HELP_FULL:
@@ -125,10 +125,10 @@ def _parse(main: Callable[..., None], words: Sequence[str], argv: Sequence[str])
             break
     try:
         rest = flags.FLAGS(_with_recipe(argv))[1:]
-        if words and (not rest or rest[0] not in words):
+        if subcommands and (not rest or rest[0] not in subcommands):
             got = repr(rest[0]) if rest else "none"
-            raise UsageError(f"the first word must be one of {', '.join(words)}, got {got}")
-        if len(rest) > (1 if words else 0):
+            raise UsageError(f"the first word must be one of {', '.join(subcommands)}, got {got}")
+        if len(rest) > (1 if subcommands else 0):
             # It may be the rest of a record's text that the shell has parted at a space.
             raise UsageError(
                 f"unexpected argument of {len(rest[-1])} characters: everything is given by flags, and a value with "

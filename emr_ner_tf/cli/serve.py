@@ -86,7 +86,7 @@ def main() -> None:
         raise UsageError("--tls_client_ca needs --tls_cert and --tls_key")
     logging.info("a server for development; in production use TensorFlow Serving")
     try:
-        from emr_ner_tf.serving.server import BatchingOptions, Server, ServerOptions, Tls
+        from emr_ner_tf.server.server import BatchingOptions, Server, ServerOptions, Tls
     except ModuleNotFoundError as error:
         if not (error.name or "").startswith("grpc"):
             raise
@@ -147,7 +147,7 @@ def main() -> None:
 
 
 def _labels() -> dict[str, int]:
-    from emr_ner_tf.exporting.version_folders import LARGEST, version_number
+    from emr_ner_tf.exporting.versioning import LARGEST, version_number
 
     labels: dict[str, int] = {}
     for value in _LABEL.value:

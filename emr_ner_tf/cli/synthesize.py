@@ -25,7 +25,7 @@ _SEED = flags.DEFINE_integer("seed", 1, "Another seed gives other records.")
 
 def main() -> None:
     """Generates both splits, writes them and prints what was written."""
-    from emr_ner_tf.data.synthetic import generate
+    from emr_ner_tf.data.synthetic.generator import generate
     from emr_ner_tf.data.writing import write_documents
 
     for split, records in (("train", _RECORDS.value), ("test", _TEST_RECORDS.value)):

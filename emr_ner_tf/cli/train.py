@@ -19,7 +19,7 @@ from absl import flags
 from ml_collections import config_flags
 from rich.table import Table
 
-from emr_ner_tf.cli.console import command, print_table, results
+from emr_ner_tf.cli.console import command_line, print_table, results
 from emr_ner_tf.cli.path_flags import define_path, local_paths
 from emr_ner_tf.cli.runner import run
 
@@ -50,11 +50,11 @@ flags.mark_flags_as_required(["config", "model_dir"])
 
 def main() -> None:
     """Runs the training that the flags name and prints its metrics."""
-    from emr_ner_tf.data.rejects import RejectsWriter, Unkept
-    from emr_ner_tf.training.strategies import is_chief_process, part_cpu
+    from emr_ner_tf.data.rejects import NullRejects, RejectsWriter
+    from emr_ner_tf.training.strategies import is_chief_process, split_cpu_into_logical_devices
     from emr_ner_tf.training.trainer import train
 
-    part_cpu(_LOGICAL_CPUS.value)
+    split_cpu_into_logical_devices(_LOGICAL_CPUS.value)
     # Every worker reads all records; one of them writes.
     writes = is_chief_process(_STRATEGY.value)
     rejects = RejectsWriter(f"{_MODEL_DIR.value}/rejects.jsonl") if writes else None
@@ -63,7 +63,7 @@ def main() -> None:
             local_paths(_CONFIG.value),
             _MODEL_DIR.value,
             strategy_name=_STRATEGY.value,
-            rejects=(rejects or Unkept()) if _ON_ERROR.value == "skip" else None,
+            rejects=(rejects or NullRejects()) if _ON_ERROR.value == "skip" else None,
         )
     table = Table(show_header=False)
     best = metrics["best"]
@@ -90,7 +90,9 @@ def main() -> None:
             soft_wrap=True,
         )
         return
-    following = command("export", f"--model_dir={_MODEL_DIR.value}", f"--output={_MODEL_DIR.value}/bundles")
+    following = command_line(
+        "export", f"--model_dir={_MODEL_DIR.value}", f"--output={_MODEL_DIR.value}/bundles"
+    )
     console.print(f"next: {following}", markup=False, soft_wrap=True)
 
 

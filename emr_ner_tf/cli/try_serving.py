@@ -13,7 +13,7 @@ import subprocess
 
 from absl import flags
 
-from emr_ner_tf.cli.console import announce, main_command, results, step
+from emr_ner_tf.cli.console import announce, command_argv, results, step
 from emr_ner_tf.cli.path_flags import define_path
 from emr_ner_tf.cli.runner import run
 from emr_ner_tf.errors import UserError
@@ -31,7 +31,7 @@ def main() -> None:
     step(console, "1/3 export", "export", f"--model_dir={_MODEL_DIR.value}", f"--output={_OUTPUT.value}")
     serve = ("serve", f"--bundle={_OUTPUT.value}", "--port=0", "--rest_port=0")
     announce(console, "2/3 serve", *serve)
-    with subprocess.Popen(main_command(*serve), stdout=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(command_argv(*serve), stdout=subprocess.PIPE, text=True) as server:
         try:
             ready = server.stdout.readline()
             if not ready:

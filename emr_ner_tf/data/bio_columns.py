@@ -13,8 +13,8 @@ from emr_ner_tf.data.ccks2019 import ENTITIES, OVERLAP, SCORE, TEXT, document_id
 from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.data.lines import Line, decoded, json_line, parsed_object
 from emr_ner_tf.data.own_text import check_own_text
-from emr_ner_tf.data.record_error import RecordError, shortened, shown
-from emr_ner_tf.data.rules import check_known, check_label, check_overlaps, check_text, label_problem
+from emr_ner_tf.data.record_error import RecordError, describe_value, truncate
+from emr_ner_tf.data.validation import check_known, check_label, check_overlaps, check_text, label_problem
 
 _COMMENT = "# {"
 # The character first and alone, so that a file whose white space is not written as `<U+0020>` is read, too.
@@ -88,7 +88,7 @@ def bio_block(document: Document) -> str:
             raise RecordError(problem, value=f"{entity.start} to {entity.end}", entity=number)
         problem = label_problem(entity.label)
         if problem is not None:
-            raise RecordError(problem, key="label", value=shortened(repr(entity.label)), entity=number)
+            raise RecordError(problem, key="label", value=truncate(repr(entity.label)), entity=number)
         tags[entity.start : entity.end] = [f"I-{entity.label}"] * (entity.end - entity.start)
         tags[entity.start] = f"B-{entity.label}"
     rows = [f"{_written(character)}\t{tag}\n" for character, tag in zip(document.text, tags, strict=True)]
@@ -143,14 +143,14 @@ def _extend(spans: list[tuple[int, int, str]], tag: str, at: int) -> None:
         return
     if prefix not in ("B-", "I-"):
         # In columns of another kind this may be text: it is shown only where it looks like a tag.
-        value = shortened(repr(tag)) if re.match(r"[A-Z]-.", tag) else shown(tag)
+        value = truncate(repr(tag)) if re.match(r"[A-Z]-.", tag) else describe_value(tag)
         raise RecordError("is not O, B-label or I-label", key="tag", value=value)
     check_label(label, key="label")
     if prefix == "B-":
         spans.append((at, at + 1, label))
         return
     if not spans or spans[-1][1] != at or spans[-1][2] != label:
-        raise RecordError("does not follow B or I of its label", key="tag", value=shortened(repr(tag)))
+        raise RecordError("does not follow B or I of its label", key="tag", value=truncate(repr(tag)))
     spans[-1] = (spans[-1][0], at + 1, label)
 
 
@@ -159,12 +159,14 @@ def _entities(spans: Sequence[tuple[int, int, str]], mention_keys: Any, text: st
         return tuple(Entity(*span) for span in spans)
     if not isinstance(mention_keys, list) or len(mention_keys) != len(spans):
         problem = f"is not a list with one element for each of the record's {len(spans)} mentions"
-        raise RecordError(problem, key=ENTITIES, value=shown(mention_keys))
+        raise RecordError(problem, key=ENTITIES, value=describe_value(mention_keys))
     entities = []
     for number, (span, keys) in enumerate(zip(spans, mention_keys, strict=True), start=1):
         if keys is not None and not isinstance(keys, dict):
             raise RecordError(
-                "the keys of the mention are neither null nor an object", value=shown(keys), entity=number
+                "the keys of the mention are neither null nor an object",
+                value=describe_value(keys),
+                entity=number,
             )
         extra = dict(keys or {})
         check_own_text(extra, text, span[0], span[1], entity=number)

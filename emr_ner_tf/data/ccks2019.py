@@ -6,8 +6,14 @@ from typing import Any
 from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.data.lines import json_line, parsed_object
 from emr_ner_tf.data.own_text import check_own_text, other_counting
-from emr_ner_tf.data.record_error import RecordError, shown
-from emr_ner_tf.data.rules import check_known, check_label, check_overlaps, check_text, longest
+from emr_ner_tf.data.record_error import RecordError, describe_value
+from emr_ner_tf.data.validation import (
+    check_known,
+    check_label,
+    check_overlaps,
+    check_text,
+    keep_longest_spans,
+)
 
 TEXT, ENTITIES, ID = "originalText", "entities", "id"
 LABEL, START, END, SCORE, OVERLAP = "label_type", "start_pos", "end_pos", "score", "overlap"
@@ -50,7 +56,7 @@ def parse_record(
         line: without a byte order mark.
         default_id: the document's id where the record has none.
         labels: the labels in use; None takes any.
-        overlaps: "error", "longest" (see `rules.longest`), or "all", which keeps every mention.
+        overlaps: "error", "longest" (see `validation.keep_longest_spans`), or "all", which keeps every mention.
         require_entities: whether the record must have `entities`; where it has them, they are always checked.
 
     Returns:
@@ -65,13 +71,13 @@ def parse_record(
     if ENTITIES not in record and require_entities:
         raise RecordError("is missing", key=ENTITIES)
     if not isinstance(items, list):
-        raise RecordError("is not a list", key=ENTITIES, value=shown(items))
+        raise RecordError("is not a list", key=ENTITIES, value=describe_value(items))
     given = [(_entity(item, number, text), number) for number, item in enumerate(items, start=1)]
     # By span alone: of two mentions with the same span the first given comes first, whatever their labels.
     found = sorted(given, key=lambda pair: (pair[0].start, pair[0].end))
     entities = [entity for entity, _ in found]
     if overlaps == "longest":
-        entities = longest(entities)
+        entities = keep_longest_spans(entities)
     elif overlaps == "error":
         check_overlaps(entities, [number for _, number in found])
     for entity, number in given:
@@ -90,7 +96,7 @@ def document_id(extra: Mapping[str, Any], default: str) -> str:
     if given is None or given == "":
         return default
     if isinstance(given, bool) or not isinstance(given, str | int):
-        raise RecordError("is neither a string nor a whole number", key=ID, value=shown(given))
+        raise RecordError("is neither a string nor a whole number", key=ID, value=describe_value(given))
     check_text(str(given), ID)
     return str(given)
 
@@ -112,14 +118,14 @@ def _text(record: Mapping[str, Any]) -> str:
         raise RecordError("is missing", key=TEXT)
     text = record[TEXT]
     if not isinstance(text, str):
-        raise RecordError("is not a string", key=TEXT, value=shown(text))
+        raise RecordError("is not a string", key=TEXT, value=describe_value(text))
     check_text(text, TEXT)
     return text
 
 
 def _entity(item: Any, number: int, text: str) -> Entity:
     if not isinstance(item, dict):
-        raise RecordError("the mention is not an object", value=shown(item), entity=number)
+        raise RecordError("the mention is not an object", value=describe_value(item), entity=number)
     for key, kind, name in (
         (LABEL, str, "a string"),
         (START, int, "a whole number"),
@@ -128,21 +134,21 @@ def _entity(item: Any, number: int, text: str) -> Entity:
         if key not in item:
             raise RecordError("is missing", key=key, entity=number)
         if type(item[key]) is not kind:  # bool is an int to isinstance
-            raise RecordError(f"is not {name}", key=key, value=shown(item[key]), entity=number)
+            raise RecordError(f"is not {name}", key=key, value=describe_value(item[key]), entity=number)
     start, end = item[START], item[END]
     extra = {key: value for key, value in item.items() if key not in (LABEL, START, END)}
     if start < 0:
-        raise RecordError("is before the text", key=START, value=shown(start), entity=number)
+        raise RecordError("is before the text", key=START, value=describe_value(start), entity=number)
     problem = None
     if end > len(text):
         problem = f"is past the end of the text ({len(text)} characters)"
     elif end <= start:
-        problem = f"{'is the same as' if end == start else 'is before'} `{START}`={shown(start)}"
+        problem = f"{'is the same as' if end == start else 'is before'} `{START}`={describe_value(start)}"
     if problem is not None:
         counting = other_counting(extra, text, start, end)
         if counting is not None:
             problem = f"{problem}, and the mention has a text of its own; {counting}"
-        raise RecordError(problem, key=END, value=shown(end), entity=number)
+        raise RecordError(problem, key=END, value=describe_value(end), entity=number)
     check_label(item[LABEL], key=LABEL, entity=number)
     check_own_text(extra, text, start, end, entity=number)
     return Entity(start, end, item[LABEL], parse_score(extra), extra)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from emr_ner_tf.data.lines import check_rereadable
 from emr_ner_tf.data.reading import read_labels
 from emr_ner_tf.data.record_error import RecordError
-from emr_ner_tf.data.rules import label_problem
+from emr_ner_tf.data.validation import label_problem
 from emr_ner_tf.errors import UserError
 
 CCKS2019_LABELS: dict[str, str] = {

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from typing import IO, Any, NamedTuple
 
-from emr_ner_tf.data.files import STANDARD, is_stream
+from emr_ner_tf.data.atomic_io import STANDARD, is_stream
 from emr_ner_tf.data.record_error import RecordError
 from emr_ner_tf.errors import UserError
 

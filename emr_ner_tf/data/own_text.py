@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from emr_ner_tf.data.record_error import RecordError, shown
+from emr_ner_tf.data.record_error import RecordError, describe_value
 
 _KEYS = ("entity", "text", "mention")
 
@@ -27,7 +27,7 @@ def check_own_text(keys: Mapping[str, Any], text: str, start: int, end: int, *, 
             counting = other_counting(keys, text, start, end)
             hint = counting or "neither UTF-16 units nor inclusive ends would fit"
             problem = f"is not the text of the record from {start} to {end}; {hint}"
-            raise RecordError(problem, key=key, value=shown(own), entity=entity)
+            raise RecordError(problem, key=key, value=describe_value(own), entity=entity)
 
 
 def other_counting(keys: Mapping[str, Any], text: str, start: int, end: int) -> str | None:

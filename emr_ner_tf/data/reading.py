@@ -11,8 +11,8 @@ from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.file_kinds import check_kind
 from emr_ner_tf.data.lines import BOM, Line, decoded, read_lines, source_name
 from emr_ner_tf.data.record_error import RecordError
-from emr_ner_tf.data.rejects import Rejects, RejectsWriter, Unkept
-from emr_ner_tf.data.rules import OVERLAPS
+from emr_ner_tf.data.rejects import NullRejects, Rejects, RejectsWriter
+from emr_ner_tf.data.validation import OVERLAPS
 from emr_ner_tf.errors import UserError
 
 __all__ = [
@@ -100,7 +100,7 @@ def read_again(
     require_entities: bool = True,
 ) -> Iterator[Document]:
     """Yields the good records of a file, silently: for a second pass over what another one reports on."""
-    pairs = _read(path, format, _Rules(labels, overlaps, require_entities), Unkept())
+    pairs = _read(path, format, _Rules(labels, overlaps, require_entities), NullRejects())
     return (document for document, _ in pairs)
 
 

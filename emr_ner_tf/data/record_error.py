@@ -4,7 +4,7 @@ from typing import Any
 
 from emr_ner_tf.errors import UserError
 
-_LONGEST_SHOWN = 40
+_MAX_VALUE_CHARACTERS = 40
 
 
 class RecordError(UserError):
@@ -56,19 +56,19 @@ class RecordError(UserError):
         return ": ".join(part for part in (place, entity, self._what) if part)
 
 
-def shown(value: Any) -> str:
+def describe_value(value: Any) -> str:
     """Describes a JSON value for a message: numbers as they are, of the rest only kind and size."""
     if value is None:
         return "null"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
-        return shortened(str(value))
+        return truncate(str(value))
     if isinstance(value, str):
         return f"<string of {len(value)} characters>"
     return f"<list of {len(value)}>" if isinstance(value, list) else "<object>"
 
 
-def shortened(value: str) -> str:
+def truncate(value: str) -> str:
     """Cuts what is too long for a message."""
-    return value if len(value) <= _LONGEST_SHOWN else f"{value[:_LONGEST_SHOWN]}..."
+    return value if len(value) <= _MAX_VALUE_CHARACTERS else f"{value[:_MAX_VALUE_CHARACTERS]}..."

@@ -6,7 +6,7 @@ import os
 import pathlib
 from typing import IO, Any, Protocol
 
-from emr_ner_tf.data.files import is_stream
+from emr_ner_tf.data.atomic_io import is_stream
 from emr_ner_tf.data.lines import json_line
 from emr_ner_tf.data.record_error import RecordError
 from emr_ner_tf.errors import UsageError
@@ -19,7 +19,7 @@ class Rejects(Protocol):
         """Takes one record: what is wrong, and the bytes of its line or lines."""
 
 
-class Unkept:
+class NullRejects:
     """Takes bad records and keeps none of them: another pass, or another process, does."""
 
     def add(self, error: RecordError, raw: bytes) -> None:

@@ -12,7 +12,7 @@ SHARED_CHARACTERS = 30
 _PADDING = 0x110000
 
 
-def choose_sides(groups: Sequence[int], ratio: tuple[int, int], seed: int) -> list[bool]:
+def assign_split(groups: Sequence[int], ratio: tuple[int, int], seed: int) -> list[bool]:
     """Draws the first side of a split.
 
     Args:

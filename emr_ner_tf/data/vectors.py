@@ -11,7 +11,7 @@ from emr_ner_tf.data.file_kinds import check_text_file
 from emr_ner_tf.data.lines import decoded, read_lines
 from emr_ner_tf.data.record_error import RecordError
 
-_MOST_TOKENS = 10_000
+_MAX_TOKENS = 10_000
 _EPOCHS, _WINDOW, _NEGATIVE = 5, 5, 5
 
 
@@ -109,9 +109,9 @@ def train_word2vec(
     )
     # What stands past gensim's limit in a sentence would be dropped without a word.
     sentences = [
-        list(sentence[first : first + _MOST_TOKENS])
+        list(sentence[first : first + _MAX_TOKENS])
         for sentence in sentences
-        for first in range(0, len(sentence), _MOST_TOKENS)
+        for first in range(0, len(sentence), _MAX_TOKENS)
     ]
     model.build_vocab(sentences)
     tokens = tuple(model.wv.index_to_key)

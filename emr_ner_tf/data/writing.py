@@ -4,10 +4,10 @@ import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from emr_ner_tf.data.atomic_io import atomic_writer
 from emr_ner_tf.data.bio_columns import bio_block
 from emr_ner_tf.data.ccks2019 import record_line
 from emr_ner_tf.data.document import Document
-from emr_ner_tf.data.files import atomic_writer
 from emr_ner_tf.errors import UserError
 
 __all__ = ["WRITE_FORMATS", "document_writers", "record_line", "write_documents"]

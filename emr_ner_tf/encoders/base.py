@@ -20,7 +20,7 @@ _NOT_TAKEN = re.compile(
 )
 
 
-class Slot(NamedTuple):
+class WeightMapping(NamedTuple):
     """Where one tensor of a checkpoint goes.
 
     Attributes:
@@ -56,7 +56,7 @@ class Encoder(tf.keras.layers.Layer, abc.ABC):
         max_positions: most tokens that it takes at once, special ones included.
         vocabulary_size: rows of its token embedding.
         prefix: what the Hugging Face layout puts before a name when a head stands on the model: `bert`.
-        token_table: name of the token embedding in `slots`.
+        token_table: name of the token embedding in `weight_mappings`.
         num_segments: segment ids that it tells apart; with 1, `call` takes none.
     """
 
@@ -101,16 +101,16 @@ class Encoder(tf.keras.layers.Layer, abc.ABC):
         """
 
     @abc.abstractmethod
-    def slots(self) -> Iterator[Slot]:
+    def weight_mappings(self) -> Iterator[WeightMapping]:
         """Yields every variable with its place in a checkpoint."""
 
-    def fresh_variables(self) -> list[tf.Variable]:
+    def randomly_initialized_variables(self) -> list[tf.Variable]:
         """Trainable variables that no checkpoint began: they learn at the head's rate."""
         return []
 
     def hf_weights(self) -> dict[str, np.ndarray]:
         """Returns the weights, float32, as PyTorch's class in the Hugging Face layout has them."""
-        return {slot.name: slot.value() for slot in self.slots()}
+        return {mapping.name: mapping.value() for mapping in self.weight_mappings()}
 
     def assign(self, weights: Mapping[str, np.ndarray], source: str) -> None:
         """Gives every variable its value.
@@ -122,9 +122,9 @@ class Encoder(tf.keras.layers.Layer, abc.ABC):
         Raises:
             UserError: a name is missing or not expected, or a shape differs.
         """
-        slots = list(self.slots())
-        expected = {slot.name for slot in slots}
-        missing = [slot.name for slot in slots if slot.name not in weights]
+        weight_mappings = list(self.weight_mappings())
+        expected = {mapping.name for mapping in weight_mappings}
+        missing = [mapping.name for mapping in weight_mappings if mapping.name not in weights]
         unexpected = [name for name in weights if name not in expected and not _NOT_TAKEN.match(name)]
         if missing or unexpected:
             raise UserError(
@@ -132,14 +132,14 @@ class Encoder(tf.keras.layers.Layer, abc.ABC):
                 f"got {_first(missing)} missing and {_first(unexpected)} not expected "
                 "(a pooler and heads may be there: they are left out)"
             )
-        for name, _, shape, _ in slots:
+        for name, _, shape, _ in weight_mappings:
             if weights[name].shape != shape:
                 raise UserError(
                     f"{source}: `{name}` must have shape {list(shape)} by config.json, "
                     f"got {list(weights[name].shape)}"
                 )
-        for slot in slots:
-            slot.assign(weights[slot.name])
+        for mapping in weight_mappings:
+            mapping.assign(weights[mapping.name])
 
 
 def _first(names: list[str]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from emr_ner_tf.encoders.base import Encoder, Slot
+from emr_ner_tf.encoders.base import Encoder, WeightMapping
 
 MODEL_TYPE = "char_embedding"
 
@@ -45,13 +45,13 @@ class CharEmbedding(Encoder):
         outputs = self.embedding(token_ids)
         return outputs * tf.cast(padding_mask, outputs.dtype)[:, :, tf.newaxis]
 
-    def slots(self) -> Iterator[Slot]:
-        """As `Encoder.slots`."""
+    def weight_mappings(self) -> Iterator[WeightMapping]:
+        """As `Encoder.weight_mappings`."""
         table = self.embedding.embeddings
-        yield Slot(self.token_table, table, tuple(table.shape), (0, 1))
+        yield WeightMapping(self.token_table, table, tuple(table.shape), (0, 1))
 
-    def fresh_variables(self) -> list[tf.Variable]:
-        """As `Encoder.fresh_variables`: the table, whatever it began from."""
+    def randomly_initialized_variables(self) -> list[tf.Variable]:
+        """As `Encoder.randomly_initialized_variables`: the table, whatever it began from."""
         return [self.embedding.embeddings]
 
     def assign_vectors(self, rows: np.ndarray, values: np.ndarray) -> None:

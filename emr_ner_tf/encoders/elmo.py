@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from emr_ner_tf.encoders.base import Encoder, Slot
+from emr_ner_tf.encoders.base import Encoder, WeightMapping
 from emr_ner_tf.encoders.char_embedding import CharEmbedding
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.layers.projected_lstm import ProjectedLSTM
@@ -80,9 +80,9 @@ class LanguageModel(tf.keras.layers.Layer):
             outputs.append(dropout(states, training=training))
         return outputs
 
-    def slots(self) -> Iterator[Slot]:
-        """As `Encoder.slots`. The first axis of what a layer holds is the direction, the forward one first."""
-        yield Slot(Elmo.token_table, self.embeddings, tuple(self.embeddings.shape), (0, 1))
+    def weight_mappings(self) -> Iterator[WeightMapping]:
+        """As `Encoder.weight_mappings`; the first axis of a layer's values is the direction, forward first."""
+        yield WeightMapping(Elmo.token_table, self.embeddings, tuple(self.embeddings.shape), (0, 1))
         for index, layer in enumerate(self.recurrences):
             kernels = {
                 "weight_ih": layer.kernel,
@@ -91,8 +91,8 @@ class LanguageModel(tf.keras.layers.Layer):
             }
             for name, kernel in kernels.items():
                 directions, rows, columns = kernel.shape
-                yield Slot(f"layers.{index}.{name}", kernel, (directions, columns, rows), (0, 2, 1))
-            yield Slot(f"layers.{index}.bias", layer.bias, tuple(layer.bias.shape), (0, 1))
+                yield WeightMapping(f"layers.{index}.{name}", kernel, (directions, columns, rows), (0, 2, 1))
+            yield WeightMapping(f"layers.{index}.bias", layer.bias, tuple(layer.bias.shape), (0, 1))
 
 
 class LayerMix(tf.keras.layers.Layer):
@@ -125,8 +125,9 @@ class Elmo(Encoder):
     """A learnt character embedding joined to the weighted layers of a character language model.
 
     A checkpoint holds the language model alone. The embedding beside it and the weights of the layers are the
-    tagger's, made new (`fresh_variables`). [CLS] and [SEP] are the begin and the end of the text that the language
-    model was trained with. Where `language_model.trainable` is False no gradient reaches it, and its dropout is off.
+    tagger's, made new (`randomly_initialized_variables`). [CLS] and [SEP] are the begin and the end of the text that
+    the language model was trained with. Where `language_model.trainable` is False no gradient reaches it, and its
+    dropout is off.
 
     Attributes:
         characters: the tagger's own embedding, `character_size` wide (`hidden_size` where that is not there).
@@ -171,12 +172,12 @@ class Elmo(Encoder):
         joined = tf.cast(joined, own.dtype) * tf.cast(padding_mask, own.dtype)[:, :, tf.newaxis]
         return tf.concat([own, joined], axis=-1)
 
-    def slots(self) -> Iterator[Slot]:
-        """As `Encoder.slots`: those of the language model."""
-        return self.language_model.slots()
+    def weight_mappings(self) -> Iterator[WeightMapping]:
+        """As `Encoder.weight_mappings`: those of the language model."""
+        return self.language_model.weight_mappings()
 
-    def fresh_variables(self) -> list[tf.Variable]:
-        """As `Encoder.fresh_variables`: the tagger's own embedding and the weights of the layers."""
+    def randomly_initialized_variables(self) -> list[tf.Variable]:
+        """As `Encoder.randomly_initialized_variables`: the tagger's own embedding and the weights of the layers."""
         return [*self.characters.trainable_variables, *self.mix.trainable_variables]
 
     def assign_vectors(self, rows: np.ndarray, values: np.ndarray) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from emr_ner_tf.encoders.base import Encoder, Slot
+from emr_ner_tf.encoders.base import Encoder, WeightMapping
 from emr_ner_tf.errors import UserError
 
 # Its import writes a line to standard output, where results go.
@@ -79,9 +79,9 @@ class KerasNlpBert(Encoder):
             )
         scale = hf_config.get("initializer_range", _KERAS_NLP_RANGE) / _KERAS_NLP_RANGE
         if scale != 1:
-            for slot in self.slots():
-                if slot.name.endswith("weight") and "LayerNorm" not in slot.name:
-                    slot.variable.assign(slot.variable * scale)
+            for mapping in self.weight_mappings():
+                if mapping.name.endswith("weight") and "LayerNorm" not in mapping.name:
+                    mapping.variable.assign(mapping.variable * scale)
         self.built = True
 
     def call(
@@ -110,8 +110,8 @@ class KerasNlpBert(Encoder):
             outputs = layer._feedforward_layer_norm(outputs + self._feed_forward(layer, outputs, training))
         return outputs
 
-    def slots(self) -> Iterator[Slot]:
-        """As `Encoder.slots`."""
+    def weight_mappings(self) -> Iterator[WeightMapping]:
+        """As `Encoder.weight_mappings`."""
         yield _table("embeddings.word_embeddings.weight", self._part("token_embedding").embeddings)
         positions = self._part("position_embedding").position_embeddings
         yield _table("embeddings.position_embeddings.weight", positions)
@@ -207,19 +207,19 @@ def _product(rows: tf.Tensor, dense: tf.keras.layers.Layer) -> tf.Tensor:
     return tf.nn.bias_add(tf.matmul(rows, kernel), bias)
 
 
-def _table(name: str, variable: tf.Variable) -> Slot:
-    return Slot(name, variable, tuple(variable.shape), (0, 1))
+def _table(name: str, variable: tf.Variable) -> WeightMapping:
+    return WeightMapping(name, variable, tuple(variable.shape), (0, 1))
 
 
-def _dense(name: str, layer: tf.keras.layers.Layer, width: int) -> Iterator[Slot]:
+def _dense(name: str, layer: tf.keras.layers.Layer, width: int) -> Iterator[WeightMapping]:
     size = layer.bias.shape.num_elements()
-    yield Slot(f"{name}.weight", layer.kernel, (size, width), (1, 0))
-    yield Slot(f"{name}.bias", layer.bias, (size,), (0,))
+    yield WeightMapping(f"{name}.weight", layer.kernel, (size, width), (1, 0))
+    yield WeightMapping(f"{name}.bias", layer.bias, (size,), (0,))
 
 
-def _norm(name: str, layer: tf.keras.layers.Layer) -> Iterator[Slot]:
-    yield Slot(f"{name}.weight", layer.gamma, tuple(layer.gamma.shape), (0,))
-    yield Slot(f"{name}.bias", layer.beta, tuple(layer.beta.shape), (0,))
+def _norm(name: str, layer: tf.keras.layers.Layer) -> Iterator[WeightMapping]:
+    yield WeightMapping(f"{name}.weight", layer.gamma, tuple(layer.gamma.shape), (0,))
+    yield WeightMapping(f"{name}.bias", layer.beta, tuple(layer.beta.shape), (0,))
 
 
 def _check(hf_config: Mapping[str, Any]) -> None:

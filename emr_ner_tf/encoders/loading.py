@@ -9,13 +9,13 @@ from absl import logging
 from emr_ner_tf.encoders.base import Encoder
 from emr_ner_tf.encoders.char_embedding import MODEL_TYPE as CHAR_EMBEDDING
 from emr_ner_tf.encoders.char_embedding import CharEmbedding
-from emr_ner_tf.encoders.checkpoint import read_weights
 from emr_ner_tf.encoders.elmo import MODEL_TYPE as ELMO
 from emr_ner_tf.encoders.elmo import Elmo
 from emr_ner_tf.encoders.google_checkpoint import describe_variables
-from emr_ner_tf.encoders.resolve import CONFIG, VOCABULARY, find_weights, read_config
+from emr_ner_tf.encoders.hub import CONFIG, VOCABULARY, find_weights, read_config
 from emr_ner_tf.encoders.tensor_paths import INDEX
 from emr_ner_tf.encoders.vocabulary_files import read_vocabulary
+from emr_ner_tf.encoders.weight_readers import read_weights
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.text.vocabulary import Vocabulary, is_unused
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from emr_ner_tf.data.files import atomic_writer
+from emr_ner_tf.data.atomic_io import atomic_writer
 from emr_ner_tf.encoders.base import Encoder
-from emr_ner_tf.encoders.resolve import CONFIG, VOCABULARY, WEIGHTS
+from emr_ner_tf.encoders.hub import CONFIG, VOCABULARY, WEIGHTS
 from emr_ner_tf.text.vocabulary import Vocabulary
 
 

@@ -7,14 +7,17 @@ from typing import Any
 
 import tensorflow as tf
 
-from emr_ner_tf.encoders.base import Encoder, Slot
-from emr_ner_tf.encoders.checkpoint import axes_in_tensorflow
+from emr_ner_tf.encoders.base import Encoder, WeightMapping
+from emr_ner_tf.encoders.weight_readers import axes_in_tensorflow
 from emr_ner_tf.errors import UserError
 
 # Said at import and at the first model. The pins settle the one, emr_ner_tf/__init__.py the other.
-_SETTLED = ("TensorFlow and JAX classes are deprecated", "Transformers is only compatible with Keras 2")
+_SUPPRESSED_WARNINGS = (
+    "TensorFlow and JAX classes are deprecated",
+    "Transformers is only compatible with Keras 2",
+)
 logging.getLogger("transformers.modeling_tf_utils").addFilter(
-    lambda record: not record.getMessage().startswith(_SETTLED)
+    lambda record: not record.getMessage().startswith(_SUPPRESSED_WARNINGS)
 )
 
 
@@ -52,7 +55,9 @@ class TransformersEncoder(Encoder):
             if layer.name in ("pooler", "embed_positions"):
                 layer.trainable = False
         table = model.get_input_embeddings().weight
-        self.token_table = next(slot.name for slot in self.slots() if slot.variable is table)
+        self.token_table = next(
+            mapping.name for mapping in self.weight_mappings() if mapping.variable is table
+        )
         self.built = True
 
     def call(
@@ -74,8 +79,8 @@ class TransformersEncoder(Encoder):
         outputs = self.model(inputs, training=bool(training))
         return tf.cast(outputs.last_hidden_state, self.compute_dtype)
 
-    def slots(self) -> Iterator[Slot]:
-        """As `Encoder.slots`; a pooler is left out."""
+    def weight_mappings(self) -> Iterator[WeightMapping]:
+        """As `Encoder.weight_mappings`; a pooler is left out."""
         from transformers.modeling_tf_pytorch_utils import convert_tf_weight_name_to_pt_weight_name
 
         for variable in self.model.variables:
@@ -87,7 +92,7 @@ class TransformersEncoder(Encoder):
                 continue
             axes = axes_in_tensorflow(transpose.value, variable.shape.rank)
             shape = tuple(variable.shape[axes.index(axis)] for axis in range(len(axes)))
-            yield Slot(name, variable, shape, axes)
+            yield WeightMapping(name, variable, shape, axes)
 
 
 def _build(hf_config: dict[str, Any]) -> tf.keras.Model:

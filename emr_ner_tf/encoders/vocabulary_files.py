@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from emr_ner_tf.encoders.resolve import ADDED_TOKENS, VOCABULARY, find_file, find_optional_file, read_config
+from emr_ner_tf.encoders.hub import ADDED_TOKENS, VOCABULARY, find_file, find_optional_file, read_config
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.text.vocabulary import Vocabulary, is_unused
 

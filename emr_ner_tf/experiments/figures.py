@@ -4,8 +4,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from emr_ner_tf.data.files import atomic_writer
-from emr_ner_tf.experiments.tables import Group
+from emr_ner_tf.data.atomic_io import atomic_writer
+from emr_ner_tf.experiments.tables import SeedGroup
 
 _PAPER, _OURS, _ADAPTED, _BASELINE = "#b8bcc4", "#5b9bd5", "#1f5a94", "#c44e52"
 _BERT = ("base", "adapted")
@@ -61,7 +61,7 @@ def draw_f1(lines: Sequence[Mapping[str, Any]], lookup_f1: float, path: str | os
     _save(figure, path)
 
 
-def draw_losses(groups: Sequence[Group], path: str | os.PathLike[str]) -> None:
+def draw_losses(groups: Sequence[SeedGroup], path: str | os.PathLike[str]) -> None:
     """Draws the training loss of each group, the mean over its seeds; systems with BERT on the right.
 
     A point is a part of an epoch, or an epoch where a run does not say more.
@@ -102,7 +102,7 @@ def draw_losses(groups: Sequence[Group], path: str | os.PathLike[str]) -> None:
     _save(figure, path)
 
 
-def curve(group: Group) -> tuple[list[float], list[float]]:
+def curve(group: SeedGroup) -> tuple[list[float], list[float]]:
     """Epochs, whole or in parts, and the mean over the seeds of the training loss up to there."""
     epochs = min(len(run["history"]) for run in group.runs)
     histories = [run["history"][:epochs] for run in group.runs]

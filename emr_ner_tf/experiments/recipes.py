@@ -20,7 +20,7 @@ def row_config(row: str, recipe: str, epochs: int | None) -> ConfigDict:
     """Returns the configuration of a row of the zoo, trained on all records: no part is set apart for validation.
 
     Args:
-        row: of `emr_ner_tf.models.zoo`.
+        row: of `emr_ner_tf.models.registry`.
         recipe: "paper", Table II as it stands; or "default", the same architecture under the optimiser and the epochs
             of `configs/default.py`.
         epochs: None takes the recipe's own.

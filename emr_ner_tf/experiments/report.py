@@ -7,15 +7,15 @@ import pathlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from emr_ner_tf.data.files import atomic_writer
-from emr_ner_tf.experiments import paper
+from emr_ner_tf.data.atomic_io import atomic_writer
+from emr_ner_tf.experiments import paper_results
 from emr_ner_tf.experiments.figures import draw_f1, draw_losses
-from emr_ner_tf.experiments.page import page
+from emr_ner_tf.experiments.markdown_report import page
 from emr_ner_tf.experiments.statistics import RESAMPLES
 from emr_ner_tf.experiments.tables import (
     Result,
-    differences,
     group_runs,
+    paired_differences,
     table_lines,
     training_times,
 )
@@ -40,7 +40,7 @@ def build_report(
         results: of runs; those of another setup are left out.
         tables: which, in order.
         setup: as `emr_ner_tf.experiments.runs.Experiment.setup` has it.
-        described: as `emr_ner_tf.experiments.records.describe` has it.
+        described: as `emr_ner_tf.experiments.data_summary.describe` has it.
         own_epochs: of the recipe without a budget.
         lacks: from a kind of encoder to the flag that is missing to run it, or None.
         command: that wrote the report.
@@ -70,9 +70,9 @@ def build_report(
         "tables": lines,
         "table_III": _table_iii(described) if "III" in tables else None,
         "training_times": training_times(groups),
-        "differences": [d for table in lines for d in differences(table, groups)],
+        "differences": [d for table in lines for d in paired_differences(table, groups)],
         "resamples": RESAMPLES,
-        "slips": list(paper.SLIPS),
+        "slips": list(paper_results.KNOWN_ERRATA),
         "runs": [_brief(run) for run in runs],
     }
 
@@ -132,7 +132,7 @@ def _table_iii(described: Mapping[str, Any]) -> list[dict[str, Any]]:
             "validation": validation,
             "test": test,
         }
-        for label, (train, validation, test) in paper.TABLE_III.items()
+        for label, (train, validation, test) in paper_results.TABLE_III.items()
     ]
 
 

@@ -7,12 +7,12 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from emr_ner_tf.config import WATCHING, ConfigDict, base_config, check_config, flattened
+from emr_ner_tf.config import RUNTIME_ONLY_KEYS, ConfigDict, base_config, check_config, flattened
 from emr_ner_tf.data.path_lists import split_paths
-from emr_ner_tf.experiments.materials import Material, of_encoder, of_files
-from emr_ner_tf.experiments.paper import ADAPTED, BASE, ELMO, NONE, rows_of
+from emr_ner_tf.experiments.fingerprints import Fingerprint, fingerprint_encoder, fingerprint_files
+from emr_ner_tf.experiments.paper_results import ADAPTED, BASE, ELMO, NONE, rows_of
 from emr_ner_tf.experiments.recipes import PAPER, assign, parse_overrides, row_config
-from emr_ner_tf.models.zoo import LEXICON_CONTEXTS
+from emr_ner_tf.models.registry import LEXICON_CONTEXTS
 from emr_ner_tf.recipes import read_recipe
 
 # Settings that name files of records, words or vectors, joined by commas.
@@ -71,10 +71,10 @@ class Experiment:
             "overrides": {
                 key: _shown(key, value)
                 for key, value in overrides.items()
-                if value != begun[key] and key not in WATCHING
+                if value != begun[key] and key not in RUNTIME_ONLY_KEYS
             },
-            "train": of_files(self.train)._asdict(),
-            "test": of_files(self.test)._asdict(),
+            "train": fingerprint_files(self.train)._asdict(),
+            "test": fingerprint_files(self.test)._asdict(),
         }
 
     def own_epochs(self) -> int:
@@ -92,7 +92,7 @@ class Run:
         seed: of the run.
         config: resolved.
         changes: by dotted key, where `config` differs from `configs/paper.py:ROW`.
-        materials: files by the setting that names them.
+        fingerprints: files by the setting that names them.
         setup: as `Experiment.setup` has it.
         test: the file to score.
     """
@@ -102,7 +102,7 @@ class Run:
     seed: int
     config: ConfigDict
     changes: dict[str, Any]
-    materials: dict[str, Material]
+    fingerprints: dict[str, Fingerprint]
     setup: dict[str, Any]
     test: str
 
@@ -120,9 +120,9 @@ class Run:
         """
         neutral = flattened(base_config())
         settings = {
-            key: self.materials[key].digest if key in self.materials else value
+            key: self.fingerprints[key].digest if key in self.fingerprints else value
             for key, value in flattened(self.config).items()
-            if value != neutral[key] and key not in (*WATCHING, "train.seed")
+            if value != neutral[key] and key not in (*RUNTIME_ONLY_KEYS, "train.seed")
         }
         settings["test"] = self.setup["test"]["digest"]
         text = json.dumps(settings, sort_keys=True, ensure_ascii=False)
@@ -131,7 +131,7 @@ class Run:
     def settings(self) -> dict[str, Any]:
         """All settings, with names of files in place of paths."""
         return {
-            key: self.materials[key].name if key in self.materials else _shown(key, value)
+            key: self.fingerprints[key].name if key in self.fingerprints else _shown(key, value)
             for key, value in flattened(self.config).items()
         }
 
@@ -141,7 +141,7 @@ def plan(experiment: Experiment, tables: Sequence[str], rows: Sequence[str], see
 
     Args:
         experiment: what they are made from.
-        tables: of `emr_ner_tf.experiments.paper`.
+        tables: of `emr_ner_tf.experiments.paper_results`.
         rows: only these rows of the zoo; none: all.
         seeds: 1 to this.
 
@@ -151,16 +151,16 @@ def plan(experiment: Experiment, tables: Sequence[str], rows: Sequence[str], see
     setup = experiment.setup()
     for paths in (experiment.lexicon, experiment.unlabelled):
         # A file that is not there is said now, not by the row that reads it.
-        of_files(paths)
+        fingerprint_files(paths)
     pairs = [
         (row, kind)
         for row, kind in rows_of(tables)
-        if (not rows or row in rows) and lacking(experiment, kind) is None
+        if (not rows or row in rows) and missing_flag(experiment, kind) is None
     ]
     return [_run(experiment, setup, row, kind, seed) for seed in range(1, seeds + 1) for row, kind in pairs]
 
 
-def lacking(experiment: Experiment, kind: str) -> str | None:
+def missing_flag(experiment: Experiment, kind: str) -> str | None:
     """Returns the flag without which rows with this kind of encoder are not run, or None."""
     return None if kind == NONE or experiment.encoders.get(kind) else _FLAG_OF_KIND[kind]
 
@@ -179,12 +179,14 @@ def _run(experiment: Experiment, setup: dict[str, Any], row: str, kind: str, see
     if trains_vectors or (looks_words_up and not config.lexicon.file):
         config.data.unlabelled = experiment.unlabelled
     check_config(config)
-    materials = {key: of_files(value) for key in _FILES if _is_file(key, value := flattened(config)[key])}
+    fingerprints = {
+        key: fingerprint_files(value) for key in _FILES if _is_file(key, value := flattened(config)[key])
+    }
     if config.encoder:
-        materials["encoder"] = of_encoder(config.encoder)
+        fingerprints["encoder"] = fingerprint_encoder(config.encoder)
     begun = flattened(read_recipe(PAPER, row))
     changes = {key: value for key, value in flattened(config).items() if value != begun[key]}
-    return Run(row, kind, seed, config, changes, materials, setup, experiment.test)
+    return Run(row, kind, seed, config, changes, fingerprints, setup, experiment.test)
 
 
 def _is_file(key: str, value: str) -> bool:
@@ -192,4 +194,4 @@ def _is_file(key: str, value: str) -> bool:
 
 
 def _shown(key: str, value: Any) -> Any:
-    return of_files(value).name if key in _FILES and _is_file(key, value) else value
+    return fingerprint_files(value).name if key in _FILES and _is_file(key, value) else value

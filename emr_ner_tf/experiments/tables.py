@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from emr_ner_tf.experiments import paper
-from emr_ner_tf.experiments.paper import PaperRow
+from emr_ner_tf.experiments import paper_results
+from emr_ner_tf.experiments.paper_results import PaperRow
 from emr_ner_tf.experiments.statistics import paired_bootstrap, spread
-from emr_ner_tf.models.zoo import ZOO
+from emr_ner_tf.models.registry import ZOO
 
 Result = Mapping[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
-class Group:
+class SeedGroup:
     """Runs that differ in the seed alone.
 
     Attributes:
@@ -51,7 +51,7 @@ class Group:
         return float(np.mean([run["training_seconds"] for run in self.runs]))
 
 
-def group_runs(results: Iterable[Result], setup: Mapping[str, Any]) -> list[Group]:
+def group_runs(results: Iterable[Result], setup: Mapping[str, Any]) -> list[SeedGroup]:
     """Groups the results that belong to a setup; others are left out.
 
     Args:
@@ -63,16 +63,16 @@ def group_runs(results: Iterable[Result], setup: Mapping[str, Any]) -> list[Grou
         if _same_setup(result["setup"], setup):
             key = (result["row"], result["encoder"]["kind"], result["digest"])
             groups.setdefault(key, []).append(result)
-    return [Group(row, kind, tuple(runs)) for (row, kind, _), runs in groups.items()]
+    return [SeedGroup(row, kind, tuple(runs)) for (row, kind, _), runs in groups.items()]
 
 
 def table_lines(
-    table: str, groups: Sequence[Group], lacks: Callable[[str], str | None]
+    table: str, groups: Sequence[SeedGroup], lacks: Callable[[str], str | None]
 ) -> list[dict[str, Any]]:
     """Lines of one table, in the paper's order; a line for each encoder and, where there is none, one that says why.
 
     Args:
-        table: of `emr_ner_tf.experiments.paper.TABLES`, or "ours".
+        table: of `emr_ner_tf.experiments.paper_results.TABLES`, or "ours".
         groups: of one setup.
         lacks: from a kind of encoder to the flag that is missing to run it, or None.
     """
@@ -91,7 +91,7 @@ def table_lines(
     return lines
 
 
-def differences(table: str, groups: Sequence[Group]) -> list[dict[str, Any]]:
+def paired_differences(table: str, groups: Sequence[SeedGroup]) -> list[dict[str, Any]]:
     """Neighbouring lines of a table and the pairs that the paper's text compares, each by a paired bootstrap.
 
     Two lines with an encoder are compared under the same kind of it, and over the seeds that both have, since one seed
@@ -99,12 +99,12 @@ def differences(table: str, groups: Sequence[Group]) -> list[dict[str, Any]]:
     model.
     """
     own = _rows(table)
-    rows = {row.system: row for row in (*itertools.chain(*paper.TABLES.values()), *own)}
+    rows = {row.system: row for row in (*itertools.chain(*paper_results.TABLES.values()), *own)}
     if table == "ours":
-        pairs = [(paper.FULL_MODEL, row.system) for row in own]
+        pairs = [(paper_results.FULL_MODEL, row.system) for row in own]
     else:
         pairs = [(one.system, other.system) for other, one in itertools.pairwise(own)]
-        pairs += paper.CLAIMS.get(table, ())
+        pairs += paper_results.CLAIMS.get(table, ())
     result = []
     for one, other in dict.fromkeys(pairs):
         said = rows[one].f1 - rows[other].f1
@@ -125,13 +125,13 @@ def differences(table: str, groups: Sequence[Group]) -> list[dict[str, Any]]:
     return result
 
 
-def training_times(groups: Sequence[Group]) -> list[dict[str, Any]]:
+def training_times(groups: Sequence[SeedGroup]) -> list[dict[str, Any]]:
     """Training time of each system with a BiGRU over that of its twin with a BiLSTM, on machines alike."""
     result = []
-    for gru, lstm in paper.GRU_AND_LSTM:
+    for gru, lstm in paper_results.GRU_AND_LSTM:
         said = None
-        if gru in paper.TRAINING_MINUTES:
-            said = paper.TRAINING_MINUTES[gru] / paper.TRAINING_MINUTES[lstm]
+        if gru in paper_results.TRAINING_MINUTES:
+            said = paper_results.TRAINING_MINUTES[gru] / paper_results.TRAINING_MINUTES[lstm]
         for a, b in itertools.product(groups, groups):
             alike = (a.kind, a.encoder(), _machines(a)) == (b.kind, b.encoder(), _machines(b))
             if (a.row, b.row) == (gru, lstm) and alike:
@@ -150,20 +150,22 @@ def _same_setup(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 def _rows(table: str) -> tuple[PaperRow, ...]:
     if table != "ours":
-        return paper.TABLES[table]
+        return paper_results.TABLES[table]
     nothing = float("nan")
     return tuple(
-        PaperRow(row, row, nothing, nothing, nothing, paper.KINDS[ZOO[row].encoder])
-        for row in paper.own_rows()
+        PaperRow(row, row, nothing, nothing, nothing, paper_results.KINDS[ZOO[row].encoder])
+        for row in paper_results.own_rows()
     )
 
 
-def _groups(groups: Sequence[Group], row: PaperRow, kind: str) -> list[Group]:
+def _groups(groups: Sequence[SeedGroup], row: PaperRow, kind: str) -> list[SeedGroup]:
     return [group for group in groups if (group.row, group.kind) == (row.row, kind)]
 
 
-def _comparable(groups: Sequence[Group], one: PaperRow, other: PaperRow) -> list[tuple[Group, Group]]:
-    both = (paper.BASE, paper.ADAPTED)
+def _comparable(
+    groups: Sequence[SeedGroup], one: PaperRow, other: PaperRow
+) -> list[tuple[SeedGroup, SeedGroup]]:
+    both = (paper_results.BASE, paper_results.ADAPTED)
     # In Table VI it is the encoder that differs.
     by_encoder = len(one.kinds) == len(other.kinds) == 1
     pairs = [
@@ -181,7 +183,7 @@ def _comparable(groups: Sequence[Group], one: PaperRow, other: PaperRow) -> list
     ]
 
 
-def _at_common_seeds(one: Group, other: Group) -> tuple[Group, Group]:
+def _at_common_seeds(one: SeedGroup, other: SeedGroup) -> tuple[SeedGroup, SeedGroup]:
     seeds = {run["seed"] for run in one.runs} & {run["seed"] for run in other.runs}
     if not seeds:
         return one, other
@@ -192,7 +194,7 @@ def _at_common_seeds(one: Group, other: Group) -> tuple[Group, Group]:
     return a, b
 
 
-def _line(row: PaperRow, kind: str, group: Group | None) -> dict[str, Any]:
+def _line(row: PaperRow, kind: str, group: SeedGroup | None) -> dict[str, Any]:
     line: dict[str, Any] = {"system": row.system, "row": row.row, "encoder": kind, "encoder_name": ""}
     line["paper"] = None
     if not math.isnan(row.f1):
@@ -228,7 +230,7 @@ def _line(row: PaperRow, kind: str, group: Group | None) -> dict[str, Any]:
     return line
 
 
-def _machines(group: Group) -> list[str]:
+def _machines(group: SeedGroup) -> list[str]:
     return sorted({str(run["machine"]) for run in group.runs})
 
 

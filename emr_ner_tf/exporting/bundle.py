@@ -8,16 +8,16 @@ from collections.abc import Sequence
 import tensorflow as tf
 from absl import logging
 
-from emr_ner_tf.annotator import encode_texts, entities_of
 from emr_ner_tf.data.document import Entity
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.exporting.completeness import CONTRACT, CONTRACT_VERSION, GRAPH, TAGS, check_complete
 from emr_ner_tf.exporting.model_card import model_card
 from emr_ner_tf.exporting.signatures import ServingModule
-from emr_ner_tf.exporting.version_folders import find_versions
+from emr_ner_tf.exporting.versioning import find_versions
 from emr_ner_tf.exporting.warmup import write_warmup
-from emr_ner_tf.models.definition import ModelDefinition
-from emr_ner_tf.models.text_tagger import TextTagger
+from emr_ner_tf.inference.annotator import decode_entities, encode_texts
+from emr_ner_tf.models.model_definition import ModelDefinition
+from emr_ner_tf.models.ner_pipeline import NerPipeline
 
 MODEL_CARD, METRICS, LICENCE = "model_card.md", "metrics.json", "LICENCE"
 
@@ -61,7 +61,7 @@ class Bundle:
     def tag_texts(self, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
         """Entities of each text, by the signature `serving_default`."""
         outputs = self.signatures["serving_default"](text=tf.constant(encode_texts(texts), tf.string))
-        return entities_of({name: value.numpy() for name, value in outputs.items()})
+        return decode_entities({name: value.numpy() for name, value in outputs.items()})
 
 
 def find_version(path: str | os.PathLike[str]) -> pathlib.Path:
@@ -90,7 +90,7 @@ def find_version(path: str | os.PathLike[str]) -> pathlib.Path:
 
 
 def write_bundle(
-    text_tagger: TextTagger,
+    ner_pipeline: NerPipeline,
     definition: ModelDefinition,
     path: pathlib.Path,
     *,
@@ -100,13 +100,13 @@ def write_bundle(
     """Writes a version that is not published yet; `publish` gives it its number.
 
     Args:
-        text_tagger: with its weights, computing in float32.
+        ner_pipeline: with its weights, computing in float32.
         definition: of the model.
         path: of an `unpublished_version`.
         metrics: JSON text of the training run's metrics, and of what is exported.
         licence: text of the weights' licence.
     """
-    module = ServingModule(text_tagger)
+    module = ServingModule(ner_pipeline)
     signatures = module.signatures()
     verbosity = logging.get_verbosity()
     # TensorFlow lists every variable of every signature, as a warning.
@@ -118,7 +118,7 @@ def write_bundle(
     assets = path / "assets"
     assets.mkdir(exist_ok=True)
     definition.save(assets)
-    (assets / TAGS).write_text("".join(f"{tag}\n" for tag in text_tagger.table.tags), encoding="utf-8")
+    (assets / TAGS).write_text("".join(f"{tag}\n" for tag in ner_pipeline.table.tags), encoding="utf-8")
     card = model_card(definition, metrics)
     (assets / MODEL_CARD).write_text(card, encoding="utf-8")
     (assets / LICENCE).write_text(licence, encoding="utf-8")

@@ -7,10 +7,10 @@ from typing import Any
 from google.protobuf.message import DecodeError, Message
 from tensorflow.core.protobuf import fingerprint_pb2, saved_model_pb2
 
-from emr_ner_tf.data.tags import TagTable
+from emr_ner_tf.data.tag_scheme import TagTable
 from emr_ner_tf.encoders.tensor_files import open_tensors
 from emr_ner_tf.errors import UserError
-from emr_ner_tf.models.definition import CONFIG, ENCODER, LABELS, LEXICON, VOCABULARY
+from emr_ner_tf.models.model_definition import CONFIG, ENCODER, LABELS, LEXICON, VOCABULARY
 from emr_ner_tf.text.vocabulary import Vocabulary
 
 GRAPH, FINGERPRINT, VARIABLES = "saved_model.pb", "fingerprint.pb", "variables/variables"

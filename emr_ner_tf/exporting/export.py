@@ -14,16 +14,16 @@ from absl import logging
 
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.reading import read_documents
-from emr_ner_tf.data.synthetic import generate
+from emr_ner_tf.data.synthetic.generator import generate
 from emr_ner_tf.encoders.tensor_paths import pattern_problem
 from emr_ner_tf.errors import UserError, describe_os_error
 from emr_ner_tf.exporting.bundle import Bundle, write_bundle
-from emr_ner_tf.exporting.half import HalfTagger
+from emr_ner_tf.exporting.parity_check import Verification, verify
 from emr_ner_tf.exporting.publishing import keep_newest, publish, unpublished_version
-from emr_ner_tf.exporting.verification import Verification, verify
+from emr_ner_tf.exporting.reduced_precision import ReducedPrecisionTagger
 from emr_ner_tf.training.checkpoints import BEST, LAST
-from emr_ner_tf.training.restoring import InProcessTagger, restore
-from emr_ner_tf.training.run_files import HISTORY, METRICS
+from emr_ner_tf.training.loading import InProcessTagger, restore
+from emr_ner_tf.training.model_dir import HISTORY, METRICS
 
 _SYNTHETIC_RECORDS = 64
 _LIKE_A_PATH = re.compile(r"[/\\]|\.(txt|md|rst|html?|pdf)$", re.IGNORECASE)
@@ -89,11 +89,11 @@ def export(
         documents = _documents(verify_on)
         reading = contextlib.nullcontext()
         if weights != "float32":
-            half = HalfTagger(tagger.text_tagger.tagger, definition, weights)
-            tagger, reading = InProcessTagger(half.text_tagger), half.reading()
+            half = ReducedPrecisionTagger(tagger.ner_pipeline.tagger, definition, weights)
+            tagger, reading = InProcessTagger(half.ner_pipeline), half.reading()
         with reading, _failed_writes_named(output):
             write_bundle(
-                tagger.text_tagger,
+                tagger.ner_pipeline,
                 definition,
                 unpublished,
                 metrics=json.dumps(metrics, indent=2) + "\n",

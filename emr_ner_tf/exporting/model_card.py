@@ -2,7 +2,7 @@
 
 import json
 
-from emr_ner_tf.models.definition import ModelDefinition
+from emr_ner_tf.models.model_definition import ModelDefinition
 from emr_ner_tf.training.checkpoints import BEST
 
 

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from emr_ner_tf.models.text_tagger import TextTagger
+from emr_ner_tf.models.ner_pipeline import NerPipeline
 
 
 class ServingModule(tf.Module):
@@ -15,18 +15,18 @@ class ServingModule(tf.Module):
         weights: every variable of the model.
     """
 
-    def __init__(self, text_tagger: TextTagger) -> None:
+    def __init__(self, ner_pipeline: NerPipeline) -> None:
         super().__init__(name="emr_ner")
         # What Keras wraps to cast it at every use is stored as what it wraps.
-        self.weights = [getattr(v, "_variable", v) for v in text_tagger.tagger.variables]
+        self.weights = [getattr(v, "_variable", v) for v in ner_pipeline.tagger.variables]
         text = tf.TensorSpec([None], tf.string, name="text")
         tokens = tf.TensorSpec([None, None], tf.int32, name="token_ids")
         length = tf.TensorSpec([None], tf.int32, name="length")
         self._signatures = {
-            "serving_default": tf.function(text_tagger.entities, input_signature=[text]),
-            "tag": tf.function(text_tagger.tags, input_signature=[text]),
-            "decode": tf.function(text_tagger.decode, input_signature=[tokens, length]),
-            "marginals": tf.function(text_tagger.marginals, input_signature=[tokens, length]),
+            "serving_default": tf.function(ner_pipeline.entities, input_signature=[text]),
+            "tag": tf.function(ner_pipeline.tags, input_signature=[text]),
+            "decode": tf.function(ner_pipeline.decode, input_signature=[tokens, length]),
+            "marginals": tf.function(ner_pipeline.marginals, input_signature=[tokens, length]),
         }
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])

@@ -6,11 +6,11 @@ import pathlib
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
-from emr_ner_tf.data.synthetic import generate
+from emr_ner_tf.data.synthetic.generator import generate
 
 # Where TensorFlow Serving looks for them in a version, and the most that it takes.
 PLACE = pathlib.Path("assets.extra") / "tf_serving_warmup_requests"
-MOST = 1000
+MAX_WARMUP_RECORDS = 1000
 
 # Characters of a text, from a line to a long record: beyond the first window every further one is the same graph with
 # more rows, and the longest here has several micro-batches' worth.

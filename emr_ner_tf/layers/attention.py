@@ -57,19 +57,19 @@ class SelfAttention(tf.keras.layers.Layer):
         """
         real = tf.sequence_mask(length, tf.shape(inputs)[1])
         # A weight of 0 does not cancel a NaN, so the padding is emptied too.
-        inputs = _only(real, inputs)
+        inputs = _mask_padding(real, inputs)
         outputs = self.attention(  # pyright: ignore[reportOptionalCall]
             inputs, inputs, attention_mask=real[:, tf.newaxis], training=training
         )
-        return _only(real, inputs + outputs)
+        return _mask_padding(real, inputs + outputs)
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
         return super().get_config() | {"num_heads": self.num_heads, "dropout": self.dropout}
 
 
-@tf.keras.utils.register_keras_serializable(package="emr_ner_tf")
-class PlainAttention(tf.keras.layers.Layer):
+@tf.keras.utils.register_keras_serializable(package="emr_ner_tf", name="PlainAttention")
+class AdditiveAttentionPooling(tf.keras.layers.Layer):
     """One summary of the sequence, joined to every position (eq. 9-11).
 
     u_t = tanh(w h_t + b), a scalar; a_t = exp(u_t) / sum of exp(u_t); s = sum of a_t h_t; output [h_t, s].
@@ -103,16 +103,16 @@ class PlainAttention(tf.keras.layers.Layer):
             float [B, T, 2 * H], 0 in the padding.
         """
         real = tf.sequence_mask(length, tf.shape(inputs)[1])
-        inputs = _only(real, inputs)
+        inputs = _mask_padding(real, inputs)
         scores = tf.tanh(tf.matmul(inputs, self.kernel) + self.bias)
         # tanh is at most 1, so exp() needs no shift. In float32, since it is summed over time.
-        weights = _only(real, tf.exp(tf.cast(scores, tf.float32)))
+        weights = _mask_padding(real, tf.exp(tf.cast(scores, tf.float32)))
         weights = tf.math.divide_no_nan(weights, tf.reduce_sum(weights, 1, keepdims=True))
         summary = tf.reduce_sum(weights * tf.cast(inputs, tf.float32), 1, keepdims=True)
         summary = tf.broadcast_to(tf.cast(summary, inputs.dtype), tf.shape(inputs))
-        return _only(real, tf.concat([inputs, summary], -1))
+        return _mask_padding(real, tf.concat([inputs, summary], -1))
 
 
-def _only(real: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+def _mask_padding(real: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
     """`values` [B, T, H] with 0 in the padding."""
     return tf.where(real[:, :, tf.newaxis], values, tf.zeros([], values.dtype))

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from emr_ner_tf.data.tags import TagTable
+from emr_ner_tf.data.tag_scheme import TagTable
 from emr_ner_tf.layers import crf_ops
-from emr_ner_tf.layers.crf_spans import SpanTensors, span_log_probability
+from emr_ner_tf.layers.span_scores import SpanTensors, span_log_probability
 
 with warnings.catch_warnings():
     # tensorflow-addons says on import that it has reached its end of life: known, and it is pinned.

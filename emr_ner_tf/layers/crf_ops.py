@@ -11,7 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from emr_ner_tf.layers.crf_messages import FORBIDDEN, make_chain, posterior, scan_steps
+from emr_ner_tf.layers.forward_backward import FORBIDDEN, make_chain, posterior, scan_steps
 
 __all__ = ["FORBIDDEN", "log_partition", "marginals", "negative_log_likelihood", "path_score", "viterbi"]
 
@@ -183,14 +183,14 @@ def _log_partition(
 
         def gradient(upstream: tf.Tensor) -> tuple:
             weight = tf.cast(upstream, tf.float32)[:, tf.newaxis, tf.newaxis]
-            by_tag = result.marginals * weight
-            last = tf.one_hot(potentials[1] - 1, tf.shape(by_tag)[1])[:, :, tf.newaxis]
+            d_emissions = result.marginals * weight
+            last = tf.one_hot(potentials[1] - 1, tf.shape(d_emissions)[1])[:, :, tf.newaxis]
             return (
-                by_tag,
+                d_emissions,
                 None,
                 tf.reduce_sum(result.transition_counts * weight, 0),
-                tf.reduce_sum(by_tag[:, :1], [0, 1]),
-                tf.reduce_sum(by_tag * last, [0, 1]),
+                tf.reduce_sum(d_emissions[:, :1], [0, 1]),
+                tf.reduce_sum(d_emissions * last, [0, 1]),
             )
 
         return result.log_partition, gradient

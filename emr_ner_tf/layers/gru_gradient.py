@@ -71,10 +71,10 @@ def _recurrence(projected: tf.Tensor, recurrent: tf.Tensor, bias: tf.Tensor):
         previous = tf.concat([zero[tf.newaxis], states[:-1]], axis=0)[:time]
         slopes = _backward_loop(upstream, gates, previous, recurrent, zero, time)
         update_reset, candidate, product = tf.split(slopes, [2 * units, units, units], axis=-1)
-        by_recurrence = _by_direction(tf.concat([update_reset, product], axis=-1))
-        by_kernel = tf.matmul(_by_direction(previous), by_recurrence, transpose_a=True)
-        by_bias = tf.reduce_sum(by_recurrence, axis=1, keepdims=True)
-        return tf.concat([update_reset, candidate], axis=-1), by_kernel, by_bias
+        d_recurrence = _by_direction(tf.concat([update_reset, product], axis=-1))
+        d_kernel = tf.matmul(_by_direction(previous), d_recurrence, transpose_a=True)
+        d_bias = tf.reduce_sum(d_recurrence, axis=1, keepdims=True)
+        return tf.concat([update_reset, candidate], axis=-1), d_kernel, d_bias
 
     return states, gradient
 
@@ -114,17 +114,17 @@ def _backward_loop(upstream, gates, previous, recurrent, zero, time):
     )
     slopes = tf.TensorArray(tf.float32, time, element_shape=[2, None, 4 * units])
 
-    def step(t, by_state, slopes):
-        by_state += upstream.read(t)
+    def step(t, d_state, slopes):
+        d_state += upstream.read(t)
         update, reset, candidate, product = tf.split(gates.read(t), 4, axis=-1)
-        by_update = by_state * (previous.read(t) - candidate) * update * (1.0 - update)
-        by_candidate = by_state * (1.0 - update) * (1.0 - candidate * candidate)
-        by_reset = by_candidate * product * reset * (1.0 - reset)
-        by_product = by_candidate * reset
-        by_inner = tf.concat([by_update, by_reset, by_product], axis=-1)
-        kept = tf.concat([by_update, by_reset, by_candidate, by_product], axis=-1)
-        by_state = by_state * update + tf.matmul(by_inner, recurrent, transpose_b=True)
-        return t - 1, by_state, slopes.write(t, kept)
+        d_update = d_state * (previous.read(t) - candidate) * update * (1.0 - update)
+        d_candidate = d_state * (1.0 - update) * (1.0 - candidate * candidate)
+        d_reset = d_candidate * product * reset * (1.0 - reset)
+        d_product = d_candidate * reset
+        d_inner = tf.concat([d_update, d_reset, d_product], axis=-1)
+        kept = tf.concat([d_update, d_reset, d_candidate, d_product], axis=-1)
+        d_state = d_state * update + tf.matmul(d_inner, recurrent, transpose_b=True)
+        return t - 1, d_state, slopes.write(t, kept)
 
     _, _, slopes = tf.while_loop(lambda t, *_: t >= 0, step, (time - 1, zero, slopes))
     return slopes.stack()

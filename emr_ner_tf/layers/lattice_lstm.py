@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from emr_ner_tf.layers.lattice_recurrence import WordSteps, lattice_recurrence
-from emr_ner_tf.text.matching import Matches, WordMatcher
 from emr_ner_tf.text.trie import Trie
+from emr_ner_tf.text.word_matcher import Matches, WordMatcher
 
 
 class LatticeLSTM(tf.keras.layers.Layer):

@@ -135,40 +135,40 @@ def _backward(upstream, states, kept, kept_words, recurrent, gate_recurrent, wor
     # Of each step, the one before it.
     cells = tf.concat([zero, kept[:, 3 * units : 4 * units]], 0)
 
-    def step(t, by_cell, by_next, ring, by_gates, by_products, by_words, by_word_gates):
+    def step(t, d_cell, d_next, ring, d_gates, d_products, d_words, d_word_gates):
         here = slice(t * batch, (t + 1) * batch)
         inlet, outlet, candidate, cell, inverse = tf.split(kept[here], 5, axis=1)
 
         first, last = words.offset[t], words.offset[t + 1]
         forget, word_inlet, word_candidate, word, gate = tf.split(kept_words[first:last], 5, axis=1)
         row = words.row[first:last]
-        by_sums = tf.gather(ring, slots[first:last])
+        d_sums = tf.gather(ring, slots[first:last])
         share = tf.exp(gate)
-        by_gate = (by_sums[:, :units] * word + by_sums[:, units:]) * share * gate * (1 - gate)
-        by_word = by_sums[:, :units] * share + tf.matmul(by_gate, gate_recurrent, transpose_b=True)
-        by_forget = by_word * tf.gather(cell, row) * forget * (1 - forget)
-        by_inlet = by_word * word_candidate * word_inlet * (1 - word_inlet)
-        by_candidate = by_word * word_inlet * (1 - word_candidate * word_candidate)
-        by_three = tf.concat([by_forget, by_inlet, by_candidate], 1)
-        by_origin = tf.math.unsorted_segment_sum(tf.concat([by_three, by_word * forget], 1), row, batch)
+        d_gate = (d_sums[:, :units] * word + d_sums[:, units:]) * share * gate * (1 - gate)
+        d_word = d_sums[:, :units] * share + tf.matmul(d_gate, gate_recurrent, transpose_b=True)
+        d_forget = d_word * tf.gather(cell, row) * forget * (1 - forget)
+        d_inlet = d_word * word_candidate * word_inlet * (1 - word_inlet)
+        d_candidate = d_word * word_inlet * (1 - word_candidate * word_candidate)
+        d_three = tf.concat([d_forget, d_inlet, d_candidate], 1)
+        d_origin = tf.math.unsorted_segment_sum(tf.concat([d_three, d_word * forget], 1), row, batch)
 
-        by_product = tf.concat([by_next, by_origin[:, : 3 * units]], 1)
-        by_state = upstream[here] + tf.matmul(by_product, recurrent, transpose_b=True)
+        d_product = tf.concat([d_next, d_origin[:, : 3 * units]], 1)
+        d_state = upstream[here] + tf.matmul(d_product, recurrent, transpose_b=True)
         shown = tf.tanh(cell)
-        by_cell += by_origin[:, 3 * units :] + by_state * outlet * (1 - shown * shown)
+        d_cell += d_origin[:, 3 * units :] + d_state * outlet * (1 - shown * shown)
         # 0 where no word ends; elsewhere the cell before has no part in this one.
-        merged, scaled = inverse > 0, by_cell * inverse
-        by_inlet = tf.where(
+        merged, scaled = inverse > 0, d_cell * inverse
+        d_inlet = tf.where(
             merged,
             scaled * tf.exp(inlet) * (candidate - cell),
-            by_cell * (candidate - cells[here]),
+            d_cell * (candidate - cells[here]),
         )
-        by_candidate = tf.where(merged, scaled * tf.exp(inlet), by_cell * inlet)
-        by_three_of_character = tf.concat(
+        d_candidate = tf.where(merged, scaled * tf.exp(inlet), d_cell * inlet)
+        d_three_of_character = tf.concat(
             [
-                by_inlet * inlet * (1 - inlet),
-                by_state * shown * outlet * (1 - outlet),
-                by_candidate * (1 - candidate * candidate),
+                d_inlet * inlet * (1 - inlet),
+                d_state * shown * outlet * (1 - outlet),
+                d_candidate * (1 - candidate * candidate),
             ],
             1,
         )
@@ -176,13 +176,13 @@ def _backward(upstream, states, kept, kept_words, recurrent, gate_recurrent, wor
         ring = tf.tensor_scatter_nd_update(ring, own[:, tf.newaxis], tf.concat([scaled, -scaled * cell], 1))
         return (
             t - 1,
-            tf.where(merged, 0.0, by_cell * (1 - inlet)),
-            by_three_of_character,
+            tf.where(merged, 0.0, d_cell * (1 - inlet)),
+            d_three_of_character,
             ring,
-            by_gates.write(t, by_three_of_character),
-            by_products.write(t, by_product),
-            by_words.write(t, by_three),
-            by_word_gates.write(t, by_gate),
+            d_gates.write(t, d_three_of_character),
+            d_products.write(t, d_product),
+            d_words.write(t, d_three),
+            d_word_gates.write(t, d_gate),
         )
 
     start = (
@@ -193,12 +193,12 @@ def _backward(upstream, states, kept, kept_words, recurrent, gate_recurrent, wor
         *(_per_step(time, width * units) for width in (3, 6, 3, 1)),
     )
     loop = tf.while_loop(lambda t, *_: t >= 0, step, start)
-    by_gates, by_products, by_words, by_word_gates = (array.concat() for array in loop[4:])
-    by_gates = tf.reshape(by_gates, tf.stack([time, batch, 3 * units]))
-    by_recurrent = tf.matmul(tf.reshape(states, [-1, units]), by_products, transpose_a=True)
+    d_gates, d_products, d_words, d_word_gates = (array.concat() for array in loop[4:])
+    d_gates = tf.reshape(d_gates, tf.stack([time, batch, 3 * units]))
+    d_recurrent = tf.matmul(tf.reshape(states, [-1, units]), d_products, transpose_a=True)
     word_cells = kept_words[:, 3 * units : 4 * units]
-    by_gate_recurrent = tf.matmul(word_cells, by_word_gates, transpose_a=True)
-    return by_gates, by_words, by_word_gates, by_recurrent, by_gate_recurrent
+    d_gate_recurrent = tf.matmul(word_cells, d_word_gates, transpose_a=True)
+    return d_gates, d_words, d_word_gates, d_recurrent, d_gate_recurrent
 
 
 def _per_step(time, width):

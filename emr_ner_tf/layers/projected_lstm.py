@@ -84,14 +84,14 @@ def _recurrence(products: tf.Tensor, recurrent: tf.Tensor, projection: tf.Tensor
     states, gates, cells = _forward_loop(products, recurrent, projection, keep=True)
 
     def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        slopes, by_states = _backward_loop(upstream, gates, cells, recurrent, projection)
+        slopes, d_states = _backward_loop(upstream, gates, cells, recurrent, projection)
         zero = tf.zeros_like(states[:1])
         previous = _by_direction(tf.concat([zero, states[:-1]], axis=0)[: tf.shape(states)[0]])
-        by_recurrent = tf.matmul(previous, _by_direction(slopes), transpose_a=True)
+        d_recurrent = tf.matmul(previous, _by_direction(slopes), transpose_a=True)
         units = projection.shape[1]
         outputs = _by_direction(gates[..., 3 * units :] * tf.tanh(cells))
-        by_projection = tf.matmul(outputs, _by_direction(by_states), transpose_a=True)
-        return slopes, by_recurrent, by_projection
+        d_projection = tf.matmul(outputs, _by_direction(d_states), transpose_a=True)
+        return slopes, d_recurrent, d_projection
 
     return states, gradient
 
@@ -140,27 +140,27 @@ def _backward_loop(upstream, gates, cells, recurrent, projection):
     )
     arrays = (_empty(time, 4 * units), _empty(time, width))
 
-    def step(t, by_state, by_cell, arrays):
-        by_state += upstream.read(t)
+    def step(t, d_state, d_cell, arrays):
+        d_state += upstream.read(t)
         enter, forget, candidate, out = tf.split(gates.read(t), 4, axis=-1)
         squashed = tf.tanh(cells.read(t))
-        by_output = tf.matmul(by_state, projection, transpose_b=True)
-        by_cell += by_output * out * (1.0 - squashed * squashed)
+        d_output = tf.matmul(d_state, projection, transpose_b=True)
+        d_cell += d_output * out * (1.0 - squashed * squashed)
         slopes = tf.concat(
             [
-                by_cell * candidate * enter * (1.0 - enter),
-                by_cell * before.read(t) * forget * (1.0 - forget),
-                by_cell * enter * (1.0 - candidate * candidate),
-                by_output * squashed * out * (1.0 - out),
+                d_cell * candidate * enter * (1.0 - enter),
+                d_cell * before.read(t) * forget * (1.0 - forget),
+                d_cell * enter * (1.0 - candidate * candidate),
+                d_output * squashed * out * (1.0 - out),
             ],
             axis=-1,
         )
-        arrays = (arrays[0].write(t, slopes), arrays[1].write(t, by_state))
-        return t - 1, tf.matmul(slopes, recurrent, transpose_b=True), by_cell * forget, arrays
+        arrays = (arrays[0].write(t, slopes), arrays[1].write(t, d_state))
+        return t - 1, tf.matmul(slopes, recurrent, transpose_b=True), d_cell * forget, arrays
 
     start = (time - 1, tf.zeros(tf.stack([2, batch, width])), zero, arrays)
-    _, _, _, (slopes, by_states) = tf.while_loop(lambda t, *_: t >= 0, step, start)
-    return slopes.stack(), by_states.stack()
+    _, _, _, (slopes, d_states) = tf.while_loop(lambda t, *_: t >= 0, step, start)
+    return slopes.stack(), d_states.stack()
 
 
 def _array(values: tf.Tensor, width: int) -> tf.TensorArray:

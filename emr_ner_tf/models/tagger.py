@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from emr_ner_tf.data.tags import TagTable
+from emr_ner_tf.data.tag_scheme import TagTable
 from emr_ner_tf.encoders.base import Encoder
 from emr_ner_tf.errors import UserError
-from emr_ner_tf.layers.attention import PlainAttention, SelfAttention
+from emr_ner_tf.layers.attention import AdditiveAttentionPooling, SelfAttention
 from emr_ner_tf.layers.crf import CRF
 
 ATTENTIONS = ("none", "plain", "multi_head")
@@ -88,7 +88,7 @@ class Tagger(tf.keras.Model):
         emissions = self(token_ids, length, training=training)
         return self.crf.negative_log_likelihood(emissions, tag_ids, length)
 
-    def loss_share(
+    def scaled_loss(
         self, token_ids: tf.Tensor, tag_ids: tf.Tensor, length: tf.Tensor, global_size: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """A replica's share of a training batch's loss.
@@ -105,14 +105,14 @@ class Tagger(tf.keras.Model):
         losses = self.loss_of(token_ids, tag_ids, length, training=True)
         return tf.reduce_sum(losses) / tf.maximum(global_size, 1.0), tf.reduce_sum(length)
 
-    def make_variables(self) -> None:
+    def build_variables(self) -> None:
         """Makes every variable, by one pass over a window of one character."""
         tokens = tf.fill([1, 1], self.special.cls)
         self.loss_of(tokens, tf.zeros([1, 1], tf.int32), tf.ones([1], tf.int32), training=False)
 
-    def variables_by_rate(self) -> tuple[list[tf.Variable], list[tf.Variable]]:
+    def encoder_and_head_variables(self) -> tuple[list[tf.Variable], list[tf.Variable]]:
         """Trainable variables that were pre-trained, and those that begin anew and learn at the head's rate."""
-        fresh = {variable.ref() for variable in self.encoder.fresh_variables()}
+        fresh = {variable.ref() for variable in self.encoder.randomly_initialized_variables()}
         encoder = [v for v in self.encoder.trainable_variables if v.ref() not in fresh]
         inside = {variable.ref() for variable in encoder}
         return encoder, [v for v in self.trainable_variables if v.ref() not in inside]
@@ -139,7 +139,7 @@ def build_attention(name: str, *, heads: int) -> tf.keras.layers.Layer | None:
     if name == "none":
         return None
     if name == "plain":
-        return PlainAttention(name="attention")
+        return AdditiveAttentionPooling(name="attention")
     if name == "multi_head":
         return SelfAttention(num_heads=heads, name="attention")
     raise UserError(f"config.model.attention must be one of {', '.join(ATTENTIONS)}, got {name!r}")

@@ -59,7 +59,7 @@ class CharacterLM(tf.keras.Model):
             ]
         )
 
-    def loss_share(
+    def scaled_loss(
         self, token_ids: tf.Tensor, length: tf.Tensor, predictions: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """A replica's share of a training batch's loss.

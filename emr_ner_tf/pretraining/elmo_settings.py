@@ -1,7 +1,7 @@
 """The configuration of ELMo's pre-training."""
 
 from emr_ner_tf.config import PRECISIONS, ConfigDict, base_config, check_values
-from emr_ner_tf.pretraining.passages import data_settings, passage_paths
+from emr_ner_tf.pretraining.passage_selection import data_settings, passage_paths
 
 
 def elmo_config() -> ConfigDict:

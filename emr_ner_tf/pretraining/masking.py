@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from emr_ner_tf.pretraining.streams import MASKS, random_stream
+from emr_ner_tf.pretraining.rng import MASKS, random_stream
 from emr_ner_tf.text.vocabulary import Vocabulary
 
 NO_LABEL = -1

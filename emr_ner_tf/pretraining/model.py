@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from emr_ner_tf.encoders.base import Encoder, Slot
+from emr_ner_tf.encoders.base import Encoder, WeightMapping
 from emr_ner_tf.encoders.keras_nlp_bert import ACTIVATIONS, keras_nlp
 from emr_ner_tf.encoders.loading import BACKENDS
 from emr_ner_tf.errors import UserError
@@ -62,7 +62,9 @@ class PretrainingModel(tf.keras.Model):
             )
         spread = config.get("initializer_range", _INITIALIZER_RANGE)
         draws = [tf.keras.initializers.TruncatedNormal(spread, seed=3 * seed + head) for head in range(3)]
-        table = next(slot.variable for slot in encoder.slots() if slot.name == encoder.token_table)
+        table = next(
+            mapping.variable for mapping in encoder.weight_mappings() if mapping.name == encoder.token_table
+        )
         self.encoder = encoder
         self.masked_lm = keras_nlp.layers.MaskedLMHead(
             token_embedding=_TiedEmbedding(table),
@@ -87,7 +89,7 @@ class PretrainingModel(tf.keras.Model):
         one = tf.zeros([1, 1], tf.int32)
         self.sums(one, one, one, one[0] + 1, one[0])
 
-    def loss_share(
+    def scaled_loss(
         self,
         token_ids: tf.Tensor,
         segment_ids: tf.Tensor,
@@ -149,7 +151,7 @@ class PretrainingModel(tf.keras.Model):
             *_losses_and_hits(tf.gather(other, pairs), sentences),
         )
 
-    def head_slots(self) -> dict[str, list[Slot]]:
+    def head_mappings(self) -> dict[str, list[WeightMapping]]:
         """Returns the heads' variables with their places in a checkpoint, by head: masked_lm, pooler, next_sentence."""
         return {
             "masked_lm": [
@@ -193,11 +195,11 @@ def _losses_and_hits(labels: tf.Tensor, logits: tf.Tensor) -> tuple[tf.Tensor, t
     )
 
 
-def _dense(name: str, layer: tf.keras.layers.Layer) -> Iterator[Slot]:
+def _dense(name: str, layer: tf.keras.layers.Layer) -> Iterator[WeightMapping]:
     width, size = layer.kernel.shape
-    yield Slot(f"{name}.weight", layer.kernel, (size, width), (1, 0))
+    yield WeightMapping(f"{name}.weight", layer.kernel, (size, width), (1, 0))
     yield _vector(f"{name}.bias", layer.bias)
 
 
-def _vector(name: str, variable: tf.Variable) -> Slot:
-    return Slot(name, variable, tuple(variable.shape), (0,))
+def _vector(name: str, variable: tf.Variable) -> WeightMapping:
+    return WeightMapping(name, variable, tuple(variable.shape), (0,))

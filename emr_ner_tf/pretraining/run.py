@@ -13,21 +13,21 @@ from emr_ner_tf.config import ConfigDict, save_config
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.training.checkpoints import Checkpoints, Progress
 from emr_ner_tf.training.failed_writes import failed_writes_named
-from emr_ner_tf.training.progress_log import ProgressLog, clock
-from emr_ner_tf.training.run_files import (
+from emr_ner_tf.training.loop import run_epoch
+from emr_ner_tf.training.model_dir import (
     CONFIG,
     HISTORY,
     METRICS,
     VERSIONS,
-    alone_in,
     check_resumable,
     check_same_settings,
+    exclusive_lock,
     versions,
     write_json,
 )
-from emr_ner_tf.training.steps import take_steps
+from emr_ner_tf.training.multi_worker import assert_workers_agree, broadcast_from_chief, report_lost_workers
+from emr_ner_tf.training.progress_log import ProgressLog, clock
 from emr_ner_tf.training.strategies import build_strategy, is_chief_process
-from emr_ner_tf.training.workers import check_same, from_chief, lost_workers_told
 
 
 class Epoch(NamedTuple):
@@ -102,7 +102,7 @@ def run(
     """
     chief = is_chief_process(strategy_name)
     folder = pathlib.Path(model_dir)
-    with alone_in(folder, chief=chief), lost_workers_told():
+    with exclusive_lock(folder, chief=chief), report_lost_workers():
         check_resumable(folder)
         check_same_settings(config, folder, base)
         if config.train.deterministic:
@@ -146,7 +146,7 @@ class _Run:
         self.chief = chief
         self.task = task
         self.epochs = (*task.warm_up, *task.epochs)
-        check_same(
+        assert_workers_agree(
             strategy, [task.digest, str(config)], "every worker must have the same text and configuration"
         )
         self.progress = Progress(task.digest)
@@ -157,7 +157,7 @@ class _Run:
         progress = self.progress
         resumed = self.checkpoints.restore_last()
         state = (variable.numpy().tobytes() for variable in (self.task.step, *self.task.model.variables))
-        check_same(
+        assert_workers_agree(
             self.strategy,
             state,
             "every worker must have the same encoder, and --model_dir in a folder that all share",
@@ -184,7 +184,7 @@ class _Run:
 
     def _run_epoch(self, log: ProgressLog, first_step: int) -> None:
         progress, epoch = self.progress, self.epochs[self.progress.epoch]
-        take_steps(
+        run_epoch(
             epoch.batches(progress.step),
             epoch.train_step,
             progress,
@@ -210,10 +210,12 @@ class _Run:
         self._save()
 
     def _measure(self, entry: dict[str, Any]) -> dict[str, Any]:
-        began = time.monotonic()
+        started = time.monotonic()
         figures = self.task.evaluate()
         shown = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
-        logging.info("%s, held-out passages: %s (%s)", entry["name"], shown, clock(time.monotonic() - began))
+        logging.info(
+            "%s, held-out passages: %s (%s)", entry["name"], shown, clock(time.monotonic() - started)
+        )
         return entry | {"held": figures}
 
     def _save(self) -> None:
@@ -244,7 +246,7 @@ class _Run:
             write_json(self.model_dir / METRICS, metrics)
             self.task.save()
         # No worker says that it is done before all is written.
-        from_chief(self.strategy, [0.0])
+        broadcast_from_chief(self.strategy, [0.0])
         return metrics
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from emr_ner_tf.pretraining.streams import PAIRS, random_stream
+from emr_ner_tf.pretraining.rng import PAIRS, random_stream
 
 # A sentence keeps the quotes and brackets that close behind its end.
 _SENTENCE_END = re.compile(r"[。！？!?；;…\n]+[”’\"'）)】》」』]*")

@@ -2,7 +2,7 @@
 
 from emr_ner_tf.config import PRECISIONS, ConfigDict, base_config, check_values
 from emr_ner_tf.encoders.loading import BACKENDS
-from emr_ner_tf.pretraining.passages import data_settings, passage_paths
+from emr_ner_tf.pretraining.passage_selection import data_settings, passage_paths
 
 
 def pretrain_config() -> ConfigDict:

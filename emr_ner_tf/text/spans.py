@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from emr_ner_tf.data.tags import TagTable
+from emr_ner_tf.data.tag_scheme import TagTable
 
 # `unicode_decode` passes the 66 noncharacters of Unicode, as it should; `unicode_encode` refuses them.
 _NONCHARACTERS = (

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 from absl import logging
 
-from emr_ner_tf.data.files import atomic_writer
+from emr_ner_tf.data.atomic_io import atomic_writer
 from emr_ner_tf.encoders.tensor_files import open_tensors, pattern_problem, read_tensor, tensor_paths
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.training.failed_writes import failed_writes_named

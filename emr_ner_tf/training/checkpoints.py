@@ -32,7 +32,7 @@ class Progress(tf.train.experimental.PythonState):
         best_f1: best validation F1 so far, -1 before the first.
         best_epoch: the epoch whose weights are kept as the best, counted from 1; 0 before the first.
         best_step: updates at its end, which number its checkpoint; 0 where an older version did not record them.
-        stale: epochs without a better F1, counted from the first F1 above 0.
+        epochs_without_improvement: epochs without a better F1, counted from the first F1 above 0.
         finished: the run has ended.
         data_digest: of the training windows, words and validation records, so that a run never goes on with others.
     """
@@ -48,7 +48,7 @@ class Progress(tf.train.experimental.PythonState):
         self.forget_best()
         self.finished = False
 
-    def take(self, loss: float, epoch_steps: int) -> None:
+    def record_step(self, loss: float, epoch_steps: int) -> None:
         """Counts a step of an epoch of `epoch_steps`."""
         part, before = (step * PARTS // epoch_steps for step in (self.step, self.step - 1))
         sums, steps = (0.0, 0) if part != before or not self.loss_parts else self.loss_parts.pop()
@@ -80,7 +80,9 @@ class Progress(tf.train.experimental.PythonState):
             Whether the weights of this epoch are the best so far.
         """
         if f1 is not None:
-            self.stale = 0 if f1 > self.best_f1 or self.best_f1 <= 0 else self.stale + 1
+            self.epochs_without_improvement = (
+                0 if f1 > self.best_f1 or self.best_f1 <= 0 else self.epochs_without_improvement + 1
+            )
         if f1 is not None and f1 < self.best_f1:
             return False
         self.best_f1 = self.best_f1 if f1 is None else f1
@@ -89,12 +91,14 @@ class Progress(tf.train.experimental.PythonState):
 
     def forget_best(self) -> None:
         """Lets the next epoch count as the best."""
-        self.best_f1, self.best_epoch, self.best_step, self.stale = -1.0, 0, 0, 0
+        self.best_f1, self.best_epoch, self.best_step, self.epochs_without_improvement = -1.0, 0, 0, 0
 
     def serialize(self) -> str:
         """Returns the state as JSON; floats come back bit for bit."""
         # What TensorFlow itself keeps on the object begins with an underscore.
-        return json.dumps({name: value for name, value in vars(self).items() if name[0] != "_"})
+        state = {name: value for name, value in vars(self).items() if name[0] != "_"}
+        state["stale"] = state.pop("epochs_without_improvement")
+        return json.dumps(state)
 
     def deserialize(self, string_value: str) -> None:
         """Takes the state of `serialize`."""
@@ -104,7 +108,7 @@ class Progress(tf.train.experimental.PythonState):
             scores = [entry.get("f1", -1.0) for entry in values["history"]]
             self.best_epoch = 1 + scores.index(max(scores)) if max(scores) >= 0 else len(scores)
         for name, value in values.items():
-            setattr(self, name, value)
+            setattr(self, "epochs_without_improvement" if name == "stale" else name, value)
 
 
 class Checkpoints:

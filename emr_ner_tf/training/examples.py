@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from emr_ner_tf.data.document import Document
-from emr_ner_tf.data.tags import TagTable
+from emr_ner_tf.data.tag_scheme import TagTable
 from emr_ner_tf.text.characters import decode, token_ids
 from emr_ner_tf.text.vocabulary import Vocabulary
 from emr_ner_tf.text.windows import plan_windows

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from emr_ner_tf.data.files import atomic_writer
+from emr_ner_tf.data.atomic_io import atomic_writer
 
 
 def draw_learning_curve(

@@ -51,7 +51,7 @@ def build_strategy(name: str) -> tf.distribute.Strategy:
     raise UserError(f"--strategy must be one of {', '.join(STRATEGIES)}, got {name!r}")
 
 
-def part_cpu(count: int) -> None:
+def split_cpu_into_logical_devices(count: int) -> None:
     """Parts the CPU into logical devices, for "mirrored" without a GPU; comes before anything asks for devices."""
     if count > 1:
         cpu = tf.config.list_physical_devices("CPU")[0]

@@ -9,7 +9,7 @@ from emr_ner_tf.training.optimization import Optimizer, clip_by_global_norm
 
 
 def make_train_step(
-    loss_share: Callable[..., tuple[tf.Tensor, tf.Tensor]],
+    scaled_loss: Callable[..., tuple[tf.Tensor, tf.Tensor]],
     variables: list[tf.Variable],
     optimizer: Optimizer,
     step: tf.Variable,
@@ -24,7 +24,7 @@ def make_train_step(
     having nothing. Gradients are clipped after that sum.
 
     Args:
-        loss_share: of what a batch holds, to the replica's share of the loss, float32 scalar, and its count of real
+        scaled_loss: of what a batch holds, to the replica's share of the loss, float32 scalar, and its count of real
             tokens, int32 scalar.
         variables: what is trained.
         optimizer: as `build_optimizer` makes it; under float16 it scales the loss too.
@@ -40,7 +40,7 @@ def make_train_step(
 
     def replica_step(*batch):
         with tf.GradientTape() as tape:
-            loss, tokens = loss_share(*batch)
+            loss, tokens = scaled_loss(*batch)
             target = loss if scaler is None else scaler.get_scaled_loss(loss)
         gradients = tape.gradient(target, variables)
         # Embedding rows arrive as slices; the joint norm needs their sums.

@@ -6,39 +6,40 @@ from typing import Any
 import tensorflow as tf
 from absl import logging
 
-from emr_ner_tf.annotator import annotate
 from emr_ner_tf.config import ConfigDict, check_config
 from emr_ner_tf.data.rejects import Rejects
-from emr_ner_tf.data.tags import TagTable
-from emr_ner_tf.evaluation.matching import score
-from emr_ner_tf.models.definition import ModelDefinition, build_tagger
-from emr_ner_tf.models.start import start
-from emr_ner_tf.models.text_tagger import TextTagger
+from emr_ner_tf.data.tag_scheme import TagTable
+from emr_ner_tf.evaluation.scoring import score
+from emr_ner_tf.inference.annotator import annotate
+from emr_ner_tf.models.builder import build_tagger
+from emr_ner_tf.models.model_definition import ModelDefinition
+from emr_ner_tf.models.ner_pipeline import NerPipeline
+from emr_ner_tf.models.resources import build_resources
 from emr_ner_tf.training.batching import EpochPlan, plan_epoch
 from emr_ner_tf.training.checkpoints import Checkpoints, Progress
+from emr_ner_tf.training.dataset import check_mentions, training_records
 from emr_ner_tf.training.examples import build_examples
 from emr_ner_tf.training.failed_writes import failed_writes_named
+from emr_ner_tf.training.input_pipeline import training_dataset, worker_shard
 from emr_ner_tf.training.learning_curve import draw_learning_curve
-from emr_ner_tf.training.optimization import build_optimizer
-from emr_ner_tf.training.pipeline import part_of_worker, training_dataset
-from emr_ner_tf.training.progress_log import ProgressLog, clock
-from emr_ner_tf.training.randomness import make_dropout_stateless
-from emr_ner_tf.training.records import check_mentions, training_records
-from emr_ner_tf.training.restoring import InProcessTagger
-from emr_ner_tf.training.run_files import (
+from emr_ner_tf.training.loading import InProcessTagger
+from emr_ner_tf.training.loop import run_epoch
+from emr_ner_tf.training.model_dir import (
     HISTORY,
     METRICS,
     VERSIONS,
-    alone_in,
     check_resumable,
     check_same_settings,
+    exclusive_lock,
     versions,
     write_json,
 )
-from emr_ner_tf.training.steps import take_steps
+from emr_ner_tf.training.multi_worker import assert_workers_agree, broadcast_from_chief, report_lost_workers
+from emr_ner_tf.training.optimization import build_optimizer
+from emr_ner_tf.training.progress_log import ProgressLog, clock
+from emr_ner_tf.training.stateless_dropout import make_dropout_stateless
 from emr_ner_tf.training.strategies import build_strategy, is_chief_process
 from emr_ner_tf.training.train_step import make_train_step
-from emr_ner_tf.training.workers import check_same, from_chief, lost_workers_told
 
 _EVENTS = "tensorboard"
 
@@ -69,7 +70,7 @@ def train(
     """
     check_config(config)
     chief = is_chief_process(strategy_name)
-    with alone_in(model_dir, chief=chief), lost_workers_told():
+    with exclusive_lock(model_dir, chief=chief), report_lost_workers():
         check_resumable(model_dir)
         check_same_settings(config, model_dir)
         if config.train.deterministic:
@@ -97,14 +98,14 @@ class _Run:
         self.chief = chief
         train_documents, validation, labels = training_records(config, rejects)
         self.validation = validation if check_mentions(config, train_documents, validation) else []
-        beginning = start(config, train_documents)
-        vocabulary = beginning.vocabulary
+        resources = build_resources(config, train_documents)
+        vocabulary = resources.vocabulary
         table = TagTable(labels, config.model.scheme)
         self.examples = build_examples(
             train_documents, vocabulary, table, window=config.text.window, slack=config.text.slack
         )
-        digest = self.examples.digest(vocabulary.tokens, labels, beginning.words, validation)
-        check_same(
+        digest = self.examples.digest(vocabulary.tokens, labels, resources.words, validation)
+        assert_workers_agree(
             strategy,
             [digest, str(config)],
             "every worker must have the same records, lexicon and configuration",
@@ -115,14 +116,14 @@ class _Run:
         self.steps_before = [sum(steps[:epoch]) for epoch in range(len(steps))]
         with strategy.scope():
             self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
-            definition = ModelDefinition(config, vocabulary, labels, words=beginning.words)
-            self.tagger, definition = build_tagger(definition, beginning)
-            encoder_variables, head_variables = self.tagger.variables_by_rate()
+            definition = ModelDefinition(config, vocabulary, labels, words=resources.words)
+            self.tagger, definition = build_tagger(definition, resources)
+            encoder_variables, head_variables = self.tagger.encoder_and_head_variables()
             optimizer = build_optimizer(config, encoder_variables, head_variables, self.total_steps)
         make_dropout_stateless(self.tagger, seed=config.train.seed, step=self.step)
         element_spec = self._batches(self._plan(0).batches[:1]).element_spec
         self.train_step = make_train_step(
-            self.tagger.loss_share,
+            self.tagger.scaled_loss,
             self.tagger.trainable_variables,
             optimizer,
             self.step,
@@ -130,7 +131,7 @@ class _Run:
             config.optimizer.clip_norm,
             element_spec,
         )
-        self.in_process = InProcessTagger(TextTagger(self.tagger, vocabulary, config))
+        self.in_process = InProcessTagger(NerPipeline(self.tagger, vocabulary, config))
         self.progress = Progress(digest)
         self.checkpoints = Checkpoints(model_dir, self.tagger, optimizer, self.step, self.progress)
         self.definition = definition
@@ -150,7 +151,7 @@ class _Run:
         progress = self.progress
         resumed = self.checkpoints.restore_last()
         state = (variable.numpy().tobytes() for variable in (self.step, *self.tagger.variables))
-        check_same(
+        assert_workers_agree(
             self.strategy,
             state,
             "every worker must have the same encoder, and --model_dir in a folder that all share",
@@ -192,7 +193,7 @@ class _Run:
     def _run_epoch(self, log: ProgressLog) -> None:
         progress, config = self.progress, self.config
         batches = self._plan(progress.epoch).batches
-        take_steps(
+        run_epoch(
             self._batches(batches[progress.step :]),
             self.train_step,
             progress,
@@ -207,7 +208,7 @@ class _Run:
     def _batches(self, batches):
         return self.strategy.distribute_datasets_from_function(
             lambda context: training_dataset(
-                self.examples, batches, pad_id=self.tagger.special.pad, **part_of_worker(context)
+                self.examples, batches, pad_id=self.tagger.special.pad, **worker_shard(context)
             )
         )
 
@@ -225,7 +226,7 @@ class _Run:
             entry |= self._validate()
         progress.end_epoch(entry)
         best = progress.score_epoch(entry.get("f1"), int(self.step.numpy()))
-        stopped = bool(config.train.patience) and progress.stale >= config.train.patience
+        stopped = bool(config.train.patience) and progress.epochs_without_improvement >= config.train.patience
         progress.finished = stopped or progress.epoch == config.train.epochs
         if self.chief:
             # In this order: a run that is killed in between saves the best weights from the last state.
@@ -234,7 +235,11 @@ class _Run:
                 self.checkpoints.save_best()
             self._show(writer)
         f1 = f", validation F1 {entry['f1']:.4f}" if "f1" in entry else ""
-        stop = f"; stopped early, {progress.stale} epochs without a better F1" if stopped else ""
+        stop = (
+            f"; stopped early, {progress.epochs_without_improvement} epochs without a better F1"
+            if stopped
+            else ""
+        )
         logging.info(
             "epoch %d: loss %.3f%s, %s%s%s",
             entry["epoch"],
@@ -253,7 +258,9 @@ class _Run:
             exact = score(gold, found, self.tagger.table.labels).exact.micro
             scores = [exact.precision, exact.recall, exact.f1]
         # What is decided by them must be decided alike on machines that round differently.
-        return dict(zip(("precision", "recall", "f1"), from_chief(self.strategy, scores), strict=True))
+        return dict(
+            zip(("precision", "recall", "f1"), broadcast_from_chief(self.strategy, scores), strict=True)
+        )
 
     def _write_history(self) -> None:
         progress = self.progress
@@ -294,5 +301,5 @@ class _Run:
             self._write_history()
             write_json(self.model_dir / METRICS, metrics)
         # No worker says that it is done before all is written.
-        from_chief(self.strategy, [0.0])
+        broadcast_from_chief(self.strategy, [0.0])
         return metrics

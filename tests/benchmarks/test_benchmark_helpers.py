@@ -23,7 +23,7 @@ def harness():
 
 @pytest.fixture(scope="module")
 def text():
-    return _module(FOLDER / "peer" / "text.py")
+    return _module(FOLDER / "pytorch_baseline" / "text.py")
 
 
 class _Side:

@@ -6,10 +6,10 @@ import shutil
 
 import pytest
 
-from emr_ner_tf.annotator import annotate
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.reading import read_documents
 from emr_ner_tf.exporting.bundle import TAGS, Bundle, find_version
+from emr_ner_tf.inference.annotator import annotate
 
 FOLDER = pathlib.Path(__file__).parents[2] / "benchmarks"
 
@@ -17,7 +17,7 @@ FOLDER = pathlib.Path(__file__).parents[2] / "benchmarks"
 @pytest.fixture
 def compare_signatures(monkeypatch):
     monkeypatch.syspath_prepend(FOLDER)
-    return importlib.import_module("ours.proof").compare_signatures
+    return importlib.import_module("tensorflow_impl.proof").compare_signatures
 
 
 def test_signatures(compare_signatures, bundles, corpus, tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from rich.table import Table
 
 from emr_ner_tf.cli.colours import coloured
-from emr_ner_tf.cli.console import announce, command, print_table, results
+from emr_ner_tf.cli.console import announce, command_line, print_table, results
 from emr_ner_tf.data.document import Document, Entity
 
 # Read as markup, the first is an error, the second nothing, the third red and the fourth a picture.
@@ -20,14 +20,14 @@ PACKAGE = pathlib.Path(__file__).parents[2] / "emr_ner_tf"
 def test_python_of_an_environment_below(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "executable", str(pathlib.Path.cwd() / ".venv/bin/python"))
-    shown = command("annotate", "--bundle=my bundles", "--text=a")
+    shown = command_line("annotate", "--bundle=my bundles", "--text=a")
     assert shown == ".venv/bin/python -m emr_ner_tf.cli.annotate '--bundle=my bundles' --text=a"
 
 
 def test_python_of_elsewhere(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "executable", "/opt/environment/bin/python")
-    assert command("data", "stats") == "python -m emr_ner_tf.cli.data stats"
+    assert command_line("data", "stats") == "python -m emr_ner_tf.cli.data stats"
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -34,8 +34,8 @@ def test_a_bad_record_of_standard_input_is_named(cli):
     ],
 )
 def test_what_cannot_be_a_stream(cli, tmp_path, flags, says):
-    word, *others = (flag.replace("OUT", str(tmp_path / "out")) for flag in flags)
-    done = cli("data", word, "--input=-", *others, input=LINE)
+    command, *others = (flag.replace("OUT", str(tmp_path / "out")) for flag in flags)
+    done = cli("data", command, "--input=-", *others, input=LINE)
     assert done.returncode in (1, 2)
     assert says in done.stderr
     assert done.stdout == ""

@@ -30,7 +30,7 @@ def _tells(done, place):
 
 
 @pytest.mark.parametrize(
-    ("word", "arguments", "written"),
+    ("command", "arguments", "written"),
     [
         ("data", ("convert", "--input=IN", "--output=OUT/a.bio"), "a.bio"),
         ("data", ("validate", "--input=IN", "--output=OUT/a.jsonl"), "a.jsonl"),
@@ -39,7 +39,7 @@ def _tells(done, place):
         ("synthesize", ("--output_dir=OUT",), "train.jsonl"),
     ],
 )
-def test_commands_on_records(cli, corpus, tmp_path, word, arguments, written):
+def test_commands_on_records(cli, corpus, tmp_path, command, arguments, written):
     out = tmp_path / "out"
     out.mkdir()
     (out / "other").write_text("of another")
@@ -47,7 +47,7 @@ def test_commands_on_records(cli, corpus, tmp_path, word, arguments, written):
         argument.replace("IN", f"{corpus}/train.jsonl").replace("OUT", str(out)) for argument in arguments
     ]
     with _limit(500):
-        done = cli(word, *given)
+        done = cli(command, *given)
     _tells(done, out / written)
     assert [path.name for path in out.rglob("*") if path.is_file()] == ["other"]
 

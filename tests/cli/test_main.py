@@ -5,7 +5,7 @@ import importlib.util
 import pytest
 
 from emr_ner_tf import __version__
-from emr_ner_tf.cli.main import MAINS
+from emr_ner_tf.cli.main import COMMANDS
 
 
 def test_every_word_is_a_main():
@@ -24,16 +24,16 @@ def test_every_word_is_a_main():
         "synthesize",
         "quickstart",
     }
-    assert own <= set(MAINS)
-    for word in MAINS:
-        assert importlib.util.find_spec(f"emr_ner_tf.cli.{word}") is not None
+    assert own <= set(COMMANDS)
+    for command in COMMANDS:
+        assert importlib.util.find_spec(f"emr_ner_tf.cli.{command}") is not None
 
 
 @pytest.mark.parametrize("flags", [(), ("--help",)])
 def test_without_a_word_it_lists_the_words(cli, flags):
     done = cli("main", *flags)
     assert (done.returncode, done.stderr) == (0, "")
-    assert [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")] == list(MAINS)
+    assert [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")] == list(COMMANDS)
 
 
 def test_it_runs_the_main_and_hands_its_status_on(cli, tmp_path):
@@ -49,5 +49,5 @@ def test_it_runs_the_main_and_hands_its_status_on(cli, tmp_path):
 def test_unknown_word_and_version(cli):
     done = cli("main", "no_such")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"the word must be one of {', '.join(MAINS)}, got 'no_such'\n"
+    assert done.stderr == f"the word must be one of {', '.join(COMMANDS)}, got 'no_such'\n"
     assert cli("main", "--version").stdout == f"emr-ner {__version__}\n"

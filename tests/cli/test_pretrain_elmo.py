@@ -60,8 +60,8 @@ def _same(one, two):
 
 
 def test_two_replicas_equal_one(elmo, text, tmp_path):
-    from emr_ner_tf.pretraining.elmo import pretrain_elmo
     from emr_ner_tf.pretraining.elmo_settings import elmo_config
+    from emr_ner_tf.pretraining.elmo_task import pretrain_elmo
 
     config = elmo_config()
     config.update(json.loads((elmo / "run/config.json").read_text(encoding="utf-8")))

@@ -110,7 +110,7 @@ def test_a_reader_that_goes_away(tmp_path):
 )
 def test_a_signal_from_outside_cleans_up(tmp_path, number, status, said):
     body = """
-from emr_ner_tf.data.files import atomic_writer
+from emr_ner_tf.data.atomic_io import atomic_writer
 with atomic_writer("OUTPUT") as file:
     file.write("half"); print("ready", flush=True); time.sleep(60)
 """

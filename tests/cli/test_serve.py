@@ -39,7 +39,7 @@ def test_help_teaches(cli):
 def test_a_bundle_needs_nothing_of_what_trained_it():
     code = """
 import sys
-import emr_ner_tf.serving.server
+import emr_ner_tf.server.server
 print(*sorted({"transformers", "keras_nlp", "tensorflow_addons", "tensorflow_text"} & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -98,7 +98,7 @@ _READS_ONLY = """
 from emr_ner_tf.cli import train
 from emr_ner_tf.cli.runner import run
 from emr_ner_tf.training import trainer
-from emr_ner_tf.training.records import training_records
+from emr_ner_tf.training.dataset import training_records
 
 def read(config, model_dir, strategy_name, rejects):
     training_records(config, rejects)

@@ -8,9 +8,9 @@ import pytest
 from row_harness import LABELS, TEXT, build, tiny_config
 
 from emr_ner_tf.data.document import Document
-from emr_ner_tf.models.definition import ModelDefinition
+from emr_ner_tf.models.model_definition import ModelDefinition
+from emr_ner_tf.models.registry import ZOO
 from emr_ner_tf.models.tagger import Tagger
-from emr_ner_tf.models.zoo import ZOO
 
 
 @dataclasses.dataclass(frozen=True)

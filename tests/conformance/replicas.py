@@ -10,23 +10,23 @@ import tensorflow as tf
 from row_harness import build, tiny_config
 from workers import serve
 
-from emr_ner_tf.annotator import annotate
 from emr_ner_tf.config import ConfigDict
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.labels import CCKS2019_LABELS
-from emr_ner_tf.data.synthetic import generate
-from emr_ner_tf.evaluation.matching import score
-from emr_ner_tf.models.text_tagger import TextTagger
+from emr_ner_tf.data.synthetic.generator import generate
+from emr_ner_tf.evaluation.scoring import score
+from emr_ner_tf.inference.annotator import annotate
+from emr_ner_tf.models.ner_pipeline import NerPipeline
 from emr_ner_tf.training.examples import build_examples
+from emr_ner_tf.training.input_pipeline import training_dataset
+from emr_ner_tf.training.loading import InProcessTagger
 from emr_ner_tf.training.optimization import build_optimizer
-from emr_ner_tf.training.pipeline import training_dataset
-from emr_ner_tf.training.restoring import InProcessTagger
 from emr_ner_tf.training.strategies import build_strategy
 from emr_ner_tf.training.train_step import make_train_step
 
 LABELS = tuple(CCKS2019_LABELS)
 _WINDOW = 96
-_MOST_STEPS = 500
+_MAX_STEPS = 500
 
 
 def _first_sentence(document: Document) -> Document:
@@ -52,12 +52,12 @@ class Run:
         with strategy.scope():
             step = tf.Variable(0, dtype=tf.int64, trainable=False)
             self.tagger, self.definition = build(config, RECORDS, LABELS)
-            optimizer = build_optimizer(config, *self.tagger.variables_by_rate(), _MOST_STEPS)
+            optimizer = build_optimizer(config, *self.tagger.encoder_and_head_variables(), _MAX_STEPS)
         self._examples = build_examples(
             RECORDS, self.definition.vocabulary, self.tagger.table, window=_WINDOW, slack=4
         )
         self.train_step = make_train_step(
-            self.tagger.loss_share,
+            self.tagger.scaled_loss,
             self.tagger.trainable_variables,
             optimizer,
             step,
@@ -76,7 +76,7 @@ class Run:
 
     def f1(self, config: ConfigDict) -> float:
         """Exact F1 on the records."""
-        texts = InProcessTagger(TextTagger(self.tagger, self.definition.vocabulary, config))
+        texts = InProcessTagger(NerPipeline(self.tagger, self.definition.vocabulary, config))
         return score(RECORDS, list(annotate(RECORDS, texts.tag_texts)), LABELS).exact.micro.f1
 
     def _batches(self, records: int) -> tf.distribute.DistributedDataset:
@@ -122,7 +122,7 @@ def compare_and_overfit(row: str) -> dict[str, Any]:
     batch = two.batch(8)
     loss, steps = np.inf, 0
     # The mean of eight: each record's own path has more than half of the probability long before.
-    while loss > 0.04 and steps < _MOST_STEPS:
+    while loss > 0.04 and steps < _MAX_STEPS:
         loss = float(two.train_step(batch)[0])
         steps += 1
     tf.config.run_functions_eagerly(True)

@@ -7,10 +7,11 @@ import tensorflow as tf
 
 from emr_ner_tf.config import RANDOM_ENCODER, ConfigDict, base_config
 from emr_ner_tf.data.document import Document
-from emr_ner_tf.models.definition import ModelDefinition, build_tagger
-from emr_ner_tf.models.start import start
+from emr_ner_tf.models.builder import build_tagger
+from emr_ner_tf.models.model_definition import ModelDefinition
+from emr_ner_tf.models.registry import ZOO
+from emr_ner_tf.models.resources import build_resources
 from emr_ner_tf.models.tagger import Tagger
-from emr_ner_tf.models.zoo import ZOO
 
 TEXT = "患者因右肺上叶腺癌入院。"
 LABELS = ("甲", "乙")
@@ -91,9 +92,9 @@ def build(
     """Builds a model as a run on `documents` starts it, every weight off its initial zero or one."""
     tf.keras.mixed_precision.set_global_policy("float32")
     tf.keras.utils.set_random_seed(5)
-    beginning = start(config, documents)
-    definition = ModelDefinition(config, beginning.vocabulary, tuple(labels), words=beginning.words)
-    tagger, definition = build_tagger(definition, beginning)
+    resources = build_resources(config, documents)
+    definition = ModelDefinition(config, resources.vocabulary, tuple(labels), words=resources.words)
+    tagger, definition = build_tagger(definition, resources)
     for variable in tagger.variables:
         variable.assign(variable + tf.random.uniform(variable.shape, -0.1, 0.1))
     return tagger, definition

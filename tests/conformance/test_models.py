@@ -6,7 +6,7 @@ import tensorflow as tf
 from row_harness import PARTS
 
 from emr_ner_tf.training.checkpoints import BEST
-from emr_ner_tf.training.restoring import restore
+from emr_ner_tf.training.loading import restore
 
 _TEXTS = ("患者因右肺上叶腺癌", "肺癌", "")
 _LENGTH = np.array([9, 2, 0], np.int32)
@@ -114,6 +114,6 @@ def test_a_checkpoint_restores_the_model_to_the_bit(model, expected):
     model.definition.save(model.folder)
     tf.train.Checkpoint(model=model.tagger).save(str(model.folder / "checkpoints" / BEST / "weights"))
     restored, definition = restore(model.folder)
-    emissions = restored.text_tagger.tagger(model.token_ids(*_TEXTS), _LENGTH)
+    emissions = restored.ner_pipeline.tagger(model.token_ids(*_TEXTS), _LENGTH)
     np.testing.assert_array_equal(emissions, expected[0])
     assert definition == model.definition

@@ -8,7 +8,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from workers import Worker
 
 from emr_ner_tf.exporting.signatures import ServingModule
-from emr_ner_tf.models.text_tagger import TextTagger
+from emr_ner_tf.models.ner_pipeline import NerPipeline
 
 _HARD = [
     b"",
@@ -49,7 +49,7 @@ def worker():
 @pytest.fixture(scope="module")
 def signatures(model):
     """The functions of the signatures in this process, exported too."""
-    module = ServingModule(TextTagger(model.tagger, model.definition.vocabulary, model.definition.config))
+    module = ServingModule(NerPipeline(model.tagger, model.definition.vocabulary, model.definition.config))
     functions = module.signatures()
     tf.saved_model.save(module, str(model.folder / "export"), signatures=functions)
     return functions

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emr_ner_tf.data.splitting import choose_sides, near_duplicate_groups
+from emr_ner_tf.data.splitting import assign_split, near_duplicate_groups
 from emr_ner_tf.errors import UserError
 
 
@@ -38,7 +38,7 @@ def test_thirty_characters_join_and_twenty_nine_do_not():
 
 @given(st.integers(2, 200), st.integers(1, 9), st.integers(1, 9), st.integers(-5, 5))
 def test_a_plain_draw_has_the_size_asked_for(records, a, b, seed):
-    first = choose_sides(range(records), (a, b), seed)
+    first = assign_split(range(records), (a, b), seed)
     assert len(first) == records
     assert sum(first) == min(max(round(records * a / (a + b)), 1), records - 1)
 
@@ -48,27 +48,27 @@ def test_groups_stay_together_and_sizes_are_near(groups, seed):
     sizes = [groups.count(group) for group in set(groups)]
     if len(sizes) < 2:
         with pytest.raises(UserError, match="two records that may part"):
-            choose_sides(groups, (7, 3), seed)
+            assign_split(groups, (7, 3), seed)
         return
-    first = choose_sides(groups, (7, 3), seed)
+    first = assign_split(groups, (7, 3), seed)
     assert len({(group, side) for group, side in zip(groups, first, strict=True)}) == len(sizes)
     assert 0 < sum(first) < len(groups)
     assert abs(sum(first) - 0.7 * len(groups)) < max(sizes) + 0.5
 
 
 def test_the_seed_decides():
-    drawn = [choose_sides(range(100), (7, 3), seed) for seed in (0, 0, 1)]
+    drawn = [assign_split(range(100), (7, 3), seed) for seed in (0, 0, 1)]
     assert drawn[0] == drawn[1] != drawn[2]
     # Fixed for good: a split that has been reported on must come back.
-    assert [i for i in range(10) if choose_sides(range(10), (7, 3), 0)[i]] == [2, 3, 4, 6, 7, 8, 9]
+    assert [i for i in range(10) if assign_split(range(10), (7, 3), 0)[i]] == [2, 3, 4, 6, 7, 8, 9]
 
 
 def test_every_record_can_go_to_either_side():
-    sides = [choose_sides(range(6), (1, 1), seed) for seed in range(60)]
+    sides = [assign_split(range(6), (1, 1), seed) for seed in range(60)]
     assert all({side[i] for side in sides} == {True, False} for i in range(6))
 
 
 @pytest.mark.parametrize("records", [0, 1])
 def test_too_few(records):
     with pytest.raises(UserError, match=f"got {records} records"):
-        choose_sides(range(records), (7, 3), 0)
+        assign_split(range(records), (7, 3), 0)

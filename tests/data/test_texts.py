@@ -2,11 +2,11 @@
 
 import pytest
 
-from emr_ner_tf.annotator import annotate, encode_texts
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.texts import check_texts
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.evaluation.lookup import LookupTagger
+from emr_ner_tf.inference.annotator import annotate, encode_texts
 
 WRONG = [
     ("患者胃癌", r"got one str; put it into a list: \[text\]"),

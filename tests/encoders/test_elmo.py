@@ -12,8 +12,9 @@ from emr_ner_tf.data.document import Document
 from emr_ner_tf.encoders.elmo import Elmo
 from emr_ner_tf.encoders.loading import build_encoder, load_encoder
 from emr_ner_tf.errors import UserError
-from emr_ner_tf.models.definition import ModelDefinition, build_tagger
-from emr_ner_tf.models.start import start
+from emr_ner_tf.models.builder import build_tagger
+from emr_ner_tf.models.model_definition import ModelDefinition
+from emr_ner_tf.models.resources import build_resources
 
 TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *"右肾左囊肿结石，。"]
 CONFIG = {
@@ -115,14 +116,14 @@ def test_what_is_trained(encoder, tuned):
         return tape.gradient(loss, encoder.trainable_variables)
 
     assert all(gradient is not None for gradient in gradients())
-    fresh = {variable.ref() for variable in encoder.fresh_variables()}
+    fresh = {variable.ref() for variable in encoder.randomly_initialized_variables()}
     trained = {variable.ref() for variable in encoder.trainable_variables}
     assert fresh < trained if tuned else fresh == trained
 
 
 def test_every_variable_is_of_the_checkpoint_or_made_new(encoder):
-    held = {slot.variable.ref() for slot in encoder.slots()}
-    fresh = {variable.ref() for variable in encoder.fresh_variables()}
+    held = {mapping.variable.ref() for mapping in encoder.weight_mappings()}
+    fresh = {variable.ref() for variable in encoder.randomly_initialized_variables()}
     assert not held & fresh
     assert held | fresh == {variable.ref() for variable in encoder.variables}
     assert len({variable.name for variable in encoder.variables}) == len(encoder.variables)
@@ -189,10 +190,10 @@ def test_in_a_tagger(checkpoint, tmp_path):
     config = _config(checkpoint())
     config.char.vectors = str(tmp_path / "char.vec")
     (tmp_path / "char.vec").write_text("肾 1 2 3 4\n", encoding="utf-8")
-    beginning = start(config, [Document("1", "左肾无殊。")])
-    assert beginning.vocabulary.tokens[len(TOKENS) :] == ("无", "殊")
-    tagger, definition = build_tagger(ModelDefinition(config, beginning.vocabulary, ("甲",)), beginning)
-    tuned, fresh = tagger.variables_by_rate()
+    resources = build_resources(config, [Document("1", "左肾无殊。")])
+    assert resources.vocabulary.tokens[len(TOKENS) :] == ("无", "殊")
+    tagger, definition = build_tagger(ModelDefinition(config, resources.vocabulary, ("甲",)), resources)
+    tuned, fresh = tagger.encoder_and_head_variables()
     assert tuned == []
     # Embedding, weights and scale of the mix; linear layer and CRF.
     assert len(fresh) == 3 + len(tagger.linear.trainable_variables) + len(tagger.crf.trainable_variables)
@@ -203,13 +204,13 @@ def test_in_a_tagger(checkpoint, tmp_path):
     np.testing.assert_array_equal(table[len(TOKENS) :], table[[1, 1]])
     config.elmo.trainable = True
     tagger, _ = build_tagger(definition)
-    tuned, _ = tagger.variables_by_rate()
+    tuned, _ = tagger.encoder_and_head_variables()
     assert len(tuned) == 1 + 2 * 4
 
 
 def test_the_kind_must_be_said(checkpoint):
     config = _config(checkpoint())
     config.model.encoder = "bert"
-    beginning = start(config, [])
+    resources = build_resources(config, [])
     with pytest.raises(UserError, match=r"config\.model\.encoder must be 'elmo' .*, got 'bert' and 'elmo'"):
-        build_tagger(ModelDefinition(config, beginning.vocabulary, ("甲",)))
+        build_tagger(ModelDefinition(config, resources.vocabulary, ("甲",)))

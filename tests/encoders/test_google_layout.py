@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from emr_ner_tf.encoders.checkpoint import read_weights
+from emr_ner_tf.encoders.hub import encoder_files, find_weights
 from emr_ner_tf.encoders.loading import BACKENDS, load_encoder, load_vocabulary
-from emr_ner_tf.encoders.resolve import encoder_files, find_weights
+from emr_ner_tf.encoders.weight_readers import read_weights
 from emr_ner_tf.errors import UserError
-from emr_ner_tf.pretraining.heads import read_heads
+from emr_ner_tf.pretraining.head_weights import read_heads
 from emr_ner_tf.pretraining.model import PretrainingModel
 
 BOTH = pytest.mark.parametrize("backend", BACKENDS)
@@ -180,7 +180,11 @@ def test_every_variable_has_its_place(published, values):
 def test_pre_training_finds_its_heads(published, values):
     model = PretrainingModel(load_encoder(str(published)), 0)
     assert read_heads(model, str(published), load_vocabulary(str(published))) == []
-    found = {slot.name: slot.value() for slots in model.head_slots().values() for slot in slots}
+    found = {
+        mapping.name: mapping.value()
+        for weight_mappings in model.head_mappings().values()
+        for mapping in weight_mappings
+    }
     for name, google in {
         "cls.predictions.bias": values["cls/predictions/output_bias"],
         "cls.predictions.transform.dense.weight": values["cls/predictions/transform/dense/kernel"].T,

@@ -6,8 +6,8 @@ import logging
 import numpy as np
 import pytest
 
+from emr_ner_tf.encoders.hub import encoder_files
 from emr_ner_tf.encoders.loading import BACKENDS, load_encoder, load_vocabulary
-from emr_ner_tf.encoders.resolve import encoder_files
 from emr_ner_tf.errors import UserError
 
 BOTH = pytest.mark.parametrize("backend", BACKENDS)

@@ -6,11 +6,11 @@ import pytest
 from markdown_it import MarkdownIt
 
 from emr_ner_tf.errors import UserError
-from emr_ner_tf.experiments.execution import estimated_seconds, finished_runs
 from emr_ner_tf.experiments.figures import curve
-from emr_ner_tf.experiments.page import page
+from emr_ner_tf.experiments.markdown_report import page
 from emr_ner_tf.experiments.report import build_report, unique_lines, write_report
-from emr_ner_tf.experiments.tables import Group
+from emr_ner_tf.experiments.runner import estimated_seconds, finished_runs
+from emr_ner_tf.experiments.tables import SeedGroup
 
 LABELS = ("疾病和诊断", "药物")
 SETUP = {
@@ -227,13 +227,13 @@ def test_seeds_at_several_commits_are_told():
 
 def test_curves_are_as_fine_as_every_run_of_a_group_allows():
     runs = [result("cnn_crf", "none", seed, 8) for seed in (1, 2)]
-    assert curve(Group("cnn_crf", "none", tuple(runs))) == ([1, 2], [30, 3])
+    assert curve(SeedGroup("cnn_crf", "none", tuple(runs))) == ([1, 2], [30, 3])
     runs[0]["history"] = [
         {"epoch": 1, "loss": 30.0, "losses": [40.0, 20.0]},
         {"epoch": 2, "loss": 3.0, "losses": [3.0]},
     ]
-    assert curve(Group("cnn_crf", "none", tuple(runs))) == ([1, 2], [30, 3])
-    assert curve(Group("cnn_crf", "none", (runs[0], runs[0]))) == ([0.5, 1, 2], [40, 20, 3])
+    assert curve(SeedGroup("cnn_crf", "none", tuple(runs))) == ([1, 2], [30, 3])
+    assert curve(SeedGroup("cnn_crf", "none", (runs[0], runs[0]))) == ([0.5, 1, 2], [40, 20, 3])
 
 
 def test_two_encoders_are_two_lines(report):

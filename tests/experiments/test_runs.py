@@ -8,8 +8,8 @@ import pytest
 
 from emr_ner_tf.config import check_config
 from emr_ner_tf.errors import UsageError, UserError
-from emr_ner_tf.experiments.execution import train_command
 from emr_ner_tf.experiments.recipes import parse_overrides, row_config
+from emr_ner_tf.experiments.runner import train_command
 from emr_ner_tf.experiments.runs import Experiment, plan
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -144,7 +144,7 @@ def test_an_encoder_counts_by_what_it_holds(experiment, tmp_path):
     )
     assert first.kind == "adapted"
     assert first.name == second.name
-    assert first.materials["encoder"].name == "enc"
+    assert first.fingerprints["encoder"].name == "enc"
     (tmp_path / "c").mkdir()
     shutil.copytree(tmp_path / "b/enc", tmp_path / "c/enc")
     (tmp_path / "c/enc/model.safetensors").write_text("v", encoding="utf-8")

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.exporting.bundle import Bundle, find_version
-from emr_ner_tf.training.restoring import restore
+from emr_ner_tf.training.loading import restore
 
 HARD = [
     b"",

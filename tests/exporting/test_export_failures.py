@@ -15,7 +15,7 @@ import pytest
 from emr_ner_tf.cli.export import report
 from emr_ner_tf.errors import Terminated, UserError
 from emr_ner_tf.exporting.export import ExportResult, export
-from emr_ner_tf.exporting.verification import Verification
+from emr_ner_tf.exporting.parity_check import Verification
 
 ROOT_CAN_MOUNT = os.getuid() == 0 and shutil.which("mount") is not None
 

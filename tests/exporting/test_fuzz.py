@@ -5,7 +5,7 @@ import random
 import pytest
 import tensorflow as tf
 
-from emr_ner_tf.data.synthetic import generate
+from emr_ner_tf.data.synthetic.generator import generate
 from emr_ner_tf.exporting.bundle import find_version
 
 TEXTS, BATCH, SEED = 10_000, 250, 20241
@@ -50,11 +50,11 @@ def test_ten_thousand_texts(bundles):
     seeds = [document.text for document in generate("test", records=40, seed=3)]
     kinds = (_bytes, _code_points, _characters, _mutated)
     raws = [source.choice(kinds)(source, seeds) for _ in range(TEXTS)]
-    entities_of = tf.saved_model.load(str(find_version(bundles))).signatures["serving_default"]
+    signature = tf.saved_model.load(str(find_version(bundles))).signatures["serving_default"]
     found = malformed = 0
     for begin in range(0, TEXTS, BATCH):
         batch = raws[begin : begin + BATCH]
-        outputs = {name: value.numpy() for name, value in entities_of(text=tf.constant(batch)).items()}
+        outputs = {name: value.numpy() for name, value in signature(text=tf.constant(batch)).items()}
         for row, raw in enumerate(batch):
             text = raw.decode("utf-8", errors="replace")
             malformed += text.encode() != raw

@@ -3,10 +3,10 @@
 import pytest
 import tensorflow as tf
 
-from emr_ner_tf.annotator import annotate
 from emr_ner_tf.data.document import Document
-from emr_ner_tf.data.synthetic import generate
+from emr_ner_tf.data.synthetic.generator import generate
 from emr_ner_tf.exporting.bundle import Bundle
+from emr_ner_tf.inference.annotator import annotate
 
 LENGTH = 100_000
 

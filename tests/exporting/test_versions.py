@@ -10,7 +10,7 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 from emr_ner_tf.exporting.bundle import Bundle, find_version
 from emr_ner_tf.exporting.export import export
-from emr_ner_tf.exporting.warmup import MOST, PLACE
+from emr_ner_tf.exporting.warmup import MAX_WARMUP_RECORDS, PLACE
 
 TEXT = "患者因右肺上叶腺癌入院，既往高血压病史10年，口服硝苯地平控释片。"
 
@@ -31,7 +31,7 @@ def test_warmup_requests_run_and_hold_synthetic_text(bundles):
         prediction_log_pb2.PredictionLog.FromString(raw.numpy())
         for raw in tf.data.TFRecordDataset(str(version / PLACE))
     ]
-    assert 10 <= len(logs) <= MOST
+    assert 10 <= len(logs) <= MAX_WARMUP_RECORDS
     lengths, names = set(), set()
     for log in logs:
         request = log.predict_log.request

@@ -17,7 +17,7 @@ STRATEGY = "multi_worker_mirrored"
 
 
 def start_two(
-    word: str,
+    command: str,
     *flags: str,
     each: Sequence[Sequence[str]] = ((), ()),
     inputs: Sequence[str | os.PathLike[str]] = (os.devnull, os.devnull),
@@ -25,7 +25,7 @@ def start_two(
     """Both workers of `python -m emr_ner_tf.cli.WORD`, the chief first.
 
     Args:
-        word: which main.
+        command: which main.
         flags: of both.
         each: further ones of one of them alone.
         inputs: files that are their standard input.
@@ -38,11 +38,11 @@ def start_two(
     processes = []
     for index in range(2):
         task = {"cluster": cluster, "task": {"type": "worker", "index": index}}
-        command = [sys.executable, "-m", f"emr_ner_tf.cli.{word}", f"--strategy={STRATEGY}"]
+        argv = [sys.executable, "-m", f"emr_ner_tf.cli.{command}", f"--strategy={STRATEGY}"]
         with open(inputs[index], "rb") as standard_input:
             processes.append(
                 subprocess.Popen(
-                    [*command, *flags, *each[index]],
+                    [*argv, *flags, *each[index]],
                     cwd=ROOT,
                     env=os.environ | {"TF_CONFIG": json.dumps(task)},
                     stdin=standard_input,
@@ -70,17 +70,17 @@ def logs(processes: Sequence[subprocess.Popen[str]]) -> list[str]:
         return [process.communicate(timeout=600)[1] for process in processes]
 
 
-def run_two(word: str, *flags: str) -> list[str]:
+def run_two(command: str, *flags: str) -> list[str]:
     """Runs both to a good end and returns what they said."""
-    processes = start_two(word, *flags)
+    processes = start_two(command, *flags)
     told = logs(processes)
     assert [process.returncode for process in processes] == [0, 0], told
     return told
 
 
-def kill_one_of_two(word: str, *flags: str, model_dir: str | os.PathLike[str]) -> None:
+def kill_one_of_two(command: str, *flags: str, model_dir: str | os.PathLike[str]) -> None:
     """Starts both, kills the second at the first checkpoint, and asserts that the chief ends and says why."""
-    chief, worker = processes = start_two(word, *flags)
+    chief, worker = processes = start_two(command, *flags)
     with _ended(processes):
         while tf.train.latest_checkpoint(f"{model_dir}/checkpoints/last") is None:
             assert chief.poll() is None, chief.communicate()

@@ -27,10 +27,10 @@ _ENVIRONMENT = {"NO_COLOR": "1", "COLUMNS": "120"}
 
 
 def run_in_process(
-    word: str, *arguments: object, env: dict[str, str] | None = None, input: str | None = None
+    command: str, *arguments: object, env: dict[str, str] | None = None, input: str | None = None
 ) -> subprocess.CompletedProcess:
     """Runs a command from the project's root; the same result as of a process of its own."""
-    argv = [str(ROOT / "emr_ner_tf" / "cli" / f"{word}.py"), *map(str, arguments)]
+    argv = [str(ROOT / "emr_ner_tf" / "cli" / f"{command}.py"), *map(str, arguments)]
     with contextlib.ExitStack() as stack:
         outputs = stack.enter_context(_descriptors(input or ""))
         stack.enter_context(_environment(_ENVIRONMENT | (env or {})))
@@ -38,17 +38,17 @@ def run_in_process(
         stack.enter_context(_flags())
         stack.enter_context(_argv(argv))
         stack.enter_context(contextlib.chdir(ROOT))
-        status = _call(word, argv)
+        status = _call(command, argv)
         sys.stdout.flush()
         sys.stderr.flush()
         stdout, stderr = (os.pread(file, os.fstat(file).st_size, 0).decode("utf-8") for file in outputs)
     _forget_training()
-    assert_no_record_text(word, arguments, stdout, stderr)
+    assert_no_record_text(command, arguments, stdout, stderr)
     return subprocess.CompletedProcess(argv, status, stdout, stderr)
 
 
-def _call(word: str, argv: list[str]) -> int:
-    name = f"emr_ner_tf.cli.{word}"
+def _call(command: str, argv: list[str]) -> int:
+    name = f"emr_ner_tf.cli.{command}"
     sys.modules.pop(name, None)
     try:
         module = importlib.import_module(name)

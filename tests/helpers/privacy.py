@@ -6,21 +6,21 @@ import re
 
 # Shorter runs of characters occur in labels, messages and names of files, too.
 SIZE = 8
-_MOST_BYTES = 4_000_000
+_MAX_BYTES = 4_000_000
 _CHINESE = re.compile("[\u4e00-\u9fff]")
 # Records are their result; what goes to standard error is checked all the same.
 _PRINTS_RECORDS = frozenset(("annotate", "data", "try_serving", "quickstart"))
 
 
-def assert_no_record_text(word: str, arguments: tuple[object, ...], stdout: str, stderr: str) -> None:
+def assert_no_record_text(command: str, arguments: tuple[object, ...], stdout: str, stderr: str) -> None:
     """Fails where the output holds `SIZE` characters in a row of a record that the arguments name."""
-    told = _runs(stderr) if word in _PRINTS_RECORDS else _runs(stderr) | _runs(stdout)
+    told = _runs(stderr) if command in _PRINTS_RECORDS else _runs(stderr) | _runs(stdout)
     arguments = tuple(map(str, arguments))
     # What the test itself names, such as a path, may be printed.
     told -= _runs("\n".join(argument for argument in arguments if not argument.startswith("--text=")))
     for text in _texts(arguments):
         shared = told & _runs(text)
-        assert not shared, f"{word} prints {len(shared)} runs of {SIZE} characters of a record"
+        assert not shared, f"{command} prints {len(shared)} runs of {SIZE} characters of a record"
 
 
 def _runs(text: str) -> set[str]:
@@ -37,7 +37,7 @@ def _texts(arguments: tuple[str, ...]):
         for name in value.split(","):
             path = pathlib.Path(name)
             try:
-                if path.suffix not in (".jsonl", ".txt", ".bio") or path.stat().st_size > _MOST_BYTES:
+                if path.suffix not in (".jsonl", ".txt", ".bio") or path.stat().st_size > _MAX_BYTES:
                     continue
                 lines = path.read_bytes().splitlines()
             except (OSError, ValueError):

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from emr_ner_tf.errors import UserError
-from emr_ner_tf.layers.attention import PlainAttention, SelfAttention
+from emr_ner_tf.layers.attention import AdditiveAttentionPooling, SelfAttention
 
 LENGTH = np.array([5, 2, 1, 0], np.int32)
 REAL = np.arange(5) < LENGTH[:, None]
@@ -25,7 +25,7 @@ def filled(layer, seed=1):
 
 
 def make(kind):
-    return filled(SelfAttention(3) if kind == "self" else PlainAttention())
+    return filled(SelfAttention(3) if kind == "self" else AdditiveAttentionPooling())
 
 
 def softmax(scores):
@@ -113,7 +113,7 @@ def test_eager_equals_graph(kind):
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 @pytest.mark.parametrize("kind", ["self", "plain"])
 def test_mixed_precision(kind, policy):
-    cls = SelfAttention if kind == "self" else PlainAttention
+    cls = SelfAttention if kind == "self" else AdditiveAttentionPooling
     layer = filled(cls.from_config(make(kind).get_config() | {"dtype": policy}))
     outputs = layer(inputs_of(), LENGTH)
     assert outputs.dtype == tf.keras.mixed_precision.Policy(policy).compute_dtype
@@ -139,7 +139,7 @@ def test_a_width_that_heads_do_not_divide_is_an_error(heads):
 
 
 @pytest.mark.parametrize(
-    "layer", [SelfAttention(3, 0.1, name="a"), PlainAttention(name="b")], ids=["self", "plain"]
+    "layer", [SelfAttention(3, 0.1, name="a"), AdditiveAttentionPooling(name="b")], ids=["self", "plain"]
 )
 def test_configuration_round_trips(layer):
     copy = type(layer).from_config(layer.get_config())

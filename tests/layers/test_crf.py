@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from emr_ner_tf.data.tags import TagTable
+from emr_ner_tf.data.tag_scheme import TagTable
 from emr_ner_tf.layers.crf import CRF
 
 LENGTH = np.array([4, 2, 1, 0], np.int32)

@@ -6,9 +6,10 @@ import tensorflow as tf
 
 from emr_ner_tf.config import RANDOM_ENCODER, base_config
 from emr_ner_tf.errors import UserError
-from emr_ner_tf.models.definition import ModelDefinition, build_tagger
-from emr_ner_tf.models.start import start
-from emr_ner_tf.models.text_tagger import TextTagger
+from emr_ner_tf.models.builder import build_tagger
+from emr_ner_tf.models.model_definition import ModelDefinition
+from emr_ner_tf.models.ner_pipeline import NerPipeline
+from emr_ner_tf.models.resources import build_resources
 from emr_ner_tf.text.vocabulary import Vocabulary
 
 _VOCABULARY = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"患者因右肺上叶腺癌入院。"))
@@ -44,7 +45,7 @@ def test_a_window_that_the_encoder_cannot_hold():
 
 def test_no_encoder_named():
     with pytest.raises(UserError, match=r"config.encoder must name"):
-        start(base_config(), [])
+        build_resources(base_config(), [])
 
 
 @pytest.mark.parametrize("key", ["context", "attention"])
@@ -57,10 +58,10 @@ def test_unknown_parts_list_the_choices(key):
 
 def test_a_short_record_is_the_same_alone_and_beside_a_long_one():
     config = _config()
-    text_tagger = TextTagger(_build(config), _VOCABULARY, config)
+    ner_pipeline = NerPipeline(_build(config), _VOCABULARY, config)
     short, long = "患者因右肺", "患者因右肺上叶腺癌入院。" * 7
-    alone = text_tagger.tags(tf.constant([short]))
-    both = text_tagger.tags(tf.constant([long, short, ""]))
+    alone = ner_pipeline.tags(tf.constant([short]))
+    both = ner_pipeline.tags(tf.constant([long, short, ""]))
     assert both["length"].numpy().tolist() == [len(long), len(short), 0]
     np.testing.assert_array_equal(both["tags"][1, : len(short)], alone["tags"][0])
     assert (both["tags"].numpy()[1, len(short) :] == b"").all()

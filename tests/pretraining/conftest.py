@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from emr_ner_tf.data.synthetic import generate
+from emr_ner_tf.data.synthetic.generator import generate
 
 WIDTH, INNER, POSITIONS = 16, 24, 40
 CONFIG = {

@@ -57,9 +57,9 @@ def test_shares_add_up_to_the_mean(model):
     for dropout in model.language_model.dropouts:
         dropout.rate = 0.0
     predictions = np.float32((LENGTH - 1)[:3].sum())
-    whole, characters = model.loss_share(tf.constant(IDS), tf.constant(LENGTH), predictions)
+    whole, characters = model.scaled_loss(tf.constant(IDS), tf.constant(LENGTH), predictions)
     assert characters.numpy() == 3 + 1 + 4
-    parts = [model.loss_share(IDS[i : i + 1], LENGTH[i : i + 1], predictions) for i in range(4)]
+    parts = [model.scaled_loss(IDS[i : i + 1], LENGTH[i : i + 1], predictions) for i in range(4)]
     np.testing.assert_allclose(sum(loss for loss, _ in parts), whole, rtol=1e-5)
     assert sum(int(count) for _, count in parts) == 8
     losses = model.losses(tf.constant(IDS), tf.constant(LENGTH), training=False)
@@ -68,7 +68,7 @@ def test_shares_add_up_to_the_mean(model):
 
 def test_the_gradient_reaches_every_variable(model):
     with tf.GradientTape() as tape:
-        loss, _ = model.loss_share(tf.constant(IDS), tf.constant(LENGTH), 11.0)
+        loss, _ = model.scaled_loss(tf.constant(IDS), tf.constant(LENGTH), 11.0)
     for variable, gradient in zip(
         model.trainable_variables, tape.gradient(loss, model.trainable_variables), strict=True
     ):

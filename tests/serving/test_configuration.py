@@ -14,7 +14,7 @@ from certificates import issue
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format, wrappers_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
-from emr_ner_tf.serving.client_options import ClientOptions
+from emr_ner_tf.client.options import ClientOptions
 
 SERVING = pathlib.Path(__file__).parents[2] / "serving"
 # Messages that the Python package lacks: names and types of their fields, in order of number, as the .proto files

@@ -8,7 +8,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emr_ner_tf.data.tags import TagTable
+from emr_ner_tf.data.tag_scheme import TagTable
 from emr_ner_tf.text.characters import decode, token_ids
 from emr_ner_tf.text.spans import Spans, counts, spans_from_tags, surface_forms, to_dense
 from emr_ner_tf.text.windows import map_windows

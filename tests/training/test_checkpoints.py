@@ -290,7 +290,12 @@ def test_scores_of_epochs():
     for number, f1 in enumerate([0.0, 0.0, 0.0, 0.5, 0.25, 0.5, 0.75, 0.75, 0.0], start=1):
         progress.end_epoch({"f1": f1})
         told.append(
-            (progress.score_epoch(f1, 10 * number), progress.best_epoch, progress.best_step, progress.stale)
+            (
+                progress.score_epoch(f1, 10 * number),
+                progress.best_epoch,
+                progress.best_step,
+                progress.epochs_without_improvement,
+            )
         )
     assert told == [
         (True, 1, 10, 0),
@@ -308,7 +313,7 @@ def test_scores_of_epochs():
     for number in (1, 2):
         progress.end_epoch({})
         assert progress.score_epoch(None, number)
-    assert (progress.best_epoch, progress.stale) == (2, 0)
+    assert (progress.best_epoch, progress.epochs_without_improvement) == (2, 0)
 
 
 @pytest.mark.parametrize(("scores", "best"), [([0.0, 0.5, 0.5], 2), ([0.0, 0.0], 1), ([None, None], 2)])

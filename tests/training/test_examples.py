@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emr_ner_tf.data.document import Document, Entity
-from emr_ner_tf.data.tags import TagTable
+from emr_ner_tf.data.tag_scheme import TagTable
 from emr_ner_tf.text.vocabulary import Vocabulary
 from emr_ner_tf.training.examples import build_examples
 

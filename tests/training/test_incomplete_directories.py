@@ -10,8 +10,8 @@ import tensorflow as tf
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.training import trainer
 from emr_ner_tf.training.checkpoints import Checkpoints
-from emr_ner_tf.training.restoring import restore
-from emr_ner_tf.training.run_files import write_json
+from emr_ner_tf.training.loading import restore
+from emr_ner_tf.training.model_dir import write_json
 from emr_ner_tf.training.trainer import train
 
 

@@ -59,9 +59,9 @@ def _same_weights(one, other):
 def undisturbed(tiny_flags, corpus, tmp_path_factory):
     """The model directory of a run that nobody disturbs, and the seconds that it took."""
     model_dir = tmp_path_factory.mktemp("undisturbed") / "model"
-    began = time.monotonic()
+    started = time.monotonic()
     _run_to_end(_command(tiny_flags, corpus, model_dir))
-    return model_dir, time.monotonic() - began
+    return model_dir, time.monotonic() - started
 
 
 def _ends_as_undisturbed(command, model_dir, undisturbed):

@@ -12,10 +12,10 @@ from emr_ner_tf.config import RANDOM_ENCODER, base_config
 from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.data.writing import write_documents
 from emr_ner_tf.errors import UserError
-from emr_ner_tf.models.start import start
+from emr_ner_tf.models.resources import build_resources
 from emr_ner_tf.training import trainer
-from emr_ner_tf.training.records import check_mentions
-from emr_ner_tf.training.restoring import restore
+from emr_ner_tf.training.dataset import check_mentions
+from emr_ner_tf.training.loading import restore
 from emr_ner_tf.training.trainer import train
 
 
@@ -121,10 +121,10 @@ def test_nothing_is_begun_from_a_validation_record(config, monkeypatch, tmp_path
     begun = []
 
     def begin(*arguments):
-        begun.append(start(*arguments))
+        begun.append(build_resources(*arguments))
         raise _Started
 
-    monkeypatch.setattr(trainer, "start", begin)
+    monkeypatch.setattr(trainer, "build_resources", begin)
     for records, validation, fraction in (
         ("all.jsonl", "", 0.2),
         ("some.jsonl", f"{tmp_path}/others.jsonl", 0.0),
@@ -147,8 +147,8 @@ def test_nothing_is_begun_from_a_validation_record(config, monkeypatch, tmp_path
 # Holds a directory until its standard input ends.
 _HOLDER = """
 import sys
-from emr_ner_tf.training.run_files import alone_in
-with alone_in(sys.argv[1], chief=True):
+from emr_ner_tf.training.model_dir import exclusive_lock
+with exclusive_lock(sys.argv[1], chief=True):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -238,7 +238,7 @@ def test_mixed_precision_learns_and_restores_in_float32(config, tmp_path, precis
     assert history[1]["loss"] < history[0]["loss"]
     assert metrics["best"]["epoch"] in (1, 2)
     tagger, _ = restore(tmp_path)
-    assert all(v.dtype == tf.float32 for v in tagger.text_tagger.tagger.trainable_variables)
+    assert all(v.dtype == tf.float32 for v in tagger.ner_pipeline.tagger.trainable_variables)
     assert len(tagger.tag_texts(["患者因右肺上叶腺癌入院。", ""])) == 2
 
 

@@ -9,7 +9,7 @@ from cluster import STRATEGY, kill_one_of_two, logs, run_two, start_two
 
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.training.batching import plan_epoch
-from emr_ner_tf.training.pipeline import part_of_worker, shares
+from emr_ner_tf.training.input_pipeline import shard_batches, worker_shard
 from emr_ner_tf.training.strategies import is_chief_process
 
 
@@ -21,7 +21,7 @@ def test_workers_see_every_window_once(workers, each, size):
     seen, steps = [], []
     for worker in range(workers):
         context = tf.distribute.InputContext(workers, worker, workers * each)
-        rows = [row.numpy() for row, _ in shares(batches, **part_of_worker(context))]
+        rows = [row.numpy() for row, _ in shard_batches(batches, **worker_shard(context))]
         seen.extend(np.concatenate(rows))
         steps.append(len(rows))
     assert sorted(seen) == list(range(101))

@@ -1,0 +1,1 @@
+"""Archives of records annotated on Apache Beam."""

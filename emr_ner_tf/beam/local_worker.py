@@ -1,0 +1,76 @@
+"""A worker process of a job on this machine: Beam's own, but it ends with its launcher and at the first failure.
+
+`python -m emr_ner_tf.beam.local_worker PID` is started by `local_runner`; PID is the launcher's. What goes wrong is
+told on standard error: what a user can mend without a stack trace.
+"""
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+
+from emr_ner_tf.errors import UserError
+
+_POLL_SECONDS = 0.5
+
+
+class _EndAtFailure(logging.Handler):
+    """Ends the process at a step's first failure; Beam's local runner would report it when all others are done."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info is None or record.exc_info[1] is None:
+            return
+        error = record.exc_info[1]
+        if isinstance(error, UserError):
+            print(error, file=sys.stderr, flush=True)
+        else:
+            traceback.print_exception(error)
+        os._exit(1)
+
+
+def _end_with(launcher: int) -> None:
+    while os.getppid() == launcher:
+        time.sleep(_POLL_SECONDS)
+    os._exit(1)
+
+
+def _failed(error: BaseException | None) -> None:
+    # Connections break when the launcher goes: then this process ends meanwhile, without a word.
+    time.sleep(2 * _POLL_SECONDS)
+    traceback.print_exception(error)
+    os._exit(1)
+
+
+def _set_logging() -> None:
+    """Shows our own progress, and nothing else unless it fails."""
+    # Otherwise the first remark of any library would set the root logger up to print everything.
+    logging.getLogger().addHandler(logging.NullHandler())
+    shown = logging.StreamHandler()
+    shown.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    logging.getLogger("emr_ner_tf").addHandler(shown)
+    logging.getLogger("apache_beam.runners.common").addHandler(_EndAtFailure())
+    # Beam would send all logs to the launcher.
+    os.environ.pop("LOGGING_API_SERVICE_DESCRIPTOR", None)
+
+
+def main() -> None:
+    """Works until the launcher says that all is done."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    threading.Thread(target=_end_with, args=(int(sys.argv[1]),), daemon=True).start()
+    threading.excepthook = lambda arguments: _failed(arguments.exc_value)
+    _set_logging()
+    from apache_beam.runners.worker import sdk_worker_main
+
+    try:
+        sdk_worker_main.main(sys.argv)
+    except Exception as error:
+        _failed(error)
+    # All results have been handed over; what libraries still take down at exit is of no use.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""The bundle as Beam's RunInference takes a model."""
+
+import logging
+import os
+import pathlib
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.ml.inference.base import ModelHandler
+
+from emr_ner_tf.beam.source import Record, match
+from emr_ner_tf.errors import UserError
+from emr_ner_tf.exporting.versioning import version_number
+from emr_ner_tf.inference.annotator import annotate
+
+if TYPE_CHECKING:
+    from emr_ner_tf.exporting.bundle import Bundle
+
+_LOGGER = logging.getLogger(__name__)
+_GRAPH = "saved_model.pb"
+
+
+def newest_version(path: str) -> str:
+    """The directory of a bundle's version, on any Beam file system: `path` itself, or the highest integer in it.
+
+    It is settled once for a job, so that all its workers load the same one.
+
+    Raises:
+        UserError: neither holds a bundle.
+    """
+    path = path.rstrip("/")
+    if match(f"{path}/{_GRAPH}"):
+        return path
+    found = [file.removesuffix(f"/{_GRAPH}") for file in match(f"{path}/*/{_GRAPH}")]
+    numbered = ((version_number(folder.rpartition("/")[2]), folder) for folder in found)
+    versions = {number: folder for number, folder in numbered if number is not None}
+    if not versions:
+        raise UserError(
+            f"{path}: no bundle: looked for {_GRAPH} in it and in its folders named by an integer; "
+            "python -m emr_ner_tf.cli.export writes one"
+        )
+    return versions[max(versions)]
+
+
+def fetch(source: str, target: str) -> None:
+    """Copies a directory of any Beam file system into a local one."""
+    for path in match(f"{source}/**"):
+        local = pathlib.Path(target) / path.removeprefix(f"{source}/")
+        local.parent.mkdir(parents=True, exist_ok=True)
+        with FileSystems.open(path) as file, open(local, "wb") as copy:
+            shutil.copyfileobj(file, copy)
+
+
+class BundleHandler(ModelHandler[Sequence[Record], Sequence[Record], "Bundle"]):
+    """Annotates pools of records; RunInference loads one bundle for each process.
+
+    An example is a pool, so that which records share a call of the graph is settled by where they stand in their
+    file and by nothing else. Within it, texts of like length go together (`annotator.annotate`).
+    """
+
+    def __init__(self, bundle: str, threads: int | None) -> None:
+        """Names the model.
+
+        Args:
+            bundle: directory of a version.
+            threads: that an operation of the graph may use; None leaves it to TensorFlow.
+        """
+        super().__init__(min_batch_size=1, max_batch_size=1)
+        self._bundle, self._threads = bundle, threads
+
+    def load_model(self) -> "Bundle":
+        """Loads the bundle; one of another file system is fetched first.
+
+        Raises:
+            UserError: it is of another contract.
+        """
+        import tensorflow as tf
+
+        from emr_ner_tf.exporting.bundle import Bundle
+
+        if self._threads is not None:
+            tf.config.threading.set_intra_op_parallelism_threads(self._threads)
+            tf.config.threading.set_inter_op_parallelism_threads(self._threads)
+        _LOGGER.info("process %d loads %s", os.getpid(), self._bundle)
+        if "://" not in self._bundle:
+            return Bundle(self._bundle)
+        with tempfile.TemporaryDirectory() as folder:
+            fetch(self._bundle, folder)
+            return Bundle(folder)
+
+    def run_inference(
+        self, batch: Sequence[Sequence[Record]], model: "Bundle", inference_args: dict[str, Any] | None = None
+    ) -> Iterator[list[Record]]:
+        """Yields each pool with the entities found."""
+        for pool in batch:
+            documents = annotate((record.document for record in pool), model.tag_texts)
+            yield [
+                record._replace(document=document) for record, document in zip(pool, documents, strict=True)
+            ]
+
+    def get_num_bytes(self, batch: Sequence[Sequence[Record]]) -> int:
+        """Characters, for RunInference's own metrics: it would pickle the whole batch to measure it."""
+        return sum(len(record.document.text) for pool in batch for record in pool)

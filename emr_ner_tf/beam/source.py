@@ -1,0 +1,196 @@
+"""Records of an archive read in parallel: spans of files, their lines with byte offsets, pools for the model."""
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.metrics.metric import Metrics
+
+from emr_ner_tf.beam.decompression import BROKEN, unpacked
+from emr_ner_tf.data.ccks2019 import ID, parse_record
+from emr_ner_tf.data.document import Document
+from emr_ner_tf.data.lines import BOM, Line, decoded, json_line
+from emr_ner_tf.data.record_error import RecordError
+from emr_ner_tf.data.rejects import reject_fields
+from emr_ner_tf.errors import UserError
+from emr_ner_tf.inference.annotator import POOL_CHARACTERS, POOL_TEXTS
+
+NAMESPACE = "emr_ner_tf"
+FORMATS = ("ccks2019", "text")
+# Fixed, whatever runs the job: which records share a pool, and so the last digits of their scores, must not depend on
+# how many workers there are.
+SPAN_BYTES = 1 << 20
+_UNBOUNDED = 1 << 62
+
+# Of a file: path, and from which byte to which the lines begin that are meant.
+Span = tuple[str, int, int]
+
+
+class Record(NamedTuple):
+    """A document and where it came from.
+
+    Attributes:
+        document: with an id in `extra` too, so that its line says where it came from.
+        path: of its file.
+        offset: of its first byte in the file; in a compressed file, in what it unpacks to.
+    """
+
+    document: Document
+    path: str
+    offset: int
+
+
+def find_files(patterns: Sequence[str]) -> list[tuple[str, int]]:
+    """Finds the files that patterns of any Beam file system name.
+
+    Args:
+        patterns: paths, `*` for any characters but `/`, `**` for any, `[...]` for one of some.
+
+    Returns:
+        Path and size in bytes of each file, sorted. A file that patterns name by several paths is there once, by the
+        first: on this machine the paths are followed, elsewhere they are compared as they are.
+
+    Raises:
+        UserError: a pattern names no file, or an unknown file system.
+    """
+    found: dict[str, tuple[str, int]] = {}
+    for pattern in patterns:
+        files = match(pattern)
+        if not files:
+            raise UserError(f"{pattern}: no such file")
+        for path, size in sorted(files.items()):
+            found.setdefault(path if "://" in path else os.path.realpath(path), (path, size))
+    return sorted(found.values())
+
+
+def match(pattern: str) -> dict[str, int]:
+    """Size in bytes of each file that a pattern matches, by path.
+
+    Raises:
+        UserError: an unknown file system.
+    """
+    # Beam finds nothing for a pattern without a folder.
+    here = "" if "/" in pattern else "./"
+    try:
+        (result,) = FileSystems.match([here + pattern])
+    except ValueError as error:
+        raise UserError(f"{pattern}: no file system of Beam's takes this path") from error
+    return {metadata.path.removeprefix(here): metadata.size_in_bytes for metadata in result.metadata_list}
+
+
+def spans_of(file: tuple[str, int], span_bytes: int = SPAN_BYTES) -> Iterator[Span]:
+    """Cuts a file of a path and a size into spans; one that is compressed cannot be cut."""
+    path, size = file
+    if CompressionTypes.detect_compression_type(path) != CompressionTypes.UNCOMPRESSED:
+        yield path, 0, _UNBOUNDED
+        return
+    for start in range(0, size, span_bytes):
+        yield path, start, min(start + span_bytes, size)
+
+
+def lines_of(span: Span) -> Iterator[Line]:
+    """Yields the lines that begin in a span, whole; their `number` is 0, since nobody has counted.
+
+    Raises:
+        UserError: the file cannot be read, or is compressed and not whole.
+    """
+    path, start, end = span
+    compression = CompressionTypes.detect_compression_type(path)
+    try:
+        with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as opened:
+            file = unpacked(opened, compression)
+            offset = start
+            if start:
+                # A line that begins at `start` has a line feed before it, and then nothing is passed over.
+                file.seek(start - 1)
+                offset += len(file.readline()) - 1
+            while offset < end:
+                raw = file.readline()
+                if not raw:
+                    return
+                yield Line(0, offset, raw.removesuffix(b"\n"))
+                offset += len(raw)
+    except (OSError, *BROKEN) as error:
+        raise UserError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def parse(line: Line, path: str, format: str) -> Record:
+    """Parses a line by the rules of `data.reading`. A record without an id gets `PATH:OFFSET`.
+
+    Raises:
+        RecordError: names path and offset.
+    """
+    default_id = f"{path}:{line.offset}"
+    try:
+        text = decoded(line)
+        if format == "text":
+            return Record(Document(default_id, text, extra={ID: default_id}), path, line.offset)
+        document, _ = parse_record(text, default_id, overlaps="longest", require_entities=False)
+    except RecordError as error:
+        error.path, error.line = f"{path}: byte {line.offset}", None
+        raise
+    if document.extra.get(ID) in (None, ""):
+        extra = {**document.extra, ID: default_id}
+        document = Document(document.id, document.text, document.entities, extra)
+    return Record(document, path, line.offset)
+
+
+class ReadRecords(beam.DoFn):
+    """Spans to pools of records: as many as `annotate` takes at a time.
+
+    Attributes:
+        REJECTS: tag of the output that takes bad records: path, offset, and the line that says what is wrong.
+    """
+
+    REJECTS = "rejects"
+
+    def __init__(self, format: str, skip: bool) -> None:
+        """Args: one of `FORMATS`; whether a bad record is passed over, or else ends the job."""
+        super().__init__()
+        self._format, self._skip = format, skip
+        self._rejected = Metrics.counter(NAMESPACE, "rejected")
+
+    def process(self, element: Span) -> Iterator[Any]:
+        """Yields lists of `Record`, and bad records tagged.
+
+        Raises:
+            UserError: a bad record that is not to be passed over, or a file that cannot be read.
+        """
+        path = element[0]
+        pool: list[Record] = []
+        held = 0
+        for line in lines_of(element):
+            line = _unmarked(line, self._format)
+            if not line.raw.strip():
+                continue
+            try:
+                record = parse(line, path, self._format)
+            except RecordError as error:
+                if not self._skip:
+                    raise UserError(str(error)) from None
+                self._rejected.inc()
+                yield beam.pvalue.TaggedOutput(self.REJECTS, (path, line.offset, _reject(error, line, path)))
+                continue
+            pool.append(record)
+            held += len(record.document.text)
+            if len(pool) >= POOL_TEXTS or held >= POOL_CHARACTERS:
+                yield pool
+                pool, held = [], 0
+        if pool:
+            yield pool
+
+
+def _unmarked(line: Line, format: str) -> Line:
+    """Takes a byte order mark off; in a text only the file's first is one."""
+    if not line.raw.startswith(BOM) or (format == "text" and line.offset):
+        return line
+    return Line(0, line.offset + len(BOM), line.raw.removeprefix(BOM))
+
+
+def _reject(error: RecordError, line: Line, path: str) -> str:
+    fields = reject_fields(error, line.raw)
+    del fields["file"], fields["line"]
+    return json_line({"file": path, "offset": line.offset, **fields})

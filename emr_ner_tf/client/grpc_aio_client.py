@@ -1,0 +1,125 @@
+"""The gRPC client for asyncio: the same face, and several requests in flight at a time."""
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import Any
+
+import grpc
+from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
+
+from emr_ner_tf.client import protos as messages
+from emr_ner_tf.client.chunking import Piece, merge, plan_requests
+from emr_ner_tf.client.options import ClientOptions, ServingError, check_target, pause_before_next
+from emr_ner_tf.client.version_pin import VersionPin
+from emr_ner_tf.data.document import Document, Entity
+from emr_ner_tf.data.texts import check_texts
+from emr_ner_tf.errors import UserError
+from emr_ner_tf.inference.annotator import pool_documents
+
+
+class AsyncGrpcClient:
+    """As `GrpcClient`, awaited.
+
+    Attributes:
+        target: `host:port`, or any name that gRPC resolves.
+        options: see `ClientOptions`.
+        concurrency: most requests in flight.
+    """
+
+    def __init__(self, target: str, options: ClientOptions | None = None, *, concurrency: int = 4) -> None:
+        """Opens the channel; within a running event loop.
+
+        Raises:
+            UserError: `target` is no address, or `concurrency` is below 1.
+        """
+        if concurrency < 1:
+            raise UserError(f"concurrency must be at least 1, got {concurrency}")
+        self.target = check_target(target, resolvers=True)
+        self.options = options or ClientOptions()
+        self._pin = VersionPin(target, self.options)
+        self.concurrency = concurrency
+        secured = messages.credentials(self.options)
+        arguments = messages.channel_arguments(self.options)
+        if secured is None:
+            self._channel = grpc.aio.insecure_channel(target, arguments)
+        else:
+            self._channel = grpc.aio.secure_channel(target, secured, arguments)
+        self._prediction = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
+        self._model = model_service_pb2_grpc.ModelServiceStub(self._channel)
+        self._slots = asyncio.Semaphore(concurrency)
+
+    @property
+    def version(self) -> int | None:
+        """As `GrpcClient.version`."""
+        return self._pin.asked.version
+
+    async def annotate(self, documents: Iterable[Document]) -> AsyncIterator[Document]:
+        """As `GrpcClient.annotate`."""
+        for pool in pool_documents(documents):
+            for found in await self._annotate_pool(pool):
+                yield found
+
+    async def tag_texts(self, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
+        """As `GrpcClient.tag_texts`; up to `concurrency` requests at a time."""
+        texts = check_texts(texts)  # says which text cannot be sent, before any is
+        options = self.options
+        requests = plan_requests(
+            texts, max_records=options.max_records, max_characters=options.max_characters
+        )
+        tasks = [asyncio.ensure_future(self._predict(texts, request)) for request in requests]
+        try:
+            answers = await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+        pieces = [piece for request in requests for piece in request]
+        return merge(len(texts), pieces, [entities for answer in answers for entities in answer])
+
+    async def status(self) -> list[messages.VersionStatus]:
+        """As `GrpcClient.status`."""
+        request = messages.status_request(self.options)
+        return messages.statuses(await self._call(self._model.GetModelStatus, request))
+
+    async def signatures(self) -> dict[str, messages.Signature]:
+        """As `GrpcClient.signatures`."""
+        request = messages.metadata_request(self._pin.asked)
+        return messages.signatures(await self._call(self._prediction.GetModelMetadata, request))
+
+    async def close(self) -> None:
+        """Closes the connection."""
+        await self._channel.close()
+
+    async def __aenter__(self) -> "AsyncGrpcClient":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def _annotate_pool(self, pool: Sequence[Document]) -> list[Document]:
+        found = await self.tag_texts([document.text for document in pool])
+        pairs = zip(pool, found, strict=True)
+        return [dataclasses.replace(document, entities=entities) for document, entities in pairs]
+
+    async def _predict(self, texts: Sequence[str], request: Sequence[Piece]) -> list[tuple[Entity, ...]]:
+        async with self._slots:
+            while True:
+                asked = self._pin.asked
+                message = messages.predict_request(texts, request, asked, self.target)
+                try:
+                    answer = await self._call(self._prediction.Predict, message)
+                except ServingError as failure:
+                    raise self._pin.explain(failure, asked) from None
+                if self._pin.take(messages.version_of(answer), asked):
+                    return messages.predicted(answer)
+
+    async def _call(self, method: Callable[..., Any], request: Any) -> Any:
+        pauses = self.options.pauses()
+        while True:
+            try:
+                return await method(
+                    request, timeout=self.options.deadline_s, metadata=messages.metadata(self.options)
+                )
+            except grpc.RpcError as error:
+                failure = messages.from_rpc_error(self.target, error)
+            await asyncio.sleep(pause_before_next(failure, pauses))

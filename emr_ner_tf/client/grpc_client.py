@@ -1,0 +1,113 @@
+"""A client of TensorFlow Serving over gRPC: Documents in, Documents with entities out."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import grpc
+from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
+
+from emr_ner_tf.client import protos as messages
+from emr_ner_tf.client.chunking import Piece, merge, plan_requests
+from emr_ner_tf.client.options import ClientOptions, ServingError, check_target, pause_before_next
+from emr_ner_tf.client.version_pin import VersionPin
+from emr_ner_tf.data.document import Document, Entity
+from emr_ner_tf.data.texts import check_texts
+from emr_ner_tf.inference.annotator import annotate
+
+
+class GrpcClient:
+    """Annotates over a connection that it keeps; usable from several threads.
+
+    Attributes:
+        target: `host:port`, or any name that gRPC resolves.
+        options: see `ClientOptions`.
+    """
+
+    def __init__(self, target: str, options: ClientOptions | None = None) -> None:
+        """Opens the channel.
+
+        Raises:
+            UserError: `target` is no address.
+        """
+        self.target = check_target(target, resolvers=True)
+        self.options = options or ClientOptions()
+        self._pin = VersionPin(target, self.options)
+        secured = messages.credentials(self.options)
+        arguments = messages.channel_arguments(self.options)
+        if secured is None:
+            self._channel = grpc.insecure_channel(target, arguments)
+        else:
+            self._channel = grpc.secure_channel(target, secured, arguments)
+        self._prediction = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
+        self._model = model_service_pb2_grpc.ModelServiceStub(self._channel)
+
+    @property
+    def version(self) -> int | None:
+        """The version that is asked for: `options.version` or, where it is pinned, the first answer's; None before."""
+        return self._pin.asked.version
+
+    def annotate(self, documents: Iterable[Document]) -> Iterator[Document]:
+        """Yields each document, in order, with the entities that the server finds.
+
+        Args:
+            documents: of any length and number; no more than a few hundred are held at a time.
+
+        Raises:
+            ServingError: the server refuses, or is away for longer than `options.retry_timeout_s`; `VersionGoneError`
+                where it no longer has the version of the earlier answers.
+            UserError: a text is no string, or holds a lone surrogate.
+        """
+        return annotate(documents, self.tag_texts)
+
+    def tag_texts(self, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
+        """Entities of each text, in as many requests as `options` asks for; raises as `annotate`."""
+        texts = check_texts(texts)  # says which text cannot be sent, before any is
+        limits = self.options.max_records, self.options.max_characters
+        pieces, entities = [], []
+        for request in plan_requests(texts, max_records=limits[0], max_characters=limits[1]):
+            pieces += request
+            entities += self._predict(texts, request)
+        return merge(len(texts), pieces, entities)
+
+    def status(self) -> list[messages.VersionStatus]:
+        """The versions that the server knows; raises as `annotate`."""
+        request = messages.status_request(self.options)
+        return messages.statuses(self._call(self._model.GetModelStatus, request))
+
+    def signatures(self) -> dict[str, messages.Signature]:
+        """The signatures of the version in use; raises as `annotate`."""
+        request = messages.metadata_request(self._pin.asked)
+        return messages.signatures(self._call(self._prediction.GetModelMetadata, request))
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self._channel.close()
+
+    def __enter__(self) -> "GrpcClient":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _predict(self, texts: Sequence[str], request: Sequence[Piece]) -> list[tuple[Entity, ...]]:
+        while True:
+            asked = self._pin.asked
+            message = messages.predict_request(texts, request, asked, self.target)
+            try:
+                answer = self._call(self._prediction.Predict, message)
+            except ServingError as failure:
+                raise self._pin.explain(failure, asked) from None
+            if self._pin.take(messages.version_of(answer), asked):
+                return messages.predicted(answer)
+
+    def _call(self, method: Callable[..., Any], request: Any) -> Any:
+        pauses = self.options.pauses()
+        while True:
+            try:
+                return method(
+                    request, timeout=self.options.deadline_s, metadata=messages.metadata(self.options)
+                )
+            except grpc.RpcError as error:
+                failure = messages.from_rpc_error(self.target, error)
+            time.sleep(pause_before_next(failure, pauses))

@@ -1,0 +1,196 @@
+"""PredictionService's messages, built from texts and read into entities; shared by both gRPC clients."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import grpc
+import tensorflow as tf
+from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    model_pb2,
+    predict_pb2,
+)
+
+from emr_ner_tf.client.chunking import Piece
+from emr_ner_tf.client.options import ClientOptions, ServingError, redacted_error
+from emr_ner_tf.data.document import Entity
+from emr_ner_tf.inference.annotator import decode_entities, encode_texts
+
+SIGNATURE = "serving_default"
+# How gRPC says that it cannot look up a name.
+_UNRESOLVED = ("errors resolving", "DNS resolution failed")
+OUTPUTS = ("num_entities", "start", "end", "label", "score")
+
+
+class VersionStatus(NamedTuple):
+    """A version of the model on a server.
+
+    Attributes:
+        version: its number.
+        state: START, LOADING, AVAILABLE, UNLOADING or END.
+        error: what went wrong with it; "" where nothing did.
+    """
+
+    version: int
+    state: str
+    error: str
+
+
+class TensorFacts(NamedTuple):
+    """An input or output of a signature.
+
+    Attributes:
+        dtype: by TensorFlow's name.
+        shape: None for a dimension that is not fixed.
+    """
+
+    dtype: str
+    shape: tuple[int | None, ...]
+
+
+class Signature(NamedTuple):
+    """A signature of the model: inputs and outputs by name."""
+
+    inputs: Mapping[str, TensorFacts]
+    outputs: Mapping[str, TensorFacts]
+
+
+def fill_spec(spec: model_pb2.ModelSpec, options: ClientOptions) -> None:
+    """Says which model, and which version of it, is meant."""
+    spec.name = options.model
+    if options.version is not None:
+        spec.version.value = options.version
+    elif options.label is not None:
+        spec.version_label = options.label
+
+
+def predict_request(
+    texts: Sequence[str], pieces: Sequence[Piece], options: ClientOptions, target: str
+) -> predict_pb2.PredictRequest:
+    """Builds the request for some pieces of texts.
+
+    Raises:
+        UserError: a lone surrogate.
+        ServingError: RESOURCE_EXHAUSTED: the message is larger than `options.max_message_bytes`.
+    """
+    request = predict_pb2.PredictRequest()
+    fill_spec(request.model_spec, options)
+    request.model_spec.signature_name = SIGNATURE
+    # No output_filter: TensorFlow Serving merges requests that ask for all outputs of the signature, and no others.
+    # Written out: TensorFlow's own way from strings to a proto goes through an array that pads them.
+    tensor = request.inputs["text"]
+    tensor.dtype = tf.string.as_datatype_enum
+    tensor.tensor_shape.dim.add(size=len(pieces))
+    tensor.string_val.extend(encode_texts([texts[piece.text][piece.start : piece.end] for piece in pieces]))
+    size = request.ByteSize()
+    if size > options.max_message_bytes:
+        raise ServingError(
+            target,
+            "RESOURCE_EXHAUSTED",
+            f"a request must have at most {options.max_message_bytes} bytes (max_message_bytes), got {size}; it "
+            "was not sent; lower max_characters",
+        )
+    return request
+
+
+def predicted(response: predict_pb2.PredictResponse) -> list[tuple[Entity, ...]]:
+    """Reads the entities of each text of an answer."""
+    return decode_entities({name: tf.make_ndarray(response.outputs[name]) for name in OUTPUTS})
+
+
+def version_of(response: predict_pb2.PredictResponse) -> int | None:
+    """Reads the version that an answer is of; None where it names none."""
+    spec = response.model_spec
+    return spec.version.value if spec.HasField("version") else None
+
+
+def status_request(options: ClientOptions) -> get_model_status_pb2.GetModelStatusRequest:
+    """Builds the question for the versions' states."""
+    request = get_model_status_pb2.GetModelStatusRequest()
+    fill_spec(request.model_spec, options)
+    return request
+
+
+def statuses(response: get_model_status_pb2.GetModelStatusResponse) -> list[VersionStatus]:
+    """Reads the versions' states."""
+    states = get_model_status_pb2.ModelVersionStatus.State
+    return [
+        VersionStatus(one.version, states.Name(one.state), one.status.error_message)
+        for one in response.model_version_status
+    ]
+
+
+def metadata_request(options: ClientOptions) -> get_model_metadata_pb2.GetModelMetadataRequest:
+    """Builds the question for the signatures."""
+    request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
+    fill_spec(request.model_spec, options)
+    return request
+
+
+def signatures(response: get_model_metadata_pb2.GetModelMetadataResponse) -> dict[str, Signature]:
+    """Reads the signatures by name."""
+    found = get_model_metadata_pb2.SignatureDefMap()
+    response.metadata["signature_def"].Unpack(found)
+    return {
+        name: Signature(
+            *({key: _facts(info) for key, info in side.items()} for side in (one.inputs, one.outputs))
+        )
+        for name, one in found.signature_def.items()
+        if name != "__saved_model_init_op"
+    }
+
+
+def _facts(info) -> TensorFacts:
+    shape = tuple(None if dim.size < 0 else dim.size for dim in info.tensor_shape.dim)
+    return TensorFacts(tf.dtypes.as_dtype(info.dtype).name, shape)
+
+
+def metadata(options: ClientOptions) -> list[tuple[str, str]]:
+    """The headers as gRPC has them: their names in small letters."""
+    return [(name.lower(), value) for name, value in options.headers.items()]
+
+
+def channel_arguments(options: ClientOptions) -> list[tuple[str, str | int]]:
+    """The gRPC channel's arguments: sizes, keep-alive, quick reconnection, a balance over all of a name's addresses."""
+    arguments: dict[str, str | int] = {
+        "grpc.max_send_message_length": options.max_message_bytes,
+        "grpc.max_receive_message_length": options.max_message_bytes,
+        # A gRPC server of default settings closes a connection that is pinged more often than each five minutes.
+        "grpc.keepalive_time_ms": 310_000,
+        "grpc.keepalive_timeout_ms": 20_000,
+        # gRPC's own would wait up to two minutes after a server's restart.
+        "grpc.initial_reconnect_backoff_ms": 200,
+        "grpc.max_reconnect_backoff_ms": 3000,
+        "grpc.lb_policy_name": "round_robin",
+        # The target is the user's own server: a proxy of the environment has no business between.
+        "grpc.enable_http_proxy": 0,
+    }
+    return list((arguments | dict(options.channel_options)).items())
+
+
+def credentials(options: ClientOptions) -> grpc.ChannelCredentials | None:
+    """Of a secured channel, or None."""
+    if options.tls is None:
+        return None
+
+    def read(path: str | None) -> bytes | None:
+        if path is None:
+            return None
+        with open(path, "rb") as file:
+            return file.read()
+
+    return grpc.ssl_channel_credentials(read(options.tls.ca), read(options.tls.key), read(options.tls.cert))
+
+
+def from_rpc_error(target: str, error: grpc.RpcError | grpc.aio.AioRpcError) -> ServingError:
+    """What a failed call is to the user."""
+    code, details = error.code().name, error.details() or "no details"
+    hints = {
+        "UNAVAILABLE": "; is the server there, and its TLS as this client's?",
+        "DEADLINE_EXCEEDED": "; a longer deadline_s, or smaller requests (max_characters)",
+    }
+    hint = hints.get(code, "")
+    if code == "UNAVAILABLE" and any(word in details for word in _UNRESOLVED):
+        hint = "; this machine cannot find the host: is its name right?"
+    return redacted_error(target, code, f"{details}{hint}")

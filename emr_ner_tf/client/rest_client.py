@@ -1,0 +1,246 @@
+"""The same client over TensorFlow Serving's REST paths, where gRPC cannot pass."""
+
+import json
+import time
+import urllib.parse
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import requests
+
+from emr_ner_tf.client.chunking import merge, plan_requests
+from emr_ner_tf.client.options import (
+    ClientOptions,
+    ServingError,
+    check_target,
+    pause_before_next,
+    redacted_error,
+)
+from emr_ner_tf.client.protos import SIGNATURE, Signature, TensorFacts, VersionStatus
+from emr_ner_tf.client.version_pin import VersionPin
+from emr_ner_tf.data.document import Document, Entity
+from emr_ner_tf.data.texts import check_texts
+from emr_ner_tf.inference.annotator import annotate
+
+# gRPC's names for what TensorFlow Serving answers by HTTP; "UNKNOWN" is the rest.
+_CODES = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    409: "ABORTED",
+    413: "RESOURCE_EXHAUSTED",
+    429: "RESOURCE_EXHAUSTED",
+    499: "CANCELLED",
+    501: "UNIMPLEMENTED",
+    502: "UNAVAILABLE",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+_CHUNK = 1 << 16
+_METADATA_BYTES = 16 << 20
+
+
+class RestClient:
+    """Annotates over HTTP connections that it keeps; each thread needs one of its own.
+
+    Attributes:
+        target: `host:port`.
+        options: see `ClientOptions`; `channel_options` are gRPC's and not read.
+    """
+
+    def __init__(self, target: str, options: ClientOptions | None = None) -> None:
+        """Connects with the first request.
+
+        Raises:
+            UserError: `target` is no address.
+        """
+        self.target = check_target(target, resolvers=False)
+        self.options = options or ClientOptions()
+        self._pin = VersionPin(target, self.options)
+        self._session = requests.Session()
+        self._session.headers.update(self.options.headers)
+        # The target is the user's own server: a proxy of the environment has no business between.
+        self._session.trust_env = False
+        tls = self.options.tls
+        if tls is not None:
+            self._session.verify = tls.ca or True
+            self._session.cert = (tls.cert, tls.key) if tls.cert else None
+        scheme = "http" if tls is None else "https"
+        self._base = f"{scheme}://{target}/v1/models/{_quoted(self.options.model)}"
+
+    @property
+    def version(self) -> int | None:
+        """As `GrpcClient.version`."""
+        return self._pin.asked.version
+
+    def annotate(self, documents: Iterable[Document]) -> Iterator[Document]:
+        """As `GrpcClient.annotate`."""
+        return annotate(documents, self.tag_texts)
+
+    def tag_texts(self, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
+        """As `GrpcClient.tag_texts`."""
+        texts = check_texts(texts)  # says which text cannot be sent, before any is
+        limits = self.options.max_records, self.options.max_characters
+        pieces, entities = [], []
+        for request in plan_requests(texts, max_records=limits[0], max_characters=limits[1]):
+            parts = [texts[piece.text][piece.start : piece.end] for piece in request]
+            pieces += request
+            entities += self._predict(parts)
+        return merge(len(texts), pieces, entities)
+
+    def status(self) -> list[VersionStatus]:
+        """As `GrpcClient.status`."""
+        found = self._call("GET", self.options, "")["model_version_status"]
+        return [
+            VersionStatus(int(one["version"]), one["state"], one.get("status", {}).get("error_message", ""))
+            for one in found
+        ]
+
+    def signatures(self) -> dict[str, Signature]:
+        """As `GrpcClient.signatures`."""
+        found = self._call("GET", self._pin.asked, "/metadata")["metadata"]["signature_def"]["signature_def"]
+        return {
+            name: Signature(
+                *(
+                    {key: _facts(info) for key, info in one.get(side, {}).items()}
+                    for side in ("inputs", "outputs")
+                )
+            )
+            for name, one in found.items()
+            if name != "__saved_model_init_op"
+        }
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._session.close()
+
+    def __enter__(self) -> "RestClient":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _predict(self, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
+        document = {"signature_name": SIGNATURE, "inputs": {"text": texts}}
+        body = json.dumps(document, ensure_ascii=False).encode("utf-8")
+        if len(body) > self.options.max_message_bytes:
+            raise ServingError(
+                self.target,
+                "RESOURCE_EXHAUSTED",
+                f"a request must have at most {self.options.max_message_bytes} bytes (max_message_bytes), got "
+                f"{len(body)}; it was not sent; lower max_characters",
+            )
+        if self._pin.open:
+            # No answer to a prediction names its version; this one does.
+            spec = self._call("GET", self._pin.asked, "/metadata").get("model_spec", {})
+            self._pin.take(int(spec["version"]) if "version" in spec else None, self._pin.asked)
+        asked = self._pin.asked
+        try:
+            return _entities(self._call("POST", asked, ":predict", body)["outputs"])
+        except ServingError as failure:
+            raise self._pin.explain(failure, asked) from None
+
+    def _call(self, verb: str, asked: ClientOptions, path: str, body: bytes | None = None) -> Any:
+        if asked.version is not None:
+            path = f"/versions/{asked.version}{path}"
+        elif asked.label is not None:
+            path = f"/labels/{_quoted(asked.label)}{path}"
+        # What is known of the model is small, whatever the limit of a request's answer.
+        most = max(self.options.max_message_bytes, 0 if body else _METADATA_BYTES)
+        pauses = self.options.pauses()
+        while True:
+            end = time.monotonic() + self.options.deadline_s
+            try:
+                with self._session.request(
+                    verb,
+                    self._base + path,
+                    data=body,
+                    headers={"Content-Type": "application/json"} if body else None,
+                    timeout=self.options.deadline_s,
+                    stream=True,
+                ) as response:
+                    content = self._content(response, most)
+            except requests.exceptions.SSLError:
+                raise ServingError(
+                    self.target,
+                    "UNAVAILABLE",
+                    "the TLS handshake failed: does the server speak TLS on this port (TensorFlow Serving's REST "
+                    "has none), and does each side trust the other's certificate?",
+                ) from None
+            except requests.Timeout:
+                raise self._late() from None
+            except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
+                # A wait in mid-answer that was too long comes as this, too.
+                if time.monotonic() >= end:
+                    raise self._late() from None
+                # urllib3's own error is an argument of requests', and says why.
+                reason = getattr(error.args[0] if error.args else None, "reason", None)
+                message = "no connection; is the server there?"
+                if type(reason).__name__ == "NameResolutionError":
+                    message = "no connection; this machine cannot find the host: is its name right?"
+                failure = ServingError(self.target, "UNAVAILABLE", message)
+            except requests.RequestException as error:
+                # Its message may hold a header, such as an access token.
+                raise ServingError(
+                    self.target, "UNKNOWN", f"{type(error).__name__}; are target, model and headers right?"
+                ) from None
+            else:
+                if response.ok:
+                    return self._document(content)
+                failure = self._refusal(response.status_code, content)
+            time.sleep(pause_before_next(failure, pauses))
+
+    def _content(self, response: requests.Response, most: int) -> bytes:
+        content = bytearray()
+        for chunk in response.iter_content(_CHUNK):
+            content += chunk
+            if len(content) > most:
+                raise ServingError(
+                    self.target,
+                    "RESOURCE_EXHAUSTED",
+                    f"an answer must have at most {most} bytes (max_message_bytes), got "
+                    "more; lower max_characters",
+                )
+        return bytes(content)
+
+    def _late(self) -> ServingError:
+        return ServingError(
+            self.target, "DEADLINE_EXCEEDED", f"no answer in {self.options.deadline_s} s (deadline_s)"
+        )
+
+    def _document(self, content: bytes) -> Any:
+        try:
+            return json.loads(content)
+        except ValueError:
+            raise ServingError(
+                self.target, "UNKNOWN", "the answer is not JSON; is this a TensorFlow Serving?"
+            ) from None
+
+    def _refusal(self, status: int, content: bytes) -> ServingError:
+        code = _CODES.get(status, "UNKNOWN")
+        try:
+            message = str(json.loads(content)["error"])
+        except (ValueError, KeyError, TypeError):
+            return ServingError(self.target, code, f"HTTP {status} without a message")
+        return redacted_error(self.target, code, message)
+
+
+def _quoted(name: str) -> str:
+    return urllib.parse.quote(name, safe="")
+
+
+def _entities(outputs: Any) -> list[tuple[Entity, ...]]:
+    columns = zip(
+        *(outputs[name] for name in ("num_entities", "start", "end", "label", "score")), strict=True
+    )
+    return [
+        tuple(Entity(start[i], end[i], label[i], score[i]) for i in range(number))
+        for number, start, end, label, score in columns
+    ]
+
+
+def _facts(info: dict[str, Any]) -> TensorFacts:
+    dims = info.get("tensor_shape", {}).get("dim", [])
+    shape = tuple(None if int(dim["size"]) < 0 else int(dim["size"]) for dim in dims)
+    return TensorFacts(info["dtype"].removeprefix("DT_").lower(), shape)

@@ -1,0 +1,1 @@
+"""The synthetic corpus: records put together from templates and terms."""

@@ -1,0 +1,130 @@
+"""Rules of every format: texts that UTF-8 can hold, labels that are names, mentions that do not overlap."""
+
+import bisect
+from collections.abc import Collection, Sequence
+
+from emr_ner_tf.data.document import Entity
+from emr_ner_tf.data.record_error import RecordError, truncate
+
+OVERLAPS = ("error", "longest")
+
+
+def lone_surrogate(text: str) -> int | None:
+    """Returns where a text holds a lone surrogate, which no UTF-8 can hold; None where it holds none."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        return error.start
+    return None
+
+
+def check_text(text: str, key: str) -> None:
+    """Refuses a text that UTF-8 cannot hold.
+
+    Raises:
+        RecordError: it holds a lone surrogate.
+    """
+    at = lone_surrogate(text)
+    if at is not None:
+        raise RecordError(
+            "holds a lone surrogate", key=key, value=f"<U+{ord(text[at]):04X} at character {at}>"
+        )
+
+
+def label_problem(label: str) -> str | None:
+    """Says what is wrong with a label as a name; None where nothing is.
+
+    Labels stand in files with one a line, in tags and in tables.
+    """
+    if not label:
+        return "is empty"
+    if label != label.strip():
+        return "has white space at an edge"
+    if not label.isprintable():
+        return "holds a character that cannot be printed"
+    return None
+
+
+def check_label(label: str, *, key: str, entity: int | None = None) -> None:
+    """Refuses a label that is no name.
+
+    Args:
+        label: what the record says.
+        key: what holds it, for the message.
+        entity: which mention, for the message.
+
+    Raises:
+        RecordError: as said.
+    """
+    problem = label_problem(label)
+    if problem is not None:
+        raise RecordError(problem, key=key, value=truncate(repr(label)), entity=entity)
+
+
+def check_known(label: str, known: Collection[str] | None, *, key: str, entity: int | None = None) -> None:
+    """Refuses a label that is not in use.
+
+    It is the last check of a record: labels that are inferred from the good records are then those of every record
+    that can fail here.
+
+    Args:
+        label: what the record says.
+        known: the labels in use; None takes any.
+        key: what holds it, for the message.
+        entity: which mention, for the message.
+
+    Raises:
+        RecordError: as said.
+    """
+    if known is not None and label not in known:
+        raise RecordError(
+            f"is not one of the labels {', '.join(known)}",
+            key=key,
+            value=truncate(repr(label)),
+            entity=entity,
+            option="labels",
+        )
+
+
+def check_overlaps(entities: Sequence[Entity], numbers: Sequence[int]) -> None:
+    """Refuses mentions that share a character.
+
+    Args:
+        entities: sorted by start.
+        numbers: of each, which mention of the record it is, counted from 1.
+
+    Raises:
+        RecordError: for the first mention, in order of start, that an earlier one reaches into.
+    """
+    for i in range(1, len(entities)):
+        before, entity = entities[i - 1], entities[i]
+        if entity.start < before.end:
+            raise RecordError(
+                f"overlaps entity {numbers[i - 1]}, which goes from {before.start} to {before.end}",
+                key="start_pos",
+                value=str(entity.start),
+                entity=numbers[i],
+                option="overlaps",
+            )
+
+
+def keep_longest_spans(entities: Sequence[Entity]) -> list[Entity]:
+    """Keeps the longest mention, then the longest of those that overlap none kept, and so on.
+
+    So of nested mentions the outermost stays. Of equally long ones the first stays, by start, then as given: of two
+    with the same span, whatever their labels, the first given.
+
+    Args:
+        entities: sorted by start, those with the same span as given.
+
+    Returns:
+        Those kept, sorted by start; no two overlap.
+    """
+    starts: list[int] = []
+    kept: list[Entity] = []
+    for entity in sorted(entities, key=lambda entity: entity.start - entity.end):
+        at = bisect.bisect_left(starts, entity.end)  # kept[:at] begin before this mention ends
+        if at == 0 or kept[at - 1].end <= entity.start:
+            starts.insert(at, entity.start)
+            kept.insert(at, entity)
+    return kept

@@ -1,0 +1,62 @@
+"""What a run was made from, by name and digest: the same files in another place are the same run."""
+
+import functools
+import hashlib
+import pathlib
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from emr_ner_tf.config import RANDOM_ENCODER
+from emr_ner_tf.data.path_lists import split_paths
+from emr_ner_tf.encoders.hub import encoder_files, local_folder
+from emr_ner_tf.errors import UserError
+
+_SHOWN = 16
+
+
+class Fingerprint(NamedTuple):
+    """Files without their place.
+
+    Attributes:
+        name: of the file or the directory alone; of several files, joined by commas.
+        digest: of what they hold.
+    """
+
+    name: str
+    digest: str
+
+
+@functools.cache
+def fingerprint_files(paths: str) -> Fingerprint:
+    """Returns the material of files joined by commas, in their order.
+
+    Raises:
+        UserError: one cannot be read.
+    """
+    files = [pathlib.Path(path) for path in split_paths(paths, "a list of files")]
+    return Fingerprint(",".join(file.name for file in files), _digest(files))
+
+
+@functools.cache
+def fingerprint_encoder(name_or_dir: str) -> Fingerprint:
+    """Returns the material of an encoder: configuration, vocabulary and weights.
+
+    Raises:
+        UserError: one of them is missing.
+    """
+    if name_or_dir == RANDOM_ENCODER:
+        return Fingerprint(RANDOM_ENCODER, RANDOM_ENCODER)
+    files = encoder_files(name_or_dir)
+    name = pathlib.Path(name_or_dir).resolve().name if local_folder(name_or_dir) else name_or_dir
+    return Fingerprint(name, _digest(files))
+
+
+def _digest(files: Iterable[pathlib.Path]) -> str:
+    joint = hashlib.sha256()
+    for path in files:
+        try:
+            with open(path, "rb") as file:
+                joint.update(hashlib.file_digest(file, "sha256").digest())
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    return joint.hexdigest()[:_SHOWN]

@@ -1,0 +1,81 @@
+"""Proof that a written bundle finds what the in-process model finds."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from emr_ner_tf.data.document import Document
+from emr_ner_tf.errors import UserError
+from emr_ner_tf.exporting.bundle import Bundle
+from emr_ner_tf.inference.annotator import TagTexts, annotate
+
+# The same graph with other kernels around it: scores agree to rounding, entities exactly.
+_SCORE_TOLERANCE = 1e-3
+
+
+class Verification(NamedTuple):
+    """What was compared.
+
+    Attributes:
+        records: how many.
+        entities: found by both in all of them.
+        largest_score_difference: between the two.
+    """
+
+    records: int
+    entities: int
+    largest_score_difference: float
+
+
+def verify(bundle: Bundle, in_process: TagTexts, documents: Sequence[Document]) -> Verification:
+    """Tags records with both and calls every other signature.
+
+    Args:
+        bundle: reloaded from disk.
+        in_process: entities by the model that was exported.
+        documents: records to compare on.
+
+    Raises:
+        UserError: an entity differs, or a signature contradicts another; the message names the record.
+    """
+    expected = annotate(documents, in_process)
+    found = annotate(documents, bundle.tag_texts)
+    entities, largest = 0, 0.0
+    for one, other in zip(expected, found, strict=True):
+        if one.entities != other.entities:
+            raise UserError(
+                f"{one.id}: the reloaded bundle finds {len(other.entities)} entities that are not the "
+                f"{len(one.entities)} of the model in this process; the bundle is not published"
+            )
+        entities += len(one.entities)
+        for left, right in zip(one.entities, other.entities, strict=True):
+            largest = max(largest, abs((left.score or 0.0) - (right.score or 0.0)))
+    if largest > _SCORE_TOLERANCE:
+        raise UserError(
+            f"scores of the reloaded bundle differ by {largest} from those of the model in this process (at most "
+            f"{_SCORE_TOLERANCE} is rounding); the bundle is not published"
+        )
+    for document in documents[:4]:
+        _verify_signatures(bundle, document)
+    return Verification(len(documents), entities, largest)
+
+
+def _verify_signatures(bundle: Bundle, document: Document) -> None:
+    signatures = bundle.signatures
+    vocabulary = bundle.definition.vocabulary
+    table = vocabulary.code_point_table()
+    tokens = table[np.array([ord(character) for character in document.text], np.int64)]
+    batch = {
+        "token_ids": tf.constant(tokens[np.newaxis], tf.int32),
+        "length": tf.constant([len(tokens)], tf.int32),
+    }
+    tags = signatures["tag"](text=tf.constant([document.text]))["tags"].numpy()[0]
+    tag_ids = signatures["decode"](**batch)["tag_ids"].numpy()[0]
+    marginals = signatures["marginals"](**batch)["marginals"].numpy()[0]
+    names = [tag.decode("utf-8") for tag in tags]
+    if names != [bundle.tags[i] for i in tag_ids]:
+        raise UserError(f"{document.id}: signatures `tag` and `decode` disagree; the bundle is not published")
+    if not np.allclose(marginals.sum(-1), 1.0, atol=1e-3):
+        raise UserError(f"{document.id}: `marginals` do not sum to 1; the bundle is not published")

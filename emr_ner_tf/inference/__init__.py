@@ -1,0 +1,1 @@
+"""From texts to documents with entities, in batches, whatever finds the entities."""

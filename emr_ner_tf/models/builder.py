@@ -1,0 +1,83 @@
+"""Taggers built from their definitions."""
+
+import dataclasses
+
+from emr_ner_tf.config import RANDOM_ENCODER
+from emr_ner_tf.data.tag_scheme import TagTable
+from emr_ner_tf.encoders.base import Encoder
+from emr_ner_tf.encoders.char_embedding import MODEL_TYPE as CHAR_EMBEDDING
+from emr_ner_tf.encoders.elmo import MODEL_TYPE as ELMO
+from emr_ner_tf.encoders.elmo import Elmo
+from emr_ner_tf.encoders.loading import build_encoder, load_encoder
+from emr_ner_tf.errors import UserError
+from emr_ner_tf.models.context_layers import ContextParts, build_context
+from emr_ner_tf.models.model_definition import ModelDefinition
+from emr_ner_tf.models.resources import Resources
+from emr_ner_tf.models.tagger import SpecialTokens, Tagger, build_attention
+
+
+def build_tagger(
+    definition: ModelDefinition, resources: Resources | None = None
+) -> tuple[Tagger, ModelDefinition]:
+    """Builds a tagger under the current precision policy and the current strategy's scope.
+
+    Args:
+        definition: with `encoder` None the encoder's weights are read from `config.encoder`; otherwise the encoder
+            is built from its configuration and waits for a checkpoint.
+        resources: vectors to begin embeddings from; None where there are none, or where a checkpoint follows.
+
+    Returns:
+        The tagger, its variables made, and the definition with `encoder` filled in.
+
+    Raises:
+        UserError: a missing or mismatched encoder, or an unknown name in `config.model`.
+    """
+    config, vocabulary = definition.config, definition.vocabulary
+    encoder = _build_encoder(definition)
+    if isinstance(encoder, Elmo):
+        encoder.language_model.trainable = config.elmo.trainable
+    if config.text.window + 2 > encoder.max_positions:
+        raise UserError(
+            f"config.text.window must be at most {encoder.max_positions - 2}, the encoder's "
+            f"{encoder.max_positions} positions less [CLS] and [SEP], got {config.text.window}"
+        )
+    tagger = Tagger(
+        encoder,
+        build_context(ContextParts(config, vocabulary, definition.words)),
+        build_attention(config.model.attention, heads=config.model.heads),
+        TagTable(definition.labels, config.model.scheme),
+        SpecialTokens(vocabulary.pad_id, vocabulary.cls_id, vocabulary.sep_id),
+        dropout=config.model.dropout,
+        constrain_decoding=config.model.constrain_decoding,
+        constrain_loss=config.model.constrain_loss,
+    )
+    tagger.build_variables()
+    if resources is not None and resources.char_vectors is not None:
+        encoder.assign_vectors(*vocabulary.rows_of(resources.char_vectors))
+    if resources is not None and resources.word_vectors is not None:
+        tagger.context.assign_vectors(resources.word_vectors)
+    return tagger, dataclasses.replace(definition, encoder=dict(encoder.hf_config))
+
+
+def _build_encoder(definition: ModelDefinition) -> Encoder:
+    config = definition.config
+    kind, rows = config.model.encoder, len(definition.vocabulary.tokens)
+    own = {"character_size": config.char.size} if kind == ELMO else {}
+    if definition.encoder is not None:
+        hf_config, rows = definition.encoder, definition.encoder["vocab_size"]
+    elif kind == "char":
+        hf_config = {"model_type": CHAR_EMBEDDING, "hidden_size": config.char.size}
+    elif config.encoder == RANDOM_ENCODER:
+        hf_config = config.random_encoder.to_dict() | {"model_type": kind, "hidden_act": "gelu"} | own
+    else:
+        encoder = load_encoder(
+            config.encoder, vocabulary=definition.vocabulary, backend=config.encoder_backend, changes=own
+        )
+        if isinstance(encoder, Elmo) != (kind == ELMO):
+            found = encoder.hf_config["model_type"]
+            raise UserError(
+                f"config.model.encoder must be {ELMO!r} where `model_type` of config.encoder is, and only there, "
+                f"got {kind!r} and {found!r}"
+            )
+        return encoder
+    return build_encoder(hf_config, backend=config.encoder_backend, vocabulary_size=rows)

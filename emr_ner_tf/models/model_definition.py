@@ -1,0 +1,117 @@
+"""What defines a model beside its weights, as files of a directory, and models built from it.
+
+`config.json` (resolved), `vocab.txt`, `labels.txt`, `encoder.json` (the encoder's own configuration) and, where the
+model looks words up, `lexicon.txt`: with these and a checkpoint a model is restored without the encoder that it once
+started from.
+"""
+
+import dataclasses
+import json
+import os
+import pathlib
+
+from emr_ner_tf.config import ConfigDict, load_config, save_config
+from emr_ner_tf.data.atomic_io import atomic_writer
+from emr_ner_tf.errors import UserError
+from emr_ner_tf.models.registry import LEXICON_CONTEXTS
+from emr_ner_tf.text.vocabulary import Vocabulary
+
+CONFIG, VOCABULARY, LABELS, ENCODER, LEXICON = (
+    "config.json",
+    "vocab.txt",
+    "labels.txt",
+    "encoder.json",
+    "lexicon.txt",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelDefinition:
+    """Configuration, vocabulary, labels and the encoder's own configuration.
+
+    Attributes:
+        config: resolved.
+        vocabulary: with the rows that training text added.
+        labels: in the order in which the tags stand.
+        encoder: the encoder's configuration as `config.json` of the Hugging Face layout has it; None before the
+            encoder has been read.
+        words: of the lexicon, in the order of their rows; none where the context looks no words up.
+    """
+
+    config: ConfigDict
+    vocabulary: Vocabulary
+    labels: tuple[str, ...]
+    encoder: dict | None = None
+    words: tuple[str, ...] = dataclasses.field(default=(), repr=False)
+
+    def save(self, directory: str | os.PathLike[str]) -> None:
+        """Writes the files."""
+        directory = pathlib.Path(directory)
+        save_config(self.config, directory / CONFIG)
+        self.vocabulary.save(directory / VOCABULARY)
+        with atomic_writer(directory / LABELS) as file:
+            file.writelines(f"{label}\n" for label in self.labels)
+        with atomic_writer(directory / ENCODER) as file:
+            json.dump(self.encoder, file, indent=2)
+            file.write("\n")
+        if self.words:
+            with atomic_writer(directory / LEXICON) as file:
+                file.writelines(f"{word}\n" for word in self.words)
+
+    @classmethod
+    def load(cls, directory: str | os.PathLike[str]) -> "ModelDefinition":
+        """Reads the files.
+
+        Raises:
+            UserError: one is missing, malformed, empty or cut off; the message names it.
+        """
+        directory = pathlib.Path(directory)
+        config = load_config(directory / CONFIG)
+        labels = _lines(directory / LABELS)
+        encoder = _read_json(directory / ENCODER)
+        words = _lines(directory / LEXICON) if config.model.context in LEXICON_CONTEXTS else []
+        _lines(directory / VOCABULARY)
+        vocabulary = Vocabulary.load(directory / VOCABULARY)
+        if len(vocabulary.tokens) != encoder.get("vocab_size"):
+            raise _cut_off(
+                directory / VOCABULARY,
+                f"must hold as many tokens as `vocab_size` in {ENCODER}, {encoder.get('vocab_size')}, "
+                f"got {len(vocabulary.tokens)}",
+            )
+        return cls(config, vocabulary, tuple(labels), encoder, tuple(words))
+
+
+def _lines(path: pathlib.Path) -> list[str]:
+    """The lines of a file in which each has an end, as `ModelDefinition.save` writes it."""
+    lines = _text(path).split("\n")
+    if lines.pop():
+        raise _cut_off(path, "its last line has no end")
+    return lines
+
+
+def _read_json(path: pathlib.Path) -> dict:
+    try:
+        value = json.loads(_text(path))
+    except ValueError as error:
+        raise _cut_off(path, "not JSON") from error
+    if not isinstance(value, dict):
+        raise _cut_off(path, f"must be an object in JSON, got {type(value).__name__}")
+    return value
+
+
+def _text(path: pathlib.Path) -> str:
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file, and the model needs it; copy it here, too") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise _cut_off(path, f"not UTF-8 at byte {error.start}") from error
+    if not text:
+        raise _cut_off(path, "the file is empty")
+    return text
+
+
+def _cut_off(path: pathlib.Path, what: str) -> UserError:
+    return UserError(f"{path}: {what}; copy it again from where it is whole")

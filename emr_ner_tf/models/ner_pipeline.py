@@ -1,0 +1,113 @@
+"""Raw text in, entities out, in one graph: the tagger with its text path, windows and decoding.
+
+Training scores itself with this object and the export saves it, so that there is one path from text to entities.
+"""
+
+import tensorflow as tf
+
+from emr_ner_tf.config import ConfigDict
+from emr_ner_tf.models.tagger import Tagger
+from emr_ner_tf.text.characters import decode, token_ids
+from emr_ner_tf.text.spans import counts, spans_from_tags, surface_forms, to_dense
+from emr_ner_tf.text.vocabulary import Vocabulary
+from emr_ner_tf.text.windows import map_windows
+
+
+class NerPipeline(tf.Module):
+    """Functions of texts and of token ids; every one takes records of any length, 0 included.
+
+    Attributes:
+        tagger: scores windows.
+        vocabulary: the encoder's.
+        table: the tags.
+    """
+
+    def __init__(self, tagger: Tagger, vocabulary: Vocabulary, config: ConfigDict) -> None:
+        super().__init__(name="text_tagger")
+        self.tagger = tagger
+        self.vocabulary = vocabulary
+        self.table = tagger.table
+        self._windows = {
+            "size": config.text.window,
+            "overlap": config.text.overlap,
+            "slack": config.text.slack,
+            "token_budget": config.text.token_budget,
+        }
+        # Tensors, not lists: every signature captures the same ones, and the export holds them once.
+        self._codes = tf.constant(vocabulary.code_point_table())
+        self._breaks = tf.constant(vocabulary.break_table())
+        self._labels = tf.constant(self.table.labels)
+        self._tags = tf.constant(self.table.tags)
+        # One function that all the others call: the graph of the model is traced, and exported, once.
+        self.emissions = tf.function(
+            self._emissions,
+            input_signature=[tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)],
+        )
+
+    def entities(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Mentions of each text.
+
+        Args:
+            text: string [B], UTF-8; a malformed sequence counts as U+FFFD.
+
+        Returns:
+            `num_entities` int32 [B]; `start`, `end` int32 [B, E] in code points; `label`, `mention` string [B, E];
+            `score` float32 [B, E], the mention's probability. Padded with -1, "" and 0.
+        """
+        code_points, length = decode(text)
+        tokens = token_ids(code_points, length, self._codes, self.vocabulary.pad_id)
+        emissions = self.emissions(tokens, length)
+        tag_ids, _ = self.tagger.crf.decode(emissions, length)
+        spans = spans_from_tags(tag_ids, length, self.table)
+        score = self.tagger.crf.span_probability(emissions, length, spans)
+        batch = tf.shape(text)[0]
+        return {
+            "num_entities": counts(spans, batch),
+            "start": to_dense(spans.start, spans, batch, -1),
+            "end": to_dense(spans.end, spans, batch, -1),
+            "label": to_dense(tf.gather(self._labels, spans.label), spans, batch, ""),
+            "mention": to_dense(surface_forms(code_points, spans), spans, batch, ""),
+            "score": to_dense(score, spans, batch, 0.0),
+        }
+
+    def tags(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Tag of each character: `tags` string [B, T], padded with "", and `length` int32 [B]."""
+        code_points, length = decode(text)
+        tokens = token_ids(code_points, length, self._codes, self.vocabulary.pad_id)
+        tag_ids, _ = self.tagger.crf.decode(self.emissions(tokens, length), length)
+        real = tf.sequence_mask(length, tf.shape(tag_ids)[1])
+        return {"tags": tf.where(real, tf.gather(self._tags, tag_ids), ""), "length": length}
+
+    def decode(self, token_ids: tf.Tensor, length: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The best legal path: `tag_ids` int32 [B, T], 0 in the padding, and `path_score` float32 [B]."""
+        length = _clipped(token_ids, length)
+        tag_ids, score = self.tagger.crf.decode(self.emissions(token_ids, length), length)
+        return {"tag_ids": tag_ids, "path_score": score}
+
+    def marginals(self, token_ids: tf.Tensor, length: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Probability of each tag at each character: `marginals` float32 [B, T, K], 0 in the padding."""
+        length = _clipped(token_ids, length)
+        return {"marginals": self.tagger.crf.marginals(self.emissions(token_ids, length), length)}
+
+    def _emissions(self, token_ids: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
+        """Emissions of whole records, stitched from overlapping windows, float32 [B, T, K].
+
+        Args:
+            token_ids: int32 [B, T], no special tokens; an id that the vocabulary lacks counts as unknown.
+            length: int32 [B].
+        """
+        rows = len(self.vocabulary.tokens)
+        known = (token_ids >= 0) & (token_ids < rows)
+        tokens = tf.where(known, token_ids, self.vocabulary.unk_id)
+        return map_windows(
+            lambda values, sizes: self.tagger(values, sizes, training=False),
+            tokens,
+            length,
+            tf.gather(self._breaks, tokens),
+            width=self.table.num_tags,
+            **self._windows,
+        )
+
+
+def _clipped(token_ids: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
+    return tf.clip_by_value(length, 0, tf.shape(token_ids)[1])

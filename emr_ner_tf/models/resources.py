@@ -1,0 +1,122 @@
+"""What a run starts from: the vocabulary, and where the model asks for them words and vectors."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from absl import logging
+
+from emr_ner_tf.config import RANDOM_ENCODER, ConfigDict
+from emr_ner_tf.data.document import Document
+from emr_ner_tf.data.passages import read_passages
+from emr_ner_tf.data.path_lists import split_paths
+from emr_ner_tf.data.vectors import Vectors, read_vectors, train_word2vec
+from emr_ner_tf.encoders.loading import load_vocabulary
+from emr_ner_tf.errors import UserError
+from emr_ner_tf.models.registry import LEXICON_CONTEXTS
+from emr_ner_tf.text.vocabulary import Vocabulary
+
+_SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+
+
+class Resources(NamedTuple):
+    """A run's start.
+
+    Attributes:
+        vocabulary: the encoder's, or made from the training text, with rows for what that text adds.
+        words: of the lexicon; none where the context looks no words up.
+        char_vectors: to begin character embeddings from, or None.
+        word_vectors: float32 [len(words), D] to begin word embeddings from, or None.
+    """
+
+    vocabulary: Vocabulary
+    words: tuple[str, ...] = ()
+    char_vectors: Vectors | None = None
+    word_vectors: np.ndarray | None = None
+
+
+def build_resources(config: ConfigDict, documents: Sequence[Document]) -> Resources:
+    """Reads or makes what the configuration names.
+
+    Args:
+        config: the whole configuration.
+        documents: the training part alone: nothing here may know a record that a model is scored on.
+
+    Raises:
+        UserError: a missing or malformed file, vectors of another width, or no word in a lexicon.
+    """
+    texts = [document.text for document in documents]
+    words, word_vectors = _lexicon(config, documents)
+    if config.model.encoder == "bert":
+        return Resources(_encoder_vocabulary(config, texts), words, None, word_vectors)
+    vectors = _char_vectors(config, texts)
+    texts += [token for token in vectors.tokens if len(token) == 1] if vectors else []
+    if config.model.encoder == "char":
+        vocabulary = Vocabulary(_SPECIAL_TOKENS).extended(texts)
+    else:
+        vocabulary = _encoder_vocabulary(config, texts)
+    return Resources(vocabulary, words, vectors, word_vectors)
+
+
+def _encoder_vocabulary(config: ConfigDict, texts: list[str]) -> Vocabulary:
+    if config.encoder == RANDOM_ENCODER:
+        return Vocabulary(_SPECIAL_TOKENS).extended(texts)
+    if not config.encoder:
+        raise UserError(
+            "config.encoder must name a directory or a hub name in the Hugging Face layout "
+            "(for example --config.encoder=hfl/chinese-roberta-wwm-ext), got ''"
+        )
+    vocabulary = load_vocabulary(config.encoder)
+    return vocabulary.extended(texts) if config.text.extend_vocabulary else vocabulary
+
+
+def _char_vectors(config: ConfigDict, texts: list[str]) -> Vectors | None:
+    if config.char.vectors:
+        vectors = read_vectors(config.char.vectors)
+        width = vectors.values.shape[1]
+        if width != config.char.size:
+            raise UserError(
+                f"config.char.size must be the width of the vectors in {config.char.vectors}, {width}, "
+                f"got {config.char.size}"
+            )
+        known = {character for text in texts for character in text}
+        found = known.intersection(vectors.tokens)
+        if not found:
+            raise UserError(
+                f"config.char.vectors={config.char.vectors}: must hold vectors of characters of the training records, "
+                f"got {len(vectors.tokens)} tokens and none of them"
+            )
+        logging.info(
+            "%d of %d characters of the training records have a vector; the others begin at random",
+            len(found),
+            len(known),
+        )
+        return vectors
+    if not config.char.word2vec:
+        return None
+    passages = texts + [text for path in _unlabelled(config) for text in read_passages(path)]
+    logging.info("word2vec on %d passages, %d characters", len(passages), sum(map(len, passages)))
+    return train_word2vec(passages, size=config.char.size, seed=config.train.seed)
+
+
+def _lexicon(config: ConfigDict, documents: Sequence[Document]) -> tuple[tuple[str, ...], np.ndarray | None]:
+    if config.model.context not in LEXICON_CONTEXTS:
+        return (), None
+    # The segmenter reads its dictionary when it is imported.
+    from emr_ner_tf.data.lexicon import build_lexicon, read_lexicon
+
+    if config.lexicon.file:
+        lexicon = read_lexicon(config.lexicon.file)
+    else:
+        lexicon = build_lexicon(documents, _unlabelled(config), min_count=config.lexicon.min_count)
+    if lexicon.vectors is not None and lexicon.vectors.shape[1] != config.lexicon.size:
+        raise UserError(
+            f"config.lexicon.size must be the width of the vectors in {config.lexicon.file}, "
+            f"{lexicon.vectors.shape[1]}, got {config.lexicon.size}"
+        )
+    logging.info("lexicon of %d words", len(lexicon.words))
+    return lexicon.words, lexicon.vectors
+
+
+def _unlabelled(config: ConfigDict) -> list[str]:
+    return split_paths(config.data.unlabelled, "config.data.unlabelled")

@@ -1,0 +1,55 @@
+"""The input of ELMo's language model: windows of text between [CLS] and [SEP]."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from emr_ner_tf.pretraining.corpus import Text
+from emr_ner_tf.training.input_pipeline import shard_batches
+
+
+def window_bounds(text: Text) -> tuple[np.ndarray, np.ndarray]:
+    """Where each window begins and ends in `text.token_ids`, int64 [N] both."""
+    windows = text.windows
+    return windows.piece_starts[windows.first], windows.piece_starts[windows.end]
+
+
+def language_model_dataset(
+    text: Text, batches: Sequence[np.ndarray], *, replicas: int, first: int, count: int
+) -> tf.data.Dataset:
+    """Each replica's share of each batch, batch by batch, replica by replica.
+
+    Args:
+        text: the passages.
+        batches: window indices of each step, all replicas together.
+        replicas: of the whole run.
+        first: the first replica of this worker.
+        count: replicas of this worker.
+
+    Returns:
+        Elements `token_ids int32 [B, T], length int32 [B], predictions float32`: `length` counts [CLS] and [SEP], and
+        `predictions` those of one direction over all replicas. A share without a window is one row of length 0.
+    """
+    vocabulary = text.vocabulary
+    starts, ends = window_bounds(text)
+    predictions = np.array([(ends[batch] - starts[batch] + 1).sum() for batch in batches], np.float32)
+    tokens, starts, ends = tf.constant(text.token_ids), tf.constant(starts), tf.constant(ends)
+
+    def to_rows(share: tuple[tf.RaggedTensor, tf.Tensor], predictions: tf.Tensor):
+        indices, _ = share
+        places = tf.ragged.range(tf.gather(starts, indices), tf.gather(ends, indices))
+        one = tf.ones_like(indices, tf.int32)[:, tf.newaxis]
+        rows = tf.concat(
+            [one * vocabulary.cls_id, tf.gather(tokens, places), one * vocabulary.sep_id], axis=1
+        )
+        height = tf.maximum(rows.nrows(), 1)
+        width = tf.maximum(rows.bounding_shape(axis=1, out_type=tf.int64), 2)
+        length = tf.pad(rows.row_lengths(), [[0, height - rows.nrows()]])
+        shape = tf.stack([height, width])
+        return rows.to_tensor(vocabulary.pad_id, shape=shape), tf.cast(length, tf.int32), predictions
+
+    of_share = tf.data.Dataset.from_tensor_slices(np.repeat(predictions, count))
+    dataset = shard_batches(batches, replicas=replicas, first=first, count=count)
+    dataset = tf.data.Dataset.zip((dataset, of_share))
+    return dataset.map(to_rows, num_parallel_calls=1, deterministic=True).prefetch(4)

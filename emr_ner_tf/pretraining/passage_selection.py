@@ -1,0 +1,110 @@
+"""The text of a pre-training run: read, screened against records that a model will be scored on, a part held out."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from absl import logging
+
+from emr_ner_tf.config import ConfigDict
+from emr_ner_tf.data.passages import read_passages
+from emr_ner_tf.data.path_lists import split_paths
+from emr_ner_tf.errors import UserError
+from emr_ner_tf.training.dataset import train_validation_split
+
+# So many characters in a row, and two texts have a source in common rather than a turn of speech.
+SHARED_CHARACTERS = 30
+
+
+class Passages(NamedTuple):
+    """Passages in the order of their files.
+
+    Attributes:
+        train: what a model learns from.
+        heldout: what it is measured on before, in between and after.
+        left_out: passages that share text with records held for scoring; in neither.
+    """
+
+    train: list[str]
+    heldout: list[str]
+    left_out: int
+
+
+def data_settings() -> ConfigDict:
+    """Returns the section `data` of a pre-training's configuration; each file as `read_passages` takes it."""
+    data = ConfigDict()
+    data.unlabelled = ""  # files of passages, joined by commas
+    data.records = ""  # training records, joined by commas; `exclude_shared_with` never touches them
+    data.exclude_shared_with = ""  # records held for scoring: passages of `unlabelled` that share text go
+    data.held_fraction = 0.02  # of all passages, one at least, and one at least is left; by seed
+    return data
+
+
+def passage_paths(settings: ConfigDict) -> dict[str, list[str]]:
+    """Returns the files of each key of `data_settings` that names files.
+
+    Raises:
+        UsageError: an empty name in a list.
+    """
+    keys = ("unlabelled", "records", "exclude_shared_with")
+    return {key: split_paths(settings[key], f"config.data.{key}") for key in keys}
+
+
+def gather_passages(settings: ConfigDict, seed: int) -> Passages:
+    """Reads what `data_settings` names.
+
+    Args:
+        settings: section `data`.
+        seed: of the run.
+
+    Raises:
+        UserError: no file named, a bad line, or too little text to train on and to measure with.
+    """
+    paths = passage_paths(settings)
+    unlabelled, records = _read(paths["unlabelled"]), _read(paths["records"])
+    if not settings.unlabelled and not settings.records:
+        raise UserError(
+            "config.data.unlabelled must name a file of passages (--config.data.unlabelled=FILE), got ''"
+        )
+    heldout = _read(paths["exclude_shared_with"])
+    if heldout and max(map(len, heldout)) < SHARED_CHARACTERS:
+        raise UserError(
+            f"config.data.exclude_shared_with={settings.exclude_shared_with}: must hold a text of {SHARED_CHARACTERS} "
+            f"characters at least, or nothing can be found to be shared, got at most {max(map(len, heldout))}"
+        )
+    kept = without_shared(unlabelled, heldout)
+    passages = kept + records
+    left_out = len(unlabelled) - len(kept)
+    if len(passages) < 2:
+        raise UserError(
+            f"config.data.unlabelled={settings.unlabelled}, config.data.records={settings.records}: must hold at "
+            f"least 2 passages that are not blank, one to train on and one to measure with, got {len(passages)} "
+            f"({left_out} left out by config.data.exclude_shared_with)"
+        )
+    one = 1 / len(passages)
+    fraction = min(max(settings.held_fraction, one), 1 - one)
+    train, heldout = train_validation_split(passages, fraction, seed)
+    logging.info(
+        "%d passages, %d characters; %d held out; %d left out that share %d characters with records held for scoring",
+        len(passages),
+        sum(map(len, passages)),
+        len(heldout),
+        left_out,
+        SHARED_CHARACTERS,
+    )
+    return Passages(train, heldout, left_out)
+
+
+def without_shared(
+    passages: Iterable[str], heldout: Iterable[str], *, characters: int = SHARED_CHARACTERS
+) -> list[str]:
+    """Returns the passages, in order, that have no `characters` in a row that a text of `heldout` has, too."""
+    runs = {text[i : i + characters] for text in heldout for i in range(len(text) - characters + 1)}
+    return [
+        text
+        for text in passages
+        if not any(text[i : i + characters] in runs for i in range(len(text) - characters + 1))
+    ]
+
+
+def _read(paths: Iterable[str]) -> list[str]:
+    return [text for path in paths for text in read_passages(path)]

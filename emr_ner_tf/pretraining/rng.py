@@ -1,0 +1,18 @@
+"""Random numbers of pre-training as functions of seed, purpose and epoch."""
+
+import numpy as np
+
+PAIRS, MASKS = 1, 2
+# The epoch of held-out text, the same at every measure.
+HELDOUT = 2**32 - 1
+
+
+def random_stream(seed: int, purpose: int, epoch: int) -> np.random.Generator:
+    """Returns a generator that starts the same for the same arguments.
+
+    Args:
+        seed: of the run.
+        purpose: one of those above; the plan of batches uses 0.
+        epoch: below 2**32.
+    """
+    return np.random.Generator(np.random.Philox(key=[seed, (purpose << 48) + epoch]))

@@ -1,0 +1,205 @@
+"""TensorFlow Serving's gRPC services over a `Predictor`."""
+
+import concurrent.futures
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import grpc
+from absl import logging
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    model_management_pb2,
+    model_service_pb2_grpc,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+)
+
+from emr_ner_tf.errors import UserError
+from emr_ner_tf.server.address import listen_problem
+from emr_ner_tf.server.errors import RequestError, from_exception, invalid_argument, log_refusal
+from emr_ner_tf.server.predictor import Predictor
+
+_Answer = TypeVar("_Answer")
+_NO_DEADLINE_S = 1e8
+# gRPC's own grace is not used: `close` ends it.
+_LONG_S = 3600.0
+_FLUSH_S = 0.3
+SERVICES = ("", "tensorflow.serving.PredictionService", "tensorflow.serving.ModelService")
+
+
+class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
+    """Predict and GetModelMetadata; the other calls are UNIMPLEMENTED."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor = predictor
+
+    def Predict(
+        self, request: predict_pb2.PredictRequest, context: grpc.ServicerContext
+    ) -> predict_pb2.PredictResponse:
+        """Runs a signature."""
+
+        def answer() -> predict_pb2.PredictResponse:
+            left = context.time_remaining()
+            # Without a deadline the time that is left is centuries, which no clock here can wait.
+            deadline = None if left is None or left > _NO_DEADLINE_S else time.monotonic() + left
+            return self._predictor.predict(request, deadline, context.add_callback)
+
+        return _answered(context, answer)
+
+    def GetModelMetadata(
+        self, request: get_model_metadata_pb2.GetModelMetadataRequest, context: grpc.ServicerContext
+    ) -> get_model_metadata_pb2.GetModelMetadataResponse:
+        """The signatures."""
+        return _answered(context, lambda: self._predictor.metadata(request))
+
+    def Classify(self, request: object, context: grpc.ServicerContext) -> None:
+        """UNIMPLEMENTED, as Regress and MultiInference: a tagger has no such signature."""
+        context.abort(grpc.StatusCode.UNIMPLEMENTED, "this development server has no method but Predict")
+
+    Regress = MultiInference = Classify
+
+
+class ModelService(model_service_pb2_grpc.ModelServiceServicer):
+    """GetModelStatus; what the server serves is set by its flags alone."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor = predictor
+
+    def GetModelStatus(
+        self, request: get_model_status_pb2.GetModelStatusRequest, context: grpc.ServicerContext
+    ) -> get_model_status_pb2.GetModelStatusResponse:
+        """State of each version."""
+
+        def answer() -> get_model_status_pb2.GetModelStatusResponse:
+            if not request.HasField("model_spec"):
+                raise invalid_argument("Missing ModelSpec")
+            return self._predictor.versions.status(request.model_spec)
+
+        return _answered(context, answer)
+
+    def HandleReloadConfigRequest(
+        self, request: model_management_pb2.ReloadConfigRequest, context: grpc.ServicerContext
+    ) -> model_management_pb2.ReloadConfigResponse:
+        """UNIMPLEMENTED."""
+        context.abort(
+            grpc.StatusCode.UNIMPLEMENTED, "this development server takes its configuration by flags alone"
+        )
+
+
+class GrpcServer:
+    """The three services on a port.
+
+    Attributes:
+        port: that is bound.
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        host: str,
+        port: int,
+        *,
+        max_message_bytes: int,
+        threads: int,
+        credentials: grpc.ServerCredentials | None = None,
+    ) -> None:
+        """Binds the port.
+
+        Args:
+            predictor: answers.
+            host: a name or an address, IPv6 without brackets.
+            port: 0 is any free one.
+            max_message_bytes: of a request.
+            threads: as many as requests may be held, and some for questions meanwhile.
+            credentials: None for a plain connection.
+
+        Raises:
+            UserError: the address cannot be bound.
+        """
+        options = [
+            ("grpc.max_receive_message_length", max_message_bytes),
+            ("grpc.max_send_message_length", -1),
+            # Or a second server would take half of the requests of the first.
+            ("grpc.so_reuseport", 0),
+        ]
+        self._pool = _CountingPool(threads, thread_name_prefix="grpc")
+        self._server = grpc.server(self._pool, options=options)
+        prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
+            PredictionService(predictor), self._server
+        )
+        model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(predictor), self._server)
+        self._health = health.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        try:
+            if credentials is None:
+                self.port = self._server.add_insecure_port(address)
+            else:
+                self.port = self._server.add_secure_port(address, credentials)
+        except RuntimeError:
+            self.port = 0
+        if self.port == 0:
+            problem = listen_problem(host, port) or "gRPC gives no reason"
+            raise UserError(f"{address}: gRPC cannot listen there: {problem}")
+
+    def start(self) -> None:
+        """Serves."""
+        self._server.start()
+        for service in SERVICES:
+            self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
+
+    def drain(self) -> None:
+        """Says that it is not serving, and refuses new requests."""
+        self._health.enter_graceful_shutdown()
+        self._server.stop(_LONG_S)
+
+    def wait_until_idle(self, timeout_s: float) -> bool:
+        """Waits for the requests in work; says whether all were answered within `timeout_s` seconds."""
+        return self._pool.wait_until_idle(timeout_s)
+
+    def close(self) -> None:
+        """Ends, and leaves what is answered now the time to be sent."""
+        # Watches of the health never end of their own; nor does what is broken off.
+        self._server.stop(_FLUSH_S).wait(2 * _FLUSH_S)
+
+
+class _CountingPool(concurrent.futures.ThreadPoolExecutor):
+    """Knows how many calls it has in work, which the server of gRPC tells nobody."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._calls = 0
+        self._changed = threading.Condition()
+
+    def submit(self, *args: Any, **kwargs: Any) -> concurrent.futures.Future:
+        """As the base class."""
+        self._count(1)
+        future = super().submit(*args, **kwargs)
+        future.add_done_callback(lambda _: self._count(-1))
+        return future
+
+    def wait_until_idle(self, timeout_s: float) -> bool:
+        """Whether there was no call in work within `timeout_s` seconds."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._calls, timeout_s)
+
+    def _count(self, change: int) -> None:
+        with self._changed:
+            self._calls += change
+            self._changed.notify_all()
+
+
+def _answered(context: grpc.ServicerContext, answer: Callable[[], _Answer]) -> _Answer:
+    try:
+        return answer()
+    except RequestError as caught:
+        error = caught
+        log_refusal(error)
+    except Exception as caught:
+        error = from_exception(caught)
+        logging.error("a request failed: %s", error)
+    return context.abort(error.code, str(error))

@@ -1,0 +1,188 @@
+"""Predict and GetModelMetadata: requests checked against a signature, and answered as TensorFlow Serving does."""
+
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.framework import tensor_pb2, types_pb2
+from tensorflow.core.protobuf import meta_graph_pb2
+from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2
+
+from emr_ner_tf.server.batcher import Batcher, PendingRequest
+from emr_ner_tf.server.errors import invalid_argument
+from emr_ner_tf.server.servable import DEFAULT_SIGNATURE
+from emr_ner_tf.server.version_manager import VersionManager
+
+# TensorFlow Serving answers with values in the field of their type, which is where clients look.
+_FIELDS = {
+    types_pb2.DT_STRING: "string_val",
+    types_pb2.DT_INT32: "int_val",
+    types_pb2.DT_INT64: "int64_val",
+    types_pb2.DT_FLOAT: "float_val",
+    types_pb2.DT_DOUBLE: "double_val",
+    types_pb2.DT_BOOL: "bool_val",
+}
+
+
+class Predictor:
+    """Answers requests about the model.
+
+    Attributes:
+        versions: of the model.
+    """
+
+    def __init__(self, versions: VersionManager, batcher: Batcher, max_characters: int) -> None:
+        """Makes one.
+
+        Args:
+            versions: of the model.
+            batcher: runs the requests.
+            max_characters: most of one request, each of its texts counted as long as the longest.
+        """
+        self.versions = versions
+        self._batcher = batcher
+        self._max_characters = max_characters
+
+    def predict(
+        self,
+        request: predict_pb2.PredictRequest,
+        deadline: float | None = None,
+        on_cancel: Callable[[Callable[[], object]], object] | None = None,
+    ) -> predict_pb2.PredictResponse:
+        """Answers a Predict request.
+
+        Args:
+            request: of any client.
+            deadline: on the clock of `time.monotonic`; None for none.
+            on_cancel: as `Batcher.run` takes it.
+
+        Raises:
+            RequestError: with the status that TensorFlow Serving gives.
+        """
+        if not request.HasField("model_spec"):
+            raise invalid_argument("Missing ModelSpec")
+        with self.versions.use(request.model_spec) as model:
+            name = request.model_spec.signature_name or DEFAULT_SIGNATURE
+            signature = model.signature(name)
+            inputs = self._inputs(signature, request.inputs)
+            wanted = _outputs(signature, request.output_filter)
+            rows, longest = _size(inputs)
+            pending = PendingRequest(model, name, inputs, rows, longest, deadline)
+            outputs = self._batcher.run(pending, on_cancel)
+        response = predict_pb2.PredictResponse()
+        response.model_spec.name = request.model_spec.name
+        response.model_spec.version.value = model.version
+        response.model_spec.signature_name = name
+        for key in wanted:
+            response.outputs[key].CopyFrom(_to_proto(outputs[key], signature.outputs[key].dtype))
+        return response
+
+    def metadata(
+        self, request: get_model_metadata_pb2.GetModelMetadataRequest
+    ) -> get_model_metadata_pb2.GetModelMetadataResponse:
+        """Answers a GetModelMetadata request: the signatures as the SavedModel holds them.
+
+        Raises:
+            RequestError: with the status that TensorFlow Serving gives.
+        """
+        if not request.HasField("model_spec"):
+            raise invalid_argument("Missing ModelSpec")
+        if not request.metadata_field:
+            raise invalid_argument("GetModelMetadataRequest must specify at least one metadata_field")
+        for field in request.metadata_field:
+            if field != "signature_def":
+                raise invalid_argument(f"Metadata field {field} is not supported")
+        signatures = get_model_metadata_pb2.SignatureDefMap()
+        with self.versions.use(request.model_spec) as model:
+            for name, signature in model.signature_defs.items():
+                signatures.signature_def[name].CopyFrom(signature)
+        response = get_model_metadata_pb2.GetModelMetadataResponse()
+        response.model_spec.name = request.model_spec.name
+        response.model_spec.version.value = model.version
+        response.metadata["signature_def"].Pack(signatures)
+        return response
+
+    def _inputs(
+        self, signature: meta_graph_pb2.SignatureDef, sent: Mapping[str, tensor_pb2.TensorProto]
+    ) -> dict[str, np.ndarray]:
+        extra, missing = sorted(set(sent) - set(signature.inputs)), sorted(set(signature.inputs) - set(sent))
+        if len(sent) != len(signature.inputs):
+            raise invalid_argument(
+                f"input size does not match signature: {len(sent)}!={len(signature.inputs)} "
+                f"len({{{','.join(sorted(sent))}}}) != len({{{','.join(sorted(signature.inputs))}}}). "
+                f"Sent extra: {{{','.join(extra)}}}. Missing but required: {{{','.join(missing)}}}."
+            )
+        if extra:
+            raise invalid_argument(
+                f"input tensor alias not found in signature: {extra[0]}. Inputs expected to be in the set "
+                f"{{{','.join(sorted(signature.inputs))}}}."
+            )
+        inputs = {name: self._input(name, sent[name], info) for name, info in signature.inputs.items()}
+        if len({value.shape[0] for value in inputs.values() if value.ndim}) > 1:
+            raise invalid_argument("input tensors must have equal 0th-dimension size")
+        rows, longest = _size(inputs)
+        if rows * longest > self._max_characters:
+            raise invalid_argument(
+                f"{rows} x {longest} characters, and this server takes at most {self._max_characters} a request: "
+                "send long texts each on its own, or in pieces"
+            )
+        return inputs
+
+    def _input(self, name: str, proto: tensor_pb2.TensorProto, info: meta_graph_pb2.TensorInfo) -> np.ndarray:
+        if proto.dtype != info.dtype:
+            got, expected = (types_pb2.DataType.Name(dtype) for dtype in (proto.dtype, info.dtype))
+            raise invalid_argument(f"input {name} must be {expected}, got {got}")
+        shape = [dim.size for dim in proto.tensor_shape.dim]
+        expected = [dim.size for dim in info.tensor_shape.dim]
+        fits = len(shape) == len(expected) and all(
+            size >= 0 and want in (-1, size) for size, want in zip(shape, expected, strict=True)
+        )
+        if not fits and not info.tensor_shape.unknown_rank:
+            raise invalid_argument(f"input {name} must have shape {expected}, got {shape}")
+        # A tensor may say its last value once for all that follow: the shape alone says how much it holds.
+        if math.prod(shape) > self._max_characters:
+            raise invalid_argument(
+                f"input {name} has shape {shape}: more than {self._max_characters} elements"
+            )
+        try:
+            return tf.make_ndarray(proto)
+        except (ValueError, TypeError, IndexError):
+            raise invalid_argument(f"tensor parsing error: {name}") from None
+
+
+def _outputs(signature: meta_graph_pb2.SignatureDef, asked: list[str]) -> list[str]:
+    for i, name in enumerate(asked):
+        if name not in signature.outputs:
+            raise invalid_argument(
+                f"output tensor alias not found in signature: {name} Outputs expected to be in the set "
+                f"{{{','.join(sorted(signature.outputs))}}}."
+            )
+        if name in asked[:i]:
+            raise invalid_argument(f"duplicate output tensor alias: {name}")
+    return list(asked) or sorted(signature.outputs)
+
+
+def _size(inputs: Mapping[str, np.ndarray]) -> tuple[int, int]:
+    """Rows of a request, and characters (or token ids) of the longest."""
+    rows, longest = 1, 0
+    for value in inputs.values():
+        if value.ndim:
+            rows = value.shape[0]
+        if value.dtype == object:
+            # Characters are what the graph computes on: a byte of malformed UTF-8 is one.
+            longest = max([longest, *(len(text.decode("utf-8", "replace")) for text in value.flat)])
+        elif value.ndim > 1:
+            longest = max(longest, math.prod(value.shape[1:]))
+    return rows, longest
+
+
+def _to_proto(value: np.ndarray, dtype: int) -> tensor_pb2.TensorProto:
+    if dtype not in _FIELDS:
+        return tf.make_tensor_proto(value, dtype)
+    proto = tensor_pb2.TensorProto(dtype=dtype)
+    proto.tensor_shape.SetInParent()
+    for size in value.shape:
+        proto.tensor_shape.dim.add(size=size)
+    getattr(proto, _FIELDS[dtype]).extend(value.ravel().tolist())
+    return proto

@@ -1,0 +1,136 @@
+"""One loaded version of a model. TensorFlow alone is imported: a bundle needs nothing of what trained it."""
+
+import os
+import pathlib
+import threading
+import time
+from collections.abc import Mapping
+
+import grpc
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.framework import types_pb2
+from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
+from tensorflow_serving.apis import prediction_log_pb2
+
+from emr_ner_tf.server.errors import RequestError
+
+DEFAULT_SIGNATURE = "serving_default"
+_WARM_UP = pathlib.Path("assets.extra") / "tf_serving_warmup_requests"
+_GRPC_CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+
+class Servable:
+    """A version in memory.
+
+    Attributes:
+        version: its number.
+        signature_defs: as the SavedModel holds them, by name.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        version: int,
+        *,
+        warm_up_s: float = 0.0,
+        closing: threading.Event | None = None,
+    ) -> None:
+        """Loads the SavedModel of a version's directory; raises what TensorFlow raises.
+
+        Args:
+            path: of the directory.
+            version: its number.
+            warm_up_s: how long to play the warm-up requests that the directory may hold, so that no caller waits for
+                what a first call has to prepare.
+            closing: ends that, when set.
+        """
+        self.version = version
+        saved = saved_model_pb2.SavedModel()
+        saved.ParseFromString((pathlib.Path(path) / "saved_model.pb").read_bytes())
+        self.signature_defs: Mapping[str, meta_graph_pb2.SignatureDef] = dict(
+            saved.meta_graphs[0].signature_def
+        )
+        # The functions hold no reference to the object that owns their variables.
+        self._model = tf.saved_model.load(os.fspath(path))
+        self._functions = self._model.signatures
+        requests = pathlib.Path(path) / _WARM_UP
+        if warm_up_s > 0 and requests.exists():
+            self._warm_up(requests, time.monotonic() + warm_up_s, closing or threading.Event())
+
+    def signature(self, name: str) -> meta_graph_pb2.SignatureDef:
+        """The signature that a request names; an empty name is the default one.
+
+        Raises:
+            RequestError: FAILED_PRECONDITION, there is none.
+        """
+        name = name or DEFAULT_SIGNATURE
+        if name not in self._functions:
+            raise RequestError(
+                grpc.StatusCode.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.'
+            )
+        return self.signature_defs[name]
+
+    def merges(self, name: str) -> bool:
+        """Whether requests to a signature can be run as one: texts in, rows of entities out."""
+        signature = self.signature_defs[name]
+        return (
+            name == DEFAULT_SIGNATURE
+            and [*signature.inputs] == ["text"]
+            and signature.inputs["text"].dtype == types_pb2.DT_STRING
+            and "num_entities" in signature.outputs
+        )
+
+    def run(self, name: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Calls a signature.
+
+        Args:
+            name: of the signature.
+            inputs: arrays of the signature's types by name; strings as objects that are bytes.
+
+        Returns:
+            Arrays by name.
+
+        Raises:
+            RequestError: an operation failed.
+        """
+        types = self.signature_defs[name].inputs
+        try:
+            tensors = {key: tf.constant(value, types[key].dtype) for key, value in inputs.items()}
+            outputs = self._functions[name](**tensors)
+        except tf.errors.OpError as error:
+            # What an operation says of its failure may hold what it was given.
+            code = _GRPC_CODES.get(error.error_code, grpc.StatusCode.INTERNAL)
+            raise RequestError(
+                code, f"signature {name}: the graph failed with {type(error).__name__}"
+            ) from None
+        return {key: value.numpy() for key, value in outputs.items()}
+
+    def _warm_up(self, path: pathlib.Path, until: float, closing: threading.Event) -> None:
+        for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+            if time.monotonic() >= until or closing.is_set():
+                return
+            log = prediction_log_pb2.PredictionLog.FromString(record)
+            if log.HasField("predict_log"):
+                request = log.predict_log.request
+                inputs = {name: tf.make_ndarray(proto) for name, proto in request.inputs.items()}
+                self.run(request.model_spec.signature_name or DEFAULT_SIGNATURE, inputs)
+
+
+def split_rows(outputs: Mapping[str, np.ndarray], rows: list[int]) -> list[dict[str, np.ndarray]]:
+    """Takes the outputs of merged requests apart, each as wide as it would have been alone.
+
+    Args:
+        outputs: of `serving_default`: `num_entities` int32 [B], the others [B, E].
+        rows: how many of the B rows are each request's, in order.
+
+    Returns:
+        The outputs of each request.
+    """
+    parts, begin = [], 0
+    for count in rows:
+        part = {name: value[begin : begin + count] for name, value in outputs.items()}
+        width = int(part["num_entities"].max(initial=0))
+        parts.append({name: value[:, :width] if value.ndim > 1 else value for name, value in part.items()})
+        begin += count
+    return parts

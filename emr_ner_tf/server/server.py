@@ -1,0 +1,132 @@
+"""A development server: a bundle behind TensorFlow Serving's own interfaces, where no container engine is at hand."""
+
+import dataclasses
+import functools
+import threading
+import time
+from collections.abc import Mapping
+
+from emr_ner_tf.server.batcher import Batcher, BatchingOptions
+from emr_ner_tf.server.grpc_server import GrpcServer
+from emr_ner_tf.server.predictor import Predictor
+from emr_ner_tf.server.rest_server import RestServer
+from emr_ner_tf.server.servable import Servable
+from emr_ner_tf.server.tls import Tls
+from emr_ner_tf.server.version_manager import VersionManager
+
+# Threads for questions about health, status and metadata, and for refusals, while all others wait for answers.
+_SPARE_THREADS = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class ServerOptions:
+    """What is served, and how.
+
+    Attributes:
+        bundle: directory of the versions.
+        model_name: under which they are served.
+        host: address to listen on.
+        port: of gRPC; 0 is any free one.
+        rest_port: of REST; 0 is any free one, None for no REST.
+        num_versions: how many of the newest are served.
+        labels: version by label.
+        poll_s: seconds between looks for other versions; 0 is never.
+        warm_up_s: seconds, at most, that a version plays its warm-up requests before it serves.
+        max_message_bytes: of a request.
+        max_characters: of a request, each of its texts counted as long as the longest.
+        rest_timeout_s: deadline of a REST request, which has none of its own.
+        batching: how requests are merged.
+        tls: None for plain connections.
+    """
+
+    bundle: str
+    model_name: str = "ner"
+    host: str = "127.0.0.1"
+    port: int = 8500
+    rest_port: int | None = 8501
+    num_versions: int = 1
+    labels: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    poll_s: float = 2.0
+    warm_up_s: float = 5.0
+    max_message_bytes: int = 64 << 20
+    max_characters: int = 65_536
+    rest_timeout_s: float = 30.0
+    batching: BatchingOptions = dataclasses.field(default_factory=BatchingOptions)
+    tls: Tls | None = None
+
+
+class Server:
+    """The server.
+
+    Attributes:
+        versions: of the model.
+        port: of gRPC.
+        rest_port: of REST; None without it.
+    """
+
+    def __init__(self, options: ServerOptions) -> None:
+        """Loads the model and serves.
+
+        Raises:
+            UserError: no version can be loaded, or none of those that the labels name, a port cannot be had, or a
+                certificate cannot be read.
+        """
+        tls, host = options.tls, options.host
+        credentials = None if tls is None else tls.credentials()
+        context = None if tls is None else tls.context()
+        closing = threading.Event()
+        self.versions = VersionManager(
+            options.model_name,
+            options.bundle,
+            count=options.num_versions,
+            labels=options.labels,
+            load=functools.partial(Servable, warm_up_s=options.warm_up_s, closing=closing),
+            closing=closing,
+        )
+        self._batcher = Batcher(options.batching)
+        predictor = Predictor(self.versions, self._batcher, options.max_characters)
+        self._grpc = GrpcServer(
+            predictor,
+            host,
+            options.port,
+            max_message_bytes=options.max_message_bytes,
+            threads=options.batching.max_requests + _SPARE_THREADS,
+            credentials=credentials,
+        )
+        self._rest = None
+        if options.rest_port is not None:
+            self._rest = RestServer(
+                predictor,
+                host,
+                options.rest_port,
+                max_message_bytes=options.max_message_bytes,
+                timeout_s=options.rest_timeout_s,
+                context=context,
+            )
+        self.port = self._grpc.port
+        self.rest_port = None if self._rest is None else self._rest.port
+        self.versions.start(options.poll_s)
+        self._grpc.start()
+        if self._rest is not None:
+            self._rest.start()
+
+    def stop(self, grace_s: float) -> bool:
+        """Says that it is not serving, refuses new requests, and answers those that it has.
+
+        Args:
+            grace_s: seconds that these may take; then they are broken off.
+
+        Returns:
+            Whether all were answered in time.
+        """
+        until = time.monotonic() + grace_s
+        fronts = [self._grpc] if self._rest is None else [self._grpc, self._rest]
+        for front in fronts:
+            front.drain()
+        in_time = [front.wait_until_idle(max(0.0, until - time.monotonic())) for front in fronts]
+        # What is still queued is told so while there is a connection to tell it by.
+        self._batcher.drain()
+        for front in fronts:
+            front.close()
+        self.versions.close(max(0.0, until - time.monotonic()))
+        return self._batcher.close(max(0.1, until - time.monotonic())) and all(in_time)

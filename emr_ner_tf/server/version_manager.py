@@ -1,0 +1,296 @@
+"""The versions of a model: found in a directory, loaded beside those that serve, and unloaded when nobody uses them."""
+
+import contextlib
+import dataclasses
+import gc
+import os
+import pathlib
+import threading
+from collections.abc import Callable, Iterator, Mapping
+
+import grpc
+from absl import logging
+from tensorflow_serving.apis import get_model_status_pb2, model_pb2
+
+from emr_ner_tf.errors import UserError, describe_os_error
+from emr_ner_tf.exporting.versioning import numbered_entries
+from emr_ner_tf.server.errors import RequestError, invalid_argument
+from emr_ner_tf.server.servable import Servable
+
+State = get_model_status_pb2.ModelVersionStatus.State
+
+
+@dataclasses.dataclass
+class _Version:
+    """What is known of a version; `model` only while it serves, `files` as they were when it was loaded."""
+
+    state: int = State.START
+    error: str = ""
+    model: Servable | None = None
+    users: int = 0
+    files: frozenset = frozenset()
+
+
+class VersionManager:
+    """The versions of the one model that the server has.
+
+    The newest `count` and those that a label names are served. A version is loaded while the others serve; those
+    that are served no longer go when every wanted version is there and the last request to them has ended.
+
+    Attributes:
+        name: of the model.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        directory: str | os.PathLike[str],
+        *,
+        count: int = 1,
+        labels: Mapping[str, int] | None = None,
+        load: Callable[[pathlib.Path, int], Servable] = Servable,
+        closing: threading.Event | None = None,
+    ) -> None:
+        self.name = name
+        self._directory = pathlib.Path(directory)
+        self._count = count
+        self._labels = dict(labels or {})
+        self._load = load
+        self._known: dict[int, _Version] = {}
+        self._changed = threading.Condition()
+        self._closing = closing or threading.Event()
+        self._watcher: threading.Thread | None = None
+
+    def start(self, poll_s: float) -> None:
+        """Loads what is there, and looks for other versions every `poll_s` seconds from then on; 0 is never.
+
+        Raises:
+            UserError: no version could be loaded, or not the one that a label names.
+            OSError: the directory cannot be listed.
+        """
+        if (self._directory / "saved_model.pb").exists():
+            raise UserError(
+                f"{self._directory}: a version's own directory: name the directory that holds it, "
+                f"{self._directory.resolve().parent}"
+            )
+        if not _find_versions(self._directory):
+            raise UserError(f"{self._directory}: no versions: looked for folders named by an integer")
+        self.refresh()
+        if not self.available():
+            raise UserError(f"{self._directory}: no version of it could be loaded: {self._reasons()}")
+        self._check_labels()
+        if poll_s > 0:
+            self._watcher = threading.Thread(target=self._watch, args=(poll_s,), name="versions", daemon=True)
+            self._watcher.start()
+
+    def close(self, timeout_s: float) -> None:
+        """Ends the watch; what is loaded stays loaded.
+
+        Args:
+            timeout_s: how long to wait for it; a version that it loads at the moment cannot be broken off.
+        """
+        self._closing.set()
+        with self._changed:
+            self._changed.notify_all()
+        if self._watcher is not None:
+            self._watcher.join(timeout_s)
+
+    def available(self) -> list[int]:
+        """The versions that serve, in order."""
+        with self._changed:
+            return sorted(version for version, known in self._known.items() if known.model is not None)
+
+    def refresh(self) -> None:
+        """Loads the versions that are to serve and do not, and then unloads those that are not to."""
+        found = _find_versions(self._directory)
+        wanted = {*sorted(found)[-self._count :], *(set(self._labels.values()) & found.keys())}
+        for version in sorted(wanted):
+            self._load_version(version, found[version])
+        available = set(self.available())
+        # Without what replaces them the old ones go on.
+        if wanted and wanted <= available:
+            for version in sorted(available - wanted):
+                self._unload(version)
+
+    @contextlib.contextmanager
+    def use(self, spec: model_pb2.ModelSpec) -> Iterator[Servable]:
+        """The version that a request means, kept loaded meanwhile.
+
+        Raises:
+            RequestError: INVALID_ARGUMENT, no name or an unknown label; NOT_FOUND, unknown model or version.
+        """
+        with self._changed:
+            known = self._known[self._resolve(spec)]
+            model = known.model
+            known.users += 1
+        try:
+            yield model
+        finally:
+            with self._changed:
+                known.users -= 1
+                self._changed.notify_all()
+
+    def status(self, spec: model_pb2.ModelSpec) -> get_model_status_pb2.GetModelStatusResponse:
+        """State of the version that is named, or of each that was ever seen.
+
+        Raises:
+            RequestError: NOT_FOUND.
+        """
+        response = get_model_status_pb2.GetModelStatusResponse()
+        with self._changed:
+            known = self._known if spec.name == self.name else {}
+            if spec.HasField("version"):
+                version = spec.version.value
+                if version not in known:
+                    message = f"Could not find version {version} of model {spec.name}"
+                    raise RequestError(grpc.StatusCode.NOT_FOUND, message)
+                known = {version: known[version]}
+            if not known:
+                message = f"Could not find any versions of model {spec.name}"
+                raise RequestError(grpc.StatusCode.NOT_FOUND, message)
+            for version in sorted(known, reverse=True):
+                status = response.model_version_status.add(version=version, state=known[version].state)
+                if known[version].error:
+                    status.status.error_code = grpc.StatusCode.UNKNOWN.value[0]
+                    status.status.error_message = known[version].error
+                else:
+                    status.status.SetInParent()
+        return response
+
+    def _resolve(self, spec: model_pb2.ModelSpec) -> int:
+        if not spec.name:
+            raise invalid_argument("ModelSpec has no name specified.")
+        serving = {}
+        if spec.name == self.name:
+            serving = {version for version, known in self._known.items() if known.model is not None}
+        choice = spec.WhichOneof("version_choice")
+        if choice is None:
+            if not serving:
+                raise _not_found(f"Latest({spec.name})")
+            return max(serving)
+        version = spec.version.value
+        if choice == "version_label":
+            if spec.name != self.name or spec.version_label not in self._labels:
+                raise invalid_argument(f"Unrecognized servable version label: {spec.version_label}")
+            version = self._labels[spec.version_label]
+        if version not in serving:
+            raise _not_found(f"Specific({spec.name}, {version})")
+        return version
+
+    def _load_version(self, version: int, path: pathlib.Path) -> None:
+        with self._changed:
+            known = self._known.setdefault(version, _Version())
+            if known.model is not None:
+                return
+        files = _files(path)
+        if known.error and files == known.files:
+            return
+        self._set(known, State.LOADING, files=files, error="")
+        try:
+            model = self._load(path, version)
+        except Exception as error:
+            reason = _reason(error)
+            self._set(known, State.END, error=reason)
+            logging.error("%s: version %d could not be loaded: %s", self.name, version, reason)
+            return
+        self._set(known, State.AVAILABLE, model=model)
+        logging.info("%s: version %d is served", self.name, version)
+
+    def _reasons(self) -> str:
+        with self._changed:
+            failed = {version: known.error for version, known in self._known.items() if known.error}
+        return "; ".join(f"version {version}: {failed[version]}" for version in sorted(failed))
+
+    def _check_labels(self) -> None:
+        """Refuses a label that no request could be answered by."""
+        available = self.available()
+        for label, version in self._labels.items():
+            if version in available:
+                continue
+            known = self._known.get(version)
+            if known is not None:
+                cause = f"version {version} could not be loaded: {known.error}"
+            else:
+                there = ", ".join(map(str, sorted(_find_versions(self._directory))))
+                cause = f"there is no version {version}, only {there}"
+            raise UserError(
+                f"{self._directory}: label {label!r}: {cause}; export that version first, or give the label to another"
+            )
+
+    def _unload(self, version: int) -> None:
+        known = self._known[version]
+        self._set(known, State.UNLOADING, model=None)
+        with self._changed:
+            self._changed.wait_for(lambda: known.users == 0 or self._closing.is_set())
+        self._set(known, State.END)
+        # What a SavedModel holds refers to itself in circles.
+        gc.collect()
+        logging.info("%s: version %d is served no longer", self.name, version)
+
+    def _set(self, known: _Version, state: int, **values: object) -> None:
+        with self._changed:
+            known.state = state
+            for name, value in values.items():
+                setattr(known, name, value)
+
+    def _watch(self, poll_s: float) -> None:
+        said = ""
+        while not self._closing.wait(poll_s):
+            problem = ""
+            try:
+                self.refresh()
+            except OSError as error:
+                problem = describe_os_error(error)
+            except Exception as error:
+                # The watch must not end without a word, and the server go on with what it has for ever.
+                problem = _reason(error)
+            if problem and problem != said:
+                logging.warning("%s: %s; looked at again every %g s", self._directory, problem, poll_s)
+            said = problem
+
+
+def _find_versions(directory: pathlib.Path) -> dict[int, pathlib.Path]:
+    """Folders of versions by number, and links that lead nowhere, so that their state can say so."""
+    found = {
+        number: [path for path in entries if _is_version(path)]
+        for number, entries in numbered_entries(directory).items()
+    }
+    return {number: paths[-1] for number, paths in found.items() if paths}
+
+
+def _is_version(path: pathlib.Path) -> bool:
+    try:
+        return path.is_dir() or (path.is_symlink() and not path.exists())
+    except OSError:
+        # Something that this user may not look at; loading it says why.
+        return True
+
+
+def _files(path: pathlib.Path) -> frozenset:
+    """All files of a version as they are now; what cannot be looked at is in it, too, with the reason."""
+    found = set()
+
+    def note(error: OSError) -> None:
+        found.add((str(error.filename), error.errno or 0, -1))
+
+    for folder, _, names in os.walk(path, onerror=note, followlinks=True):
+        for name in names:
+            file = os.path.join(folder, name)
+            try:
+                stat = os.stat(file)
+            except OSError as error:
+                note(error)
+            else:
+                found.add((file, stat.st_mtime_ns, stat.st_size))
+    return frozenset(found)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return describe_os_error(error)
+    lines = str(error).splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else ''}"
+
+
+def _not_found(what: str) -> RequestError:
+    return RequestError(grpc.StatusCode.NOT_FOUND, f"Servable not found for request: {what}")

@@ -1,1 +1,0 @@
-"""Serving: the local development server, and clients of it and of TensorFlow Serving."""

@@ -1,0 +1,118 @@
+"""The records of a run: read, checked, and a part set apart for validation."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+from absl import logging
+
+from emr_ner_tf.config import ConfigDict
+from emr_ner_tf.data.document import Document
+from emr_ner_tf.data.labels import resolve_labels
+from emr_ner_tf.data.path_lists import split_paths
+from emr_ner_tf.data.reading import REMEDIES, read_documents
+from emr_ner_tf.data.rejects import Rejects
+from emr_ner_tf.errors import UserError
+
+_T = TypeVar("_T")
+_INFERRED = REMEDIES | {
+    "labels": "config.data.labels=infer takes the labels of config.data.train alone; use --config.data.labels=FILE "
+    "with one label a line"
+}
+
+
+def training_records(
+    config: ConfigDict, rejects: Rejects | None
+) -> tuple[list[Document], list[Document], tuple[str, ...]]:
+    """Reads what `config.data` names.
+
+    Args:
+        config: the whole configuration.
+        rejects: takes bad records; None raises at the first.
+
+    Returns:
+        Training records, validation records (none where `validation_fraction` is 0 and no file is named), labels.
+
+    Raises:
+        UserError: no file named, a bad record, or nothing to train on.
+    """
+    settings = config.data
+    paths = split_paths(settings.train, "config.data.train")
+    if not paths:
+        raise UserError("config.data.train must name a file of records (--config.data.train=FILE), got ''")
+    validation_paths = split_paths(settings.validation, "config.data.validation")
+    reading = {"format": settings.format, "overlaps": settings.overlaps}
+    labels = resolve_labels(settings.labels, paths, require_entities=True, **reading)
+    remedies = _INFERRED if settings.labels == "infer" else REMEDIES
+
+    def read(path: str) -> list[Document]:
+        return list(read_documents(path, labels=labels, rejects=rejects, remedies=remedies, **reading))
+
+    train = [document for path in paths for document in read(path)]
+    if validation_paths:
+        validation = [document for path in validation_paths for document in read(path)]
+    else:
+        train, validation = train_validation_split(train, settings.validation_fraction, config.train.seed)
+    if not any(document.text for document in train):
+        raise UserError(f"config.data.train={settings.train}: no record with text to train on")
+    logging.info(
+        "%d training records with %d mentions, %d validation records",
+        len(train),
+        _mentions(train),
+        len(validation),
+    )
+    return train, validation, labels
+
+
+def check_mentions(config: ConfigDict, training: Sequence[Document], validation: Sequence[Document]) -> bool:
+    """Checks that there is something to learn, and something by which epochs can be compared.
+
+    Args:
+        config: the whole configuration.
+        training: records to train on.
+        validation: records that validation has.
+
+    Returns:
+        Whether an F1 on the validation records says anything; if not, the last epoch counts as the best.
+
+    Raises:
+        UserError: no training record has a mention.
+    """
+    if not any(document.entities for document in training):
+        raise UserError(
+            f"config.data.train={config.data.train}: no mention in {len(training)} training records, so there is "
+            f"nothing to learn ({len(validation)} validation records, {_mentions(validation)} mentions); check "
+            "config.data.format, or set config.data.validation_fraction lower"
+        )
+    if _mentions(validation):
+        return True
+    settings = config.data
+    asked = f"validation={settings.validation}" if settings.validation else ""
+    if not asked and settings.validation_fraction:
+        asked = f"validation_fraction={settings.validation_fraction:g}"
+    if asked:
+        logging.warning(
+            "config.data.%s: no mention in %d validation records, so that no epoch can be scored; the last epoch "
+            "counts as the best; name records with mentions (config.data.validation), or set "
+            "config.data.validation_fraction higher",
+            asked,
+            len(validation),
+        )
+    if config.train.patience:
+        logging.warning(
+            "config.train.patience=%d has no effect: without a score, no epoch is better than another",
+            config.train.patience,
+        )
+    return False
+
+
+def train_validation_split(documents: Sequence[_T], fraction: float, seed: int) -> tuple[list[_T], list[_T]]:
+    """Parts records at random, by seed: (the rest, `fraction` of them rounded), both in their old order."""
+    chosen = np.random.Generator(np.random.Philox(key=[seed, 2**32])).permutation(len(documents))
+    validation = set(chosen[: round(fraction * len(documents))].tolist())
+    rest = [document for i, document in enumerate(documents) if i not in validation]
+    return rest, [document for i, document in enumerate(documents) if i in validation]
+
+
+def _mentions(documents: Sequence[Document]) -> int:
+    return sum(len(document.entities) for document in documents)

@@ -1,0 +1,83 @@
+"""The steps of the training input, each a pure function from data set to data set."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from emr_ner_tf.training.examples import Examples
+
+
+def worker_shard(context: tf.distribute.InputContext) -> dict[str, int]:
+    """The replicas that an input pipeline feeds, as arguments of `shard_batches`; every worker has equally many."""
+    replicas = context.num_replicas_in_sync
+    count = replicas // context.num_input_pipelines
+    return {"replicas": replicas, "first": context.input_pipeline_id * count, "count": count}
+
+
+def shard_batches(batches: Sequence[np.ndarray], *, replicas: int, first: int, count: int) -> tf.data.Dataset:
+    """Window indices of each replica's share of each batch, batch by batch, replica by replica.
+
+    Args:
+        batches: window indices of each step, all replicas together.
+        replicas: of the whole run.
+        first: the first replica of this worker.
+        count: replicas of this worker.
+
+    Returns:
+        Elements `(indices int64 [n], global_size int64)`; a share is empty where a batch has too few windows.
+    """
+    rows = [
+        (batch[replica::replicas], len(batch)) for batch in batches for replica in range(first, first + count)
+    ]
+    flat = np.concatenate([row for row, _ in rows] or [np.zeros(0, np.int64)]).astype(np.int64)
+    ragged = tf.RaggedTensor.from_row_lengths(flat, np.array([len(row) for row, _ in rows], np.int64))
+    sizes = np.array([size for _, size in rows], np.int64)
+    # A share without a window still yields a row, of length 0: kernels need not bear a batch of nothing.
+    return tf.data.Dataset.from_tensor_slices((ragged, sizes))
+
+
+def parse(dataset: tf.data.Dataset, examples: Examples) -> tf.data.Dataset:
+    """Window indices to windows: `(token_ids, tag_ids)` ragged int32 [n, (t)], and the batch's global size."""
+    token_ids = tf.constant(examples.token_ids)
+    tag_ids = tf.constant(examples.tag_ids)
+    offsets = tf.constant(examples.offsets)
+
+    def gather(indices: tf.Tensor, size: tf.Tensor):
+        starts = tf.gather(offsets, indices)
+        limits = tf.gather(offsets, indices + 1)
+        places = tf.ragged.range(starts, limits)
+        return tf.gather(token_ids, places), tf.gather(tag_ids, places), size
+
+    return dataset.map(gather, num_parallel_calls=1, deterministic=True)
+
+
+def pad(dataset: tf.data.Dataset, pad_id: int) -> tf.data.Dataset:
+    """Ragged windows to dense ones; a share without windows becomes one row of length 0.
+
+    Returns:
+        Elements `token_ids int32 [B, T], tag_ids int32 [B, T], length int32 [B], global_size float32`.
+    """
+
+    def to_dense(tokens: tf.RaggedTensor, tags: tf.RaggedTensor, size: tf.Tensor):
+        rows = tf.maximum(tokens.nrows(), 1)
+        width = tf.maximum(tokens.bounding_shape(axis=1, out_type=tf.int64), 1)
+        length = tf.cast(tokens.row_lengths(), tf.int32)
+        length = tf.pad(length, [[0, tf.cast(rows, tf.int32) - tf.shape(length)[0]]])
+        shape = tf.stack([rows, width])
+        return (
+            tokens.to_tensor(pad_id, shape=shape),
+            tags.to_tensor(0, shape=shape),
+            length,
+            tf.cast(size, tf.float32),
+        )
+
+    return dataset.map(to_dense, num_parallel_calls=1, deterministic=True)
+
+
+def training_dataset(
+    examples: Examples, batches: Sequence[np.ndarray], *, pad_id: int, replicas: int, first: int, count: int
+) -> tf.data.Dataset:
+    """All steps in their order: share, parse, pad, prefetch."""
+    dataset = shard_batches(batches, replicas=replicas, first=first, count=count)
+    return pad(parse(dataset, examples), pad_id).prefetch(4)

@@ -1,0 +1,56 @@
+"""A trained model as it runs in this process, from its model directory."""
+
+import os
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from emr_ner_tf.data.document import Entity
+from emr_ner_tf.inference.annotator import decode_entities, encode_texts
+from emr_ner_tf.models.builder import build_tagger
+from emr_ner_tf.models.model_definition import ModelDefinition
+from emr_ner_tf.models.ner_pipeline import NerPipeline
+from emr_ner_tf.training.checkpoints import BEST, restore_weights
+
+
+class InProcessTagger:
+    """Entities of texts by a text tagger of this process, traced once.
+
+    Attributes:
+        ner_pipeline: reads the weights as they stand at each call.
+    """
+
+    def __init__(self, ner_pipeline: NerPipeline) -> None:
+        self.ner_pipeline = ner_pipeline
+        self._entities = tf.function(
+            ner_pipeline.entities, input_signature=[tf.TensorSpec([None], tf.string)]
+        )
+
+    def tag_texts(self, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
+        """Entities of each text, in order.
+
+        Raises:
+            UserError: a text holds a lone surrogate.
+        """
+        outputs = self._entities(tf.constant(encode_texts(texts), tf.string))
+        return decode_entities({name: value.numpy() for name, value in outputs.items()})
+
+
+def restore(model_dir: str | os.PathLike[str], which: str = BEST) -> tuple[InProcessTagger, ModelDefinition]:
+    """Builds the model of `model_dir` in float32 and reads its weights.
+
+    Args:
+        model_dir: as `emr_ner_tf.training.trainer.train` writes it.
+        which: "best" or "last" checkpoint.
+
+    Returns:
+        The tagger and its definition.
+
+    Raises:
+        UserError: not a model directory, or no checkpoint in it.
+    """
+    definition = ModelDefinition.load(model_dir)
+    tf.keras.mixed_precision.set_global_policy("float32")
+    tagger, definition = build_tagger(definition)
+    restore_weights(tagger, model_dir, which)
+    return InProcessTagger(NerPipeline(tagger, definition.vocabulary, definition.config)), definition

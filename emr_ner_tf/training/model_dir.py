@@ -1,0 +1,147 @@
+"""Files that every kind of run leaves in its model directory, and the checks that it is the run it was, and alone."""
+
+import contextlib
+import fcntl
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from absl import logging
+
+from emr_ner_tf.config import RUNTIME_ONLY_KEYS, ConfigDict, base_config, diff_configs, load_config
+from emr_ner_tf.data.atomic_io import atomic_writer
+from emr_ner_tf.errors import UserError
+from emr_ner_tf.training.checkpoints import BEST, LAST, checkpoint_folder
+from emr_ner_tf.training.failed_writes import failed_writes_named
+
+CONFIG, HISTORY, METRICS, VERSIONS = "config.json", "history.json", "metrics.json", "versions.json"
+_LOCK = ".lock"
+_PACKAGES = ("tensorflow", "tensorflow-addons", "keras-nlp", "transformers", "numpy", "emr_ner_tf")
+
+
+@contextlib.contextmanager
+def exclusive_lock(model_dir: str | os.PathLike[str], *, chief: bool) -> Iterator[None]:
+    """Keeps other processes from training in a directory; the lock ends with the process, however that ends.
+
+    Args:
+        model_dir: is made; where nothing is written to it, it is as it was afterwards.
+        chief: whether this process writes the directory; those that do not take no lock.
+
+    Raises:
+        UserError: another process holds it.
+    """
+    if not chief:
+        yield
+        return
+    folder = pathlib.Path(model_dir)
+    made = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / _LOCK
+    with open(path, "ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # One that has just ended may have taken the file away.
+            held = os.fstat(file.fileno()).st_nlink > 0
+        except BlockingIOError:
+            held = False
+        except OSError as error:
+            held = True
+            logging.warning("%s: no lock: %s; see that no other process trains there", path, error.strerror)
+        if not held:
+            raise UserError(
+                f"{model_dir}: another process is at work in this directory; wait until it has ended, or end it"
+            )
+        try:
+            yield
+        finally:
+            if os.listdir(folder) == [_LOCK]:
+                path.unlink()
+                if made:
+                    folder.rmdir()
+
+
+def check_same_settings(
+    config: ConfigDict,
+    model_dir: str | os.PathLike[str],
+    base: Callable[[], ConfigDict] = base_config,
+) -> None:
+    """Checks that a run goes on with the settings that it was begun with.
+
+    Args:
+        config: of now.
+        model_dir: holds the configuration of then, or none yet.
+        base: as in `load_config`.
+
+    Raises:
+        UserError: they differ, in more than how the run is watched; the message lists each key.
+    """
+    path = pathlib.Path(model_dir) / CONFIG
+    if not path.exists():
+        return
+    changed = diff_configs(load_config(path, base), config, ignore=RUNTIME_ONLY_KEYS)
+    if changed:
+        raise UserError(
+            f"{model_dir} holds a run with other settings ({'; '.join(changed)}); "
+            "name another --model_dir, or the same settings to go on with that run"
+        )
+
+
+def check_resumable(model_dir: str | os.PathLike[str]) -> None:
+    """Checks that a run in a directory can be resumed, before anything is written over it.
+
+    Args:
+        model_dir: holds a run, or what a run left that was killed before its first checkpoint, or nothing.
+
+    Raises:
+        UserError: a run is there whose last state is not, or a file of it is missing, empty or cut off.
+    """
+    folder = pathlib.Path(model_dir)
+    last, best = (checkpoint_folder(folder, which) for which in (LAST, BEST))
+    resumable = last.in_force() is not None
+    if resumable and not (folder / CONFIG).exists():
+        raise UserError(
+            f"{folder / CONFIG}: no such file, though {last.path} holds the state of a run; copy it here, too, or "
+            "name another --model_dir"
+        )
+    found = [name for name in (METRICS, HISTORY) if (folder / name).is_file()]
+    # A run that was killed before its first checkpoint may have measured, and has a history without an epoch.
+    if HISTORY in found and not resumable and _has_no_epoch(folder / HISTORY):
+        found.remove(HISTORY)
+    if best.holds_any():
+        found.append(os.path.relpath(best.path, folder))
+    if last.has_parts() and not (folder / CONFIG).exists():
+        found.append(os.path.relpath(last.path, folder))
+    if found and not resumable:
+        raise UserError(
+            f"{folder} holds a run ({', '.join(found)}), and no checkpoint in {last.path} to resume it from; copy the "
+            f"files of that run's checkpoints/{LAST} there, name another --model_dir, or remove {folder} to start over"
+        )
+
+
+def _has_no_epoch(history: pathlib.Path) -> bool:
+    try:
+        entries = json.loads(history.read_text(encoding="utf-8"))
+        return not any("loss" in entry for entry in entries)
+    except (ValueError, TypeError):
+        return False
+
+
+def versions() -> dict[str, str]:
+    """Returns the versions of Python and of the packages that a result depends on."""
+    found = {package: importlib.metadata.version(package) for package in _PACKAGES}
+    return {"python": platform.python_version()} | found
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Writes a value as JSON, whole or not at all.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    with failed_writes_named(path), atomic_writer(path) as file:
+        json.dump(value, file, ensure_ascii=False, indent=2)
+        file.write("\n")

@@ -1,0 +1,76 @@
+"""What the workers of one run tell each other beside gradients, and what each does when another is gone."""
+
+import contextlib
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from emr_ner_tf.errors import UserError
+
+# What collectives and the coordination service end with when a peer dies, hangs or leaves the network.
+_LOST = (
+    tf.errors.UnavailableError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+)
+_TASK = re.compile(r"/job:(\w+)/replica:0/task:(\d+) while calling|Error reported from /job:(\w+)/task:(\d+)")
+
+
+def broadcast_from_chief(strategy: tf.distribute.Strategy, values: list[float]) -> list[float]:
+    """The chief's values on every worker; all must call, and each waits for the others.
+
+    Args:
+        strategy: any; those of one process return what they are given.
+        values: at least one, as many on each worker.
+    """
+    return _gather(strategy, np.array(values, np.float64))[0].tolist()
+
+
+def assert_workers_agree(strategy: tf.distribute.Strategy, parts: Iterable[str | bytes], rule: str) -> None:
+    """Checks that every worker has the same; all must call, and each waits for the others.
+
+    Args:
+        strategy: any; those of one process have nothing to check.
+        parts: what is compared, by its SHA-256.
+        rule: the message, where they differ.
+
+    Raises:
+        UserError: on every worker, where one differs.
+    """
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part if isinstance(part, bytes) else part.encode("utf-8", "backslashreplace"))
+    found = _gather(strategy, np.frombuffer(digest.digest(), np.int32))
+    if (found != found[0]).any():
+        raise UserError(rule)
+
+
+@contextlib.contextmanager
+def report_lost_workers() -> Iterator[None]:
+    """Turns TensorFlow's errors at the loss of a worker into one that says what to do.
+
+    Raises:
+        UserError: another worker is gone.
+    """
+    try:
+        yield
+    except _LOST as error:
+        task = _TASK.search(error.message)
+        name = " ".join(part for part in task.groups() if part) if task else "another worker"
+        raise UserError(
+            f"lost {name}; its own log says why. Start all workers again by the same commands: the run goes on "
+            "from its last checkpoint"
+        ) from error
+
+
+def _gather(strategy: tf.distribute.Strategy, vector: np.ndarray) -> np.ndarray:
+    """The vector of each replica's process, the chief's first: [R, n]."""
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return vector[None]
+    return strategy.gather(strategy.run(lambda: tf.constant(vector)[None]), axis=0).numpy()

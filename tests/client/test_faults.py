@@ -1,0 +1,315 @@
+"""The Python clients against servers of a few lines: what they send, what they say of faults, what they try again."""
+
+import asyncio
+import concurrent.futures
+import contextlib
+import http.server
+import json
+import os
+import socket
+import threading
+
+import grpc
+import pytest
+from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+
+from emr_ner_tf.client.grpc_aio_client import AsyncGrpcClient
+from emr_ner_tf.client.grpc_client import GrpcClient
+from emr_ner_tf.client.options import ClientOptions, ServingError, TlsFiles
+from emr_ner_tf.client.rest_client import RestClient
+from emr_ner_tf.data.document import Document
+from emr_ner_tf.errors import UserError
+from emr_ner_tf.inference.annotator import POOL_CHARACTERS
+
+SECRET = "某某某身份证"
+EMPTY = {"num_entities": [0], "start": [[]], "end": [[]], "label": [[]], "score": [[]]}
+
+
+async def _awaited(target, options, texts):
+    async with AsyncGrpcClient(target, options) as client:
+        return await client.tag_texts(texts)
+
+
+def _ask(kind, target, options, texts):
+    if kind == "aio":
+        return asyncio.run(_awaited(target, options, texts))
+    return {"grpc": GrpcClient, "rest": RestClient}[kind](target, options).tag_texts(texts)
+
+
+@pytest.fixture
+def http_server():
+    """The function that starts a server with these answers, one after the other: a status, a body, and whether the
+    body is announced as longer than it is. Who asks which version it has is told 1."""
+    servers = []
+
+    def start(*answers):
+        left = list(answers)
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                self.rfile.read(int(self.headers["Content-Length"]))
+                status, body, broken = left.pop(0)
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body) + 100 * broken))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def do_GET(self):
+                body = json.dumps({"model_spec": {"version": "1"}}).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        servers.append(http.server.HTTPServer(("127.0.0.1", 0), Handler))
+        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
+        return f"127.0.0.1:{servers[-1].server_port}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+GOOD = (200, json.dumps({"outputs": EMPTY}).encode(), False)
+BROKEN = (200, b'{"outputs"', True)
+
+
+def test_an_answer_that_breaks_off_is_asked_for_again(http_server):
+    assert RestClient(http_server(BROKEN, GOOD)).tag_texts(["x"]) == [()]
+    with pytest.raises(ServingError, match="UNAVAILABLE: no connection"):
+        RestClient(http_server(BROKEN), ClientOptions(retry_timeout_s=0)).tag_texts(["x"])
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ((200, SECRET.encode(), False), "UNKNOWN: the answer is not JSON"),
+        ((400, json.dumps({"error": SECRET}).encode(), False), "INVALID_ARGUMENT: .*not shown"),
+        ((500, json.dumps({"error": SECRET}).encode(), False), "UNKNOWN: .*not shown"),
+        ((404, json.dumps({"error": "no such version"}).encode(), False), "NOT_FOUND: no such version"),
+    ],
+)
+def test_what_rest_says(http_server, answer, message):
+    with pytest.raises(ServingError, match=message) as caught:
+        RestClient(http_server(answer)).tag_texts([SECRET])
+    assert SECRET not in str(caught.value)
+
+
+def test_rest_takes_no_answer_that_is_too_large(http_server):
+    large = (200, json.dumps({"outputs": EMPTY, "more": "x" * 100_000}).encode(), False)
+    with pytest.raises(ServingError, match="RESOURCE_EXHAUSTED: an answer must have at most 200 bytes"):
+        RestClient(http_server(large), ClientOptions(max_message_bytes=200)).tag_texts(["x"])
+
+
+@pytest.fixture
+def raw_server():
+    """The function that starts a server which answers whatever it hears with these bytes, and then waits."""
+    with contextlib.ExitStack() as stack:
+
+        def start(answer):
+            listening = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+
+            def serve():
+                with contextlib.suppress(OSError):
+                    connection, _ = listening.accept()
+                    stack.push(connection)
+                    connection.recv(1 << 16)
+                    connection.sendall(answer)
+
+            threading.Thread(target=serve, daemon=True).start()
+            return f"127.0.0.1:{listening.getsockname()[1]}"
+
+        yield start
+
+
+def test_rest_waits_no_longer_than_it_says(raw_server):
+    options = ClientOptions(deadline_s=0.3)
+    for answer in (b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n["):
+        with pytest.raises(ServingError, match=r"DEADLINE_EXCEEDED: no answer in 0\.3 s"):
+            RestClient(raw_server(answer), options).tag_texts(["x"])
+
+
+def test_tls_to_a_plain_port_is_no_wrong_certificate(raw_server):
+    target = raw_server(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    with pytest.raises(ServingError, match="does the server speak TLS on this port"):
+        RestClient(target, ClientOptions(tls=TlsFiles())).tag_texts(["x"])
+
+
+@pytest.mark.parametrize("kind", ["grpc", "aio", "rest"])
+@pytest.mark.parametrize(
+    "target", ["", "localhost", "localhost:port", "http://localhost:8501", "localhost:70000", "::1:8500"]
+)
+def test_what_is_no_address(kind, target):
+    with pytest.raises(UserError, match=f"^{target!r}: a server's address must be HOST:PORT, such as"):
+        _ask(kind, target, ClientOptions(), ["x"])
+
+
+@pytest.mark.parametrize("kind", ["grpc", "aio", "rest"])
+def test_a_host_that_does_not_exist(kind):
+    with pytest.raises(
+        ServingError, match=r"^absent\.invalid:8500: UNAVAILABLE: .*cannot find the host: is its name right"
+    ):
+        _ask(kind, "absent.invalid:8500", ClientOptions(retry_timeout_s=0, deadline_s=20), ["x"])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("Authorization", "Bearer token\n", "'Authorization': its value must be printable ASCII, got a line break"),
+        ("x-a", "token患", "header 'x-a': its value must be printable ASCII, got a non-ASCII character as character 6"),
+        ("x-a", " token", "header 'x-a': its value must not begin or end with a space"),
+        ("Authorization: Bearer token", "", r"'Authorization'\.\.\.: a name has letters.*got ':' as character 14"),
+        ("姓名", "token", r"header ''\.\.\.: a name has letters.*got a non-ASCII character as character 1"),
+        ("", "token", "header must have a name"),
+        ("x-token-bin", "token", "header 'x-token-bin': gRPC keeps names in -bin for binary values"),
+        ("grpc-timeout", "token", "header 'grpc-timeout': is reserved"),
+        ("Content-Length", "5", "header 'Content-Length': is reserved"),
+    ],
+)  # fmt: skip
+def test_headers_that_cannot_be_sent(name, value, message):
+    with pytest.raises(UserError, match=message) as caught:
+        ClientOptions(headers={name: value})
+    assert "Bearer token" not in str(caught.value)
+    assert value not in str(caught.value) or len(value) < 6
+
+
+class _Service(prediction_service_pb2_grpc.PredictionServiceServicer):
+    def __init__(self):
+        self.asked = []
+
+    def Predict(self, request, context):
+        self.asked.append((request, dict(context.invocation_metadata())))
+        (text,) = request.inputs["text"].string_val
+        if text:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"cannot parse {text.decode()}")
+        answer = predict_pb2.PredictResponse()
+        answer.model_spec.version.value = 1
+        for name, dtype in (("num_entities", 3), ("start", 3), ("end", 3), ("label", 7), ("score", 1)):
+            answer.outputs[name].dtype = dtype
+            answer.outputs[name].tensor_shape.dim.add(size=1)
+            if name == "num_entities":
+                answer.outputs[name].int_val.append(0)
+            else:
+                answer.outputs[name].tensor_shape.dim.add(size=0)
+        return answer
+
+
+@pytest.fixture
+def service():
+    """A server and its address."""
+    server = grpc.server(concurrent.futures.ThreadPoolExecutor(2))
+    service = _Service()
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(service, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield service, f"127.0.0.1:{port}"
+    server.stop(None)
+
+
+@pytest.mark.parametrize("kind", ["grpc", "aio"])
+def test_what_grpc_sends_and_says(service, kind, monkeypatch):
+    for name in ("http_proxy", "https_proxy", "grpc_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    for name in ("no_proxy", "no_grpc_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    asked, target = service[0].asked, service[1]
+    options = ClientOptions(retry_timeout_s=0, headers={"Authorization": "Bearer x"})
+    assert _ask(kind, target, options, [""]) == [()]
+    ((request, metadata),) = asked
+    assert metadata["authorization"] == "Bearer x"
+    # Or TensorFlow Serving would not merge it with others.
+    assert not request.output_filter
+    with pytest.raises(ServingError, match=r"INVALID_ARGUMENT: .*not shown") as caught:
+        _ask(kind, target, options, [SECRET])
+    assert SECRET not in str(caught.value)
+
+
+def test_the_main_sends_what_its_flags_say(service, cli, tmp_path):
+    asked, target = service[0].asked, service[1]
+    (tmp_path / "in.jsonl").write_text('{"originalText": ""}\n{"originalText": ""}\n', encoding="utf-8")
+    flags = (f"--server={target}", f"--input={tmp_path}/in.jsonl", "--max_records=1")
+    done = cli("annotate", *flags, "--header=Authorization=Bearer x", "--header=x-a=b=c")
+    assert done.returncode == 0, done.stderr
+    assert [len(request.inputs["text"].string_val) for request, _ in asked] == [1, 1]
+    assert [(sent["authorization"], sent["x-a"]) for _, sent in asked] == [("Bearer x", "b=c")] * 2
+    done = cli("annotate", *flags, "--header=Bearer")
+    assert done.returncode == 2
+    assert "--header must be NAME=VALUE, got 6 characters without that" in done.stderr
+    for header, message in (
+        ("x-患=secret", "--header: header 'x-'...: a name has letters"),
+        ("x-a=secret\n", "--header: header 'x-a': its value must be printable ASCII"),
+    ):
+        done = cli("annotate", *flags, f"--header={header}")
+        assert done.returncode == 2
+        assert message in done.stderr
+        assert "secret" not in done.stderr
+    done = cli("annotate", *flags, "--header=x-a=1", "--header=X-A=2")
+    assert done.returncode == 2
+    assert "'X-A' is given twice" in done.stderr
+
+
+def test_a_stream_takes_records_as_they_come(service, cli, tmp_path):
+    flags = ("annotate", f"--server={service[1]}", "--text=")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        read = pool.submit(pipe.read_text, encoding="utf-8")
+        done = cli(*flags, f"--output={pipe}")
+        assert done.returncode == 0, done.stderr
+        piped = read.result(60)
+    # No partial file, and the pipe is still one.
+    assert list(tmp_path.iterdir()) == [pipe]
+    assert pipe.is_fifo()
+    done = cli(*flags, "--output=-", "--colour=always")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == piped == '{"originalText": "", "entities": []}\n'
+    refused = cli(*flags, "--output=-", "--resume")
+    assert refused.returncode == 2
+    assert "--resume needs --output to name a file" in refused.stderr
+    done = cli(*flags, f"--output={tmp_path}")
+    assert done.returncode == 1
+    assert done.stderr == f"{tmp_path}: must be a file, and it is a directory\n"
+
+
+@pytest.mark.parametrize("kind", ["grpc", "aio", "rest"])
+def test_a_lone_surrogate_is_named_where_the_caller_has_it(kind):
+    texts = ["患" * 5000, "患" * 3000 + "\ud800", ""]
+    with pytest.raises(UserError, match=r"text 1: character 3000 is the lone surrogate U\+D800"):
+        _ask(kind, "127.0.0.1:1", ClientOptions(max_characters=1024, retry_timeout_s=0), texts)
+
+
+@pytest.mark.parametrize("kind", ["grpc", "aio", "rest"])
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (SECRET, r"texts must be a list of strings, got one str; put it into a list: \[text\]"),
+        (SECRET.encode(), "got one bytes"),
+        (["", SECRET.encode()], "text 1: must be a string, got bytes"),
+        (["", None], "text 1: must be a string, got NoneType"),
+    ],
+)
+def test_what_is_no_list_of_texts_is_not_sent(service, kind, texts, message):
+    with pytest.raises(UserError, match=message) as caught:
+        _ask(kind, service[1], ClientOptions(retry_timeout_s=0), texts)
+    assert SECRET not in str(caught.value)
+    assert not service[0].asked
+
+
+def test_the_asyncio_client_holds_few_characters():
+    async def found():
+        held = []
+        async with AsyncGrpcClient("127.0.0.1:1") as client:
+
+            async def tag_texts(texts):
+                held.append(len(texts))
+                return [()] * len(texts)
+
+            client.tag_texts = tag_texts
+            documents = (Document(str(i), "患" * (POOL_CHARACTERS // 2)) for i in range(5))
+            return [document.id async for document in client.annotate(documents)], held
+
+    assert asyncio.run(found()) == (["0", "1", "2", "3", "4"], [2, 2, 1])

@@ -1,0 +1,50 @@
+"""What is a version's folder, and what an export names and refuses before it has anything to export."""
+
+import pytest
+
+from emr_ner_tf.errors import UserError
+from emr_ner_tf.exporting.export import export
+from emr_ner_tf.exporting.versioning import find_versions, version_number
+
+
+def test_numbers():
+    names = (
+        "0",
+        "7",
+        "007",
+        str((1 << 63) - 1),
+        str(1 << 63),
+        "9" * 250,
+        "\u00b2",
+        "\u0663",
+        "-1",
+        "1.0",
+        "",
+        ".1",
+    )
+    numbers = [version_number(name) for name in names]
+    assert numbers == [0, 7, 7, (1 << 63) - 1] + [None] * 8
+
+
+def test_folders(tmp_path):
+    for name in ("2", "10", "\u00b2", ".unpublished.1", "012x"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "11").write_text("a file")
+    assert find_versions(tmp_path) == {2: tmp_path / "2", 10: tmp_path / "10"}
+    assert find_versions(tmp_path / "absent") == {}
+
+
+@pytest.mark.parametrize(
+    ("licence", "message"),
+    [
+        ("LICENSE.txt", "must be a file that is there, or a name"),
+        ("licences/mit", "must be a file that is there, or a name"),
+        # Taken as names; what is then missing is the run.
+        ("CC BY-NC 4.0", "the run is not finished"),
+        ("https://creativecommons.org/licenses/by/4.0", "the run is not finished"),
+        ("x" * 5000, "the run is not finished"),
+    ],
+)
+def test_a_licence_is_a_file_or_a_name(tmp_path, licence, message):
+    with pytest.raises(UserError, match=message):
+        export(tmp_path, tmp_path / "out", licence=licence)

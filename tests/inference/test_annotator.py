@@ -1,0 +1,158 @@
+"""The annotator over a callable: order kept, calls within their budget, resumable jobs."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emr_ner_tf.data.document import Document, Entity
+from emr_ner_tf.errors import UserError
+from emr_ner_tf.inference.annotator import annotate, decode_entities, encode_texts
+from emr_ner_tf.inference.file_job import annotate_to_file, partial_version
+
+
+def _first_characters(texts):
+    """Tags the first character of each text with the text's own length as label: order cannot be faked."""
+    return [(Entity(0, 1, str(len(text))),) if text else () for text in texts]
+
+
+@given(texts=st.lists(st.text(max_size=30), max_size=40), budget=st.integers(1, 100))
+def test_order_and_budget(texts, budget):
+    calls = []
+
+    def tag(batch):
+        calls.append([len(text) for text in batch])
+        return _first_characters(batch)
+
+    documents = [Document(str(i), text) for i, text in enumerate(texts)]
+    found = list(annotate(documents, tag, batch_characters=budget))
+    assert [document.id for document in found] == [document.id for document in documents]
+    assert [document.entities for document in found] == _first_characters(texts)
+    assert all(len(call) == 1 or len(call) * max(call) <= budget for call in calls)
+    assert sum(map(len, calls)) == len(texts)
+
+
+def test_entities_of_padded_outputs():
+    outputs = {
+        "num_entities": np.array([1, 0, 2]),
+        "start": np.array([[3, -1], [-1, -1], [0, 5]]),
+        "end": np.array([[4, -1], [-1, -1], [2, 9]]),
+        "label": np.array([["药物".encode(), b""], [b"", b""], [b"x", b"y"]], object),
+        "score": np.array([[0.5, 0], [0, 0], [1, 0.25]]),
+    }
+    assert decode_entities(outputs) == [(Entity(3, 4, "药物"),), (), (Entity(0, 2, "x"), Entity(5, 9, "y"))]
+    assert decode_entities(outputs)[2][1].score == 0.25
+
+
+def test_lone_surrogate_is_named():
+    with pytest.raises(UserError, match=r"text 1: character 2 .*U\+D800"):
+        encode_texts(["fine", "ab\ud800"])
+
+
+def test_lone_surrogate_of_a_document_is_named_by_its_place_among_all():
+    documents = [Document(str(i), "字" * (900 - i)) for i in range(700)] + [Document("x", "ab\ud800")]
+    with pytest.raises(UserError, match=r"document 700: character 2 .*U\+D800"):
+        list(annotate(documents, lambda texts: [()] * len(texts)))
+
+
+def test_a_partial_file_that_is_damaged_is_told(tmp_path):
+    documents = [Document(str(i), "字") for i in range(3)]
+    output, partial = tmp_path / "out.jsonl", tmp_path / "out.jsonl.partial"
+    header = '{"partial_output_of": "m"}\n'
+    for damage in (b'{"originalTe\n', b"\xff\n", b"[]\n", b"5\n", b"{}\n"):
+        partial.write_bytes(header.encode() + damage)
+        with pytest.raises(UserError, match=r"out\.jsonl\.partial:2: not a record that a job has written"):
+            annotate_to_file(documents, _first_characters, output, model="m", resume=True)
+    partial.write_bytes(b"\xff\n")
+    with pytest.raises(UserError, match=r"out\.jsonl\.partial:1: not the beginning"):
+        annotate_to_file(documents, _first_characters, output, model="m", resume=True)
+
+
+def test_a_job_that_dies_is_resumed(tmp_path):
+    documents = [Document(str(i), "字" * i, extra={"id": str(i)}) for i in range(600)]
+    output = tmp_path / "out.jsonl"
+    calls = 0
+
+    def dies(texts):
+        nonlocal calls
+        calls += 1
+        if calls > 8:
+            raise RuntimeError("power cut")
+        return _first_characters(texts)
+
+    with pytest.raises(RuntimeError):
+        annotate_to_file(documents, dies, output, model="m")
+    partial = tmp_path / "out.jsonl.partial"
+    assert not output.exists()
+    finished = len(partial.read_text(encoding="utf-8").splitlines()) - 1
+    assert 0 < finished < 600
+    with pytest.raises(UserError, match="--resume"):
+        annotate_to_file(documents, _first_characters, output, model="m")
+    with pytest.raises(UserError, match="this model"):
+        annotate_to_file(documents, _first_characters, output, model="other", resume=True)
+    with pytest.raises(UserError, match="not made from this input"):
+        annotate_to_file(reversed(documents), _first_characters, output, model="m", resume=True)
+    result = annotate_to_file(documents, _first_characters, output, model="m", resume=True)
+    assert (result.records, result.resumed) == (600, finished)
+    assert not partial.exists()
+    records = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
+    assert [record["originalText"] for record in records] == [document.text for document in documents]
+
+
+def test_a_job_is_of_one_version(tmp_path):
+    documents = [Document(str(i), "字" * (i + 1)) for i in range(600)]
+    output, partial = tmp_path / "out.jsonl", tmp_path / "out.jsonl.partial"
+
+    def dies(texts):
+        if len(texts[0]) > 300:
+            raise RuntimeError("power cut")
+        return _first_characters(texts)
+
+    assert partial_version(output) is None
+    with pytest.raises(RuntimeError):
+        annotate_to_file(documents, dies, output, model="m", version=lambda: 3)
+    assert json.loads(partial.read_text(encoding="utf-8").splitlines()[0]) == {
+        "partial_output_of": "m",
+        "version": 3,
+    }
+    assert partial.stat().st_mode & 0o777 == 0o600
+    assert partial_version(output) == 3
+    for other in (4, None):
+        with pytest.raises(
+            UserError, match=r"partial:1: its records are of version 3, .* ask for --version=3"
+        ):
+            annotate_to_file(
+                documents,
+                _first_characters,
+                output,
+                model="m",
+                version=lambda other=other: other,
+                resume=True,
+            )
+    result = annotate_to_file(documents, _first_characters, output, model="m", version=lambda: 3, resume=True)
+    assert 0 < result.resumed < 600 == result.records
+    assert len(output.read_text(encoding="utf-8").splitlines()) == 600
+
+
+def test_a_job_that_fails_before_its_first_record_leaves_nothing(tmp_path):
+    def fails(_):
+        raise RuntimeError("no server")
+
+    for _ in range(2):
+        with pytest.raises(RuntimeError):
+            annotate_to_file([Document("1", "字")], fails, tmp_path / "out.jsonl", model="m")
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_two_jobs_do_not_write_one_file(tmp_path):
+    output = tmp_path / "out.jsonl"
+
+    def another(texts):
+        with pytest.raises(UserError, match=r"out\.jsonl\.partial: another job is writing it"):
+            annotate_to_file([Document("1", "字")], _first_characters, output, model="m", resume=True)
+        return _first_characters(texts)
+
+    assert annotate_to_file([Document("1", "字")], another, output, model="m").records == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["out.jsonl"]

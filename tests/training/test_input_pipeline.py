@@ -1,0 +1,46 @@
+"""The input steps on literals."""
+
+import numpy as np
+
+from emr_ner_tf.training.examples import Examples
+from emr_ner_tf.training.input_pipeline import shard_batches, training_dataset
+
+_EXAMPLES = Examples(
+    token_ids=np.array([11, 12, 13, 21, 31, 32], np.int32),
+    tag_ids=np.array([1, 2, 2, 0, 3, 4], np.int32),
+    offsets=np.array([0, 3, 4, 6], np.int64),
+)
+
+
+def test_shares_of_two_replicas():
+    batches = [np.array([2, 0, 1]), np.array([1])]
+    rows = [(r.numpy().tolist(), int(n)) for r, n in shard_batches(batches, replicas=2, first=0, count=2)]
+    assert rows == [([2, 1], 3), ([0], 3), ([1], 1), ([], 1)]
+
+
+def test_shares_of_the_second_worker():
+    batches = [np.array([2, 0, 1]), np.array([1])]
+    rows = [(r.numpy().tolist(), int(n)) for r, n in shard_batches(batches, replicas=2, first=1, count=1)]
+    assert rows == [([0], 3), ([], 1)]
+
+
+def test_windows_are_padded_and_an_empty_share_has_length_0():
+    dataset = training_dataset(
+        _EXAMPLES, [np.array([0, 1]), np.array([2])], pad_id=9, replicas=2, first=0, count=2
+    )
+    batches = [[value.numpy().tolist() for value in batch] for batch in dataset]
+    assert batches == [
+        [[[11, 12, 13]], [[1, 2, 2]], [3], 2.0],
+        [[[21]], [[0]], [1], 2.0],
+        [[[31, 32]], [[3, 4]], [2], 1.0],
+        [[[9]], [[0]], [0], 1.0],
+    ]
+
+
+def test_one_replica_pads_to_the_longest():
+    dataset = training_dataset(_EXAMPLES, [np.array([1, 0])], pad_id=9, replicas=1, first=0, count=1)
+    tokens, tags, length, size = next(iter(dataset))
+    assert tokens.numpy().tolist() == [[21, 9, 9], [11, 12, 13]]
+    assert tags.numpy().tolist() == [[0, 0, 0], [1, 2, 2]]
+    assert length.numpy().tolist() == [1, 3]
+    assert size.numpy() == 2.0
