@@ -19,6 +19,8 @@ from emr_ner_tf.errors import UserError
 
 ConfigDict = ml_collections.ConfigDict
 
+# Of a model directory and of a bundle's assets.
+CONFIG_FILE = "config.json"
 RANDOM_ENCODER = "random"
 ENCODERS = ("bert", "char", "elmo")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -194,6 +196,37 @@ def check_values(
         value = _get(config, key)
         if not 0 <= value < 1:
             raise UserError(f"config.{key} must be at least 0 and below 1, got {value}")
+
+
+def set_keys(config: ConfigDict, values: Mapping[str, Any]) -> None:
+    """Sets values by dotted key, such as `train.epochs`.
+
+    Args:
+        config: is changed in place.
+        values: by key; a whole number may stand for a fraction.
+
+    Raises:
+        UserError: an unknown key, or a value of another type than the key has.
+
+    Example:
+        >>> config = base_config()
+        >>> set_keys(config, {"train.epochs": 5})
+        >>> config.train.epochs
+        5
+    """
+    known = flattened(config)
+    for key, value in values.items():
+        if key not in known:
+            near = [name for name in known if name.split(".")[0] == key.split(".")[0]] or list(known)
+            raise UserError(f"the key of a setting must be one of {', '.join(near)}, got {key!r}")
+        *sections, name = key.split(".")
+        section = functools.reduce(operator.getitem, sections, config)
+        try:
+            section[name] = value
+        except TypeError as error:
+            raise UserError(
+                f"config.{key} must be of type {type(known[key]).__name__}, got {type(value).__name__}"
+            ) from error
 
 
 def save_config(config: ConfigDict, path: str | os.PathLike[str]) -> None:

@@ -18,8 +18,8 @@ ORDER = (
     "layers",
     "encoders",
     "models",
-    "evaluation",
     "inference",
+    "evaluation",
     "training",
     "pretraining",
     "exporting",
@@ -27,6 +27,7 @@ ORDER = (
     "client",
     "server",
     "beam",
+    "api",
     "cli",
 )
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -146,10 +146,10 @@ def _expect(texts: Sequence[str], path: str, threads: int) -> dict[str, Any]:
 
     start_tensorflow(threads)
     bundle = Bundle(path)
-    found = [bundle.tag_texts([text])[0] for text in texts]
+    found = [bundle.predict([text])[0] for text in texts]
     return {
         "path": str(bundle.path.resolve()),
-        "fingerprint": bundle.fingerprint(),
+        "fingerprint": bundle.name,
         "entities": [[(one.start, one.end, one.label, one.score) for one in entities] for entities in found],
     }
 

@@ -13,7 +13,6 @@ from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.reading import read_documents
 from emr_ner_tf.data.synthetic.generator import generate
 from emr_ner_tf.exporting.bundle import Bundle
-from emr_ner_tf.inference.annotator import annotate
 from emr_ner_tf.training.loading import restore
 from tensorflow_impl.threads import start_tensorflow
 
@@ -29,7 +28,7 @@ def load(
     documents = list(read_documents(records, require_entities=False)) if records is not None else []
 
     def entities() -> dict[str, Any]:
-        found = annotate(documents, tagger.tag_texts)
+        found = tagger.annotate(documents)
         return {"entities": [[(e.start, e.end, e.label, e.score) for e in one.entities] for one in found]}
 
     return {
@@ -110,7 +109,7 @@ def _memory(bundle: Bundle, length: int) -> dict[str, Any]:
     written = "".join(document.text for document in generate("test", records=100, seed=0))
     text = (written * (length // len(written) + 1))[:length]
     began = time.perf_counter()
-    (found,) = bundle.tag_texts([text])
+    (found,) = bundle.predict([text])
     seconds = time.perf_counter() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {"peak_megabytes": peak, "seconds": seconds, "entities": len(found)}

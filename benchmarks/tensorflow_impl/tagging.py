@@ -9,7 +9,6 @@ from harness import Handlers, serve
 
 from emr_ner_tf.data.reading import read_documents
 from emr_ner_tf.exporting.bundle import Bundle
-from emr_ner_tf.inference.annotator import annotate
 from emr_ner_tf.training.loading import restore
 from tensorflow_impl.portable import save_model
 from tensorflow_impl.threads import start_tensorflow
@@ -26,13 +25,13 @@ def load(model_dir: str, bundle: str, records: str, folder: str, threads: int) -
     def measure(first: int, step: int) -> dict[str, Any]:
         chosen = documents[first::step]
         began = time.perf_counter()
-        found = list(annotate(chosen, loaded.tag_texts))
+        found = list(loaded.annotate(chosen))
         seconds = time.perf_counter() - began
         characters = sum(len(document.text) for document in chosen)
         return {"seconds": seconds, "characters": characters, "entities": sum(len(d.entities) for d in found)}
 
     def entities() -> dict[str, Any]:
-        found = annotate(documents, loaded.tag_texts)
+        found = loaded.annotate(documents)
         return {"entities": [[(e.start, e.end, e.label) for e in document.entities] for document in found]}
 
     return {"measure": measure, "entities": entities}

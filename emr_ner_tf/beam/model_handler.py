@@ -14,7 +14,6 @@ from apache_beam.ml.inference.base import ModelHandler
 from emr_ner_tf.beam.source import Record, match
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.exporting.versioning import version_number
-from emr_ner_tf.inference.annotator import annotate
 
 if TYPE_CHECKING:
     from emr_ner_tf.exporting.bundle import Bundle
@@ -96,7 +95,7 @@ class BundleHandler(ModelHandler[Sequence[Record], Sequence[Record], "Bundle"]):
     ) -> Iterator[list[Record]]:
         """Yields each pool with the entities found."""
         for pool in batch:
-            documents = annotate((record.document for record in pool), model.tag_texts)
+            documents = model.annotate(record.document for record in pool)
             yield [
                 record._replace(document=document) for record, document in zip(pool, documents, strict=True)
             ]

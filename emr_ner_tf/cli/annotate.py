@@ -19,8 +19,7 @@ come from one version of a server's model: without --version the one that answer
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator
 
 from absl import flags, logging
 
@@ -29,7 +28,7 @@ from emr_ner_tf.cli.path_flags import define_path
 from emr_ner_tf.cli.runner import run
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.errors import UsageError, UserError
-from emr_ner_tf.inference.annotator import TagTexts
+from emr_ner_tf.inference.annotator import Annotator
 
 _BUNDLE = define_path("bundle", None, "A bundle's version, or the directory of its versions (newest taken).")
 _SERVER = flags.DEFINE_string("server", None, "HOST:PORT of a server, instead of --bundle.")
@@ -107,12 +106,13 @@ def main() -> None:
     """Annotates what the flags name."""
     _check_flags()
 
+    from emr_ner_tf.api import load
     from emr_ner_tf.cli.colours import coloured
     from emr_ner_tf.data.atomic_io import atomic_writer, is_stream
+    from emr_ner_tf.data.labels import CCKS2019_LABELS
     from emr_ner_tf.data.reading import read_documents
     from emr_ner_tf.data.rejects import RejectsWriter
     from emr_ner_tf.data.writing import record_line
-    from emr_ner_tf.inference.annotator import annotate
 
     to_stream = _OUTPUT.value is None or is_stream(_OUTPUT.value)
     if to_stream and _RESUME.value:
@@ -120,7 +120,7 @@ def main() -> None:
             "--resume needs --output to name a file, since the records of an earlier try are kept beside it"
         )
     rejects = RejectsWriter.beside(_OUTPUT.value) if _ON_ERROR.value == "skip" else None
-    tagger = _from_server() if _SERVER.value is not None else _from_bundle()
+    annotator = _from_server() if _SERVER.value is not None else load(_BUNDLE.value)
     if _TEXT.value is not None:
         documents = iter([Document("--text", _TEXT.value)])
     else:
@@ -129,15 +129,15 @@ def main() -> None:
         )
     with contextlib.nullcontext() if rejects is None else rejects:
         if not to_stream:
-            _to_file(documents, tagger)
+            _to_file(documents, annotator)
         elif _OUTPUT.value is not None:
             with atomic_writer(_OUTPUT.value) as file:
-                file.writelines(f"{record_line(one)}\n" for one in annotate(documents, tagger.tag_texts))
+                file.writelines(f"{record_line(one)}\n" for one in annotator.annotate(documents))
         else:
             in_colour = _COLOUR.value == "always" or (_COLOUR.value == "auto" and sys.stdout.isatty())
-            for document in annotate(documents, tagger.tag_texts):
+            for document in annotator.annotate(documents):
                 if in_colour:
-                    coloured(document, tagger.labels)
+                    coloured(document, annotator.labels or tuple(CCKS2019_LABELS))
                 else:
                     print(record_line(document))
     if rejects is not None and rejects.count:
@@ -160,24 +160,22 @@ def _check_flags() -> None:
             )
 
 
-def _to_file(documents: Iterator[Document], tagger: "_Tagger") -> None:
+def _to_file(documents: Iterator[Document], annotator: Annotator) -> None:
     from emr_ner_tf.client.options import ServingError
     from emr_ner_tf.inference.file_job import annotate_to_file, partial_path
 
     try:
         result = annotate_to_file(
             documents,
-            tagger.tag_texts,
+            annotator,
             _OUTPUT.value,
-            model=tagger.name,
-            version=tagger.version,
             resume=_RESUME.value,
         )
     except ServingError as error:
         partial = partial_path(_OUTPUT.value)
-        if error.code == "NOT_FOUND" and tagger.version() is not None and partial.exists():
+        if error.code == "NOT_FOUND" and annotator.version is not None and partial.exists():
             raise UserError(
-                f"{_SERVER.value}: version {tagger.version()} of {_MODEL_NAME.value}, which the records in {partial} "
+                f"{_SERVER.value}: version {annotator.version} of {_MODEL_NAME.value}, which the records in {partial} "
                 f"are from, is no longer served; serve it again and go on with --resume, or remove {partial} to "
                 "start again with another version"
             ) from error
@@ -193,30 +191,12 @@ def _to_file(documents: Iterator[Document], tagger: "_Tagger") -> None:
     )
 
 
-class _Tagger(NamedTuple):
-    """A tagger of texts, its labels for colours, the model's name for a job, and its version on a server."""
-
-    tag_texts: TagTexts
-    labels: Sequence[str]
-    name: str
-    version: Callable[[], int | None]
-
-
-def _from_bundle() -> _Tagger:
-    from emr_ner_tf.exporting.bundle import Bundle
-
-    bundle = Bundle(_BUNDLE.value)
-    return _Tagger(bundle.tag_texts, bundle.definition.labels, bundle.fingerprint(), lambda: None)
-
-
-def _from_server() -> _Tagger:
+def _from_server() -> Annotator:
     from emr_ner_tf.client.options import ClientOptions, TlsFiles
-    from emr_ner_tf.data.labels import CCKS2019_LABELS
     from emr_ner_tf.inference.file_job import partial_version
 
     secured = _TLS.value or _TLS_CA.value or _TLS_CERT.value or _TLS_KEY.value
     version, label = _VERSION.value, _VERSION_LABEL.value
-    name = f"{_SERVER.value} {_MODEL_NAME.value}" + (f" {label}" if label is not None else "")
     if version is None and _RESUME.value:
         version = partial_version(_OUTPUT.value)
     options = ClientOptions(
@@ -235,8 +215,7 @@ def _from_server() -> _Tagger:
         from emr_ner_tf.client.rest_client import RestClient as Client
     else:
         from emr_ner_tf.client.grpc_client import GrpcClient as Client
-    client = Client(_SERVER.value, options)
-    return _Tagger(client.tag_texts, tuple(CCKS2019_LABELS), name, lambda: client.version)
+    return Client(_SERVER.value, options)
 
 
 def _headers() -> dict[str, str]:

@@ -58,10 +58,9 @@ def main() -> None:
     if (_BUNDLE.value is None) == (_MODEL_DIR.value is None):
         raise UsageError("give --bundle or --model_dir, one of the two")
 
-    from emr_ner_tf.evaluation.lookup import LookupTagger
+    from emr_ner_tf.evaluation.lookup import LookupAnnotator
     from emr_ner_tf.evaluation.scoring import exact_by_record, score, seen_mentions
     from emr_ner_tf.exporting.bundle import Bundle
-    from emr_ner_tf.inference.annotator import annotate
     from emr_ner_tf.training.loading import restore
 
     rejects = RejectsWriter.beside(_OUTPUT.value) if _ON_ERROR.value == "skip" else None
@@ -79,14 +78,14 @@ def main() -> None:
     if _LOOKUP.value and not train:
         raise UsageError("--lookup_baseline needs --train")
     seen = seen_mentions(train) if train else None
-    found = list(annotate(gold, tagger.tag_texts))
+    found = list(tagger.annotate(gold))
     reports = {"": score(gold, found, labels, seen)}
     result = reports[""].to_json()
     if _BY_RECORD.value:
         counts = exact_by_record(gold, found)
         result["by_record"] = [[c.true_positives, c.false_positives, c.false_negatives] for c in counts]
     if _LOOKUP.value:
-        baseline = score(gold, list(annotate(gold, LookupTagger(train))), labels, seen)
+        baseline = score(gold, list(LookupAnnotator(train).annotate(gold)), labels, seen)
         reports["lookup of training mentions"] = baseline
         result["lookup_baseline"] = baseline.to_json()
     # Before anything is shown: what goes wrong on a terminal must not cost the scores.

@@ -60,8 +60,8 @@ class AsyncGrpcClient:
             for found in await self._annotate_pool(pool):
                 yield found
 
-    async def tag_texts(self, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
-        """As `GrpcClient.tag_texts`; up to `concurrency` requests at a time."""
+    async def predict(self, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
+        """As `GrpcClient.predict`; up to `concurrency` requests at a time."""
         texts = check_texts(texts)  # says which text cannot be sent, before any is
         options = self.options
         requests = plan_requests(
@@ -97,7 +97,7 @@ class AsyncGrpcClient:
         await self.close()
 
     async def _annotate_pool(self, pool: Sequence[Document]) -> list[Document]:
-        found = await self.tag_texts([document.text for document in pool])
+        found = await self.predict([document.text for document in pool])
         pairs = zip(pool, found, strict=True)
         return [dataclasses.replace(document, entities=entities) for document, entities in pairs]
 

@@ -1,7 +1,7 @@
 """A client of TensorFlow Serving over gRPC: Documents in, Documents with entities out."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import grpc
@@ -11,12 +11,12 @@ from emr_ner_tf.client import protos as messages
 from emr_ner_tf.client.chunking import Piece, merge, plan_requests
 from emr_ner_tf.client.options import ClientOptions, ServingError, check_target, pause_before_next
 from emr_ner_tf.client.version_pin import VersionPin
-from emr_ner_tf.data.document import Document, Entity
+from emr_ner_tf.data.document import Entity
 from emr_ner_tf.data.texts import check_texts
-from emr_ner_tf.inference.annotator import annotate
+from emr_ner_tf.inference.annotator import Annotator
 
 
-class GrpcClient:
+class GrpcClient(Annotator):
     """Annotates over a connection that it keeps; usable from several threads.
 
     Attributes:
@@ -47,21 +47,19 @@ class GrpcClient:
         """The version that is asked for: `options.version` or, where it is pinned, the first answer's; None before."""
         return self._pin.asked.version
 
-    def annotate(self, documents: Iterable[Document]) -> Iterator[Document]:
-        """Yields each document, in order, with the entities that the server finds.
+    @property
+    def name(self) -> str:
+        """The server and the model."""
+        return f"{self.target} {self.options.model}"
 
-        Args:
-            documents: of any length and number; no more than a few hundred are held at a time.
+    def predict(self, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
+        """Entities of each text, in as many requests as `options` asks for.
 
         Raises:
             ServingError: the server refuses, or is away for longer than `options.retry_timeout_s`; `VersionGoneError`
                 where it no longer has the version of the earlier answers.
             UserError: a text is no string, or holds a lone surrogate.
         """
-        return annotate(documents, self.tag_texts)
-
-    def tag_texts(self, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
-        """Entities of each text, in as many requests as `options` asks for; raises as `annotate`."""
         texts = check_texts(texts)  # says which text cannot be sent, before any is
         limits = self.options.max_records, self.options.max_characters
         pieces, entities = [], []
@@ -71,24 +69,18 @@ class GrpcClient:
         return merge(len(texts), pieces, entities)
 
     def status(self) -> list[messages.VersionStatus]:
-        """The versions that the server knows; raises as `annotate`."""
+        """The versions that the server knows; raises as `predict`."""
         request = messages.status_request(self.options)
         return messages.statuses(self._call(self._model.GetModelStatus, request))
 
     def signatures(self) -> dict[str, messages.Signature]:
-        """The signatures of the version in use; raises as `annotate`."""
+        """The signatures of the version in use; raises as `predict`."""
         request = messages.metadata_request(self._pin.asked)
         return messages.signatures(self._call(self._prediction.GetModelMetadata, request))
 
     def close(self) -> None:
         """Closes the connection."""
         self._channel.close()
-
-    def __enter__(self) -> "GrpcClient":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _predict(self, texts: Sequence[str], request: Sequence[Piece]) -> list[tuple[Entity, ...]]:
         while True:

@@ -3,7 +3,7 @@
 import json
 import time
 import urllib.parse
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import requests
@@ -18,9 +18,9 @@ from emr_ner_tf.client.options import (
 )
 from emr_ner_tf.client.protos import SIGNATURE, Signature, TensorFacts, VersionStatus
 from emr_ner_tf.client.version_pin import VersionPin
-from emr_ner_tf.data.document import Document, Entity
+from emr_ner_tf.data.document import Entity
 from emr_ner_tf.data.texts import check_texts
-from emr_ner_tf.inference.annotator import annotate
+from emr_ner_tf.inference.annotator import Annotator
 
 # gRPC's names for what TensorFlow Serving answers by HTTP; "UNKNOWN" is the rest.
 _CODES = {
@@ -41,7 +41,7 @@ _CHUNK = 1 << 16
 _METADATA_BYTES = 16 << 20
 
 
-class RestClient:
+class RestClient(Annotator):
     """Annotates over HTTP connections that it keeps; each thread needs one of its own.
 
     Attributes:
@@ -74,12 +74,13 @@ class RestClient:
         """As `GrpcClient.version`."""
         return self._pin.asked.version
 
-    def annotate(self, documents: Iterable[Document]) -> Iterator[Document]:
-        """As `GrpcClient.annotate`."""
-        return annotate(documents, self.tag_texts)
+    @property
+    def name(self) -> str:
+        """As `GrpcClient.name`."""
+        return f"{self.target} {self.options.model}"
 
-    def tag_texts(self, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
-        """As `GrpcClient.tag_texts`."""
+    def predict(self, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
+        """As `GrpcClient.predict`."""
         texts = check_texts(texts)  # says which text cannot be sent, before any is
         limits = self.options.max_records, self.options.max_characters
         pieces, entities = [], []
@@ -114,12 +115,6 @@ class RestClient:
     def close(self) -> None:
         """Closes the connections."""
         self._session.close()
-
-    def __enter__(self) -> "RestClient":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _predict(self, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
         document = {"signature_name": SIGNATURE, "inputs": {"text": texts}}

@@ -73,6 +73,12 @@ def read_documents(
         UserError: an unknown format, or an unknown value of `overlaps`.
         RecordError: while iterating: a bad record, a file that cannot be read, or one that is obviously of another
             format (which is raised even where there are `rejects`).
+
+    Example:
+        >>> import emr_ner_tf
+        >>> documents = list(emr_ner_tf.read_documents("TEST", labels=None))
+        >>> len(documents), documents[0].entities[0].text in documents[0].text
+        (16, True)
     """
     counted = rejects and _Counted(rejects)
     pairs = _read(path, format, _Rules(labels, overlaps, require_entities, remedies), counted)

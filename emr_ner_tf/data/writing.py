@@ -30,6 +30,14 @@ def write_documents(
 
     Raises:
         UserError: an unknown format, or a document that the format cannot hold.
+
+    Example:
+        >>> import emr_ner_tf
+        >>> document = emr_ner_tf.Document("1", "左肾结石。", [emr_ner_tf.Entity(0, 4, "疾病和诊断")])
+        >>> emr_ner_tf.write_documents("one.jsonl", [document])
+        1
+        >>> next(emr_ner_tf.read_documents("one.jsonl")).entities[0].text
+        '左肾结石'
     """
     count = 0
     with document_writers([path], format) as (write,):

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Sequence
 
 from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.data.texts import check_texts
+from emr_ner_tf.inference.annotator import Annotator
 
 
-class LookupTagger:
+class LookupAnnotator(Annotator):
     """Tags each text with the training mentions that it holds, leftmost first and the longest of each start.
 
     A form that training has under several labels gets the most frequent one; of equally frequent ones, the
@@ -35,7 +36,17 @@ class LookupTagger:
             lengths[form[0]].add(len(form))
         self._lengths_of = {first: sorted(some, reverse=True) for first, some in lengths.items()}
 
-    def __call__(self, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
+    @property
+    def name(self) -> str:
+        """Says that it is the baseline."""
+        return "lookup of training mentions"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels of its forms, sorted by code point."""
+        return tuple(sorted(set(self._label_of.values())))
+
+    def predict(self, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
         """Returns the mentions of each text, in order of `start`; none overlap.
 
         Raises:

@@ -1,6 +1,6 @@
 """Configurations of runs: Table II for a row of the zoo, another optimiser, a budget, and changes by name."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from emr_ner_tf.config import ConfigDict, flattened
@@ -67,16 +67,6 @@ def parse_overrides(overrides: Iterable[str], config: ConfigDict) -> dict[str, A
             raise UsageError(f"--override: {key} is given twice")
         values[key] = _read(key, text, types[key])
     return dict(sorted(values.items()))
-
-
-def assign(config: ConfigDict, values: Mapping[str, Any]) -> None:
-    """Sets values by dotted key."""
-    for key, value in values.items():
-        *sections, name = key.split(".")
-        section = config
-        for each in sections:
-            section = section[each]
-        section[name] = value
 
 
 def _read(key: str, text: str, like: Any) -> Any:

@@ -7,11 +7,11 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from emr_ner_tf.config import RUNTIME_ONLY_KEYS, ConfigDict, base_config, check_config, flattened
+from emr_ner_tf.config import RUNTIME_ONLY_KEYS, ConfigDict, base_config, check_config, flattened, set_keys
 from emr_ner_tf.data.path_lists import split_paths
 from emr_ner_tf.experiments.fingerprints import Fingerprint, fingerprint_encoder, fingerprint_files
 from emr_ner_tf.experiments.paper_results import ADAPTED, BASE, ELMO, NONE, rows_of
-from emr_ner_tf.experiments.recipes import PAPER, assign, parse_overrides, row_config
+from emr_ner_tf.experiments.recipes import PAPER, parse_overrides, row_config
 from emr_ner_tf.models.registry import LEXICON_CONTEXTS
 from emr_ner_tf.recipes import read_recipe
 
@@ -53,7 +53,7 @@ class Experiment:
             UserError: an override that cannot be used.
         """
         config = row_config(_ANY_ROW, self.recipe, self.epochs)
-        assign(config, parse_overrides(self.overrides, config))
+        set_keys(config, parse_overrides(self.overrides, config))
         return config
 
     def setup(self) -> dict[str, Any]:
@@ -170,7 +170,7 @@ def _run(experiment: Experiment, setup: dict[str, Any], row: str, kind: str, see
     config.data.train = experiment.train
     config.encoder = experiment.encoders.get(kind, "")
     config.train.seed = seed
-    assign(config, parse_overrides(experiment.overrides, config))
+    set_keys(config, parse_overrides(experiment.overrides, config))
     looks_words_up = config.model.context in LEXICON_CONTEXTS
     if looks_words_up:
         config.lexicon.file = experiment.lexicon

@@ -15,14 +15,14 @@ from emr_ner_tf.exporting.model_card import model_card
 from emr_ner_tf.exporting.signatures import ServingModule
 from emr_ner_tf.exporting.versioning import find_versions
 from emr_ner_tf.exporting.warmup import write_warmup
-from emr_ner_tf.inference.annotator import decode_entities, encode_texts
+from emr_ner_tf.inference.annotator import Annotator, decode_entities, encode_texts
 from emr_ner_tf.models.model_definition import ModelDefinition
 from emr_ner_tf.models.ner_pipeline import NerPipeline
 
 MODEL_CARD, METRICS, LICENCE = "model_card.md", "metrics.json", "LICENCE"
 
 
-class Bundle:
+class Bundle(Annotator):
     """A loaded bundle.
 
     Attributes:
@@ -52,13 +52,19 @@ class Bundle:
             ) from error
         self.signatures = self._model.signatures
 
-    def fingerprint(self) -> str:
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """As `Annotator.labels`."""
+        return tuple(self.definition.labels)
+
+    @property
+    def name(self) -> str:
         """Version directory and a hash of what it holds: two bundles with the same one are the same model."""
         digest = hashlib.sha256((self.path / "saved_model.pb").read_bytes())
         digest.update((self.path / "variables" / "variables.index").read_bytes())
         return f"{self.path.name} {digest.hexdigest()[:32]}"
 
-    def tag_texts(self, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
+    def predict(self, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
         """Entities of each text, by the signature `serving_default`."""
         outputs = self.signatures["serving_default"](text=tf.constant(encode_texts(texts), tf.string))
         return decode_entities({name: value.numpy() for name, value in outputs.items()})

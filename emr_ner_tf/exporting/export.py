@@ -101,7 +101,7 @@ def export(
             )
         with reading:
             logging.info("written; comparing the reloaded bundle on %d records", len(documents))
-            verification = verify(Bundle(unpublished), tagger.tag_texts, documents)
+            verification = verify(Bundle(unpublished), tagger, documents)
         # Once it is published, another export may remove it at any moment.
         size = sum(file.stat().st_size for file in unpublished.rglob("*") if file.is_file())
         with _failed_writes_named(output):

@@ -9,7 +9,7 @@ import tensorflow as tf
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.exporting.bundle import Bundle
-from emr_ner_tf.inference.annotator import TagTexts, annotate
+from emr_ner_tf.inference.annotator import Annotator
 
 # The same graph with other kernels around it: scores agree to rounding, entities exactly.
 _SCORE_TOLERANCE = 1e-3
@@ -29,19 +29,19 @@ class Verification(NamedTuple):
     largest_score_difference: float
 
 
-def verify(bundle: Bundle, in_process: TagTexts, documents: Sequence[Document]) -> Verification:
+def verify(bundle: Bundle, in_process: Annotator, documents: Sequence[Document]) -> Verification:
     """Tags records with both and calls every other signature.
 
     Args:
         bundle: reloaded from disk.
-        in_process: entities by the model that was exported.
+        in_process: the model that was exported.
         documents: records to compare on.
 
     Raises:
         UserError: an entity differs, or a signature contradicts another; the message names the record.
     """
-    expected = annotate(documents, in_process)
-    found = annotate(documents, bundle.tag_texts)
+    expected = in_process.annotate(documents)
+    found = bundle.annotate(documents)
     entities, largest = 0, 0.0
     for one, other in zip(expected, found, strict=True):
         if one.entities != other.entities:

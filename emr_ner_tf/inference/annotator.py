@@ -1,7 +1,9 @@
-"""Documents in, Documents out, over any callable that tags texts; knows no bundle and no server."""
+"""Documents in, documents with entities out: the interface of everything that finds entities."""
 
+import abc
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Self
 
 import numpy as np
 
@@ -9,52 +11,120 @@ from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.data.texts import check_text, check_texts
 from emr_ner_tf.errors import UserError
 
-TagTexts = Callable[[Sequence[str]], Sequence[tuple[Entity, ...]]]
-
-# Texts wait until there are this many, or this many characters, and are then tagged in batches of like length.
+# Texts wait until there are this many, or this many characters, and are then annotated in batches of like length.
 POOL_TEXTS = 256
 POOL_CHARACTERS = 200_000
 
 
-def annotate(
-    documents: Iterable[Document], tag_texts: TagTexts, *, batch_characters: int = 16_384
-) -> Iterator[Document]:
-    """Tags documents, in their order, in flat memory however many there are.
+class Annotator(abc.ABC):
+    """Finds the entities of texts: a bundle, a model in this process, a client of a server, or a dictionary.
 
-    Args:
-        documents: their own entities, if any, are replaced.
-        tag_texts: texts to entities, in order; called with texts of like length.
-        batch_characters: most characters of one call, padding to its longest text included; a longer text is a
-            call of its own.
+    A subclass implements `predict`; everything else is the same for all of them. `with` closes it at the end.
 
-    Yields:
-        Each document with the entities found.
-
-    Raises:
-        UserError: as `pool_documents`.
+    Example:
+        >>> from emr_ner_tf import Document, Entity, read_documents
+        >>> from emr_ner_tf.evaluation.lookup import LookupAnnotator
+        >>> annotator = LookupAnnotator([Document("1", "左肾结石", [Entity(0, 4, "疾病和诊断")])])
+        >>> annotator("诊断：左肾结石。")
+        Document('0', '诊断：左肾结石。', [
+            Entity(3, 7, '疾病和诊断', text='左肾结石'),
+        ])
+        >>> [len(document.entities) for document in annotator.annotate(["左肾结石", "无"])]
+        [1, 0]
     """
-    for pool in pool_documents(documents):
-        yield from _annotate_pool(pool, tag_texts, batch_characters)
+
+    @abc.abstractmethod
+    def predict(self, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
+        """Returns the entities of each text, in order of `start`.
+
+        Args:
+            texts: of any number and length; texts of like length are the cheapest.
+
+        Raises:
+            UserError: a text is not a string that UTF-8 can hold.
+        """
+
+    @property
+    @abc.abstractmethod
+    def name(self) -> str:
+        """Identifies the model; a job that another model began is not resumed."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels that entities may have, in the model's order; empty where they are not known."""
+        return ()
+
+    @property
+    def version(self) -> int | None:
+        """The version of a server's model that gives the answers, once it is known; None for everything else."""
+        return None
+
+    def __call__(self, text: str | Document) -> Document:
+        """Annotates one text or document; raises as `predict`."""
+        (document,) = self.annotate([text])
+        return document
+
+    def annotate(
+        self, documents: Iterable[str | Document], *, batch_characters: int = 16_384
+    ) -> Iterator[Document]:
+        """Yields each document, in order, with the entities found; memory is flat however many there are.
+
+        Args:
+            documents: texts or documents; entities that they have are replaced. A text gets its place, counted from
+                0, as its id.
+            batch_characters: most characters of one call of `predict`, padding to its longest text included; a
+                longer text is a call of its own.
+
+        Raises:
+            UserError: as `pool_documents`.
+        """
+        for pool in pool_documents(documents):
+            yield from self._annotate_pool(pool, batch_characters)
+
+    def close(self) -> None:  # noqa: B027 (most hold nothing)
+        """Releases what it holds, such as a connection."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _annotate_pool(self, pool: Sequence[Document], batch_characters: int) -> Iterator[Document]:
+        order = sorted(range(len(pool)), key=lambda i: len(pool[i].text))
+        found: list[tuple[Entity, ...]] = [()] * len(pool)
+        for batch in _batches([len(pool[i].text) for i in order], batch_characters):
+            members = [order[i] for i in batch]
+            for i, entities in zip(members, self.predict([pool[i].text for i in members]), strict=True):
+                found[i] = entities
+        for document, entities in zip(pool, found, strict=True):
+            yield dataclasses.replace(document, entities=entities)
 
 
-def pool_documents(documents: Iterable[Document]) -> Iterator[list[Document]]:
+def pool_documents(documents: Iterable[str | Document]) -> Iterator[list[Document]]:
     """Yields documents in groups that end with the `POOL_TEXTS`th text or the `POOL_CHARACTERS`th character.
 
+    Args:
+        documents: texts or documents; a text gets its place, counted from 0, as its id.
+
     Raises:
-        UserError: one of them is no document, or its text no string that UTF-8 can hold; the message names its place
-            among all.
+        UserError: one of them is neither a text nor a document, or its text is no string that UTF-8 can hold; the
+            message names its place among all.
     """
     if isinstance(documents, (str, bytes, Document)):
         raise UserError(
-            f"documents must be a list of documents, got one {type(documents).__name__}; put it into a list"
+            f"documents must be a list of texts or documents, got one {type(documents).__name__}; put it into a list"
         )
     pool: list[Document] = []
     held = 0
     for i, document in enumerate(documents):
         # Here, since later a text has its place among those of a batch alone.
+        if isinstance(document, str):
+            document = Document(str(i), document)
         if not isinstance(document, Document):
             raise UserError(
-                f"document {i}: must be a Document, got {type(document).__name__}; Document(id, text) makes one"
+                f"document {i}: must be a text or a Document, got {type(document).__name__}; "
+                "Document(id, text) makes one"
             )
         check_text(document.text, f"document {i}")
         pool.append(document)
@@ -93,19 +163,6 @@ def decode_entities(outputs: Mapping[str, np.ndarray]) -> list[tuple[Entity, ...
         )
         for row, count in enumerate(np.asarray(outputs["num_entities"]).tolist())
     ]
-
-
-def _annotate_pool(
-    pool: Sequence[Document], tag_texts: TagTexts, batch_characters: int
-) -> Iterator[Document]:
-    order = sorted(range(len(pool)), key=lambda i: len(pool[i].text))
-    found: list[tuple[Entity, ...]] = [()] * len(pool)
-    for batch in _batches([len(pool[i].text) for i in order], batch_characters):
-        members = [order[i] for i in batch]
-        for i, entities in zip(members, tag_texts([pool[i].text for i in members]), strict=True):
-            found[i] = entities
-    for document, entities in zip(pool, found, strict=True):
-        yield dataclasses.replace(document, entities=entities)
 
 
 def _batches(lengths: Sequence[int], batch_characters: int) -> Iterator[range]:

@@ -7,7 +7,7 @@ import os
 import pathlib
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import IO, NamedTuple
 
 from absl import logging
@@ -16,7 +16,7 @@ from emr_ner_tf.data.atomic_io import atomic_writer, errors_named
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.writing import record_line
 from emr_ner_tf.errors import UserError
-from emr_ner_tf.inference.annotator import TagTexts, annotate
+from emr_ner_tf.inference.annotator import Annotator
 
 _LOG_SECONDS = 10.0
 # Keys of the partial file's first line.
@@ -41,11 +41,9 @@ class JobResult(NamedTuple):
 
 def annotate_to_file(
     documents: Iterable[Document],
-    tag_texts: TagTexts,
+    annotator: Annotator,
     output: str | os.PathLike[str],
     *,
-    model: str,
-    version: Callable[[], int | None] = lambda: None,
     resume: bool = False,
 ) -> JobResult:
     """Writes annotated records as JSON lines, in order.
@@ -56,11 +54,9 @@ def annotate_to_file(
 
     Args:
         documents: the same, in the same order, when a job is resumed.
-        tag_texts: texts to entities.
+        annotator: finds the entities. A job is not resumed by one of another `name`, nor with another `version`, see
+            `partial_version`.
         output: a regular file, JSON lines in CCKS2019 form; see `emr_ner_tf.data.atomic_io.is_stream`.
-        model: identifies what tags; a job is not resumed by another one.
-        version: returns the version of a server's model once `tag_texts` has been called; a job that is resumed ends
-            with an error where it is another one than before, see `partial_version`.
         resume: whether to go on where a partial file ends.
 
     Returns:
@@ -82,12 +78,12 @@ def annotate_to_file(
             raise UserError(
                 f"{partial}: an earlier job left it; go on with --resume, or remove it to start again"
             )
-        expected, done = _skip_finished(file, partial, model, documents) if size else (None, 0)
+        expected, done = _skip_finished(file, partial, annotator.name, documents) if size else (None, 0)
         if size:
             logging.info("resumed after %d records", done)
-        for document in annotate(documents, tag_texts):
+        for document in annotator.annotate(documents):
             if not written:
-                _begin(file, partial, model, version(), expected)
+                _begin(file, partial, annotator.name, annotator.version, expected)
             file.write(f"{record_line(document)}\n".encode())
             written += 1
             entities += len(document.entities)

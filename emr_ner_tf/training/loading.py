@@ -6,15 +6,15 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from emr_ner_tf.data.document import Entity
-from emr_ner_tf.inference.annotator import decode_entities, encode_texts
+from emr_ner_tf.inference.annotator import Annotator, decode_entities, encode_texts
 from emr_ner_tf.models.builder import build_tagger
 from emr_ner_tf.models.model_definition import ModelDefinition
 from emr_ner_tf.models.ner_pipeline import NerPipeline
 from emr_ner_tf.training.checkpoints import BEST, restore_weights
 
 
-class InProcessTagger:
-    """Entities of texts by a text tagger of this process, traced once.
+class InProcessTagger(Annotator):
+    """Finds entities by a model in this process, traced once.
 
     Attributes:
         ner_pipeline: reads the weights as they stand at each call.
@@ -26,7 +26,17 @@ class InProcessTagger:
             ner_pipeline.entities, input_signature=[tf.TensorSpec([None], tf.string)]
         )
 
-    def tag_texts(self, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
+    @property
+    def name(self) -> str:
+        """Says that it is a model in this process."""
+        return "model in this process"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """As `Annotator.labels`."""
+        return self.ner_pipeline.table.labels
+
+    def predict(self, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
         """Entities of each text, in order.
 
         Raises:

@@ -12,13 +12,20 @@ from typing import Any
 
 from absl import logging
 
-from emr_ner_tf.config import RUNTIME_ONLY_KEYS, ConfigDict, base_config, diff_configs, load_config
+from emr_ner_tf.config import (
+    CONFIG_FILE,
+    RUNTIME_ONLY_KEYS,
+    ConfigDict,
+    base_config,
+    diff_configs,
+    load_config,
+)
 from emr_ner_tf.data.atomic_io import atomic_writer
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.training.checkpoints import BEST, LAST, checkpoint_folder
 from emr_ner_tf.training.failed_writes import failed_writes_named
 
-CONFIG, HISTORY, METRICS, VERSIONS = "config.json", "history.json", "metrics.json", "versions.json"
+CONFIG, HISTORY, METRICS, VERSIONS = CONFIG_FILE, "history.json", "metrics.json", "versions.json"
 _LOCK = ".lock"
 _PACKAGES = ("tensorflow", "tensorflow-addons", "keras-nlp", "transformers", "numpy", "emr_ner_tf")
 

@@ -10,7 +10,6 @@ from emr_ner_tf.config import ConfigDict, check_config
 from emr_ner_tf.data.rejects import Rejects
 from emr_ner_tf.data.tag_scheme import TagTable
 from emr_ner_tf.evaluation.scoring import score
-from emr_ner_tf.inference.annotator import annotate
 from emr_ner_tf.models.builder import build_tagger
 from emr_ner_tf.models.model_definition import ModelDefinition
 from emr_ner_tf.models.ner_pipeline import NerPipeline
@@ -254,7 +253,7 @@ class _Run:
         scores = [0.0, 0.0, 0.0]
         if self.chief:
             gold = self.validation
-            found = list(annotate(gold, self.in_process.tag_texts))
+            found = list(self.in_process.annotate(gold))
             exact = score(gold, found, self.tagger.table.labels).exact.micro
             scores = [exact.precision, exact.recall, exact.f1]
         # What is decided by them must be decided alike on machines that round differently.

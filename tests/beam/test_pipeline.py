@@ -24,7 +24,6 @@ from emr_ner_tf.data.rejects import RejectsWriter
 from emr_ner_tf.data.synthetic.generator import generate
 from emr_ner_tf.data.writing import record_line
 from emr_ner_tf.errors import UserError
-from emr_ner_tf.inference.annotator import annotate
 
 ROOT = pathlib.Path(__file__).parents[2]
 SECRET = "张三丰"
@@ -121,7 +120,7 @@ def expected(bundles, archive, tmp_path_factory):
         plain.write_bytes(gzip.decompress(data) if path.suffix == ".gz" else data)
         with RejectsWriter(folder / f"{path.name}.rejects") as writer:
             documents = read_documents(plain, overlaps="longest", rejects=writer, require_entities=False)
-            found[str(path)] = list(annotate(documents, bundle.tag_texts))
+            found[str(path)] = list(bundle.annotate(documents))
         lines = (folder / f"{path.name}.rejects").read_text(encoding="utf-8").splitlines()
         rejects[str(path)] = [json.loads(line) for line in lines]
     return found, rejects

@@ -9,7 +9,6 @@ import pytest
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.reading import read_documents
 from emr_ner_tf.exporting.bundle import TAGS, Bundle, find_version
-from emr_ner_tf.inference.annotator import annotate
 
 FOLDER = pathlib.Path(__file__).parents[2] / "benchmarks"
 
@@ -30,7 +29,7 @@ def test_signatures(compare_signatures, bundles, corpus, tmp_path):
     result = compare_signatures(bundle, documents)
     assert result["contradictions"] == []
     assert result["largest_sum_error"] < 1e-4
-    expected = [document.entities for document in annotate(documents, bundle.tag_texts)]
+    expected = [document.entities for document in bundle.annotate(documents)]
     assert [[entity[:3] for entity in found] for found in result["entities"]] == [
         [(entity.start, entity.end, entity.label) for entity in entities] for entities in expected
     ]

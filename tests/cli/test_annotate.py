@@ -64,7 +64,7 @@ def test_resume_goes_on_and_gives_the_whole(cli, bundles, corpus, tmp_path):
     lines = expected.splitlines(keepends=True)
     from emr_ner_tf.exporting.bundle import Bundle
 
-    header = json.dumps({"partial_output_of": Bundle(bundles).fingerprint()}, ensure_ascii=False) + "\n"
+    header = json.dumps({"partial_output_of": Bundle(bundles).name}, ensure_ascii=False) + "\n"
     partial.write_bytes(header.encode() + b"".join(lines[:5]) + lines[5][:20])
     refused = cli("annotate", *flags)
     assert refused.returncode == 1

@@ -79,22 +79,22 @@ def test_entities_are_the_bundles(server, bundle, corpus, kind):
     found = list(client.annotate(documents))
     assert [(d.id, d.text) for d in found] == [(d.id, d.text) for d in documents]
     assert sum(len(d.entities) for d in found) > 20
-    _same([d.entities for d in found], [bundle.tag_texts([d.text])[0] for d in documents])
-    assert client.tag_texts([]) == []
+    _same([d.entities for d in found], [bundle.predict([d.text])[0] for d in documents])
+    assert client.predict([]) == []
 
 
 def test_a_bundle_takes_a_list_of_texts(bundle):
     with pytest.raises(UserError, match="texts must be a list of strings, got one str"):
-        bundle.tag_texts("患者胃癌")
-    assert len(bundle.tag_texts(text for text in ("患者胃癌", ""))) == 2
+        bundle.predict("患者胃癌")
+    assert len(bundle.predict(text for text in ("患者胃癌", ""))) == 2
 
 
 def test_a_long_text_goes_in_pieces(server, bundle, kind):
     text = "患者因右肺上叶腺癌入院，既往高血压病史10年，口服硝苯地平控释片。\n" * 150
     client = CLIENTS[kind](_target(server, kind), ClientOptions(max_characters=1024))
-    (found,) = client.tag_texts([text])
+    (found,) = client.predict([text])
     assert all(one.end <= two.start for one, two in itertools.pairwise(found))
-    (whole,) = bundle.tag_texts([text])
+    (whole,) = bundle.predict([text])
     # A window begins elsewhere in a piece, which a barely trained model may notice: nearly all is the same.
     assert len(set(found) & set(whole)) > 0.9 * len(set(whole))
 
@@ -111,11 +111,11 @@ def test_status_and_signatures(server, kind):
 
 def test_versions_and_labels(server, kind):
     for options in (ClientOptions(version=1), ClientOptions(label="stable")):
-        assert len(CLIENTS[kind](_target(server, kind), options).tag_texts(["患者入院。"])) == 1
+        assert len(CLIENTS[kind](_target(server, kind), options).predict(["患者入院。"])) == 1
     for wrong in ({"version": 7}, {"label": "canary"}, {"model": "absent"}):
         client = CLIENTS[kind](_target(server, kind), ClientOptions(**wrong))
         with pytest.raises(ServingError) as caught:
-            client.tag_texts(["患者入院。"])
+            client.predict(["患者入院。"])
         assert caught.value.code in ("NOT_FOUND", "INVALID_ARGUMENT")
         assert "患者" not in str(caught.value)
 
@@ -125,29 +125,29 @@ def test_server_absent(kind):
         closed.bind(("127.0.0.1", 0))
         target = f"127.0.0.1:{closed.getsockname()[1]}"
         with pytest.raises(ServingError, match=rf"^{target}: UNAVAILABLE: .*is the server there"):
-            CLIENTS[kind](target, ONCE).tag_texts(["患者入院。"])
+            CLIENTS[kind](target, ONCE).predict(["患者入院。"])
 
 
 def test_deadline_passed(server, kind):
     client = CLIENTS[kind](_target(server, kind), ClientOptions(deadline_s=0.001))
     with pytest.raises(ServingError, match=r"DEADLINE_EXCEEDED: .*deadline_s"):
-        client.tag_texts(["患者因腹痛入院。" * 1000])
+        client.predict(["患者因腹痛入院。" * 1000])
 
 
 def test_message_too_large(server, kind):
     client = CLIENTS[kind](_target(server, kind), ClientOptions(max_message_bytes=2000))
     with pytest.raises(ServingError, match=r"at most 2000 bytes.* got \d{4,}; it was not sent"):
-        client.tag_texts(["患者因腹痛入院。" * 100])
+        client.predict(["患者因腹痛入院。" * 100])
     # The server of these tests takes 1 MiB.
     client = CLIENTS[kind](_target(server, kind), ClientOptions(max_characters=2_000_000))
     with pytest.raises(ServingError, match=r"RESOURCE_EXHAUSTED|INVALID_ARGUMENT"):
-        client.tag_texts(["患" * 600_000])
+        client.predict(["患" * 600_000])
 
 
 def test_lone_surrogates_are_refused_here(server, kind):
     client = CLIENTS[kind](_target(server, kind))
     with pytest.raises(UserError, match=r"character 1 is the lone surrogate U\+D800"):
-        client.tag_texts(["患\ud800"])
+        client.predict(["患\ud800"])
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_a_server_that_is_killed_and_comes_back(serve, bundles, tmp_path):
         try:
             with GrpcClient(f"127.0.0.1:{port}", ClientOptions(retry_timeout_s=120)) as client:
                 for i in range(begin, len(texts), 3):
-                    answered.append((i, client.tag_texts([texts[i]])[0]))
+                    answered.append((i, client.predict([texts[i]])[0]))
         except ServingError as error:
             failed.append(error)
 
@@ -223,7 +223,7 @@ def test_a_server_that_is_killed_and_comes_back(serve, bundles, tmp_path):
     assert sorted(i for i, _ in answered) == list(range(len(texts)))
     bundle = Bundle(bundles)
     for i, entities in answered[:5] + answered[-5:]:
-        assert entities == bundle.tag_texts([texts[i]])[0]
+        assert entities == bundle.predict([texts[i]])[0]
 
 
 @pytest.fixture(scope="module")
@@ -249,7 +249,7 @@ def _tls(folder, ca="ca", client="client"):
 def test_mutual_tls(secured, bundle, certificates, kind):
     client = CLIENTS[kind](_target(secured, kind), ClientOptions(tls=_tls(certificates)))
     text = "患者因右肺上叶腺癌入院。"
-    _same(client.tag_texts([text]), bundle.tag_texts([text]))
+    _same(client.predict([text]), bundle.predict([text]))
 
 
 @pytest.mark.parametrize("wrong", [{"ca": "stranger"}, {"client": "intruder"}, {"client": None}, None])
@@ -257,7 +257,7 @@ def test_wrong_certificates_are_refused(secured, certificates, kind, wrong):
     tls = None if wrong is None else _tls(certificates, **wrong)
     client = CLIENTS[kind](_target(secured, kind), ClientOptions(tls=tls, retry_timeout_s=0))
     with pytest.raises(ServingError, match=r"127.0.0.1:\d+: (UNAVAILABLE|UNKNOWN)"):
-        client.tag_texts(["患者入院。"])
+        client.predict(["患者入院。"])
 
 
 def test_certificate_without_its_key(certificates):

@@ -27,13 +27,13 @@ EMPTY = {"num_entities": [0], "start": [[]], "end": [[]], "label": [[]], "score"
 
 async def _awaited(target, options, texts):
     async with AsyncGrpcClient(target, options) as client:
-        return await client.tag_texts(texts)
+        return await client.predict(texts)
 
 
 def _ask(kind, target, options, texts):
     if kind == "aio":
         return asyncio.run(_awaited(target, options, texts))
-    return {"grpc": GrpcClient, "rest": RestClient}[kind](target, options).tag_texts(texts)
+    return {"grpc": GrpcClient, "rest": RestClient}[kind](target, options).predict(texts)
 
 
 @pytest.fixture
@@ -79,9 +79,9 @@ BROKEN = (200, b'{"outputs"', True)
 
 
 def test_an_answer_that_breaks_off_is_asked_for_again(http_server):
-    assert RestClient(http_server(BROKEN, GOOD)).tag_texts(["x"]) == [()]
+    assert RestClient(http_server(BROKEN, GOOD)).predict(["x"]) == [()]
     with pytest.raises(ServingError, match="UNAVAILABLE: no connection"):
-        RestClient(http_server(BROKEN), ClientOptions(retry_timeout_s=0)).tag_texts(["x"])
+        RestClient(http_server(BROKEN), ClientOptions(retry_timeout_s=0)).predict(["x"])
 
 
 @pytest.mark.parametrize(
@@ -95,14 +95,14 @@ def test_an_answer_that_breaks_off_is_asked_for_again(http_server):
 )
 def test_what_rest_says(http_server, answer, message):
     with pytest.raises(ServingError, match=message) as caught:
-        RestClient(http_server(answer)).tag_texts([SECRET])
+        RestClient(http_server(answer)).predict([SECRET])
     assert SECRET not in str(caught.value)
 
 
 def test_rest_takes_no_answer_that_is_too_large(http_server):
     large = (200, json.dumps({"outputs": EMPTY, "more": "x" * 100_000}).encode(), False)
     with pytest.raises(ServingError, match="RESOURCE_EXHAUSTED: an answer must have at most 200 bytes"):
-        RestClient(http_server(large), ClientOptions(max_message_bytes=200)).tag_texts(["x"])
+        RestClient(http_server(large), ClientOptions(max_message_bytes=200)).predict(["x"])
 
 
 @pytest.fixture
@@ -130,13 +130,13 @@ def test_rest_waits_no_longer_than_it_says(raw_server):
     options = ClientOptions(deadline_s=0.3)
     for answer in (b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n["):
         with pytest.raises(ServingError, match=r"DEADLINE_EXCEEDED: no answer in 0\.3 s"):
-            RestClient(raw_server(answer), options).tag_texts(["x"])
+            RestClient(raw_server(answer), options).predict(["x"])
 
 
 def test_tls_to_a_plain_port_is_no_wrong_certificate(raw_server):
     target = raw_server(b"HTTP/1.1 400 Bad Request\r\n\r\n")
     with pytest.raises(ServingError, match="does the server speak TLS on this port"):
-        RestClient(target, ClientOptions(tls=TlsFiles())).tag_texts(["x"])
+        RestClient(target, ClientOptions(tls=TlsFiles())).predict(["x"])
 
 
 @pytest.mark.parametrize("kind", ["grpc", "aio", "rest"])
@@ -304,11 +304,11 @@ def test_the_asyncio_client_holds_few_characters():
         held = []
         async with AsyncGrpcClient("127.0.0.1:1") as client:
 
-            async def tag_texts(texts):
+            async def predict(texts):
                 held.append(len(texts))
                 return [()] * len(texts)
 
-            client.tag_texts = tag_texts
+            client.predict = predict
             documents = (Document(str(i), "患" * (POOL_CHARACTERS // 2)) for i in range(5))
             return [document.id async for document in client.annotate(documents)], held
 

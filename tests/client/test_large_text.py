@@ -36,7 +36,7 @@ with GrpcClient(sys.argv[1], ClientOptions(deadline_s=600)) as client:
         return predict(request, **options)
 
     client._prediction.Predict = listened
-    (entities,) = client.tag_texts([text])
+    (entities,) = client.predict([text])
 answer = {
     "entities": [(one.start, one.end, one.label, one.score) for one in entities],
     "pieces": sorted(pieces),
@@ -103,7 +103,7 @@ def test_entities_are_spans_of_the_text(answer, text):
 @pytest.mark.slow
 def test_every_record_is_annotated_as_by_itself(answer, text, records, bundles):
     bundle = Bundle(bundles)
-    alone = [{(one.start, one.end, one.label) for one in bundle.tag_texts([text])[0]} for text in records]
+    alone = [{(one.start, one.end, one.label) for one in bundle.predict([text])[0]} for text in records]
     assert sum(map(len, alone)) > 200
     found = [set() for _ in text]
     begins = list(itertools.accumulate(map(len, text), initial=0))
@@ -134,7 +134,7 @@ def test_pieces_cover_the_text_and_are_annotated_as_the_bundle_does(answer, text
     for first in (0, middle, len(pieces) - 3):
         told = {}
         for start, end in pieces[first : first + 3]:
-            entities = bundle.tag_texts([whole[start:end]])[0]
+            entities = bundle.predict([whole[start:end]])[0]
             told[start, end] = {
                 (one.start + start, one.end + start, one.label): one.score for one in entities
             }

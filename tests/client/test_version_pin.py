@@ -26,8 +26,8 @@ class _Loop:
     async def _made(self, target, options):
         return AsyncGrpcClient(target, options)
 
-    def tag_texts(self, texts):
-        return self._loop.run_until_complete(self._client.tag_texts(texts))
+    def predict(self, texts):
+        return self._loop.run_until_complete(self._client.predict(texts))
 
     @property
     def version(self):
@@ -57,7 +57,7 @@ def connect(request):
 
 
 def _label(client):
-    ((entity,),) = client.tag_texts(["-x"])
+    ((entity,),) = client.predict(["-x"])
     return entity.label
 
 
@@ -81,11 +81,11 @@ def test_a_version_that_is_gone_is_an_error_that_says_how_to_go_on(local, toy_ve
     with pytest.raises(
         VersionGoneError, match=r"version 1 gave the earlier answers .* serve it again"
     ) as caught:
-        client.tag_texts(["x"])
+        client.predict(["x"])
     assert (caught.value.code, caught.value.version) == ("NOT_FOUND", 1)
     # Nobody has to be told about a version that he has named himself.
     with pytest.raises(ServingError) as caught:
-        named.tag_texts(["x"])
+        named.predict(["x"])
     assert type(caught.value) is ServingError
 
 
@@ -158,11 +158,11 @@ def test_first_requests_at_the_same_time_end_with_one_version(newest, kind):
     options = ClientOptions(max_records=1)
     if kind == "aio":
         client = _Loop(target, options)
-        found = client.tag_texts(["x"] * 8)
+        found = client.predict(["x"] * 8)
     else:
         client = GrpcClient(target, options)
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
-            found = [one for (one,) in pool.map(client.tag_texts, [["x"]] * 8)]
+            found = [one for (one,) in pool.map(client.predict, [["x"]] * 8)]
     # Four asked for the newest and were answered by four versions; three of them asked again.
     assert servicer.asked.count(None) == 4
     assert {entity.label for (entity,) in found} == {str(client.version)}
@@ -172,9 +172,9 @@ def test_first_requests_at_the_same_time_end_with_one_version(newest, kind):
 def test_an_answer_without_a_version_is_not_taken(newest):
     _, target = newest(named=False)
     with pytest.raises(ServingError, match=r"does not say which version .* set pin_version to False"):
-        GrpcClient(target).tag_texts(["x"])
+        GrpcClient(target).predict(["x"])
     for options in (ClientOptions(pin_version=False), ClientOptions(version=3)):
-        assert len(GrpcClient(target, options).tag_texts(["x"])) == 1
+        assert len(GrpcClient(target, options).predict(["x"])) == 1
 
 
 def test_an_answer_by_another_version_is_not_taken():

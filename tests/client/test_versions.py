@@ -93,14 +93,14 @@ class _Load:
     def _ask(self, client):
         self.answers.append(answers := [])
         while not self._ended.is_set():
-            answers.append(_answer(client.tag_texts(TEXTS)))
+            answers.append(_answer(client.predict(TEXTS)))
             time.sleep(PAUSE_S)
 
     def _ask_async(self, callers):
         async def ask(client):
             self.answers.append(answers := [])
             while not self._ended.is_set():
-                answers.append(_answer(await client.tag_texts(TEXTS)))
+                answers.append(_answer(await client.predict(TEXTS)))
                 await asyncio.sleep(PAUSE_S)
 
         async def ask_all():
@@ -112,7 +112,7 @@ class _Load:
 
 @pytest.mark.slow
 def test_versions_are_exchanged_under_load(serve, toy_versions, bundles, tmp_path):
-    trained = _answer(Bundle(bundles).tag_texts(TEXTS))
+    trained = _answer(Bundle(bundles).predict(TEXTS))
     assert sum(map(len, trained)) > 2
     one, two = _toy_answer("one"), _toy_answer("two")
     flags = (f"--bundle={toy_versions.directory}", "--poll_s=0.1")

@@ -15,7 +15,6 @@ from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.labels import CCKS2019_LABELS
 from emr_ner_tf.data.synthetic.generator import generate
 from emr_ner_tf.evaluation.scoring import score
-from emr_ner_tf.inference.annotator import annotate
 from emr_ner_tf.models.ner_pipeline import NerPipeline
 from emr_ner_tf.training.examples import build_examples
 from emr_ner_tf.training.input_pipeline import training_dataset
@@ -77,7 +76,7 @@ class Run:
     def f1(self, config: ConfigDict) -> float:
         """Exact F1 on the records."""
         texts = InProcessTagger(NerPipeline(self.tagger, self.definition.vocabulary, config))
-        return score(RECORDS, list(annotate(RECORDS, texts.tag_texts)), LABELS).exact.micro.f1
+        return score(RECORDS, list(texts.annotate(RECORDS)), LABELS).exact.micro.f1
 
     def _batches(self, records: int) -> tf.distribute.DistributedDataset:
         replicas = self._strategy.num_replicas_in_sync

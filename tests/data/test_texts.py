@@ -5,8 +5,8 @@ import pytest
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.texts import check_texts
 from emr_ner_tf.errors import UserError
-from emr_ner_tf.evaluation.lookup import LookupTagger
-from emr_ner_tf.inference.annotator import annotate, encode_texts
+from emr_ner_tf.evaluation.lookup import LookupAnnotator
+from emr_ner_tf.inference.annotator import encode_texts
 
 WRONG = [
     ("患者胃癌", r"got one str; put it into a list: \[text\]"),
@@ -22,7 +22,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("texts", "message"), WRONG)
-@pytest.mark.parametrize("take", [check_texts, encode_texts, LookupTagger([])])
+@pytest.mark.parametrize("take", [check_texts, encode_texts, LookupAnnotator([]).predict])
 def test_what_is_no_list_of_texts_is_refused(take, texts, message):
     with pytest.raises(UserError, match=message) as caught:
         take(texts)
@@ -36,12 +36,12 @@ def test_an_iterator_is_read_once():
 @pytest.mark.parametrize(
     ("documents", "message"),
     [
-        ("患者胃癌", "documents must be a list of documents, got one str"),
+        ("患者胃癌", "documents must be a list of texts or documents, got one str"),
         (Document("1", "患者胃癌"), "got one Document"),
-        ([Document("1", "患者"), "胃癌"], "document 1: must be a Document, got str"),
+        ([Document("1", "患者"), 5], "document 1: must be a text or a Document, got int"),
         ([Document("1", None)], "document 0: must be a string, got NoneType"),
     ],
 )
 def test_what_is_no_list_of_documents_is_refused(documents, message):
     with pytest.raises(UserError, match=message):
-        list(annotate(documents, lambda texts: [()] * len(texts)))
+        list(LookupAnnotator([]).annotate(documents))

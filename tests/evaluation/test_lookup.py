@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emr_ner_tf.data.document import Document, Entity
-from emr_ner_tf.evaluation.lookup import LookupTagger
+from emr_ner_tf.evaluation.lookup import LookupAnnotator
 
 TEXTS = st.text(alphabet="肝胆胃癌炎", max_size=10)
 
@@ -37,7 +37,7 @@ def naive(documents, text):
 
 @given(st.lists(annotated(), max_size=5), st.lists(TEXTS, max_size=5))
 def test_equals_the_naive_one(documents, texts):
-    assert LookupTagger(documents)(texts) == [naive(documents, text) for text in texts]
+    assert LookupAnnotator(documents).predict(texts) == [naive(documents, text) for text in texts]
 
 
 def test_longest_form_first_and_none_past_the_end():
@@ -48,8 +48,8 @@ def test_longest_form_first_and_none_past_the_end():
             (Entity(0, 5, "手术"), Entity(6, 7, "解剖部位"), Entity(0, 2, "疾病和诊断")),
         )
     ]
-    tagger = LookupTagger(train)
-    assert tagger(["行胃癌根治术", "胃癌根治", "胃"]) == [
+    tagger = LookupAnnotator(train)
+    assert tagger.predict(["行胃癌根治术", "胃癌根治", "胃"]) == [
         (Entity(1, 6, "手术"),),
         (Entity(0, 2, "疾病和诊断"),),
         (Entity(0, 1, "解剖部位"),),
@@ -59,9 +59,9 @@ def test_longest_form_first_and_none_past_the_end():
 def test_label_of_a_form_with_two():
     one = Document("x", "甲状腺素", (Entity(0, 4, "药物"),))
     other = Document("y", "甲状腺素", (Entity(0, 4, "实验室检验"),))
-    assert LookupTagger([one, other])(["甲状腺素"])[0][0].label == "实验室检验"
-    assert LookupTagger([one, one, other])(["甲状腺素"])[0][0].label == "药物"
+    assert LookupAnnotator([one, other]).predict(["甲状腺素"])[0][0].label == "实验室检验"
+    assert LookupAnnotator([one, one, other]).predict(["甲状腺素"])[0][0].label == "药物"
 
 
 def test_no_training_mentions():
-    assert LookupTagger([])(["胃癌", ""]) == [(), ()]
+    assert LookupAnnotator([]).predict(["胃癌", ""]) == [(), ()]

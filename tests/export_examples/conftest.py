@@ -22,7 +22,7 @@ def version(bundles):
 
 @pytest.fixture(scope="session")
 def hard(version, corpus):
-    """Hard records, and what `Bundle.tag_texts` finds in them."""
+    """Hard records, and what `Bundle.predict` finds in them."""
     from emr_ner_tf.exporting.bundle import Bundle
 
     records = hard_records(corpus_texts(corpus), malformed=True)
@@ -33,7 +33,7 @@ def hard(version, corpus):
 
 @pytest.fixture(scope="session")
 def real(version, shared):
-    """100 real records, and what `Bundle.tag_texts` finds in them."""
+    """100 real records, and what `Bundle.predict` finds in them."""
     from emr_ner_tf.exporting.bundle import Bundle
 
     records = real_records(shared)

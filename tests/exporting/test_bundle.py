@@ -108,7 +108,7 @@ def test_nothing_but_empty_texts(bundle):
 
 def test_one_hard_record_does_not_touch_its_neighbours(bundle):
     text = "患者因右肺上叶腺癌入院，行胸部CT检查。"
-    (alone,) = bundle.tag_texts([text])
+    (alone,) = bundle.predict([text])
     outputs = bundle.signatures["serving_default"](text=tf.constant([b"\xff" * 300, text.encode(), b""]))
     count = outputs["num_entities"].numpy()[1]
     together = list(zip(outputs["start"].numpy()[1, :count], outputs["end"].numpy()[1, :count], strict=True))
@@ -118,7 +118,7 @@ def test_one_hard_record_does_not_touch_its_neighbours(bundle):
 def test_a_record_of_many_windows_equals_the_model_in_process(bundle, trained):
     text = "患者因右肺上叶腺癌入院，既往高血压病史10年，口服硝苯地平控释片。" * 60
     tagger, _ = restore(trained)
-    (expected,), (found,) = tagger.tag_texts([text]), bundle.tag_texts([text])
+    (expected,), (found,) = tagger.predict([text]), bundle.predict([text])
     assert found == expected
     np.testing.assert_allclose([e.score for e in found], [e.score for e in expected], atol=1e-4)
 

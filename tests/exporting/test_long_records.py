@@ -6,7 +6,6 @@ import tensorflow as tf
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.synthetic.generator import generate
 from emr_ner_tf.exporting.bundle import Bundle
-from emr_ner_tf.inference.annotator import annotate
 
 LENGTH = 100_000
 
@@ -32,6 +31,6 @@ def test_offsets_are_right_to_the_end(bundles, text):
     # The same sentences come again and again, up to the end.
     assert max(ends) > LENGTH - len(text) // 10
     documents = [Document("long", text), Document("empty", "")]
-    found = [document.entities for document in annotate(documents, bundle.tag_texts)]
+    found = [document.entities for document in bundle.annotate(documents)]
     assert [(entity.start, entity.end) for entity in found[0]] == list(zip(starts, ends, strict=True))
     assert found[1] == ()

@@ -27,7 +27,7 @@ def test_other_entities(bundles, model, documents):
     # Everything is a mention of the second label.
     bias.assign(bias + [100.0 if tag == 3 else 0.0 for tag in range(bias.shape[0])])
     with pytest.raises(UserError, match=r"entities .* not published"):
-        verify(Bundle(bundles), model.tag_texts, documents)
+        verify(Bundle(bundles), model, documents)
 
 
 def test_other_scores(bundles, model, documents):
@@ -37,7 +37,7 @@ def test_other_scores(bundles, model, documents):
     for variable in (*tagger.linear.trainable_variables, *tagger.crf.trainable_variables):
         variable.assign(1.1 * variable)
     with pytest.raises(UserError, match=r"scores .* not published"):
-        verify(bundle, model.tag_texts, documents)
+        verify(bundle, model, documents)
 
 
 def test_signatures_that_contradict_one_another(bundles, model, documents, tmp_path):
@@ -45,7 +45,7 @@ def test_signatures_that_contradict_one_another(bundles, model, documents, tmp_p
     tags = (version / "assets" / TAGS).read_text(encoding="utf-8").splitlines()
     (version / "assets" / TAGS).write_text("".join(f"{tag}\n" for tag in tags[::-1]), encoding="utf-8")
     with pytest.raises(UserError, match=r"`tag` and `decode` disagree"):
-        verify(Bundle(version), model.tag_texts, documents)
+        verify(Bundle(version), model, documents)
 
 
 def test_a_bundle_that_is_not_the_model_is_not_published(trained, corpus, tmp_path, monkeypatch):

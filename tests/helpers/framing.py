@@ -108,9 +108,9 @@ def run_raw(command: list, stdin: bytes, **options) -> subprocess.CompletedProce
 
 
 def expected(bundle, records: list[bytes]) -> list[list[tuple[int, int, str, float]]]:
-    """What `Bundle.tag_texts` finds, one record at a time."""
+    """What `Bundle.predict` finds, one record at a time."""
     texts = [record.decode(errors="replace") for record in records]
-    return [[(e.start, e.end, e.label, e.score) for e in bundle.tag_texts([text])[0]] for text in texts]
+    return [[(e.start, e.end, e.label, e.score) for e in bundle.predict([text])[0]] for text in texts]
 
 
 def check(answers: list, wanted: list, *, score_within: float = 2e-6) -> None:

@@ -9,8 +9,27 @@ from hypothesis import strategies as st
 
 from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.errors import UserError
-from emr_ner_tf.inference.annotator import annotate, decode_entities, encode_texts
+from emr_ner_tf.inference.annotator import Annotator, decode_entities, encode_texts
 from emr_ner_tf.inference.file_job import annotate_to_file, partial_version
+
+
+class _Of(Annotator):
+    """Annotates by a function."""
+
+    def __init__(self, function, name="m", version=None):
+        self.predict = function
+        self._name, self._version = name, version
+
+    @property
+    def name(self):
+        return self._name
+
+    @property
+    def version(self):
+        return self._version
+
+    def predict(self, texts):
+        raise NotImplementedError
 
 
 def _first_characters(texts):
@@ -27,7 +46,7 @@ def test_order_and_budget(texts, budget):
         return _first_characters(batch)
 
     documents = [Document(str(i), text) for i, text in enumerate(texts)]
-    found = list(annotate(documents, tag, batch_characters=budget))
+    found = list(_Of(tag).annotate(documents, batch_characters=budget))
     assert [document.id for document in found] == [document.id for document in documents]
     assert [document.entities for document in found] == _first_characters(texts)
     assert all(len(call) == 1 or len(call) * max(call) <= budget for call in calls)
@@ -54,7 +73,7 @@ def test_lone_surrogate_is_named():
 def test_lone_surrogate_of_a_document_is_named_by_its_place_among_all():
     documents = [Document(str(i), "字" * (900 - i)) for i in range(700)] + [Document("x", "ab\ud800")]
     with pytest.raises(UserError, match=r"document 700: character 2 .*U\+D800"):
-        list(annotate(documents, lambda texts: [()] * len(texts)))
+        list(_Of(lambda texts: [()] * len(texts)).annotate(documents))
 
 
 def test_a_partial_file_that_is_damaged_is_told(tmp_path):
@@ -64,10 +83,10 @@ def test_a_partial_file_that_is_damaged_is_told(tmp_path):
     for damage in (b'{"originalTe\n', b"\xff\n", b"[]\n", b"5\n", b"{}\n"):
         partial.write_bytes(header.encode() + damage)
         with pytest.raises(UserError, match=r"out\.jsonl\.partial:2: not a record that a job has written"):
-            annotate_to_file(documents, _first_characters, output, model="m", resume=True)
+            annotate_to_file(documents, _Of(_first_characters, "m"), output, resume=True)
     partial.write_bytes(b"\xff\n")
     with pytest.raises(UserError, match=r"out\.jsonl\.partial:1: not the beginning"):
-        annotate_to_file(documents, _first_characters, output, model="m", resume=True)
+        annotate_to_file(documents, _Of(_first_characters, "m"), output, resume=True)
 
 
 def test_a_job_that_dies_is_resumed(tmp_path):
@@ -83,18 +102,18 @@ def test_a_job_that_dies_is_resumed(tmp_path):
         return _first_characters(texts)
 
     with pytest.raises(RuntimeError):
-        annotate_to_file(documents, dies, output, model="m")
+        annotate_to_file(documents, _Of(dies, "m"), output)
     partial = tmp_path / "out.jsonl.partial"
     assert not output.exists()
     finished = len(partial.read_text(encoding="utf-8").splitlines()) - 1
     assert 0 < finished < 600
     with pytest.raises(UserError, match="--resume"):
-        annotate_to_file(documents, _first_characters, output, model="m")
+        annotate_to_file(documents, _Of(_first_characters, "m"), output)
     with pytest.raises(UserError, match="this model"):
-        annotate_to_file(documents, _first_characters, output, model="other", resume=True)
+        annotate_to_file(documents, _Of(_first_characters, "other"), output, resume=True)
     with pytest.raises(UserError, match="not made from this input"):
-        annotate_to_file(reversed(documents), _first_characters, output, model="m", resume=True)
-    result = annotate_to_file(documents, _first_characters, output, model="m", resume=True)
+        annotate_to_file(reversed(documents), _Of(_first_characters, "m"), output, resume=True)
+    result = annotate_to_file(documents, _Of(_first_characters, "m"), output, resume=True)
     assert (result.records, result.resumed) == (600, finished)
     assert not partial.exists()
     records = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
@@ -112,7 +131,7 @@ def test_a_job_is_of_one_version(tmp_path):
 
     assert partial_version(output) is None
     with pytest.raises(RuntimeError):
-        annotate_to_file(documents, dies, output, model="m", version=lambda: 3)
+        annotate_to_file(documents, _Of(dies, "m", 3), output)
     assert json.loads(partial.read_text(encoding="utf-8").splitlines()[0]) == {
         "partial_output_of": "m",
         "version": 3,
@@ -125,13 +144,11 @@ def test_a_job_is_of_one_version(tmp_path):
         ):
             annotate_to_file(
                 documents,
-                _first_characters,
+                _Of(_first_characters, "m", other),
                 output,
-                model="m",
-                version=lambda other=other: other,
                 resume=True,
             )
-    result = annotate_to_file(documents, _first_characters, output, model="m", version=lambda: 3, resume=True)
+    result = annotate_to_file(documents, _Of(_first_characters, "m", 3), output, resume=True)
     assert 0 < result.resumed < 600 == result.records
     assert len(output.read_text(encoding="utf-8").splitlines()) == 600
 
@@ -142,7 +159,7 @@ def test_a_job_that_fails_before_its_first_record_leaves_nothing(tmp_path):
 
     for _ in range(2):
         with pytest.raises(RuntimeError):
-            annotate_to_file([Document("1", "字")], fails, tmp_path / "out.jsonl", model="m")
+            annotate_to_file([Document("1", "字")], _Of(fails, "m"), tmp_path / "out.jsonl")
         assert list(tmp_path.iterdir()) == []
 
 
@@ -151,8 +168,8 @@ def test_two_jobs_do_not_write_one_file(tmp_path):
 
     def another(texts):
         with pytest.raises(UserError, match=r"out\.jsonl\.partial: another job is writing it"):
-            annotate_to_file([Document("1", "字")], _first_characters, output, model="m", resume=True)
+            annotate_to_file([Document("1", "字")], _Of(_first_characters, "m"), output, resume=True)
         return _first_characters(texts)
 
-    assert annotate_to_file([Document("1", "字")], another, output, model="m").records == 1
+    assert annotate_to_file([Document("1", "字")], _Of(another, "m"), output).records == 1
     assert [path.name for path in tmp_path.iterdir()] == ["out.jsonl"]

@@ -111,7 +111,7 @@ BODIES = (
 def _ask_async(target, options, texts):
     async def ask():
         async with AsyncGrpcClient(target, options) as client:
-            return await client.tag_texts(texts)
+            return await client.predict(texts)
 
     return asyncio.run(ask())
 
@@ -132,11 +132,11 @@ def _client_faults(ports, absent):
     for name, (options, given, other) in wrongs.items():
         for kind, client in (("port", GrpcClient), ("rest_port", RestClient)):
             target = f"127.0.0.1:{other or ports[kind]}"
-            yield f"{name}, {kind}", lambda c=client, t=target, o=options, g=given: c(t, o).tag_texts(g)
+            yield f"{name}, {kind}", lambda c=client, t=target, o=options, g=given: c(t, o).predict(g)
         target = f"127.0.0.1:{other or ports['port']}"
         yield f"{name}, asyncio", lambda t=target, o=options, g=given: _ask_async(t, o, g)
-    yield "gRPC to REST", lambda: GrpcClient(f"127.0.0.1:{ports['rest_port']}", once).tag_texts(texts)
-    yield "REST to gRPC", lambda: RestClient(f"127.0.0.1:{ports['port']}", once).tag_texts(texts)
+    yield "gRPC to REST", lambda: GrpcClient(f"127.0.0.1:{ports['rest_port']}", once).predict(texts)
+    yield "REST to gRPC", lambda: RestClient(f"127.0.0.1:{ports['port']}", once).predict(texts)
 
 
 @pytest.mark.slow

@@ -70,7 +70,7 @@ def test_predict_is_what_the_bundle_tags(stub, bundle, corpus, request_of):
 
     texts = [document.text for document in read_documents(corpus / "test.jsonl")]
     found = decode_entities(arrays(stub.Predict(request_of(texts), timeout=60)))
-    expected = bundle.tag_texts(texts)
+    expected = bundle.predict(texts)
     assert sum(map(len, expected)) > 0
     assert [[(e.start, e.end, e.label) for e in entities] for entities in found] == [
         [(e.start, e.end, e.label) for e in entities] for entities in expected

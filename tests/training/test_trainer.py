@@ -194,7 +194,7 @@ def test_early_stopping_begins_with_a_score(two_records, tmp_path):
     newest = tf.train.latest_checkpoint(str(tmp_path / "model/checkpoints/best"))
     assert newest.endswith(f"ckpt-{metrics['updates']}")
     tagger, _ = restore(tmp_path / "model")
-    assert any(tagger.tag_texts(["患者行胃癌根治术。", "予阿司匹林口服。"]))
+    assert any(tagger.predict(["患者行胃癌根治术。", "予阿司匹林口服。"]))
 
 
 def test_validation_without_a_mention_counts_as_none(two_records, caplog, tmp_path):
@@ -239,7 +239,7 @@ def test_mixed_precision_learns_and_restores_in_float32(config, tmp_path, precis
     assert metrics["best"]["epoch"] in (1, 2)
     tagger, _ = restore(tmp_path)
     assert all(v.dtype == tf.float32 for v in tagger.ner_pipeline.tagger.trainable_variables)
-    assert len(tagger.tag_texts(["患者因右肺上叶腺癌入院。", ""])) == 2
+    assert len(tagger.predict(["患者因右肺上叶腺癌入院。", ""])) == 2
 
 
 def test_a_token_budget_instead_of_a_batch_size(config, tmp_path):

@@ -1,0 +1,189 @@
+"""The interface behind `import emr_ner_tf`: load or connect, annotate, train, evaluate, export.
+
+Everything heavy is imported when it is called.
+"""
+
+import os
+import pathlib
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from emr_ner_tf.config import CONFIG_FILE, ConfigDict, set_keys
+from emr_ner_tf.data.document import Document
+from emr_ner_tf.data.reading import read_documents
+from emr_ner_tf.data.writing import write_documents
+from emr_ner_tf.errors import UserError
+from emr_ner_tf.inference.annotator import Annotator
+from emr_ner_tf.recipes import read_recipe
+
+if TYPE_CHECKING:
+    from emr_ner_tf.evaluation.report import Report
+    from emr_ner_tf.exporting.export import ExportResult
+
+__all__ = ["connect", "evaluate", "export", "load", "read_documents", "train", "write_documents"]
+
+_PROTOCOLS = ("grpc", "rest")
+
+
+def load(path: str | os.PathLike[str], *, checkpoint: str = "best") -> Annotator:
+    """Loads a model into this process.
+
+    Args:
+        path: a bundle, a directory of bundle versions (the newest is taken), or a model directory.
+        checkpoint: "best" or "last", for a model directory.
+
+    Returns:
+        The annotator. Call it with one text, or its `annotate` with any number of texts or documents.
+
+    Raises:
+        UserError: there is no model, or a file of it is missing or cut off.
+
+    Example:
+        >>> import emr_ner_tf
+        >>> tagger = emr_ner_tf.load("BUNDLES")
+        >>> document = tagger("患者因右肺上叶腺癌入院。")
+        >>> [type(entity).__name__ for entity in document.entities][:1]
+        ['Entity']
+        >>> [document.id for document in tagger.annotate(["患者入院。", "予阿司匹林口服。"])]
+        ['0', '1']
+    """
+    path = pathlib.Path(path).expanduser()
+    if (path / CONFIG_FILE).is_file() and not (path / "saved_model.pb").exists():
+        from emr_ner_tf.training.loading import restore
+
+        return restore(path, checkpoint)[0]
+    from emr_ner_tf.exporting.bundle import Bundle
+
+    return Bundle(path)
+
+
+def connect(target: str, *, protocol: str = "grpc", **options: Any) -> Annotator:
+    """Returns an annotator that asks a server: TensorFlow Serving, or `emr-ner serve`.
+
+    Args:
+        target: `HOST:PORT`.
+        protocol: "grpc" or "rest".
+        options: settings of `emr_ner_tf.client.options.ClientOptions` by name, such as `model`, `version`,
+            `retry_timeout_s`, `tls` or `headers`.
+
+    Returns:
+        The annotator, with the same interface as that of `load`; close it, or use it in a `with` statement.
+
+    Raises:
+        UserError: a wrong address, protocol or setting. The server is not asked before the first text is.
+
+    Example:
+        >>> import emr_ner_tf
+        >>> with emr_ner_tf.connect("SERVER", model="ner") as tagger:
+        ...     document = tagger("患者因右肺上叶腺癌入院。")
+        >>> document.text
+        '患者因右肺上叶腺癌入院。'
+    """
+    if protocol not in _PROTOCOLS:
+        raise UserError(f"protocol must be one of {', '.join(_PROTOCOLS)}, got {protocol!r}")
+    from emr_ner_tf.client.options import ClientOptions
+
+    try:
+        settings = ClientOptions(**options)
+    except TypeError as error:
+        known = ", ".join(ClientOptions.__dataclass_fields__)
+        raise UserError(f"connect: a setting must be one of {known}, got {', '.join(options)}") from error
+    if protocol == "rest":
+        from emr_ner_tf.client.rest_client import RestClient
+
+        return RestClient(target, settings)
+    from emr_ner_tf.client.grpc_client import GrpcClient
+
+    return GrpcClient(target, settings)
+
+
+def train(
+    recipe: str | ConfigDict,
+    model_dir: str | os.PathLike[str],
+    settings: Mapping[str, Any] | None = None,
+    *,
+    strategy: str = "one_device",
+) -> dict[str, Any]:
+    """Trains a tagger, or resumes the run that `model_dir` holds.
+
+    Args:
+        recipe: the name of a recipe ("default", "quickstart", "paper:ROW"), the path of one, or a configuration.
+        model_dir: takes checkpoints, configuration, metrics and the learning curve.
+        settings: values by dotted key, such as `{"data.train": "train.jsonl", "train.epochs": 5}`.
+        strategy: "one_device", "mirrored" or "multi_worker_mirrored".
+
+    Returns:
+        The metrics: `epochs`, `best` (scores of the best epoch), `training_seconds`, `parameters`, `updates` and more.
+
+    Raises:
+        UserError: a wrong recipe, key, value, record or model directory.
+
+    Example:
+        >>> import emr_ner_tf
+        >>> metrics = emr_ner_tf.train("quickstart", "MODEL", {"data.train": "TRAIN", "train.epochs": 1})
+        >>> metrics["epochs"]
+        1
+    """
+    from emr_ner_tf.training.trainer import train as run
+
+    config = read_recipe(recipe) if isinstance(recipe, str) else recipe.copy_and_resolve_references()
+    set_keys(config, settings or {})
+    return run(config, os.fspath(model_dir), strategy_name=strategy)
+
+
+def evaluate(
+    annotator: Annotator, documents: Iterable[Document], train_documents: Iterable[Document] = ()
+) -> "Report":
+    """Scores an annotator on annotated documents: exact and relaxed match, by label.
+
+    Args:
+        annotator: of `load` or `connect`.
+        documents: annotated by people.
+        train_documents: of training; mentions whose form they do not have are scored apart.
+
+    Returns:
+        The report; `report.exact.micro.f1` is the exact-match F1, `report.to_json()` has everything.
+
+    Raises:
+        UserError: no document has a mention to score.
+
+    Example:
+        >>> import emr_ner_tf
+        >>> report = emr_ner_tf.evaluate(emr_ner_tf.load("BUNDLES"), emr_ner_tf.read_documents("TEST"))
+        >>> 0 <= report.exact.micro.f1 <= 1
+        True
+    """
+    from emr_ner_tf.evaluation.scoring import score, seen_mentions
+
+    gold = list(documents)
+    if not any(document.entities for document in gold):
+        raise UserError(f"evaluate: none of the {len(gold)} documents has a mention to score")
+    train = list(train_documents)
+    labels = annotator.labels or tuple(sorted({entity.label for one in gold for entity in one.entities}))
+    return score(gold, list(annotator.annotate(gold)), labels, seen_mentions(train) if train else None)
+
+
+def export(
+    model_dir: str | os.PathLike[str], output: str | os.PathLike[str], **options: Any
+) -> "ExportResult":
+    """Writes a trained model as a SavedModel bundle, reloads it, compares it, and only then publishes it.
+
+    Args:
+        model_dir: of a finished run.
+        output: directory of the bundle's versions; the new one gets the next integer.
+        options: as `emr_ner_tf.exporting.export.export`: `verify_on`, `checkpoint`, `weights`, `licence`, `keep`.
+
+    Returns:
+        The version's `path`, its size in `megabytes`, and how it was proven (`verification`).
+
+    Raises:
+        UserError: nothing to export, a full disk, or a bundle that does not find what the model finds.
+
+    Example:
+        >>> import emr_ner_tf
+        >>> emr_ner_tf.export("MODEL", "OUTPUT").path.name
+        '1'
+    """
+    from emr_ner_tf.exporting.export import export as run
+
+    return run(model_dir, output, **options)
