@@ -1,12 +1,15 @@
-"""The README's commands, run as they stand; what is not run says why, beside the command."""
+"""Runs the README's commands as they are written; a block that is not run says why beside it."""
 
 import json
 import os
 import pathlib
 import re
 import subprocess
+import sys
 
 import pytest
+
+import emr_ner_tf
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -26,35 +29,63 @@ def test_every_block_is_run_or_says_why_not():
         )
 
 
-def test_documents_that_it_names_are_there():
+def test_its_links_lead_to_files():
     for target in re.findall(r"\]\(([^)#:]+)\)", README):
         assert (ROOT / target).exists(), target
 
 
+def test_its_picture_is_what_a_document_prints():
+    shown = re.findall(r"^Document\(.*?^\]\)$", README, re.DOTALL | re.MULTILINE)
+    assert len(shown) == 2
+    for text in shown:
+        document = eval(text, {"Document": emr_ner_tf.Document, "Entity": emr_ner_tf.Entity})
+        assert repr(document) == text
+        assert all(document.mention(entity) == entity.text for entity in document.entities)
+
+
+def test_its_python_lines_name_what_the_package_offers():
+    (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    compile(block, "README.md", "exec")
+    named = re.findall(r"emr_ner_tf\.(\w+)\(", block)
+    assert named == ["load", "connect"]
+    assert all(callable(getattr(emr_ner_tf, name)) for name in named)
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob("*.md")), ids=lambda page: page.name)
+def test_links_of_a_page_lead_to_files(page):
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target
+
+
+def test_the_index_names_every_page():
+    index = (ROOT / "docs/README.md").read_text(encoding="utf-8")
+    for page in (ROOT / "docs").glob("*.md"):
+        assert page.name == "README.md" or f"]({page.name})" in index, page.name
+
+
 @pytest.mark.slow
 def test_commands_run_in_their_order(tmp_path):
-    # A copy of what the commands read, so that nothing is written into the checkout.
-    for name in (".venv", "configs", "emr_ner_tf"):
-        (tmp_path / name).symlink_to(ROOT / name)
     script = "set -euo pipefail\n" + "".join(body for mark, body in BLOCKS if mark == "run")
+    # The activated environment; recipes go by name, so that the commands need no checkout.
+    path = f"{pathlib.Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         ["bash", "-c", script],
         cwd=tmp_path,
         capture_output=True,
         text=True,
         check=False,
-        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"},
+        env=os.environ | {"PATH": path, "TF_CPP_MIN_LOG_LEVEL": "2"},
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "runs/readme/bundles/ner/1/saved_model.pb").exists()
     # What train and export say comes next can be typed as it stands.
     following = [line for line in done.stdout.splitlines() if line.startswith("next: ")]
     annotate = (
-        "next: .venv/bin/python -m emr_ner_tf.cli.annotate --bundle=runs/readme/bundles/ner "
+        "next: python -m emr_ner_tf.cli.annotate --bundle=runs/readme/bundles/ner "
         "'--text=患者因右肺上叶腺癌入院。'"
     )
     assert following == [
-        "next: .venv/bin/python -m emr_ner_tf.cli.export --model_dir=runs/readme/model "
+        "next: python -m emr_ner_tf.cli.export --model_dir=runs/readme/model "
         "--output=runs/readme/model/bundles",
         annotate,
         annotate,
