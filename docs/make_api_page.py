@@ -36,18 +36,17 @@ def _entry(name, value):
 
 
 def _markdown(doc):
+    """Yields Markdown: sections of a Google docstring as lists, its example as a block of code."""
     section = None
-    for line in doc.splitlines():
+    for line in [*doc.splitlines(), ""]:
         found = _SECTION.match(line)
         if section == "Example" and (found or not line.strip()):
-            if line.strip() or section_open:
-                yield "```\n"
-            section, section_open = None, False
+            yield "```"
+            section = None
         if found:
             section = found[1]
             yield f"**{section}**\n"
-            section_open = section == "Example"
-            if section_open:
+            if section == "Example":
                 yield "```python"
         elif section == "Example":
             yield line.removeprefix("    ")
@@ -55,10 +54,7 @@ def _markdown(doc):
             term, colon, rest = line.strip().partition(": ")
             yield f"- `{term}`: {rest}" if colon and " " not in term else f"- {line.strip()}"
         else:
-            yield line.strip() if not section else f"  {line.strip()}".rstrip()
-    if section == "Example":
-        yield "```"
-    yield ""
+            yield f"  {line.strip()}".rstrip() if section else line.strip()
 
 
 if __name__ == "__main__":
