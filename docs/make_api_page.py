@@ -8,9 +8,9 @@ import emr_ner_tf
 _SECTION = re.compile(r"^(Args|Returns|Raises|Yields|Attributes|Example|Source):$")
 _START = """# Python interface
 
-`import emr_ner_tf` gives these names. It takes milliseconds, and imports no TensorFlow before a model is loaded. This page
-is made from the docstrings by `python docs/make_api_page.py > docs/api.md`; a test checks that it is up to date and runs
-every example.
+`import emr_ner_tf` gives these names. It takes milliseconds, and imports no TensorFlow before a model is loaded.
+This page is made from the docstrings by `python docs/make_api_page.py > docs/api.md`; a test checks that it is up to
+date and runs every example.
 """
 
 

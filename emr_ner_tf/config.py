@@ -5,6 +5,7 @@ A recipe changes values, never keys: an unknown key or a value of another type r
 
 import functools
 import json
+import math
 import operator
 import os
 import pathlib
@@ -26,6 +27,11 @@ ENCODERS = ("bert", "char", "elmo")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 # How a run is watched, not what comes of it.
 RUNTIME_ONLY_KEYS = ("train.checkpoint_seconds", "train.log_seconds")
+
+
+# Seeds are 32 bits wide, as NumPy has them; a layer wider than this fits no machine.
+_MAX_SEED, _MAX_SIZE, _MAX_WHOLE = 2**32 - 1, 2**16, 2**31 - 1
+_SIZES = ("model", "random_encoder", "char", "lexicon")
 
 
 def base_config() -> ConfigDict:
@@ -149,10 +155,22 @@ def check_config(config: ConfigDict) -> None:
         "train.checkpoint_seconds": 0,
         "optimizer.clip_norm": 0,
         "optimizer.weight_decay": 0,
+        "optimizer.encoder_rate": 0,
+        "optimizer.head_rate": 0,
+        "optimizer.epsilon": 0,
+        "random_encoder.hidden_size": 1,
+        "random_encoder.num_hidden_layers": 1,
+        "random_encoder.num_attention_heads": 1,
+        "random_encoder.intermediate_size": 1,
+        "random_encoder.max_position_embeddings": 1,
     }
     for key in ("train", "validation", "unlabelled"):
         split_paths(config.data[key], f"config.data.{key}")
-    fractions = ("model.dropout", "data.validation_fraction", "optimizer.warmup_fraction")
+    fractions = (
+        *("model.dropout", "data.validation_fraction", "optimizer.warmup_fraction"),
+        *("optimizer.beta_1", "optimizer.beta_2"),
+        *("random_encoder.hidden_dropout_prob", "random_encoder.attention_probs_dropout_prob"),
+    )
     check_values(config, choices=choices, at_least=at_least, fractions=fractions)
     if config.char.vectors and config.char.word2vec:
         raise UserError(
@@ -173,7 +191,7 @@ def check_values(
     at_least: Mapping[str, float],
     fractions: Sequence[str],
 ) -> None:
-    """Checks values by their keys, such as `train.epochs`.
+    """Checks values by their keys, such as `train.epochs`; every number must be finite, and every size one that fits.
 
     Args:
         config: the whole configuration.
@@ -184,6 +202,14 @@ def check_values(
     Raises:
         UserError: naming the key, the rule and the value.
     """
+    for key, value in flattened(config).items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UserError(f"config.{key} must be a finite number, got {value}")
+        most = _MAX_SEED if key == "train.seed" else _MAX_SIZE if key.split(".")[0] in _SIZES else _MAX_WHOLE
+        if isinstance(value, int) and not -1 <= value <= most:
+            raise UserError(f"config.{key} must be at most {most}, got {value}")
+    if "train" in config and config.train.seed < 0:
+        raise UserError(f"config.train.seed must be at least 0, got {config.train.seed}")
     for key, allowed in choices.items():
         value = _get(config, key)
         if value not in allowed:

@@ -8,6 +8,8 @@ _REMEDIES = {
     errno.EFBIG: "raise the limit of file sizes (ulimit -f), or name another place",
     errno.EROFS: "name a place that can be written to",
     errno.EACCES: "check the permissions of the file and of its folder",
+    errno.EEXIST: "a folder is needed there, and a file has that name; name another place",
+    errno.ENOTDIR: "a folder is needed there, and a file has that name; name another place",
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
 }
 

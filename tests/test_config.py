@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from emr_ner_tf.config import base_config, check_config, diff_configs, load_config, save_config
+from emr_ner_tf.config import base_config, check_config, diff_configs, load_config, save_config, set_keys
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.models.registry import ZOO
 
@@ -85,3 +85,24 @@ def test_differences_name_the_key():
     one, other = base_config(), base_config()
     other.train.epochs = 3
     assert diff_configs(one, other) == ["train.epochs: 10 -> 3"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("optimizer.encoder_rate", float("nan"), "finite"),
+        ("optimizer.clip_norm", float("inf"), "finite"),
+        ("optimizer.head_rate", -1.0, "at least 0"),
+        ("optimizer.beta_1", 2.0, "below 1"),
+        ("train.seed", -1, "at least 0"),
+        ("train.seed", 10**20, "at most 4294967295"),
+        ("random_encoder.hidden_dropout_prob", 2.0, "below 1"),
+        ("model.units", 99_999_999_999, "at most 65536"),
+        ("train.batch_size", 10**12, "at most 2147483647"),
+    ],
+)
+def test_numbers_that_cannot_be(key, value, says):
+    config = base_config()
+    set_keys(config, {key: value})
+    with pytest.raises(UserError, match=rf"^config\.{key} must .*{says}"):
+        check_config(config)

@@ -119,7 +119,7 @@ def main() -> None:
         raise UsageError(
             "--resume needs --output to name a file, since the records of an earlier try are kept beside it"
         )
-    rejects = RejectsWriter.beside(_OUTPUT.value) if _ON_ERROR.value == "skip" else None
+    rejects = RejectsWriter.beside(_OUTPUT.value, [_INPUT.value or ""]) if _ON_ERROR.value == "skip" else None
     annotator = _from_server() if _SERVER.value is not None else load(_BUNDLE.value)
     if _TEXT.value is not None:
         documents = iter([Document("--text", _TEXT.value)])

@@ -38,7 +38,7 @@ from rich.table import Table
 from emr_ner_tf.cli.console import print_table, results
 from emr_ner_tf.cli.path_flags import define_path, define_paths
 from emr_ner_tf.cli.runner import run
-from emr_ner_tf.data.atomic_io import STANDARD, atomic_writer
+from emr_ner_tf.data.atomic_io import STANDARD, atomic_writer, check_not_an_input
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.labels import CCKS2019_LABELS, resolve_labels
 from emr_ner_tf.data.lines import check_rereadable
@@ -116,9 +116,11 @@ def main(subcommand: str) -> None:
             raise UsageError(f"--{flag} is no flag of {subcommand}")
     if _OUTPUT.value is None and subcommand in _NEED_OUTPUT:
         raise UsageError(f"{subcommand} needs --output")
-    rejects = RejectsWriter.beside(_OUTPUT.value) if _ON_ERROR.value == "skip" else None
+    rejects = RejectsWriter.beside(_OUTPUT.value, _INPUT.value) if _ON_ERROR.value == "skip" else None
     if _OUTPUT.value == STANDARD and subcommand in ("split", "stats"):
         raise UsageError(_NO_STREAM[subcommand])
+    if subcommand == "stats" and _OUTPUT.value is not None:
+        check_not_an_input(_OUTPUT.value, _INPUT.value)
     for path in _INPUT.value if subcommand == "split" else ():
         check_rereadable(path, "split reads it twice")
     labels = resolve_labels(

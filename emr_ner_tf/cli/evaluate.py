@@ -18,7 +18,7 @@ from absl import flags, logging
 from emr_ner_tf.cli.console import results
 from emr_ner_tf.cli.path_flags import define_path
 from emr_ner_tf.cli.runner import run
-from emr_ner_tf.data.atomic_io import STANDARD, atomic_writer
+from emr_ner_tf.data.atomic_io import STANDARD, atomic_writer, check_not_an_input
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.lines import source_name
 from emr_ner_tf.data.path_lists import split_paths
@@ -57,13 +57,15 @@ def main() -> None:
     """Tags, scores, writes and prints."""
     if (_BUNDLE.value is None) == (_MODEL_DIR.value is None):
         raise UsageError("give --bundle or --model_dir, one of the two")
+    if _OUTPUT.value is not None:
+        check_not_an_input(_OUTPUT.value, [_INPUT.value, *(_TRAIN.value or "").split(",")])
 
     from emr_ner_tf.evaluation.lookup import LookupAnnotator
     from emr_ner_tf.evaluation.scoring import exact_by_record, score, seen_mentions
     from emr_ner_tf.exporting.bundle import Bundle
     from emr_ner_tf.training.loading import restore
 
-    rejects = RejectsWriter.beside(_OUTPUT.value) if _ON_ERROR.value == "skip" else None
+    rejects = RejectsWriter.beside(_OUTPUT.value, [_INPUT.value]) if _ON_ERROR.value == "skip" else None
     if _BUNDLE.value is not None:
         tagger = Bundle(_BUNDLE.value)
         definition = tagger.definition

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from absl import app, flags, logging
 
+from emr_ner_tf.data.atomic_io import OUTPUT_ERRORS
 from emr_ner_tf.errors import Terminated, UsageError, UserError, describe_os_error
 
 _HELP = ("--help", "-help", "-h", "-?", "--helpshort", "-helpshort")
@@ -55,10 +56,22 @@ def call(main: Callable[..., None], argv: Sequence[str], subcommands: Sequence[s
 def _prepare() -> None:
     # TensorFlow is imported later, if at all, and reports on its own start-up unless told not to.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")
-    if not sys.stdout.isatty():
-        sys.stdout.reconfigure(encoding="utf-8")
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None and number:
+            # Closed by the caller: a file that is opened later must not get its descriptor.
+            setattr(sys, name, open(_open_null(number), "w", encoding="utf-8"))  # noqa: SIM115
+    sys.stderr.reconfigure(errors="backslashreplace")
+    encoding = {} if sys.stdout.isatty() else {"encoding": "utf-8"}
+    sys.stdout.reconfigure(errors="backslashreplace", **encoding)
+
+
+def _open_null(number: int) -> int:
+    descriptor = os.open(os.devnull, os.O_RDWR)
+    if descriptor == number:
+        return descriptor
+    os.dup2(descriptor, number)
+    os.close(descriptor)
+    return number
 
 
 def _guarded(main: Callable[..., None], arguments: Sequence[str]) -> int:
@@ -79,7 +92,14 @@ def _guarded(main: Callable[..., None], arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
+        if error.filename is None and error.errno in OUTPUT_ERRORS:
+            # Every file names itself; what is left is standard output, which could not be flushed.
+            error.filename = "<stdout>"
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         print(describe_os_error(error), file=sys.stderr)
+        return 1
+    except MemoryError:
+        print("not enough memory; smaller inputs, batches or windows need less", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

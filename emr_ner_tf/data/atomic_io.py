@@ -9,29 +9,44 @@ import errno
 import fcntl
 import os
 import pathlib
+import re
 import secrets
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import IO
 
 from emr_ner_tf.errors import UserError
 
 STANDARD = "-"
 # An error of these kinds is the output's own, whatever the block was doing.
-_OUTPUT_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+OUTPUT_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+# Names of descriptors that are open already; behind one, even a regular file is written on from where it is.
+_DESCRIPTOR = re.compile(r"/(?:dev/(stdout|stderr)|(?:dev|proc/self)/fd/([0-9]+))")
 # What is left of the 255 bytes of a file name for the name itself.
 _NAME_BYTES = 200
 
 
 def is_stream(path: str | os.PathLike[str]) -> bool:
-    """Returns whether `path` is standard output (or input), or exists and is no regular file."""
-    if os.fspath(path) == STANDARD:
+    """Returns whether `path` is standard output (or input), a descriptor's name, or exists and is no regular file."""
+    if os.fspath(path) == STANDARD or _descriptor(path) is not None:
         return True
     try:
         return not stat.S_ISREG(os.stat(path).st_mode)
     except OSError:
         return False
+
+
+def check_not_an_input(output: str | os.PathLike[str], inputs: Iterable[str | os.PathLike[str]]) -> None:
+    """Refuses an output that would take the place of records by something that is no record.
+
+    Raises:
+        UserError: `output` is one of the inputs.
+    """
+    if os.path.realpath(output) in map(os.path.realpath, inputs):
+        raise UserError(
+            f"{os.fspath(output)}: is an input, and the output would replace it; name another --output"
+        )
 
 
 @contextlib.contextmanager
@@ -86,8 +101,17 @@ def _stream(path: str | os.PathLike[str], mode: str, text: dict[str, str]) -> It
         return
     if os.path.isdir(path):
         raise UserError(f"{os.fspath(path)}: must be a file, and it is a directory")
-    with errors_named(path), open(path, mode, **text) as file:
+    number = _descriptor(path)
+    with errors_named(path), open(path if number is None else os.dup(number), mode, **text) as file:
         yield file
+
+
+def _descriptor(path: str | os.PathLike[str]) -> int | None:
+    """The number of the descriptor that a path names."""
+    found = _DESCRIPTOR.fullmatch(os.fspath(path))
+    if found is None:
+        return None
+    return {"stdout": 1, "stderr": 2}[found[1]] if found[1] else int(found[2])
 
 
 @contextlib.contextmanager
@@ -106,7 +130,7 @@ def errors_named(path: str | os.PathLike[str]) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.filename is None and error.errno in _OUTPUT_ERRORS:
+        if error.filename is None and error.errno in OUTPUT_ERRORS:
             error.filename = os.fspath(path)
         raise
 

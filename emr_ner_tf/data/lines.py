@@ -70,6 +70,8 @@ def read_lines(path: str | os.PathLike[str]) -> Iterator[Line]:
 
 def _opened(path: str | os.PathLike[str]) -> contextlib.AbstractContextManager[IO[bytes]]:
     if os.fspath(path) == STANDARD:
+        if sys.stdin is None:
+            raise UserError("<stdin>: standard input is closed; name a file, or send records to the command")
         return contextlib.nullcontext(sys.stdin.buffer)
     return open(path, "rb")
 

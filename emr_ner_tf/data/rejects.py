@@ -4,9 +4,11 @@ import base64
 import contextlib
 import os
 import pathlib
+import stat
+from collections.abc import Iterable
 from typing import IO, Any, Protocol
 
-from emr_ner_tf.data.atomic_io import is_stream
+from emr_ner_tf.data.atomic_io import errors_named, is_stream, mode_of_new_files
 from emr_ner_tf.data.lines import json_line
 from emr_ner_tf.data.record_error import RecordError
 from emr_ner_tf.errors import UsageError
@@ -37,14 +39,30 @@ class RejectsWriter:
         count: records written.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], inputs: Iterable[str | os.PathLike[str]] = ()) -> None:
+        """Names the file; it is opened with the first record.
+
+        Args:
+            path: the file.
+            inputs: what is read meanwhile, and must not be written.
+
+        Raises:
+            UsageError: `path` is one of the inputs.
+        """
         self.path = pathlib.Path(path)
         self.count = 0
+        if os.path.realpath(path) in map(os.path.realpath, inputs):
+            raise UsageError(
+                f"{os.fspath(path)}: is read, and rejected records would be written to it; name another --output, or "
+                "rename that file"
+            )
         self._file: IO[str] | None = None
 
     @classmethod
-    def beside(cls, output: str | os.PathLike[str] | None) -> "RejectsWriter":
-        """Returns the writer of `OUTPUT.rejects.jsonl`.
+    def beside(
+        cls, output: str | os.PathLike[str] | None, inputs: Iterable[str | os.PathLike[str]] = ()
+    ) -> "RejectsWriter":
+        """Returns the writer of `OUTPUT.rejects.jsonl`, which gets the mode of OUTPUT where that exists.
 
         Raises:
             UsageError: there is no output, or it is no file that another one can stand beside.
@@ -55,16 +73,26 @@ class RejectsWriter:
                 "--on_error=skip needs --output to name a file, since the rejected records are written beside it, "
                 f"got {got}"
             )
-        return cls(f"{pathlib.Path(output)}.rejects.jsonl")
+        return cls(f"{pathlib.Path(output)}.rejects.jsonl", inputs)
 
     def add(self, error: RecordError, raw: bytes) -> None:
         """Writes one record, at once, so that a job that dies leaves those it met."""
         if self._file is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = open(self.path, "w", encoding="utf-8", newline="\n")  # noqa: SIM115 (closed by close)
-        self._file.write(f"{json_line(reject_fields(error, raw))}\n")
-        self._file.flush()
+            self._file = self._open()
+        with errors_named(self.path):
+            self._file.write(f"{json_line(reject_fields(error, raw))}\n")
+            self._file.flush()
         self.count += 1
+
+    def _open(self) -> IO[str]:
+        mode = mode_of_new_files()
+        with contextlib.suppress(OSError):
+            # As private as what it stands beside.
+            beside = stat.S_IMODE(os.stat(str(self.path).removesuffix(".rejects.jsonl")).st_mode)
+            mode &= beside
+        descriptor = os.open(self.path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, mode)
+        return open(descriptor, "w", encoding="utf-8", newline="\n")
 
     def close(self) -> None:
         """Closes the file; with nothing rejected, takes away what an earlier run left under its name."""

@@ -2,9 +2,13 @@
 
 import json
 import os
+import pathlib
+import subprocess
+import sys
 
 import pytest
 
+ROOT = pathlib.Path(__file__).parents[2]
 RECORD = {"id": 1, "originalText": "左肾结石。", "entities": []}
 LINE = json.dumps(RECORD, ensure_ascii=False) + "\n"
 
@@ -60,3 +64,54 @@ def test_home(cli, tmp_path):
     done = cli("data", "validate", "--input=~/in.jsonl", "--output=~/out.jsonl", env={"HOME": str(tmp_path)})
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out.jsonl").exists()
+
+
+def test_a_descriptor_is_written_on(tmp_path):
+    taken = tmp_path / "all.jsonl"
+    taken.write_text("before\n", encoding="utf-8")
+    (tmp_path / "in.jsonl").write_text(LINE, encoding="utf-8")
+    command = (
+        f"{sys.executable} -m emr_ner_tf.cli.data validate --input={tmp_path}/in.jsonl --output=/dev/stdout"
+    )
+    subprocess.run(f"{command} >> {taken}", shell=True, check=True, cwd=ROOT)
+    lines = taken.read_text(encoding="utf-8").splitlines()
+    assert (lines[0], json.loads(lines[1])) == ("before", RECORD)
+
+
+@pytest.mark.parametrize(
+    ("shell", "status", "says"),
+    [
+        ("--input=- <&-", 1, "<stdin>: standard input is closed"),
+        ("--input=IN >&-", 0, ""),
+        ("--input=IN > /dev/full", 1, "<stdout>: No space left on device"),
+        ("--input=IN --output=\udcff.jsonl", 0, ""),
+    ],
+)
+def test_streams_that_are_closed_or_full(tmp_path, shell, status, says):
+    (tmp_path / "in.jsonl").write_text(LINE, encoding="utf-8")
+    flags = shell.replace("IN", f"{tmp_path}/in.jsonl").replace("--output=", f"--output={tmp_path}/")
+    done = subprocess.run(
+        os.fsencode(f"{sys.executable} -m emr_ner_tf.cli.data validate {flags}"),
+        shell=True,
+        check=False,
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+    )
+    assert (done.returncode, says.encode() in done.stderr) == (status, True), done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_figures_do_not_replace_records(cli, tmp_path):
+    path = tmp_path / "in.jsonl"
+    path.write_text(LINE, encoding="utf-8")
+    done = cli("data", "stats", f"--input={path}", f"--output={path}")
+    assert done.returncode == 1
+    assert "is an input" in done.stderr
+    assert path.read_text(encoding="utf-8") == LINE
+
+
+def test_a_file_where_a_folder_is_needed(cli, tmp_path):
+    (tmp_path / "in.jsonl").write_text(LINE * 2, encoding="utf-8")
+    done = cli("data", "split", f"--input={tmp_path}/in.jsonl", f"--output={tmp_path}/in.jsonl")
+    assert done.returncode == 1
+    assert "a folder is needed there" in done.stderr

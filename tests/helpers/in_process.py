@@ -54,7 +54,7 @@ def _call(command: str, argv: list[str]) -> int:
         module = importlib.import_module(name)
         from emr_ner_tf.cli import runner
 
-        return runner.call(module.main, argv, getattr(module, "WORDS", ()))
+        return runner.call(module.main, argv, getattr(module, "SUBCOMMANDS", ()))
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else int(error.code is not None)
     except BaseException:
