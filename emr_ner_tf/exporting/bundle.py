@@ -87,6 +87,12 @@ def find_version(path: str | os.PathLike[str]) -> pathlib.Path:
                     f"{found / needed}: no such file, though others of a bundle are there; "
                     "copy or export the bundle again"
                 )
+            older = [number for number, folder in versions.items() if (folder / GRAPH).exists()]
+            if older and found != path:
+                raise UserError(
+                    f"{found}: the newest version has no {needed}; copy or export it again, or name version "
+                    f"{max(older)}: {path / str(max(older))}"
+                )
             raise UserError(
                 f"{path}: no bundle: looked for {needed} in it and in its folders named by an integer; "
                 "python -m emr_ner_tf.cli.export writes one"

@@ -39,6 +39,10 @@ def check_complete(version: pathlib.Path) -> None:
         raise _cut_off(version / GRAPH, "it holds no graph")
     if (version / FINGERPRINT).exists():
         _parse(fingerprint_pb2.FingerprintDef(), version / FINGERPRINT)
+    if not (version / VARIABLES).parent.is_dir():
+        raise UserError(
+            f"{(version / VARIABLES).parent}: no such folder, though {GRAPH} is there; {_COPY_AGAIN}"
+        )
     open_tensors(version / VARIABLES)
     config, encoder = (_json(assets / name) for name in (CONFIG, ENCODER))
     _lines(assets / VOCABULARY)
@@ -49,7 +53,10 @@ def check_complete(version: pathlib.Path) -> None:
             assets / VOCABULARY, f"must hold the {rows} tokens that {ENCODER} counts, got {tokens}"
         )
     labels, tags = (_lines(assets / name) for name in (LABELS, TAGS))
-    expected = TagTable(tuple(labels), config.get("model", {}).get("scheme")).tags
+    model = config.get("model")
+    if not isinstance(model, dict):
+        raise _cut_off(assets / CONFIG, "`model` must be an object")
+    expected = TagTable(tuple(labels), model.get("scheme")).tags
     if sorted(tags) != sorted(expected):
         short = LABELS if len(tags) > len(expected) else TAGS
         raise _cut_off(

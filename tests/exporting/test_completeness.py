@@ -81,7 +81,7 @@ def test_a_missing_file_is_named(copied, damage, name):
 def test_a_missing_folder(copied):
     (copied / "1/variables").rename(copied / "elsewhere")
     try:
-        _refused(copied, copied / "1/variables/variables.index")
+        _refused(copied, copied / "1/variables")
     finally:
         (copied / "elsewhere").rename(copied / "1/variables")
 
@@ -100,3 +100,19 @@ def test_damaged_data_is_an_error_of_one_line(copied, damage):
 
 def test_whole_it_loads(copied):
     assert Bundle(copied).path == copied / "1"
+
+
+def test_an_empty_folder_beside_a_whole_version(copied):
+    newer = copied / "12"
+    newer.mkdir()
+    try:
+        with pytest.raises(
+            UserError, match=rf"^{newer}: the newest version has no saved_model.pb.*{copied / '1'}$"
+        ):
+            find_version(copied)
+    finally:
+        newer.rmdir()
+
+
+def test_a_configuration_of_another_kind(copied, damage):
+    _refused(copied, damage("assets/config.json", lambda content: b'{"model": []}'))
