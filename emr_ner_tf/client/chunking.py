@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from emr_ner_tf.data.document import Entity
 from emr_ner_tf.errors import UserError
+from emr_ner_tf.text.packing import pack_sorted
 
 # Characters that a piece of a long text shares with each neighbour. A window of the model sees a few hundred.
 OVERLAP = 512
@@ -67,14 +68,11 @@ def plan_requests(texts: Sequence[str], *, max_records: int, max_characters: int
     """
     pieces = [piece for i, text in enumerate(texts) for piece in split_text(i, text, max_characters)]
     pieces.sort(key=lambda piece: piece.end - piece.start)
-    requests: list[list[Piece]] = []
-    for piece in pieces:
-        full = not requests or len(requests[-1]) == max_records
-        # Lengths rise, so that this piece would set the width.
-        if full or (len(requests[-1]) + 1) * (piece.end - piece.start) > max_characters:
-            requests.append([])
-        requests[-1].append(piece)
-    return requests
+    lengths = [piece.end - piece.start for piece in pieces]
+    return [
+        [pieces[i] for i in batch]
+        for batch in pack_sorted(lengths, budget=max_characters, max_items=max_records)
+    ]
 
 
 def merge(

@@ -10,6 +10,7 @@ import numpy as np
 from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.data.texts import check_text, check_texts
 from emr_ner_tf.errors import UserError
+from emr_ner_tf.text.packing import pack_sorted
 
 # Texts wait until there are this many, or this many characters, and are then annotated in batches of like length.
 POOL_TEXTS = 256
@@ -93,7 +94,7 @@ class Annotator(abc.ABC):
     def _annotate_pool(self, pool: Sequence[Document], batch_characters: int) -> Iterator[Document]:
         order = sorted(range(len(pool)), key=lambda i: len(pool[i].text))
         found: list[tuple[Entity, ...]] = [()] * len(pool)
-        for batch in _batches([len(pool[i].text) for i in order], batch_characters):
+        for batch in pack_sorted([len(pool[i].text) for i in order], budget=batch_characters):
             members = [order[i] for i in batch]
             for i, entities in zip(members, self.predict([pool[i].text for i in members]), strict=True):
                 found[i] = entities
@@ -163,12 +164,3 @@ def decode_entities(outputs: Mapping[str, np.ndarray]) -> list[tuple[Entity, ...
         )
         for row, count in enumerate(np.asarray(outputs["num_entities"]).tolist())
     ]
-
-
-def _batches(lengths: Sequence[int], batch_characters: int) -> Iterator[range]:
-    begin = 0
-    for i in range(1, len(lengths) + 1):
-        # Lengths rise, so that the next text would set the width of the batch.
-        if i == len(lengths) or (i + 1 - begin) * lengths[i] > batch_characters:
-            yield range(begin, i)
-            begin = i

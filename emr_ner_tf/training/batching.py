@@ -8,6 +8,8 @@ import dataclasses
 
 import numpy as np
 
+from emr_ner_tf.text.packing import pack_sorted
+
 # Batches are formed within shuffled pools of this many, sorted by length: large enough to keep padding near
 # nothing, small enough that the same windows rarely meet twice.
 _POOL_BATCHES = 32
@@ -47,25 +49,15 @@ def plan_epoch(
     order = random.permutation(len(lengths))
     mean = max(1.0, float(lengths.mean())) if len(lengths) else 1.0
     size = max(1, int(token_budget / mean)) if token_budget else batch_size
+    limit = {"budget": token_budget} if token_budget else {"max_items": batch_size}
     pool = _POOL_BATCHES * size
     batches: list[np.ndarray] = []
     for first in range(0, len(order), pool):
         members = order[first : first + pool]
         members = members[np.argsort(lengths[members], kind="stable")]
-        batches.extend(_cut(members, lengths, batch_size, token_budget))
+        packed = pack_sorted(lengths[members].tolist(), **limit)
+        batches.extend(members[batch.start : batch.stop] for batch in packed)
     batches = [batches[i] for i in random.permutation(len(batches))]
     padded = sum(len(batch) * int(lengths[batch].max()) for batch in batches)
     share = 1.0 - float(lengths.sum()) / padded if padded else 0.0
     return EpochPlan(tuple(batches), share)
-
-
-def _cut(members: np.ndarray, lengths: np.ndarray, batch_size: int, token_budget: int) -> list[np.ndarray]:
-    if not token_budget:
-        return [members[i : i + batch_size] for i in range(0, len(members), batch_size)]
-    batches, begin = [], 0
-    for i in range(1, len(members) + 1):
-        # Members rise in length, so that the next one would set the width.
-        if i == len(members) or (i + 1 - begin) * lengths[members[i]] > token_budget:
-            batches.append(members[begin:i])
-            begin = i
-    return batches
