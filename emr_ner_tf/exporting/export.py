@@ -1,7 +1,6 @@
 """From a model directory to a published, proven bundle."""
 
 import contextlib
-import errno
 import json
 import os
 import pathlib
@@ -22,6 +21,7 @@ from emr_ner_tf.exporting.parity_check import Verification, verify
 from emr_ner_tf.exporting.publishing import keep_newest, publish, unpublished_version
 from emr_ner_tf.exporting.reduced_precision import ReducedPrecisionTagger
 from emr_ner_tf.training.checkpoints import BEST, LAST
+from emr_ner_tf.training.failed_writes import as_os_error
 from emr_ner_tf.training.loading import InProcessTagger, restore
 from emr_ner_tf.training.model_dir import HISTORY, METRICS
 
@@ -131,22 +131,13 @@ def _failed_writes_named(output: str | os.PathLike[str]) -> Iterator[None]:
     """Turns the system's errors, raised by Python or by TensorFlow, into one line with the cause and the remedy."""
     try:
         yield
-    except tf.errors.OpError as error:
-        # TensorFlow puts the system's words behind the name of a temporary file.
-        message = error.message or type(error).__name__
-        found = [code for code in errno.errorcode if f"; {os.strerror(code)}" in message]
-        cause = OSError(found[0], os.strerror(found[0])) if found else OSError(message.partition("\n")[0])
-        raise _not_published(output, cause) from error
-    except OSError as error:
-        raise _not_published(output, error) from error
-
-
-def _not_published(output: str | os.PathLike[str], error: OSError) -> UserError:
-    # The file is one of the unpublished version, which is gone when this is read.
-    error.filename = None
-    return UserError(
-        f"{os.fspath(output)}: nothing is published, the bundle cannot be written: {describe_os_error(error)}"
-    )
+    except (OSError, tf.errors.OpError) as error:
+        cause = as_os_error(error)
+        # The file is one of the unpublished version, which is gone when this is read.
+        cause.filename = None
+        raise UserError(
+            f"{os.fspath(output)}: nothing is published, the bundle cannot be written: {describe_os_error(cause)}"
+        ) from error
 
 
 def _metrics(path: pathlib.Path, checkpoint: str, weights: str) -> dict[str, Any]:
