@@ -126,14 +126,26 @@ def _signals() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _flags() -> Iterator[None]:
-    """Takes the flags that the command defines away again."""
-    parsed, before = flags.FLAGS.is_parsed(), set(flags.FLAGS)
+    """Gives the command a registry without other commands' flags, which a test may have imported, and restores it."""
+    parsed = flags.FLAGS.is_parsed()
     saved = flagsaver.save_flag_values()
+    others = [
+        (module, flag)
+        for module, found in flags.FLAGS.flags_by_module_dict().items()
+        if module.startswith("emr_ner_tf.cli.")
+        for flag in found
+    ]
+    for _, flag in others:
+        delattr(flags.FLAGS, flag.name)
+    before = set(flags.FLAGS)
     try:
         yield
     finally:
         for name in set(flags.FLAGS) - before:
             delattr(flags.FLAGS, name)
+        for module, flag in others:
+            flags.FLAGS[flag.name] = flag
+            flags.FLAGS.register_flag_by_module(module, flag)
         flagsaver.restore_flag_values(saved)
         if not parsed:
             flags.FLAGS.unparse_flags()
