@@ -108,7 +108,7 @@ def main() -> None:
 
     from emr_ner_tf.api import load
     from emr_ner_tf.cli.colours import coloured
-    from emr_ner_tf.data.atomic_io import atomic_writer, is_stream
+    from emr_ner_tf.data.atomic_io import atomic_writer, check_not_an_input, is_stream
     from emr_ner_tf.data.labels import CCKS2019_LABELS
     from emr_ner_tf.data.reading import read_documents
     from emr_ner_tf.data.rejects import RejectsWriter
@@ -119,6 +119,8 @@ def main() -> None:
         raise UsageError(
             "--resume needs --output to name a file, since the records of an earlier try are kept beside it"
         )
+    if _OUTPUT.value is not None and _INPUT.value is not None and not to_stream:
+        check_not_an_input(_OUTPUT.value, [_INPUT.value])
     rejects = RejectsWriter.beside(_OUTPUT.value, [_INPUT.value or ""]) if _ON_ERROR.value == "skip" else None
     annotator = _from_server() if _SERVER.value is not None else load(_BUNDLE.value)
     if _TEXT.value is not None:

@@ -121,7 +121,10 @@ def main() -> None:
         )
     )
     ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    # A hang-up that is ignored (nohup) stays ignored.
+    hang_up = () if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN else (signal.SIGHUP,)
+    ending = (signal.SIGTERM, signal.SIGINT, *hang_up)
+    for number in ending:
         signal.signal(number, lambda *_: ended.set())
     ready = {
         "ready": True,
@@ -134,7 +137,7 @@ def main() -> None:
     # A signal may come to a thread of TensorFlow's or gRPC's, which does not wake this one.
     while not ended.wait(0.2):
         pass
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in ending:
         signal.signal(number, signal.SIG_DFL)
     logging.info("ending: requests in work are answered, for %g s at most", _GRACE_S.value)
     in_time = server.stop(_GRACE_S.value)

@@ -12,13 +12,17 @@ from absl import flags
 from emr_ner_tf.cli.path_flags import define_path
 from emr_ner_tf.cli.runner import run
 
+# More would fill a disk for want of a digit.
+_MAX_RECORDS = 10_000_000
+
 _OUTPUT_DIR = define_path("output_dir", None, "Takes train.jsonl and test.jsonl.", required=True)
-_RECORDS = flags.DEFINE_integer("records", 600, "Training records.", lower_bound=0)
+_RECORDS = flags.DEFINE_integer("records", 600, "Training records.", lower_bound=0, upper_bound=_MAX_RECORDS)
 _TEST_RECORDS = flags.DEFINE_integer(
     "test_records",
     200,
     "Test records; their sentences and many of their terms are not in training.",
     lower_bound=0,
+    upper_bound=_MAX_RECORDS,
 )
 _SEED = flags.DEFINE_integer("seed", 1, "Another seed gives other records.")
 
@@ -26,11 +30,15 @@ _SEED = flags.DEFINE_integer("seed", 1, "Another seed gives other records.")
 def main() -> None:
     """Generates both splits, writes them and prints what was written."""
     from emr_ner_tf.data.synthetic.generator import generate
-    from emr_ner_tf.data.writing import write_documents
+    from emr_ner_tf.data.writing import document_writers
 
-    for split, records in (("train", _RECORDS.value), ("test", _TEST_RECORDS.value)):
-        path = pathlib.Path(_OUTPUT_DIR.value) / f"{split}.jsonl"
-        write_documents(path, generate(split, records=records, seed=_SEED.value))
+    splits = {"train": _RECORDS.value, "test": _TEST_RECORDS.value}
+    paths = [pathlib.Path(_OUTPUT_DIR.value) / f"{split}.jsonl" for split in splits]
+    with document_writers(paths) as writers:
+        for (split, records), write in zip(splits.items(), writers, strict=True):
+            for document in generate(split, records=records, seed=_SEED.value):
+                write(document)
+    for path, records in zip(paths, splits.values(), strict=True):
         print(f"{path}: {records} records")
 
 

@@ -57,10 +57,14 @@ def main() -> None:
     split_cpu_into_logical_devices(_LOGICAL_CPUS.value)
     # Every worker reads all records; one of them writes.
     writes = is_chief_process(_STRATEGY.value)
-    rejects = RejectsWriter(f"{_MODEL_DIR.value}/rejects.jsonl") if writes else None
+    config = local_paths(_CONFIG.value)
+    rejects = None
+    if writes and _ON_ERROR.value == "skip":
+        inputs = f"{config.data.train},{config.data.validation}".split(",")
+        rejects = RejectsWriter(f"{_MODEL_DIR.value}/rejects.jsonl", inputs)
     with rejects or contextlib.nullcontext():
         metrics = train(
-            local_paths(_CONFIG.value),
+            config,
             _MODEL_DIR.value,
             strategy_name=_STRATEGY.value,
             rejects=(rejects or NullRejects()) if _ON_ERROR.value == "skip" else None,

@@ -115,7 +115,7 @@ def parsed_object(text: str) -> dict[str, Any]:
         value = json.loads(text, object_pairs_hook=_object)
     except json.JSONDecodeError as error:
         # Some messages end with what they met there: what stands before a colon is surely not the record's.
-        why = error.msg.split(":")[0].removesuffix(" at")
+        why = error.msg.split(": ")[0].removesuffix(" at")
         raise RecordError("the line is not JSON", value=f"{why} at column {error.pos + 1}") from None
     except RecursionError:
         raise RecordError("the line is not JSON", value="nested too deeply") from None

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from absl import logging
 
 from emr_ner_tf.errors import UserError
+from emr_ner_tf.exporting.completeness import GRAPH
 from emr_ner_tf.exporting.versioning import LARGEST, find_versions, numbered_entries
 
 _HIDDEN = re.compile(r"\.(unpublished|removed\.\d+)\.[0-9a-f]{32}")
@@ -95,7 +96,8 @@ def publish(unpublished: pathlib.Path, output: str | os.PathLike[str]) -> pathli
 def keep_newest(output: str | os.PathLike[str], keep: int) -> list[pathlib.Path]:
     """Removes all but the newest `keep` versions, each renamed out of a server's sight first.
 
-    Of a version that is a symbolic link, the link is removed and its target stays.
+    A numbered folder without a SavedModel is no version: it is neither counted nor removed. Of a version that is a
+    symbolic link, the link is removed and its target stays.
 
     Returns:
         The versions that were removed.
@@ -104,16 +106,20 @@ def keep_newest(output: str | os.PathLike[str], keep: int) -> list[pathlib.Path]
         OSError: one cannot be removed.
     """
     output = pathlib.Path(output)
-    kept = sorted(find_versions(output))[-keep:]
+    kept = sorted(number for number, path in find_versions(output).items() if _is_model(path))[-keep:]
     removed = []
     for number, entries in sorted(numbered_entries(output).items()):
         for path in entries:
-            if number < kept[0] and path.is_dir():
+            if kept and number < kept[0] and _is_model(path):
                 # Another export may remove it at the same moment.
                 with contextlib.suppress(FileNotFoundError):
                     _remove_version(path, number)
                     removed.append(path)
     return removed
+
+
+def _is_model(path: pathlib.Path) -> bool:
+    return (path / GRAPH).is_file()
 
 
 def _remove_version(path: pathlib.Path, number: int) -> None:

@@ -66,7 +66,7 @@ def annotate_to_file(
         UserError: a partial file stands there and `resume` is off, or it is of another model or other records, or
             another job is writing it.
     """
-    output = pathlib.Path(output)
+    output = pathlib.Path(os.path.realpath(output))
     partial = partial_path(output)
     output.parent.mkdir(parents=True, exist_ok=True)
     documents = iter(documents)
@@ -99,7 +99,7 @@ def annotate_to_file(
 
 def partial_path(output: str | os.PathLike[str]) -> pathlib.Path:
     """The file that holds the finished records of a job until all are finished."""
-    output = pathlib.Path(output)
+    output = pathlib.Path(os.path.realpath(output))
     return output.with_name(f"{output.name}.partial")
 
 
@@ -121,7 +121,9 @@ def partial_version(output: str | os.PathLike[str]) -> int | None:
 def _opened(partial: pathlib.Path) -> Iterator[IO[bytes]]:
     """Opens the partial file, which may be new, for this job alone; one that is still empty at the end is removed."""
     while True:
-        file = os.fdopen(os.open(partial, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600), "r+b")
+        file = os.fdopen(
+            os.open(partial, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600), "r+b"
+        )
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -30,3 +30,12 @@ def test_wrong_calls(cli, tmp_path):
         assert done.returncode == 2
         assert done.stderr.strip()
         assert not list(tmp_path.iterdir())
+
+
+def test_both_files_or_none(cli, tmp_path):
+    (tmp_path / "train.jsonl").write_text("of before")
+    (tmp_path / "test.jsonl").mkdir()
+    done = cli("synthesize", f"--output_dir={tmp_path}", "--records=1", "--test_records=1")
+    assert done.returncode == 1
+    assert "test.jsonl" in done.stderr
+    assert (tmp_path / "train.jsonl").read_text() == "of before"

@@ -109,20 +109,26 @@ def test_keeping_removes_a_link_and_never_its_target(tmp_path):
     output = tmp_path / "bundles"
     output.mkdir()
     (output / "1").symlink_to(elsewhere)
-    (output / "02").mkdir()
-    (output / "2").mkdir()
+    for name in ("02", "2"):
+        (output / name).mkdir()
+        (output / name / "saved_model.pb").write_text("a graph")
     (output / "3").write_text("a file of the user's")
+    (output / "0").mkdir()
+    (output / "0" / "mine.txt").write_text("no version")
     newest = _publish(output)
     assert newest == output / "4"
+    (newest / "saved_model.pb").write_text("a graph")
     assert keep_newest(output, 1) == [output / "1", output / "02", output / "2"]
-    assert sorted(path.name for path in output.iterdir()) == ["3", "4"]
+    assert sorted(path.name for path in output.iterdir()) == ["0", "3", "4"]
     assert (elsewhere / "saved_model.pb").read_text() == "precious"
 
 
 def test_folders_are_counted_and_files_are_not(tmp_path):
     for name in ("1", "2", "5"):
         (tmp_path / name).mkdir()
+        (tmp_path / name / "saved_model.pb").write_text("a graph")
     (tmp_path / "4").write_text("a file")
+    (tmp_path / "7").mkdir()
     assert keep_newest(tmp_path, 2) == [tmp_path / "1"]
     assert keep_newest(tmp_path, 3) == []
 
