@@ -1,24 +1,13 @@
 """Every command that writes meets a full disk: one line with place, cause and remedy; nothing half written."""
 
-import contextlib
 import os
 import resource
 import subprocess
 
 import pytest
+from small_disk import no_file_beyond
 
 REMEDY = "ulimit -f"
-
-
-@contextlib.contextmanager
-def _limit(size):
-    """No file may grow beyond `size` bytes: the system refuses as it does on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def _tells(done, place):
@@ -46,7 +35,7 @@ def test_commands_on_records(cli, corpus, tmp_path, command, arguments, written)
     given = [
         argument.replace("IN", f"{corpus}/train.jsonl").replace("OUT", str(out)) for argument in arguments
     ]
-    with _limit(500):
+    with no_file_beyond(500):
         done = cli(command, *given)
     _tells(done, out / written)
     assert [path.name for path in out.rglob("*") if path.is_file()] == ["other"]
@@ -54,7 +43,7 @@ def test_commands_on_records(cli, corpus, tmp_path, command, arguments, written)
 
 def test_annotate_and_evaluate(cli, corpus, bundles, tmp_path):
     records = f"--input={corpus}/test.jsonl"
-    with _limit(1000):
+    with no_file_beyond(1000):
         done = cli("annotate", f"--bundle={bundles}", records, f"--output={tmp_path}/found.jsonl")
         _tells(done, tmp_path / "found.jsonl")
         done = cli("evaluate", f"--bundle={bundles}", records, f"--output={tmp_path}/scores.json")
@@ -68,7 +57,7 @@ def test_annotate_and_evaluate(cli, corpus, bundles, tmp_path):
 
 
 def test_train_and_export(cli, tiny_flags, corpus, trained, tmp_path):
-    with _limit(100_000):
+    with no_file_beyond(100_000):
         done = cli(
             "train",
             *tiny_flags,

@@ -4,13 +4,13 @@ import errno
 import fcntl
 import os
 import pathlib
-import resource
 import stat
 import subprocess
 import sys
 import threading
 
 import pytest
+from small_disk import no_file_beyond
 
 from emr_ner_tf.data.atomic_io import atomic_writer, is_stream
 from emr_ner_tf.errors import UserError, describe_os_error
@@ -155,13 +155,12 @@ def test_a_file_system_without_locks(tmp_path, monkeypatch):
 def test_a_full_disk_names_the_output_and_leaves_the_old_file(tmp_path):
     path = tmp_path / "records"
     path.write_text("old")
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
-    try:
-        with pytest.raises(OSError, match="File too large") as raised, atomic_writer(path) as file:
-            file.write("x" * 5000)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    with (
+        no_file_beyond(1000),
+        pytest.raises(OSError, match="File too large") as raised,
+        atomic_writer(path) as file,
+    ):
+        file.write("x" * 5000)
     assert raised.value.filename == str(path)
     assert describe_os_error(raised.value).startswith(f"{path}: File too large; ")
     assert path.read_text() == "old"

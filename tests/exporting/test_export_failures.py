@@ -1,9 +1,7 @@
 """Exports that cannot end well: a full disk, a signal, cut files of the run; and models that find nothing."""
 
-import contextlib
 import json
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -11,6 +9,7 @@ import threading
 import time
 
 import pytest
+from small_disk import no_file_beyond
 
 from emr_ner_tf.cli.export import report
 from emr_ner_tf.errors import Terminated, UserError
@@ -18,17 +17,6 @@ from emr_ner_tf.exporting.export import ExportResult, export
 from emr_ner_tf.exporting.parity_check import Verification
 
 ROOT_CAN_MOUNT = os.getuid() == 0 and shutil.which("mount") is not None
-
-
-@contextlib.contextmanager
-def largest_file(size):
-    """Lets this process write no file beyond `size` bytes: the system's own error, as from a disk that is full."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("at", ["the variables", "the warm-up requests"])
@@ -39,7 +27,7 @@ def test_no_room_is_one_line_and_leaves_nothing(trained, bundles, tmp_path, at):
     }[at]
     output = tmp_path / "bundles"
     size = (bundles / "1" / file).stat().st_size // 2
-    with largest_file(size), pytest.raises(UserError) as raised:
+    with no_file_beyond(size), pytest.raises(UserError) as raised:
         export(trained, output)
     message = str(raised.value)
     assert message.startswith(

@@ -1,8 +1,5 @@
 """A configuration that learns two records in a few epochs, and a limit of file sizes as a disk that is full."""
 
-import contextlib
-import resource
-
 import pytest
 import tensorflow as tf
 
@@ -32,19 +29,3 @@ def two_records(tmp_path):
     config.train.deterministic = False
     yield config
     tf.keras.mixed_precision.set_global_policy("float32")
-
-
-@contextlib.contextmanager
-def _no_file_beyond(size):
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-@pytest.fixture
-def no_file_beyond():
-    """The context in which this process can write no file of more than so many bytes."""
-    return _no_file_beyond

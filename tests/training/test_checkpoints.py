@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
+from small_disk import no_file_beyond
 
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.training.checkpoint_folder import CheckpointFolder
@@ -231,7 +232,7 @@ def test_best_weights_that_were_not_copied(model_dir, caplog):
 
 
 @pytest.mark.parametrize("size", [100, 40_000])
-def test_a_save_that_fails_harms_nothing(tmp_path, no_file_beyond, size):
+def test_a_save_that_fails_harms_nothing(tmp_path, size):
     checkpoints, _, step, _ = _checkpoints(tmp_path, 20_000)
     step.assign(1)
     checkpoints.save_last()

@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 import tensorflow as tf
+from small_disk import no_file_beyond
 
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.training import trainer
@@ -121,7 +122,7 @@ def test_a_definition_in_part(finished):
         restore(folder)
 
 
-def test_a_full_disk(two_records, monkeypatch, no_file_beyond, tmp_path):
+def test_a_full_disk(two_records, monkeypatch, tmp_path):
     two_records.train.epochs = 4
     folder = tmp_path / "model"
 
