@@ -3,8 +3,9 @@
 import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import IO
 
-from emr_ner_tf.data.atomic_io import atomic_writer
+from emr_ner_tf.data.atomic_io import atomic_writer, errors_named
 from emr_ner_tf.data.bio_columns import bio_block
 from emr_ner_tf.data.ccks2019 import record_line
 from emr_ner_tf.data.document import Document
@@ -67,13 +68,18 @@ def document_writers(
         raise UserError(f"format to write must be one of {', '.join(WRITE_FORMATS)}, got {format!r}")
     with contextlib.ExitStack() as stack:
         files = [stack.enter_context(atomic_writer(path)) for path in paths]
-        yield [_writer(file.write, format) for file in files]
+        yield [_writer(file, path, format) for file, path in zip(files, paths, strict=True)]
         # A full disk shows here, before the first file is renamed.
-        for file in files:
-            file.flush()
+        for file, path in zip(files, paths, strict=True):
+            with errors_named(path):
+                file.flush()
 
 
-def _writer(write: Callable[[str], object], format: str) -> Callable[[Document], object]:
-    if format == "bio":
-        return lambda document: write(bio_block(document))
-    return lambda document: write(f"{record_line(document)}\n")
+def _writer(file: IO[str], path: str | os.PathLike[str], format: str) -> Callable[[Document], object]:
+    def write(document: Document) -> None:
+        text = bio_block(document) if format == "bio" else f"{record_line(document)}\n"
+        # Here, since of several files the one that is closed first would be named.
+        with errors_named(path):
+            file.write(text)
+
+    return write
