@@ -90,9 +90,9 @@ serving/tls/make_ssl_config.py --key="$work/server.key" --cert="$work/server.crt
   --output="$SSL_CONFIG"
 compose --file serving/compose.tls.yaml up --detach
 # The REST port stays inside: the client waits.
-annotate --server="localhost:$GRPC_PORT" --patience_s=120 --tls_ca="$work/server.crt" --tls_cert="$work/server.crt" \
+annotate --server="localhost:$GRPC_PORT" --retry_timeout_s=120 --tls_ca="$work/server.crt" --tls_cert="$work/server.crt" \
   --tls_key="$work/server.key" --output="$work/tls.jsonl"
-if annotate --server="localhost:$GRPC_PORT" --patience_s=0 --tls_ca="$work/server.crt" \
+if annotate --server="localhost:$GRPC_PORT" --retry_timeout_s=0 --tls_ca="$work/server.crt" \
   --output="$work/uncertified.jsonl" 2>/dev/null; then
   echo "mutual TLS: a client without a certificate is let in" >&2
   exit 1

@@ -23,6 +23,7 @@ from collections.abc import Iterator
 
 from absl import flags, logging
 
+from emr_ner_tf.cli.deprecated_flags import define_deprecated_alias
 from emr_ner_tf.cli.number_flags import define_float, define_seconds
 from emr_ner_tf.cli.path_flags import define_path
 from emr_ner_tf.cli.runner import run
@@ -45,7 +46,10 @@ _VERSION_LABEL = flags.DEFINE_string(
     "version_label", None, "Instead of --version: the version that has this label when the job starts."
 )
 _DEADLINE_S = define_seconds("deadline_s", 60.0, "Seconds that one request to --server may take.", 0.001)
-_PATIENCE_S = define_seconds("patience_s", 30.0, "Seconds to try again while --server is away or full.")
+_RETRY_TIMEOUT_S = define_seconds(
+    "retry_timeout_s", 30.0, "Seconds to keep retrying while --server is unavailable or overloaded."
+)
+define_deprecated_alias("patience_s", "retry_timeout_s")
 _MAX_RECORDS = flags.DEFINE_integer(
     "max_records", 32, "Most texts of a request to --server; at most its own max_batch_size.", 1
 )
@@ -90,7 +94,7 @@ _SERVER_FLAGS = (
     _VERSION,
     _VERSION_LABEL,
     _DEADLINE_S,
-    _PATIENCE_S,
+    _RETRY_TIMEOUT_S,
     _MAX_RECORDS,
     _MAX_CHARACTERS,
     _MAX_MESSAGE_MB,
@@ -206,7 +210,7 @@ def _from_server() -> Annotator:
         version=version,
         label=label if version is None else None,
         deadline_s=_DEADLINE_S.value,
-        retry_timeout_s=_PATIENCE_S.value,
+        retry_timeout_s=_RETRY_TIMEOUT_S.value,
         max_records=_MAX_RECORDS.value,
         max_characters=_MAX_CHARACTERS.value,
         max_message_bytes=int(_MAX_MESSAGE_MB.value * (1 << 20)),

@@ -13,7 +13,7 @@ stats      Counts records, mentions and distinct surface forms by label, and say
   python -m emr_ner_tf.cli.data stats --input=part1.txt --input=part2.txt
   python -m emr_ner_tf.cli.data stats --input=records.jsonl --labels=infer --json
 
-split      Parts records by seed into OUTPUT/train.jsonl and OUTPUT/held.jsonl, 7:3 unless --ratio says else.
+split      Parts records by seed into OUTPUT/train.jsonl and OUTPUT/heldout.jsonl, 7:3 unless --ratio says else.
 
   python -m emr_ner_tf.cli.data split --input=records.jsonl --output=split --seed=1
   python -m emr_ner_tf.cli.data split --input=records.jsonl --output=split --keep_near_duplicates_together
@@ -208,13 +208,13 @@ def _split(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
         groups = list(range(sum(1 for _ in documents)))
     sides = assign_split(groups, (int(match[1]), int(match[2])), _SEED.value)
     format = _format_to(_FORMAT.value)
-    paths = [pathlib.Path(_OUTPUT.value, f"{name}.{_EXTENSIONS[format]}") for name in ("train", "held")]
-    with document_writers(paths, format) as (write_train, write_held):
+    paths = [pathlib.Path(_OUTPUT.value, f"{name}.{_EXTENSIONS[format]}") for name in ("train", "heldout")]
+    with document_writers(paths, format) as (write_train, write_heldout):
         # A second reading instead of all records in memory.
         for train, document in itertools.zip_longest(sides, _documents_again(labels)):
             if train is None or document is None:
                 raise UserError("--input must be files that stay the same while they are read twice")
-            (write_train if train else write_held)(document)
+            (write_train if train else write_heldout)(document)
     for path, records in zip(paths, (sum(sides), len(sides) - sum(sides)), strict=True):
         print(f"{path}: {records} records")
     if _TOGETHER.value:

@@ -1,6 +1,6 @@
 """Scores a model on annotated records: exact and relaxed match, by type, on character spans of whole records.
 
-  python -m emr_ner_tf.cli.evaluate --bundle=runs/bundles/ner --input=held.jsonl --train=train.jsonl
+  python -m emr_ner_tf.cli.evaluate --bundle=runs/bundles/ner --input=heldout.jsonl --train=train.jsonl
 
 With --train (by default the training file that the model's own config names, where it still stands, read as it was for
 training) mentions whose form training has not shown are scored apart.

@@ -2,7 +2,7 @@ r"""Adapts a pre-trained encoder to text of your own domain: masked characters a
 
   python -m emr_ner_tf.cli.pretrain --config=pretrain --config.encoder=DIR_OR_NAME \
     --config.data.unlabelled=records.txt,more.jsonl --config.data.records=train.jsonl \
-    --config.data.exclude_shared_with=held.jsonl --model_dir=runs/adapt --output=runs/adapted
+    --config.data.exclude_shared_with=heldout.jsonl --model_dir=runs/adapt --output=runs/adapted
 
 Files hold one passage a line, or JSON lines with originalText. Passages of `unlabelled` that share 30 characters with
 the records of `exclude_shared_with` are left out; training records (`records`) stay. Kill it at any moment; the same

@@ -8,7 +8,7 @@ One passage a line, or JSON lines with `originalText`; several files are joined 
 Passages that share 30 characters with records on which a tagger will be scored are left out:
 
   python -m emr_ner_tf.cli.pretrain_elmo --config=pretrain_elmo --config.data.unlabelled=records.txt \
-    --config.data.exclude_shared_with=held.jsonl --model_dir=runs/pretrain_elmo --output=runs/elmo
+    --config.data.exclude_shared_with=heldout.jsonl --model_dir=runs/pretrain_elmo --output=runs/elmo
 
 Kill it at any moment; the same command goes on. The train main takes the result:
 

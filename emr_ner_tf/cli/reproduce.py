@@ -2,7 +2,7 @@ r"""Runs the systems of the paper's tables, and writes the paper's figures besid
 
 What 2 cores can do in some days, the same number of updates for every row (bfloat16 suits CPUs with AMX):
 
-  python -m emr_ner_tf.cli.reproduce --train=train.jsonl --test=held.jsonl --encoder=DIR --elmo=DIR \
+  python -m emr_ner_tf.cli.reproduce --train=train.jsonl --test=heldout.jsonl --encoder=DIR --elmo=DIR \
     --unlabelled=FILES --seeds=1 --budget=5 --override=train.precision=mixed_bfloat16
 
 The paper's own settings and epochs, for a machine with a GPU:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from absl import app, flags, logging
 
+from emr_ner_tf.cli.deprecated_flags import is_deprecated, warn_of_deprecated_flags
 from emr_ner_tf.data.atomic_io import OUTPUT_ERRORS
 from emr_ner_tf.errors import Terminated, UsageError, UserError, describe_os_error
 
@@ -154,6 +155,7 @@ def _parse(main: Callable[..., None], subcommands: Sequence[str], argv: Sequence
                 f"unexpected argument of {len(rest[-1])} characters: everything is given by flags, and a value with "
                 "spaces in it stands in quotes"
             )
+        warn_of_deprecated_flags()
     except (flags.Error, UserError) as error:
         print(f"{error}; {_SEE_HELP}", file=sys.stderr)
         sys.exit(2)
@@ -210,6 +212,8 @@ def _help(main: Callable[..., None], full: bool) -> str:
     module = sys.argv[0] if main.__module__ == "__main__" else main.__module__
     lines = [text, "", "Flags:"]
     for flag in sorted(flags.FLAGS.get_key_flags_for_module(module), key=lambda flag: flag.name):
+        if is_deprecated(flag.name):
+            continue
         values = getattr(flag.parser, "enum_values", None)
         value = "|".join(values) if values else flag.name.upper()
         name = f"--[no]{flag.name}" if flag.boolean else f"--{flag.name}={value}"

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import pathlib
 import sys
 from collections.abc import Iterator
 from typing import IO, Any, NamedTuple
@@ -63,9 +64,16 @@ def read_lines(path: str | os.PathLike[str]) -> Iterator[Line]:
                 yield Line(number, offset, raw.removesuffix(b"\n"))
                 offset += len(raw)
     except FileNotFoundError:
-        raise RecordError("no such file", path=os.fspath(path)) from None
+        raise RecordError(f"no such file{_renamed(path)}", path=os.fspath(path)) from None
     except OSError as error:
         raise RecordError("cannot be read", value=error.strerror, path=source_name(path)) from None
+
+
+def _renamed(path: str | os.PathLike[str]) -> str:
+    """Names the file that `data split` now writes in the place of a missing `held.jsonl`, if it is there."""
+    missing = pathlib.Path(os.fspath(path))
+    renamed = missing.with_name(f"heldout{missing.suffix}")
+    return f"; data split now writes {renamed}" if missing.stem == "held" and renamed.exists() else ""
 
 
 def _opened(path: str | os.PathLike[str]) -> contextlib.AbstractContextManager[IO[bytes]]:

@@ -110,13 +110,13 @@ def test_wrong_calls(cli, bundles, flags, status, message):
         ("--deadline_s=nan", "--deadline_s=nan: it must be a finite number"),
         ("--deadline_s=inf", "--deadline_s=inf: it must be a finite number"),
         ("--deadline_s=1e12", "--deadline_s=1e12"),
-        ("--patience_s=nan", "--patience_s=nan: it must be a finite number"),
+        ("--retry_timeout_s=nan", "--retry_timeout_s=nan: it must be a finite number"),
         ("--max_message_mb=nan", "--max_message_mb=nan: it must be a finite number"),
         ("--max_message_mb=1e9", "--max_message_mb=1e9"),
     ],
 )
 def test_numbers_that_do_not_fit(cli, flag, message):
-    done = cli("annotate", "--server=127.0.0.1:1", "--patience_s=0", "--text=x", *flag.split())
+    done = cli("annotate", "--server=127.0.0.1:1", "--retry_timeout_s=0", "--text=x", *flag.split())
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
@@ -140,7 +140,7 @@ def test_an_address_that_is_none(cli, server):
 
 
 def test_a_key_alone_is_no_plain_connection(cli):
-    done = cli("annotate", "--server=localhost:1", "--patience_s=0", "--tls_key=key.pem", "--text=x")
+    done = cli("annotate", "--server=localhost:1", "--retry_timeout_s=0", "--tls_key=key.pem", "--text=x")
     assert done.returncode == 1
     assert "certificate and its key go together" in done.stderr
 

@@ -229,12 +229,12 @@ def test_figures_are_written_before_they_are_shown(records, tmp_path):
 
 def test_split(cli, records, tmp_path):
     done = _good(cli("data", "split", f"--input={records}", f"--output={tmp_path}/a", "--seed=1"))
-    assert done.stdout == f"{tmp_path}/a/train.jsonl: 7 records\n{tmp_path}/a/held.jsonl: 3 records\n"
-    train, held = _read(tmp_path / "a/train.jsonl"), _read(tmp_path / "a/held.jsonl")
+    assert done.stdout == f"{tmp_path}/a/train.jsonl: 7 records\n{tmp_path}/a/heldout.jsonl: 3 records\n"
+    train, held = _read(tmp_path / "a/train.jsonl"), _read(tmp_path / "a/heldout.jsonl")
     assert sorted(record["id"] for record in train + held) == list(range(10))
     assert train[0] == _record(STONE, DRUG, id=train[0]["id"])
     _good(cli("data", "split", f"--input={records}", f"--output={tmp_path}/b", "--seed=1"))
-    assert (tmp_path / "b/held.jsonl").read_bytes() == (tmp_path / "a/held.jsonl").read_bytes()
+    assert (tmp_path / "b/heldout.jsonl").read_bytes() == (tmp_path / "a/heldout.jsonl").read_bytes()
     _good(
         cli(
             "data",
@@ -246,7 +246,7 @@ def test_split(cli, records, tmp_path):
             "--to=bio",
         )
     )
-    assert sorted(path.name for path in (tmp_path / "c").iterdir()) == ["held.bio", "train.bio"]
+    assert sorted(path.name for path in (tmp_path / "c").iterdir()) == ["heldout.bio", "train.bio"]
 
 
 def test_split_keeps_near_duplicates_together(cli, tmp_path):
@@ -261,7 +261,7 @@ def test_split_keeps_near_duplicates_together(cli, tmp_path):
     )
     assert "6 groups" in done.stdout
     odd = [
-        {record["id"] % 2 for record in _read(tmp_path / f"out/{side}.jsonl")} for side in ("train", "held")
+        {record["id"] % 2 for record in _read(tmp_path / f"out/{side}.jsonl")} for side in ("train", "heldout")
     ]
     assert sum(1 in side for side in odd) == 1
 
@@ -271,7 +271,7 @@ def test_split_writes_nothing_on_a_bad_record_and_skips_on_request(cli, mixed, t
     assert done.returncode == 1
     assert not (tmp_path / "out").exists()
     _good(cli("data", "split", f"--input={mixed}", f"--output={tmp_path}/out/", "--on_error=skip"))
-    assert len(_read(tmp_path / "out/train.jsonl")) == len(_read(tmp_path / "out/held.jsonl")) == 1
+    assert len(_read(tmp_path / "out/train.jsonl")) == len(_read(tmp_path / "out/heldout.jsonl")) == 1
     assert len(_read(tmp_path / "out.rejects.jsonl")) == 3
 
 

@@ -174,7 +174,7 @@ def test_server_and_clients(folder, quiet, bundles, tmp_path):
                     records_on_stdout=True,
                 ),
                 lambda: quiet(
-                    *("annotate", f"--server=127.0.0.1:{absent}", "--patience_s=0", f"--text={CANARY}"),
+                    *("annotate", f"--server=127.0.0.1:{absent}", "--retry_timeout_s=0", f"--text={CANARY}"),
                     status=1,
                 ),
             ]
