@@ -1,4 +1,4 @@
-"""The conditional random field as a Keras layer: `tfa.layers.CRF`'s weights, our functions."""
+"""The conditional random field as a Keras layer: the weights of `tfa.layers.CRF`, the functions of `crf_ops`."""
 
 import warnings
 from collections.abc import Sequence
@@ -7,10 +7,11 @@ import tensorflow as tf
 
 from emr_ner_tf.data.tag_scheme import TagTable
 from emr_ner_tf.layers import crf_ops
+from emr_ner_tf.layers.crf_ops import FORBIDDEN, Potentials
 from emr_ner_tf.layers.span_scores import SpanTensors, span_log_probability
 
 with warnings.catch_warnings():
-    # tensorflow-addons says on import that it has reached its end of life: known, and it is pinned.
+    # tensorflow-addons warns on import that it has reached its end of life; the version is pinned.
     warnings.filterwarnings("ignore", r"\s*TensorFlow Addons \(TFA\) has ended development", UserWarning)
     import tensorflow_addons as tfa
 
@@ -19,19 +20,19 @@ with warnings.catch_warnings():
 class CRF(tfa.layers.CRF):
     """Linear-chain conditional random field over the tags of a table (eq. 12-14).
 
-    Emissions come from the tagger's own linear layer, so there is no kernel. Lengths say what is padding,
-    never a mask. Weights are float32 under every precision policy, and so is all that is computed.
+    Emissions come from the tagger's linear layer, so there is no kernel. Padding is given by lengths, never by a mask.
+    Weights and results are float32 under every precision policy.
 
     Attributes:
-        labels: the table's labels, in order.
-        scheme: the table's scheme.
-        constrain_decoding: whether `decode`, `marginals` and `span_probability` exclude the transitions that
-            the scheme forbids.
-        constrain_loss: whether the loss does.
-        chain_kernel: float32 [K, K], transitions from row to column.
+        labels: the entity labels, in the order of the table.
+        scheme: the tagging scheme.
+        constrain_decoding: whether `decode`, `marginals` and `span_probability` exclude the transitions that the scheme
+            forbids.
+        constrain_loss: whether the loss excludes them.
+        chain_kernel: float32 [K, K], transition scores from row to column.
         left_boundary: float32 [K], start scores.
         right_boundary: float32 [K], end scores.
-        table: the tags.
+        table: the tags of the labels under the scheme.
     """
 
     def __init__(
@@ -53,11 +54,11 @@ class CRF(tfa.layers.CRF):
 
     @classmethod
     def from_table(cls, table: TagTable, **kwargs) -> "CRF":
-        """Returns a layer over the tags of that table."""
+        """Returns a layer over the tags of the table."""
         return cls(table.labels, table.scheme, **kwargs)
 
     def call(self, emissions: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
-        """Tags of the best path. Training calls `negative_log_likelihood` instead, which never decodes.
+        """Returns the tags of the best path. Training calls `negative_log_likelihood` instead, which does not decode.
 
         Args:
             emissions: float [B, T, K].
@@ -71,23 +72,22 @@ class CRF(tfa.layers.CRF):
     def negative_log_likelihood(
         self, emissions: tf.Tensor, tag_ids: tf.Tensor, length: tf.Tensor
     ) -> tf.Tensor:
-        """Loss of each record (eq. 13).
+        """Computes the loss of each record (eq. 13).
 
         Args:
             emissions: float [B, T, K].
-            tag_ids: int [B, T], gold tags; anything in the padding.
+            tag_ids: int [B, T], gold tags; any value in the padding.
             length: int [B].
 
         Returns:
-            float32 [B]; 0, and without a gradient, where `length` is 0. What a step minimises is for the
-            trainer to say: it alone knows how many records all replicas hold.
+            float32 [B]; 0, with no gradient, where `length` is 0. The trainer averages the losses, because only it
+            knows the number of records on all replicas.
         """
-        return crf_ops.negative_log_likelihood(
-            emissions, length, *self._potentials(self.constrain_loss), tag_ids
-        )
+        potentials = self._potentials(emissions, length, self.constrain_loss)
+        return crf_ops.negative_log_likelihood(potentials, tag_ids)
 
     def decode(self, emissions: tf.Tensor, length: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The best path by Viterbi (eq. 14).
+        """Finds the best path by Viterbi (eq. 14).
 
         Args:
             emissions: float [B, T, K].
@@ -96,10 +96,10 @@ class CRF(tfa.layers.CRF):
         Returns:
             Tag ids int32 [B, T], 0 in the padding, and their score float32 [B].
         """
-        return crf_ops.viterbi(emissions, length, *self._potentials(self.constrain_decoding))
+        return crf_ops.viterbi(self._potentials(emissions, length, self.constrain_decoding))
 
     def marginals(self, emissions: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
-        """Probability of each tag at each position, under the transitions that decoding uses.
+        """Computes the probability of each tag at each position, under the transitions that decoding uses.
 
         Args:
             emissions: float [B, T, K].
@@ -108,21 +108,21 @@ class CRF(tfa.layers.CRF):
         Returns:
             float32 [B, T, K], 0 in the padding.
         """
-        return crf_ops.marginals(emissions, length, *self._potentials(self.constrain_decoding))
+        return crf_ops.marginals(self._potentials(emissions, length, self.constrain_decoding))
 
     def span_probability(self, emissions: tf.Tensor, length: tf.Tensor, spans: SpanTensors) -> tf.Tensor:
-        """Probability that exactly each span is a mention, under the transitions that decoding uses.
+        """Computes the probability that each span is exactly a mention, under the transitions that decoding uses.
 
         Args:
             emissions: float [B, T, K].
             length: int [B].
-            spans: M of them.
+            spans: M spans of these records.
 
         Returns:
             float32 [M], 0 to 1.
         """
-        potentials = self._potentials(self.constrain_decoding)
-        return tf.exp(span_log_probability(emissions, length, *potentials, spans, self.table))
+        potentials = self._potentials(emissions, length, self.constrain_decoding)
+        return tf.exp(span_log_probability(potentials, spans, self.table))
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
@@ -136,17 +136,15 @@ class CRF(tfa.layers.CRF):
             "constrain_loss": self.constrain_loss,
         }
 
-    def _potentials(self, constrained: bool) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def _potentials(self, emissions: tf.Tensor, length: tf.Tensor, constrained: bool) -> Potentials:
         transitions = tf.convert_to_tensor(self.chain_kernel)
         start, end = self._boundary("left_boundary"), self._boundary("right_boundary")
-        if not constrained:
-            return transitions, start, end
-        # A replacement, not a sum: what is forbidden is a constant and takes no gradient.
-        return (
-            tf.where(self.table.allowed, transitions, crf_ops.FORBIDDEN),
-            tf.where(self.table.allowed_start, start, crf_ops.FORBIDDEN),
-            tf.where(self.table.allowed_end, end, crf_ops.FORBIDDEN),
-        )
+        if constrained:
+            # Replaced rather than added to: a forbidden score is a constant and takes no gradient.
+            transitions = tf.where(self.table.allowed, transitions, FORBIDDEN)
+            start = tf.where(self.table.allowed_start, start, FORBIDDEN)
+            end = tf.where(self.table.allowed_end, end, FORBIDDEN)
+        return Potentials(emissions, length, transitions, start, end)
 
     def _boundary(self, name: str) -> tf.Tensor:
         if not self.use_boundary:

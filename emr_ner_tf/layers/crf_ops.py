@@ -1,135 +1,93 @@
-"""The linear-chain conditional random field (eq. 12-14) as pure functions of potentials and lengths.
+"""The linear-chain conditional random field (eq. 12-14) as pure functions of `Potentials`.
 
-Each takes `emissions` [B, T, K], `length` [B], `transitions` [K, K] (from row to column), `start` [K] and
-`end` [K]. A record is its first `length` positions, and what the padding holds is never read: a mask with a
-gap, or padding on the left, cannot be asked for. A transition is forbidden by the score `FORBIDDEN`.
-Potentials are taken as float32, whatever comes in; sums over time are float64, so that long records lose
-nothing.
+A record is its first `length` positions, so a mask with gaps or padding on the left cannot be expressed. The score
+`FORBIDDEN` forbids a transition. Potentials are cast to float32, whatever their type; sums over time are float64, so
+that long records lose no precision.
 """
 
 from typing import Any
 
 import tensorflow as tf
 
-from emr_ner_tf.layers.forward_backward import FORBIDDEN, make_chain, posterior, scan_steps
+from emr_ner_tf.layers.forward_backward import FORBIDDEN, Potentials, make_chain, posterior, scan_steps
 
-__all__ = ["FORBIDDEN", "log_partition", "marginals", "negative_log_likelihood", "path_score", "viterbi"]
+__all__ = [
+    "FORBIDDEN",
+    "Potentials",
+    "log_partition",
+    "marginals",
+    "negative_log_likelihood",
+    "path_score",
+    "viterbi",
+]
 
 
-def path_score(
-    emissions: tf.Tensor,
-    length: tf.Tensor,
-    transitions: tf.Tensor,
-    start: tf.Tensor,
-    end: tf.Tensor,
-    tag_ids: tf.Tensor,
-) -> tf.Tensor:
-    """Score of given paths (eq. 12).
+def path_score(potentials: Potentials, tag_ids: tf.Tensor) -> tf.Tensor:
+    """Computes the score of given paths (eq. 12).
 
     Args:
-        emissions: float [B, T, K].
-        length: int [B].
-        transitions: float [K, K].
-        start: float [K].
-        end: float [K].
-        tag_ids: int [B, T], 0 to K - 1 in the record and anything in the padding.
+        potentials: of the records.
+        tag_ids: int [B, T], 0 to K - 1 within the record; any value in the padding.
 
     Returns:
         float32 [B]; 0 where `length` is 0.
     """
-    return tf.cast(_path_score(emissions, length, transitions, start, end, tag_ids), tf.float32)
+    return tf.cast(_path_score(potentials, tag_ids), tf.float32)
 
 
-def log_partition(
-    emissions: tf.Tensor, length: tf.Tensor, transitions: tf.Tensor, start: tf.Tensor, end: tf.Tensor
-) -> tf.Tensor:
-    """Log of the sum of exp(score) over all paths (the denominator of eq. 13).
+def log_partition(potentials: Potentials) -> tf.Tensor:
+    """Computes the log of the sum of exp(score) over all paths (the denominator of eq. 13).
 
-    Its gradient is the posterior itself (tag marginals and expected transitions): no tape runs through the
-    recursion, and there is no second derivative.
-
-    Args:
-        emissions: float [B, T, K].
-        length: int [B].
-        transitions: float [K, K].
-        start: float [K].
-        end: float [K].
+    Its gradient is the posterior (tag marginals and expected transitions), so the recursion is not differentiated step
+    by step. It has no second derivative.
 
     Returns:
         float32 [B]; 0 where `length` is 0.
     """
-    return tf.cast(_log_partition(emissions, length, transitions, start, end), tf.float32)
+    return tf.cast(_log_partition(potentials), tf.float32)
 
 
-def negative_log_likelihood(
-    emissions: tf.Tensor,
-    length: tf.Tensor,
-    transitions: tf.Tensor,
-    start: tf.Tensor,
-    end: tf.Tensor,
-    tag_ids: tf.Tensor,
-) -> tf.Tensor:
-    """Negative log-likelihood of given paths (eq. 13).
+def negative_log_likelihood(potentials: Potentials, tag_ids: tf.Tensor) -> tf.Tensor:
+    """Computes the negative log-likelihood of given paths (eq. 13).
 
     Args:
-        emissions: float [B, T, K].
-        length: int [B].
-        transitions: float [K, K].
-        start: float [K].
-        end: float [K].
-        tag_ids: int [B, T], as for `path_score`. A path that is forbidden has a loss of about -`FORBIDDEN`
-            for each forbidden step: large, finite, and with a finite gradient.
+        potentials: of the records.
+        tag_ids: int [B, T], as for `path_score`. Each forbidden step of a path adds about -`FORBIDDEN` to its loss; the
+            loss and its gradient stay finite.
 
     Returns:
-        float32 [B]; 0, and without a gradient, where `length` is 0.
+        float32 [B]; 0, with no gradient, where `length` is 0.
     """
-    total = _log_partition(emissions, length, transitions, start, end)
-    return tf.cast(total - _path_score(emissions, length, transitions, start, end, tag_ids), tf.float32)
+    total = _log_partition(potentials)
+    return tf.cast(total - _path_score(potentials, tag_ids), tf.float32)
 
 
-def marginals(
-    emissions: tf.Tensor, length: tf.Tensor, transitions: tf.Tensor, start: tf.Tensor, end: tf.Tensor
-) -> tf.Tensor:
-    """Probability of each tag at each position.
-
-    Args:
-        emissions: float [B, T, K].
-        length: int [B].
-        transitions: float [K, K].
-        start: float [K].
-        end: float [K].
+def marginals(potentials: Potentials) -> tf.Tensor:
+    """Computes the probability of each tag at each position.
 
     Returns:
         float32 [B, T, K]; 0 in the padding.
     """
-    return posterior(*_float32(emissions, length, transitions, start, end)).marginals
+    return posterior(_prepare(potentials)).marginals
 
 
-def viterbi(
-    emissions: tf.Tensor, length: tf.Tensor, transitions: tf.Tensor, start: tf.Tensor, end: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """The path of highest score (eq. 14).
+def viterbi(potentials: Potentials) -> tuple[tf.Tensor, tf.Tensor]:
+    """Finds the path with the highest score (eq. 14).
 
-    Among equals the path whose last tag is the lowest, then the one before it, and so on.
-
-    Args:
-        emissions: float [B, T, K].
-        length: int [B].
-        transitions: float [K, K].
-        start: float [K].
-        end: float [K].
+    Among paths with equal scores it returns the one whose last tag is the lowest; if these are equal too, the tag
+    before it decides, and so on.
 
     Returns:
         Tag ids int32 [B, T], 0 in the padding, and their score float32 [B], 0 where `length` is 0.
     """
-    chain = make_chain(*_float32(emissions, length, transitions, start, end))
+    chain = make_chain(_prepare(potentials))
     arriving = tf.transpose(chain.transitions)
     best = scan_steps(
         lambda state, emission: tf.reduce_max(state[:, tf.newaxis, :] + arriving, -1) + emission,
         chain.emissions[0] + chain.start,
         chain.emissions,
     )
-    # Backwards from each row's own end. No pointers are kept: a step repeats the sums that were compared.
+    # Backtracking starts at the end of each record. There are no back-pointers: each step repeats the comparison.
     backward = chain.reversed(best)
     last = backward[0] + chain.end
     steps = scan_steps(
@@ -139,24 +97,17 @@ def viterbi(
     )
     tag_ids = tf.transpose(tf.where(chain.real, chain.reversed(steps[:, :, tf.newaxis]), 0)[:, :, 0])
     score = tf.where(chain.length > 0, tf.reduce_max(last, -1), tf.zeros([], tf.float64))
-    return tag_ids[:, : tf.shape(emissions)[1]], tf.cast(score, tf.float32)
+    return tag_ids[:, : tf.shape(potentials.emissions)[1]], tf.cast(score, tf.float32)
 
 
-def _path_score(
-    emissions: tf.Tensor,
-    length: tf.Tensor,
-    transitions: tf.Tensor,
-    start: tf.Tensor,
-    end: tf.Tensor,
-    tag_ids: tf.Tensor,
-) -> tf.Tensor:
-    """float64 [B]."""
-    emissions, length, transitions, start, end = _float32(emissions, length, transitions, start, end)
+def _path_score(potentials: Potentials, tag_ids: tf.Tensor) -> tf.Tensor:
+    """Returns float64 [B]."""
+    emissions, length, transitions, start, end = _prepare(potentials)
     position = tf.range(tf.shape(emissions)[1])
     real = position < length[:, tf.newaxis]
     last = position == length[:, tf.newaxis] - 1
     tag_ids = tf.where(real, tf.cast(tag_ids, tf.int32), 0)
-    # A selection, since the gradient of a batched gather fails on an empty batch.
+    # Selected with a mask, because the gradient of a batched gather fails on an empty batch.
     tags = tf.shape(transitions)[0]
     chosen = (tf.range(tags) == tag_ids[:, :, tf.newaxis]) & real[:, :, tf.newaxis]
     steps = tag_ids[:, :-1] * tags + tag_ids[:, 1:]
@@ -172,19 +123,19 @@ def _path_score(
     )
 
 
-def _log_partition(
-    emissions: tf.Tensor, length: tf.Tensor, transitions: tf.Tensor, start: tf.Tensor, end: tf.Tensor
-) -> tf.Tensor:
-    """float64 [B]."""
+def _log_partition(potentials: Potentials) -> tf.Tensor:
+    """Returns float64 [B]."""
 
     @tf.custom_gradient
-    def function(*potentials: tf.Tensor) -> Any:
-        result = posterior(*potentials)
+    def function(*tensors: tf.Tensor) -> Any:
+        prepared = Potentials(*tensors)
+        result = posterior(prepared)
 
         def gradient(upstream: tf.Tensor) -> tuple:
             weight = tf.cast(upstream, tf.float32)[:, tf.newaxis, tf.newaxis]
             d_emissions = result.marginals * weight
-            last = tf.one_hot(potentials[1] - 1, tf.shape(d_emissions)[1])[:, :, tf.newaxis]
+            last = tf.one_hot(prepared.length - 1, tf.shape(d_emissions)[1])[:, :, tf.newaxis]
+            # In the order of the fields of `Potentials`.
             return (
                 d_emissions,
                 None,
@@ -195,14 +146,11 @@ def _log_partition(
 
         return result.log_partition, gradient
 
-    return function(*_float32(emissions, length, transitions, start, end))
+    return function(*_prepare(potentials))
 
 
-def _float32(
-    emissions: tf.Tensor, length: tf.Tensor, transitions: tf.Tensor, start: tf.Tensor, end: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Potentials as float32, and lengths within 0 to T."""
-    length = tf.clip_by_value(tf.cast(length, tf.int32), 0, tf.shape(emissions)[1])
-    potentials = (tf.cast(values, tf.float32) for values in (emissions, transitions, start, end))
-    emissions, transitions, start, end = potentials
-    return emissions, length, transitions, start, end
+def _prepare(potentials: Potentials) -> Potentials:
+    """Returns the potentials as float32, with lengths clipped to 0 to T."""
+    steps = tf.shape(potentials.emissions)[1]
+    length = tf.clip_by_value(tf.cast(potentials.length, tf.int32), 0, steps)
+    return potentials._replace(length=length).as_float32()

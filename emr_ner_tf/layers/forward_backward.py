@@ -1,8 +1,9 @@
-"""Forward and backward messages of a linear-chain CRF, in float64, and the posterior that they give.
+"""Forward and backward messages of a linear-chain CRF, in float64, and the posterior that follows from them.
 
-Both directions run in one loop, and several steps make one turn of it: with a few tags the cost is the number
-of kernels, not their work. Two recursions give the same numbers. The fast one stays in probability space, a
-matrix product a step; the exact one is the log-sum-exp, for potentials too far apart for the fast one.
+Both directions run in one loop, and each iteration of the loop unrolls several time steps: with few tags the cost is
+the number of kernels, not their arithmetic. Two recursions compute the same posterior. The scaled one works in
+probability space with one matrix product per step; the exact one uses log-sum-exp and takes over when the potentials
+differ by more than the scaled one can represent.
 """
 
 from collections.abc import Callable
@@ -10,21 +11,50 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-# Score of a transition that is forbidden: exp() of it is 0, its multiples are finite, and no difference of
-# emissions that float16 can hold makes up for it. Not -inf: a gold path that is forbidden has a loss, and a
-# row without any allowed path a best one.
+# Score of a forbidden transition. Its exponential is 0, its multiples are finite, and no difference of emissions that
+# float16 can represent outweighs it. It is not -inf, so that a forbidden gold path still has a finite loss, and a
+# record without an allowed path still has a best path.
 FORBIDDEN = -1e6
 
-_STEPS_PER_TURN = 8
-# What is rounded to 0 in probability space is below 2e-308. While the states of each step sum to
-# _SMALLEST_SUM that is less than 1e-100 of them; and while the paths through each step come to
-# _SMALLEST_SHARE of what every beginning with every ending would give, it is less than 1e-20 of all paths.
-_SMALLEST_SUM = 1e-200
-_SMALLEST_SHARE = 1e-80
+_STEPS_PER_ITERATION = 8
+# In probability space a value below 2e-308 is rounded to 0. As long as the states of each step sum to _MIN_SUM or more,
+# such a value is less than 1e-100 of the sum. As long as the paths through each step have at least _MIN_FRACTION of
+# the weight that all pairs of a prefix and a suffix would have, it is less than 1e-20 of the weight of all paths.
+_MIN_SUM = 1e-200
+_MIN_FRACTION = 1e-80
+
+
+class Potentials(NamedTuple):
+    """Scores of a linear-chain CRF for a batch: B records, T positions, K tags. Every function of the CRF takes one.
+
+    Attributes:
+        emissions: float [B, T, K], score of each tag at each position. Positions from `length` on are padding; they are
+            never read and may hold anything, NaN included.
+        length: int [B], positions of each record; a value outside 0 to T is clipped.
+        transitions: float [K, K], score of going from the tag of the row to the tag of the column.
+        start: float [K], score of each tag at the first position.
+        end: float [K], score of each tag at the last position.
+    """
+
+    emissions: tf.Tensor
+    length: tf.Tensor
+    transitions: tf.Tensor
+    start: tf.Tensor
+    end: tf.Tensor
+
+    def as_float32(self) -> "Potentials":
+        """Returns the same scores as float32."""
+        return Potentials(
+            tf.cast(self.emissions, tf.float32),
+            self.length,
+            tf.cast(self.transitions, tf.float32),
+            tf.cast(self.start, tf.float32),
+            tf.cast(self.end, tf.float32),
+        )
 
 
 class Posterior(NamedTuple):
-    """What training and marginals need of a CRF; all 0 for a row of length 0.
+    """The quantities that training and marginals need; all are 0 for a record of length 0.
 
     Attributes:
         log_partition: float64 [B], log of the sum over all paths (the denominator of eq. 13).
@@ -38,15 +68,15 @@ class Posterior(NamedTuple):
 
 
 class Chain(NamedTuple):
-    """Potentials in float64 with time first, at least one step of it; emissions are 0 in the padding.
+    """Potentials in the layout of the recursions: float64, time first, and at least one time step.
 
     Attributes:
-        emissions: [T, B, K].
-        real: bool [T, B, 1], not padding.
-        length: int32 [B].
-        transitions: [K, K].
-        start: [K].
-        end: [K].
+        emissions: [T, B, K], 0 in the padding.
+        real: bool [T, B, 1], False in the padding.
+        length: int32 [B], clipped to 0 to T.
+        transitions: as in `Potentials`.
+        start: as in `Potentials`.
+        end: as in `Potentials`.
     """
 
     emissions: tf.Tensor
@@ -58,27 +88,18 @@ class Chain(NamedTuple):
 
     @property
     def last(self) -> tf.Tensor:
-        """The last real position of each row, bool [T, B, 1]."""
+        """bool [T, B, 1], True at the last real position of each record."""
         position = tf.range(tf.shape(self.emissions)[0])
         return (position[:, tf.newaxis] == self.length - 1)[:, :, tf.newaxis]
 
     def reversed(self, values: tf.Tensor) -> tf.Tensor:
-        """[T, B, K] with the real part of each row turned round."""
+        """Returns [T, B, K] values with the real part of each record reversed in time."""
         return tf.reverse_sequence(values, self.length, seq_axis=0, batch_axis=1)
 
 
-def make_chain(
-    emissions: tf.Tensor, length: tf.Tensor, transitions: tf.Tensor, start: tf.Tensor, end: tf.Tensor
-) -> Chain:
-    """Returns the potentials as the recursions want them.
-
-    Args:
-        emissions: float [B, T, K]; what stands past `length` is not read, NaN included.
-        length: int [B]; values outside 0 to T count as the nearest of the two.
-        transitions: float [K, K], from row to column.
-        start: float [K].
-        end: float [K].
-    """
+def make_chain(potentials: Potentials) -> Chain:
+    """Converts potentials to the layout of the recursions."""
+    emissions, length, transitions, start, end = potentials
     steps = tf.shape(emissions)[1]
     length = tf.clip_by_value(tf.cast(length, tf.int32), 0, steps)
     real = tf.transpose(tf.sequence_mask(length, tf.maximum(steps, 1)))[:, :, tf.newaxis]
@@ -101,53 +122,56 @@ def scan_steps(
     inputs: tf.Tensor,
     rescale: Callable[[tf.Tensor], tf.Tensor] = tf.identity,
 ) -> tf.Tensor:
-    """States of a recursion, `state[0] = first` and `state[t] = step(state[t - 1], inputs[t])`.
+    """Computes a recursion: `state[0] = first` and `state[t] = step(state[t - 1], inputs[t])`.
 
     Args:
-        step: maps a state and an input to the next state, of the same shape and dtype.
-        first: state at time 0; `inputs[0]` is already in it.
+        step: maps a state and an input to the next state, which has the same shape and dtype.
+        first: state at time 0; it already includes `inputs[0]`.
         inputs: [T, ...], T at least 1.
-        rescale: applied to what is carried on, not to what is returned, once every few steps.
+        rescale: applied once every few steps to the state that the next step starts from; the returned states are not
+            rescaled.
 
     Returns:
-        [T, ...] states.
+        The states, [T, ...].
     """
     steps = tf.shape(inputs)[0] - 1
-    # At least one turn: stacking no elements needs a shape that a graph may not know.
-    turns = tf.maximum((steps + _STEPS_PER_TURN - 1) // _STEPS_PER_TURN, 1)
+    # At least one iteration: stacking an empty TensorArray needs a shape that a graph may not know.
+    iterations = tf.maximum((steps + _STEPS_PER_ITERATION - 1) // _STEPS_PER_ITERATION, 1)
     shape = tf.shape(inputs)[1:]
-    missing = tf.zeros(tf.concat([[turns * _STEPS_PER_TURN - steps], shape], 0), inputs.dtype)
-    blocks = tf.reshape(tf.concat([inputs[1:], missing], 0), tf.concat([[turns, _STEPS_PER_TURN], shape], 0))
+    missing = tf.zeros(tf.concat([[iterations * _STEPS_PER_ITERATION - steps], shape], 0), inputs.dtype)
+    blocks = tf.reshape(
+        tf.concat([inputs[1:], missing], 0), tf.concat([[iterations, _STEPS_PER_ITERATION], shape], 0)
+    )
 
-    def turn(index: tf.Tensor, state: tf.Tensor, states: tf.TensorArray):
+    def iteration(index: tf.Tensor, state: tf.Tensor, states: tf.TensorArray):
         block = []
-        for value in tf.unstack(tf.gather(blocks, index), num=_STEPS_PER_TURN):
+        for value in tf.unstack(tf.gather(blocks, index), num=_STEPS_PER_ITERATION):
             state = step(state, value)
             block.append(state)
         return index + 1, rescale(state), states.write(index, tf.stack(block))
 
-    states = tf.TensorArray(first.dtype, size=turns)
+    states = tf.TensorArray(first.dtype, size=iterations)
     unknown = tf.TensorShape([None] * first.shape.rank)
     index = tf.zeros([], tf.int32)
     _, _, states = tf.while_loop(
-        lambda index, *_: index < turns,
-        turn,
+        lambda index, *_: index < iterations,
+        iteration,
         (index, first, states),
         shape_invariants=(index.shape, unknown, tf.TensorShape(None)),
     )
-    later = tf.reshape(states.stack(), tf.concat([[turns * _STEPS_PER_TURN], tf.shape(first)], 0))
+    later = tf.reshape(states.stack(), tf.concat([[iterations * _STEPS_PER_ITERATION], tf.shape(first)], 0))
     return tf.concat([first[tf.newaxis], later[:steps]], 0)
 
 
 def log_messages(chain: Chain) -> tuple[tf.Tensor, tf.Tensor]:
-    """Forward and backward messages in log space.
+    """Computes forward and backward messages in log space.
 
     Returns:
-        float64 [T, B, K] twice: log-sum over all beginnings that end with tag k at t, and over all endings
-        that begin with tag k at t; the emission at t is in both.
+        Two float64 [T, B, K]: the log-sum over all prefixes that end with tag k at t, and the log-sum over all suffixes
+        that begin with tag k at t. The emission at t is included in both.
     """
     both = tf.stack([chain.emissions, chain.reversed(chain.emissions)], 1)
-    # Rows are where a step arrives: forward that is the later tag, backward the earlier.
+    # Rows are the tag that a step arrives at: the later tag going forward, the earlier tag going backward.
     weights = tf.stack([tf.transpose(chain.transitions), chain.transitions])[:, tf.newaxis]
 
     def step(state: tf.Tensor, emission: tf.Tensor) -> tf.Tensor:
@@ -156,34 +180,25 @@ def log_messages(chain: Chain) -> tuple[tf.Tensor, tf.Tensor]:
         total = tf.reduce_sum(tf.exp(scores - peak), -1)
         return emission + tf.squeeze(peak, -1) + tf.math.log(total)
 
-    # No rescaling: sums of float64 over 100,000 steps are still exact to 1e-9.
+    # No rescaling is needed: float64 sums over 100,000 steps are still exact to 1e-9.
     messages = scan_steps(step, both[0] + tf.stack([chain.start, chain.end])[:, tf.newaxis], both)
     return messages[:, 0], chain.reversed(messages[:, 1])
 
 
-def posterior(
-    emissions: tf.Tensor, length: tf.Tensor, transitions: tf.Tensor, start: tf.Tensor, end: tf.Tensor
-) -> Posterior:
-    """Sum over all paths, tag marginals and expected transitions, by forward-backward.
-
-    Args:
-        emissions: float [B, T, K].
-        length: int [B].
-        transitions: float [K, K], from row to column.
-        start: float [K].
-        end: float [K].
+def posterior(potentials: Potentials) -> Posterior:
+    """Computes the log-partition, tag marginals and expected transitions by forward-backward.
 
     Source: Rabiner, "A tutorial on hidden Markov models", 1989, section V.A (scaling).
     """
-    chain = make_chain(emissions, length, transitions, start, end)
+    chain = make_chain(potentials)
     fast, exact_enough = _scaled_posterior(chain)
     log_partition, marginals, counts = tf.cond(exact_enough, lambda: fast, lambda: _exact_posterior(chain))
-    marginals = tf.transpose(marginals, [1, 0, 2])[:, : tf.shape(emissions)[1]]
+    marginals = tf.transpose(marginals, [1, 0, 2])[:, : tf.shape(potentials.emissions)[1]]
     return Posterior(log_partition, tf.cast(marginals, tf.float32), tf.cast(counts, tf.float32))
 
 
 def _scaled_posterior(chain: Chain) -> tuple[tuple[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]:
-    """Posterior with time first, in probability space, and whether what was rounded to 0 is negligible."""
+    """Returns the posterior (time first), computed in probability space, and whether its rounding is negligible."""
     zero = tf.zeros([], tf.float64)
     transitions, transition_peak = _factors(chain.transitions, None)
     start, start_peak = _factors(chain.start, None)
@@ -201,46 +216,46 @@ def _scaled_posterior(chain: Chain) -> tuple[tuple[tf.Tensor, tf.Tensor, tf.Tens
     forward, forward_sum = _normalised(states[:, 0])
     backward, backward_sum = _normalised(chain.reversed(states[:, 1]))
 
-    # Weight of coming to tag j at t, before its emission, relative to the sum over the tags at t - 1.
+    # Weight of arriving at tag j at t, before its emission, relative to the sum over the tags at t - 1.
     arriving = tf.concat([tf.zeros_like(forward[:1]) + start, tf.matmul(forward[:-1], transitions)], 0)
     joint = arriving * backward
-    share = tf.reduce_sum(joint, -1, keepdims=True)
-    marginals = tf.where(chain.real, tf.math.divide_no_nan(joint, share), zero)
-    onward = tf.where(chain.real, tf.math.divide_no_nan(backward, share), zero)
-    counts = transitions * tf.einsum("tbi,tbj->bij", forward[:-1], onward[1:])
+    fraction = tf.reduce_sum(joint, -1, keepdims=True)
+    marginals = tf.where(chain.real, tf.math.divide_no_nan(joint, fraction), zero)
+    scaled_backward = tf.where(chain.real, tf.math.divide_no_nan(backward, fraction), zero)
+    counts = transitions * tf.einsum("tbi,tbj->bij", forward[:-1], scaled_backward[1:])
 
     gain = tf.reduce_sum(arriving * emissions, -1, keepdims=True)
     ending = tf.reduce_sum(forward * end, -1, keepdims=True)
     logs = tf.where(chain.real, tf.math.log(gain) + emission_peak + transition_peak, zero)
     logs += tf.where(chain.last, tf.math.log(ending) + start_peak + end_peak - transition_peak, zero)
 
-    # False for NaN too, and where no allowed path is left: the exact recursion then ranks the forbidden ones.
-    fit = (share >= _SMALLEST_SHARE) & (tf.minimum(forward_sum, backward_sum) >= _SMALLEST_SUM)
-    fit = tf.reduce_all(fit | tf.logical_not(chain.real))
-    return (tf.reduce_sum(logs, [0, 2]), marginals, counts), fit
+    # Also False for NaN, and for a record without an allowed path: the exact recursion then ranks the forbidden paths.
+    precise = (fraction >= _MIN_FRACTION) & (tf.minimum(forward_sum, backward_sum) >= _MIN_SUM)
+    precise = tf.reduce_all(precise | tf.logical_not(chain.real))
+    return (tf.reduce_sum(logs, [0, 2]), marginals, counts), precise
 
 
 def _factors(scores: tf.Tensor, axis: int | None) -> tuple[tf.Tensor, tf.Tensor]:
-    """Scores as factors of at most 1, and the score that is 1."""
+    """Returns the scores as factors of at most 1, and the score whose factor is 1."""
     peak = tf.reduce_max(scores, axis, keepdims=axis is not None)
     return tf.exp(scores - peak), peak
 
 
 def _normalised(states: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """States that sum to 1, and what they summed to."""
+    """Returns the states scaled to sum to 1, and their sum before scaling."""
     total = tf.reduce_sum(states, -1, keepdims=True)
     return tf.math.divide_no_nan(states, total), total
 
 
 def _exact_posterior(chain: Chain) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Posterior with time first, in log space."""
+    """Returns the posterior (time first), computed in log space."""
     zero = tf.zeros([], tf.float64)
     forward, backward = log_messages(chain)
     sums = tf.reduce_logsumexp(forward + chain.end, -1, keepdims=True)
     log_partition = tf.reduce_sum(tf.where(chain.last, sums, zero), [0, 2])
     marginals = tf.where(chain.real, tf.nn.softmax(forward + backward - chain.emissions), zero)
 
-    # A loop, so that memory does not grow by [K, K] a step.
+    # A loop, so that memory does not grow by [K, K] with each step.
     def add(counts: tf.Tensor, step: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
         before, after, real = step
         scores = before[:, :, tf.newaxis] + chain.transitions + after[:, tf.newaxis, :]

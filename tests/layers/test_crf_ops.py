@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from emr_ner_tf.layers import crf_ops
+from emr_ner_tf.layers.crf_ops import Potentials
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -31,7 +32,7 @@ class Case(NamedTuple):
 
     @property
     def potentials(self):
-        return self[:5]
+        return Potentials(*self[:5])
 
 
 def numbers(scale):
@@ -109,21 +110,21 @@ TAGS = tf.TensorSpec([None, None], tf.int32)
 @tf.function(input_signature=[FLOATS, ROWS, SQUARE, VECTOR, VECTOR, TAGS])
 def everything(emissions, length, transitions, start, end, tag_ids):
     """Every function, and the gradients of the loss, in one graph that knows no shape."""
-    potentials = (emissions, length, transitions, start, end)
+    potentials = Potentials(emissions, length, transitions, start, end)
     with tf.GradientTape() as tape:
         sources = [emissions, transitions, start, end]
         tape.watch(sources)
-        loss = crf_ops.negative_log_likelihood(*potentials, tag_ids)
+        loss = crf_ops.negative_log_likelihood(potentials, tag_ids)
         # Weights that differ by row show a gradient that forgets what came from above.
         total = tf.reduce_sum(loss * tf.cast(1 + tf.range(tf.shape(loss)[0]), tf.float32))
-    decoded, score = crf_ops.viterbi(*potentials)
+    decoded, score = crf_ops.viterbi(potentials)
     return {
-        "log_partition": crf_ops.log_partition(*potentials),
-        "path_score": crf_ops.path_score(*potentials, tag_ids),
+        "log_partition": crf_ops.log_partition(potentials),
+        "path_score": crf_ops.path_score(potentials, tag_ids),
         "loss": loss,
         "tag_ids": decoded,
         "score": score,
-        "marginals": crf_ops.marginals(*potentials),
+        "marginals": crf_ops.marginals(potentials),
         "gradients": tape.gradient(total, sources),
     }
 
@@ -279,7 +280,8 @@ def test_a_length_out_of_range_counts_as_the_nearest():
 
 def test_ties_go_to_the_lowest_tag():
     zeros = np.zeros([2, 5, 3], np.float32)
-    tag_ids, score = crf_ops.viterbi(zeros, [5, 2], np.zeros([3, 3]), np.zeros(3), np.zeros(3))
+    potentials = Potentials(zeros, [5, 2], np.zeros([3, 3]), np.zeros(3), np.zeros(3))
+    tag_ids, score = crf_ops.viterbi(potentials)
     np.testing.assert_array_equal(tag_ids, np.zeros([2, 5]))
     np.testing.assert_array_equal(score, [0, 0])
 
@@ -302,7 +304,8 @@ def test_constants_and_a_second_call_in_a_graph():
     def gradient():
         with tf.GradientTape() as tape:
             _, length, _, start, end, tag_ids = outside
-            loss = crf_ops.negative_log_likelihood(emissions, length, case.transitions, start, end, tag_ids)
+            potentials = Potentials(emissions, length, case.transitions, start, end)
+            loss = crf_ops.negative_log_likelihood(potentials, tag_ids)
         return tape.gradient(loss, emissions)
 
     first = gradient()
@@ -316,7 +319,8 @@ def test_variables_in_eager_mode():
     case = random_case(2, 5, 3)
     variables = {name: tf.Variable(value) for name, value in case._asdict().items()}
     with tf.GradientTape() as tape:
-        loss = crf_ops.negative_log_likelihood(**variables)
+        tag_ids = variables.pop("tag_ids")
+        loss = crf_ops.negative_log_likelihood(Potentials(**variables), tag_ids)
     sources = [variables[name] for name in ("transitions", "start", "end")]
     weighted = case._replace(length=np.array([case.length[0], 0], np.int32))
     first = everything(*weighted)["gradients"][1:]
@@ -335,7 +339,7 @@ def test_the_gradient_adds_no_loop():
         return sum(node.op in ("While", "StatelessWhile") for nodes in bodies for node in nodes)
 
     def loss():
-        return crf_ops.negative_log_likelihood(*case)
+        return crf_ops.negative_log_likelihood(Potentials(*case[:5]), case[5])
 
     def gradient():
         with tf.GradientTape() as tape:
@@ -349,11 +353,12 @@ def test_the_gradient_adds_no_loop():
 @pytest.mark.parametrize("dtype", [tf.float16, tf.bfloat16, tf.float64])
 def test_other_precisions_are_taken_as_float32(dtype):
     case = random_case(2, 30, 4, scale=4.0)
-    rounded = [tf.cast(case.emissions, dtype), case.length, *(tf.cast(values, dtype) for values in case[2:5])]
-    same = [tf.cast(values, tf.float32) for values in rounded]
-    same[1] = case.length
+    rounded = Potentials(
+        tf.cast(case.emissions, dtype), case.length, *(tf.cast(values, dtype) for values in case[2:5])
+    )
+    same = Potentials(*(tf.cast(values, tf.float32) for values in rounded))._replace(length=case.length)
     for function in (crf_ops.log_partition, crf_ops.marginals, crf_ops.viterbi):
-        pairs = zip(tf.nest.flatten(function(*rounded)), tf.nest.flatten(function(*same)), strict=True)
+        pairs = zip(tf.nest.flatten(function(rounded)), tf.nest.flatten(function(same)), strict=True)
         for ours, theirs in pairs:
             assert ours.dtype in (tf.float32, tf.int32)
             np.testing.assert_array_equal(ours, theirs)
@@ -388,8 +393,8 @@ def test_a_long_record():
         score = emission + (case.transitions + score[:, None]).max(0)
     np.testing.assert_allclose(out["log_partition"], [log_sum(total + case.end)], rtol=1e-7)
     np.testing.assert_allclose(out["score"], [(score + case.end).max()], rtol=1e-7)
-    decoded = case._replace(tag_ids=out["tag_ids"])
-    np.testing.assert_allclose(crf_ops.path_score(*decoded), out["score"], rtol=1e-7)
+    path_score = crf_ops.path_score(case.potentials, out["tag_ids"])
+    np.testing.assert_allclose(path_score, out["score"], rtol=1e-7)
     np.testing.assert_allclose(out["marginals"].numpy().sum(-1), 1, atol=1e-5)
     # A float32 of this size has steps of 0.008, so the loss must not be the difference of two of them.
     own = out["gradients"][0].numpy()[0]
@@ -403,7 +408,7 @@ def test_the_loss_of_a_long_record_keeps_its_small_digits():
     emissions = rng.normal(size=(1, steps, tags)).astype(np.float32)
     emissions[0, np.arange(steps), gold] += 15
     zeros = np.zeros([tags, tags], np.float32), np.zeros(tags, np.float32), np.zeros(tags, np.float32)
-    loss = crf_ops.negative_log_likelihood(emissions, [steps], *zeros, gold[None])
+    loss = crf_ops.negative_log_likelihood(Potentials(emissions, [steps], *zeros), gold[None])
     # Without transitions every position is on its own.
     apart = emissions[0].astype(float) - emissions[0, np.arange(steps), gold].astype(float)[:, None]
     np.testing.assert_allclose(loss, [np.log(np.exp(apart).sum(1)).sum()], rtol=1e-5)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emr_ner_tf.layers import forward_backward
-from emr_ner_tf.layers.forward_backward import FORBIDDEN
+from emr_ner_tf.layers.forward_backward import FORBIDDEN, Potentials
 
 
 def log_sum(values, axis):
@@ -43,12 +43,12 @@ def problem(seed, steps, tags, scale, forbid):
 
 @tf.function(reduce_retracing=True)
 def posterior(*potentials):
-    return forward_backward.posterior(*potentials)
+    return forward_backward.posterior(Potentials(*potentials))
 
 
 @tf.function(reduce_retracing=True)
 def fits(*potentials):
-    return forward_backward._scaled_posterior(forward_backward.make_chain(*potentials))[1]
+    return forward_backward._scaled_posterior(forward_backward.make_chain(Potentials(*potentials)))[1]
 
 
 # Up to scales at which products of probabilities come near to the smallest float64, and beyond.

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emr_ner_tf.data.tag_scheme import TagTable
-from emr_ner_tf.layers.crf_ops import FORBIDDEN, marginals
+from emr_ner_tf.layers.crf_ops import FORBIDDEN, Potentials, marginals
 from emr_ner_tf.layers.span_scores import span_log_probability
 
 
@@ -82,7 +82,8 @@ def graph_of(table):
 
     @tf.function(input_signature=[floats[0], integers, *floats[1:], *[integers] * 4])
     def graph(emissions, length, transitions, start, end, *spans):
-        return span_log_probability(emissions, length, transitions, start, end, Spans(*spans), table)
+        potentials = Potentials(emissions, length, transitions, start, end)
+        return span_log_probability(potentials, Spans(*spans), table)
 
     return graph
 
@@ -157,6 +158,6 @@ def test_spans_that_begin_at_a_position_add_up_to_its_marginal():
     weights[0][table.middle[1], table.middle[1]] += 12
     spans = [(0, begin, end, 1) for end in range(begin + 1, steps + 1)]
     actual = probability(emissions, [steps], weights, spans, table)
-    wanted = marginals(emissions, [steps], *weights)[0, begin, table.first[1]]
+    wanted = marginals(Potentials(emissions, [steps], *weights))[0, begin, table.first[1]]
     assert actual[5000:].sum() > 0.1 * wanted
     assert actual.sum() == pytest.approx(float(wanted), rel=1e-4)
