@@ -112,7 +112,7 @@ def test_what_the_encoder_gives_for_padding_is_not_read(model, expected, monkeyp
 
 def test_a_checkpoint_restores_the_model_to_the_bit(model, expected):
     model.definition.save(model.folder)
-    tf.train.Checkpoint(model=model.tagger).save(str(model.folder / "checkpoints" / BEST / "weights"))
+    tf.train.Checkpoint(model=model.tagger).save(str(model.folder / "checkpoints" / BEST / "ckpt"))
     restored, definition = restore(model.folder)
     emissions = restored.ner_pipeline.tagger(model.token_ids(*_TEXTS), _LENGTH)
     np.testing.assert_array_equal(emissions, expected[0])
