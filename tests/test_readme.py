@@ -80,13 +80,9 @@ def test_commands_run_in_their_order(tmp_path):
     assert (tmp_path / "runs/readme/bundles/ner/1/saved_model.pb").exists()
     # What train and export say comes next can be typed as it stands.
     following = [line for line in done.stdout.splitlines() if line.startswith("next: ")]
-    annotate = (
-        "next: python -m emr_ner_tf.cli.annotate --bundle=runs/readme/bundles/ner "
-        "'--text=患者因右肺上叶腺癌入院。'"
-    )
+    annotate = "next: emr-ner annotate --bundle=runs/readme/bundles/ner '--text=患者因右肺上叶腺癌入院。'"
     assert following == [
-        "next: python -m emr_ner_tf.cli.export --model_dir=runs/readme/model "
-        "--output=runs/readme/model/bundles",
+        "next: emr-ner export --model_dir=runs/readme/model --output=runs/readme/model/bundles",
         annotate,
         annotate,
     ]

@@ -1,20 +1,20 @@
-"""Finds the entities of raw records with a bundle, or with a server that serves one.
+"""Finds the entities of raw records with a bundle or with a server.
 
-One text, coloured:
+One text, in colour:
 
-  python -m emr_ner_tf.cli.annotate --bundle=runs/bundles/ner --text='患者因腹痛入院。'
+  emr-ner annotate --bundle=runs/bundles/ner --text='患者因腹痛入院。'
 
-A file of JSON lines, or of plain text with one record a line, into JSON lines:
+A file of JSON lines, or of plain text with one record per line, to JSON lines:
 
-  python -m emr_ner_tf.cli.annotate --bundle=runs/bundles/ner --input=records.jsonl --output=found.jsonl
-  python -m emr_ner_tf.cli.annotate --bundle=runs/bundles/ner --input=notes.txt --format=text --output=found.jsonl
+  emr-ner annotate --bundle=runs/bundles/ner --input=records.jsonl --output=found.jsonl
+  emr-ner annotate --bundle=runs/bundles/ner --input=notes.txt --format=text --output=found.jsonl
 
-The same by a server's work (TensorFlow Serving, or emr_ner_tf.cli.serve), over gRPC or, with --protocol=rest, REST:
+With a server (TensorFlow Serving or `emr-ner serve`), over gRPC or, with --protocol=rest, over REST:
 
-  python -m emr_ner_tf.cli.annotate --server=localhost:8500 --input=records.jsonl --output=found.jsonl
+  emr-ner annotate --server=localhost:8500 --input=records.jsonl --output=found.jsonl
 
-A job that dies leaves found.jsonl.partial; the same command with --resume goes on from there. All records of a file
-come from one version of a server's model: without --version the one that answers first, also after --resume.
+An interrupted job leaves found.jsonl.partial; the same command with --resume continues from there. All records of a
+file are annotated by one version of the server's model: without --version, the newest one when the job first started.
 """
 
 import contextlib
@@ -31,63 +31,79 @@ from emr_ner_tf.data.document import Document
 from emr_ner_tf.errors import UsageError, UserError
 from emr_ner_tf.inference.annotator import Annotator
 
-_BUNDLE = define_path("bundle", None, "A bundle's version, or the directory of its versions (newest taken).")
-_SERVER = flags.DEFINE_string("server", None, "HOST:PORT of a server, instead of --bundle.")
-_PROTOCOL = flags.DEFINE_enum("protocol", "grpc", ["grpc", "rest"], "Of --server.")
-_MODEL_NAME = flags.DEFINE_string("model_name", "ner", "Of --server.")
+_BUNDLE = define_path(
+    "bundle",
+    None,
+    "Bundle to load: the directory of one version, or the directory of all versions (the newest is used).",
+)
+_SERVER = flags.DEFINE_string("server", None, "Address of a server (HOST:PORT) to use instead of --bundle.")
+_PROTOCOL = flags.DEFINE_enum("protocol", "grpc", ["grpc", "rest"], "Protocol used with --server.")
+_MODEL_NAME = flags.DEFINE_string("model_name", "ner", "Name of the model on --server.")
 _VERSION = flags.DEFINE_integer(
     "version",
     None,
-    "Version of the model of --server; without it the newest when the job starts.",
+    "Model version to use on --server; by default the newest one when the job starts.",
     0,
     (1 << 63) - 1,
 )
 _VERSION_LABEL = flags.DEFINE_string(
-    "version_label", None, "Instead of --version: the version that has this label when the job starts."
+    "version_label", None, "Label of the model version to use on --server, instead of --version."
 )
-_DEADLINE_S = define_seconds("deadline_s", 60.0, "Seconds that one request to --server may take.", 0.001)
+_DEADLINE_S = define_seconds("deadline_s", 60.0, "Timeout of one request to --server, in seconds.", 0.001)
 _RETRY_TIMEOUT_S = define_seconds(
     "retry_timeout_s", 30.0, "Seconds to keep retrying while --server is unavailable or overloaded."
 )
 define_deprecated_alias("patience_s", "retry_timeout_s")
 _MAX_RECORDS = flags.DEFINE_integer(
-    "max_records", 32, "Most texts of a request to --server; at most its own max_batch_size.", 1
+    "max_records",
+    32,
+    "Maximum number of texts in one request to --server; must not exceed the server's max_batch_size.",
+    1,
 )
 _MAX_CHARACTERS = flags.DEFINE_integer(
     "max_characters",
     16_384,
-    "Most characters of a request to --server, padding included; longer texts are cut with an overlap.",
+    "Maximum number of characters in one request to --server, padding included; longer texts are sent in "
+    "overlapping pieces.",
     1024,
 )
-_MAX_MESSAGE_MB = define_float("max_message_mb", 64.0, "Largest request or answer, in MiB.", 0.001, 2047)
+_MAX_MESSAGE_MB = define_float("max_message_mb", 64.0, "Maximum message size in MiB.", 0.001, 2047)
 _HEADER = flags.DEFINE_multi_string(
-    "header", [], "NAME=VALUE to send with each request. A token is better kept in a file: --flagfile=FILE."
+    "header", [], "Header to send with each request, as NAME=VALUE. Keep secrets in a file: --flagfile=FILE."
 )
-_TLS = flags.DEFINE_bool("tls", False, "Speak TLS with --server; implied by each of the other --tls flags.")
-_TLS_CA = define_path("tls_ca", None, "Authority of the server's certificate (PEM).")
-_TLS_CERT = define_path("tls_cert", None, "This client's certificate (PEM), where the server wants one.")
-_TLS_KEY = define_path("tls_key", None, "Key of --tls_cert (PEM).")
-_TEXT = flags.DEFINE_string("text", None, "One record.")
-_INPUT = define_path("input", None, "A file of records.", stream="input")
+_TLS = flags.DEFINE_bool("tls", False, "Use TLS with --server; the other --tls flags imply it.")
+_TLS_CA = define_path("tls_ca", None, "Certificate authority that signed the server's certificate (PEM).")
+_TLS_CERT = define_path("tls_cert", None, "Client certificate (PEM), for a server that requires one.")
+_TLS_KEY = define_path("tls_key", None, "Private key of --tls_cert (PEM).")
+_TEXT = flags.DEFINE_string("text", None, "Text of one record to annotate.")
+_INPUT = define_path("input", None, "File of records to annotate.", stream="input")
 _FORMAT = flags.DEFINE_enum(
-    "format", "ccks2019", ["ccks2019", "text"], "Of --input: CCKS2019 JSON lines, or one record a line."
+    "format",
+    "ccks2019",
+    ["ccks2019", "text"],
+    "Format of --input: ccks2019 (JSON lines) or text (one record per line).",
 )
 _OUTPUT = define_path(
-    "output", None, "Takes JSON lines; without it they go to standard output.", stream="output"
+    "output", None, "File to write as JSON lines; by default, standard output.", stream="output"
 )
 _ON_ERROR = flags.DEFINE_enum(
-    "on_error", "raise", ["raise", "skip"], "At a bad record: stop, or write it to OUTPUT.rejects.jsonl."
+    "on_error",
+    "raise",
+    ["raise", "skip"],
+    "What to do with an invalid record: raise stops with an error, skip writes it to OUTPUT.rejects.jsonl.",
 )
-_RESUME = flags.DEFINE_bool("resume", False, "Go on after what OUTPUT.partial holds.")
+_RESUME = flags.DEFINE_bool(
+    "resume", False, "Continue an interrupted job after the records in OUTPUT.partial."
+)
 _COLOUR = flags.DEFINE_enum(
     "colour",
     "auto",
     ["auto", "always", "never"],
-    "Coloured text instead of JSON on standard output; auto: on a terminal.",
+    "Print coloured text instead of JSON on standard output; auto does so on a terminal.",
 )
 
 
-# These say something about a server only.
+# These flags only apply to --server.
 _SERVER_FLAGS = (
     _PROTOCOL,
     _MODEL_NAME,

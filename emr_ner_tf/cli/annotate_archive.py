@@ -1,18 +1,18 @@
-r"""Finds the entities of an archive of records, on Apache Beam: many files in, shards out.
+r"""Finds the entities of an archive of many files with Apache Beam and writes sharded results.
 
-On this machine, with two processes; paths may be of any file system that Beam is installed for:
+On this machine with two processes; paths may be on any file system that the installed Beam supports:
 
-  python -m emr_ner_tf.cli.annotate_archive --bundle=runs/bundles/ner --input='archive/*.jsonl' \
+  emr-ner annotate_archive --bundle=runs/bundles/ner --input='archive/*.jsonl' \
     --output_dir=found --workers=2
 
-On Flink, Spark or Dataflow, by Beam's own options:
+On Flink, Spark or Dataflow, with Beam's own options:
 
-  python -m emr_ner_tf.cli.annotate_archive --bundle=gs://b/ner --input='gs://b/archive/*.jsonl' \
+  emr-ner annotate_archive --bundle=gs://b/ner --input='gs://b/archive/*.jsonl' \
     --output_dir=gs://b/found --beam_options='--runner=FlinkRunner --flink_master=flink:8081'
 
-found/out-00000-of-00016.jsonl and so on take the records, each by its id, sorted by id; found/rejects.jsonl takes the
-bad ones, with file, byte offset and reason; found/summary.json is written last. A job that dies leaves no summary: the
-same command begins it again and writes the same bytes.
+Records are assigned to found/out-00000-of-00016.jsonl and so on by their id and are sorted by id. Invalid records are
+listed in found/rejects.jsonl with file, byte offset and reason. found/summary.json is written last; a missing
+summary.json means that the job did not complete. The same command starts it again and writes the same bytes.
 """
 
 import logging as python_logging
@@ -29,21 +29,36 @@ from emr_ner_tf.cli.runner import run
 from emr_ner_tf.errors import Terminated, UsageError, UserError
 
 _BUNDLE = define_path(
-    "bundle", None, "A bundle's version, or the directory of its versions (newest taken).", remote=True
+    "bundle",
+    None,
+    "Bundle to load: the directory of one version, or the directory of all versions (the newest is used).",
+    remote=True,
 )
-_INPUT = define_paths("input", "Files of records: a path, or a pattern with * and **.", remote=True)
+_INPUT = define_paths("input", "Files of records: a path, or a glob pattern with * or **.", remote=True)
 _FORMAT = flags.DEFINE_enum(
-    "format", "ccks2019", ["ccks2019", "text"], "Of --input: CCKS2019 JSON lines, or one record a line."
+    "format",
+    "ccks2019",
+    ["ccks2019", "text"],
+    "Format of --input: ccks2019 (JSON lines) or text (one record per line).",
 )
 _OUTPUT_DIR = define_path(
-    "output_dir", None, "A new directory, or that of a job that did not finish.", remote=True
+    "output_dir", None, "Output directory: a new one, or that of a job that did not complete.", remote=True
 )
-_SHARDS = flags.DEFINE_integer("shards", 16, "Files of the output; a worker holds one at a time.", 1, 99_999)
-_WORKERS = flags.DEFINE_integer("workers", 1, "Processes on this machine; each loads the bundle.", 1)
+_SHARDS = flags.DEFINE_integer(
+    "shards", 16, "Number of output files; a worker holds one of them in memory at a time.", 1, 99_999
+)
+_WORKERS = flags.DEFINE_integer(
+    "workers", 1, "Number of processes on this machine; each loads the bundle.", 1
+)
 _ON_ERROR = flags.DEFINE_enum(
-    "on_error", "skip", ["raise", "skip"], "At a bad record: stop, or write it to rejects.jsonl."
+    "on_error",
+    "skip",
+    ["raise", "skip"],
+    "What to do with an invalid record: raise stops with an error, skip writes it to rejects.jsonl.",
 )
-_BEAM_OPTIONS = flags.DEFINE_string("beam_options", "", "Options of Beam; with --runner it runs elsewhere.")
+_BEAM_OPTIONS = flags.DEFINE_string(
+    "beam_options", "", "Options for Beam; --runner selects another runner than this machine."
+)
 flags.mark_flags_as_required(["bundle", "input", "output_dir"])
 
 

@@ -1,10 +1,11 @@
-"""Where results go: standard output, as tables; the command that comes next, as it is typed here; mains as steps.
+"""Prints results and tables to standard output, shows commands as users type them, and runs commands as steps.
 
-Every console of this project is made here: a label, a path or a name is printed as it is, whatever it looks like.
+Every console of this project is created here, so that labels, paths and names are printed without interpretation.
 """
 
 import pathlib
 import shlex
+import shutil
 import sys
 from typing import TextIO
 
@@ -43,30 +44,37 @@ def print_table(console: Console, title: str, table: Table) -> None:
 
 
 def command_line(command: str, *arguments: str) -> str:
-    """The command line that runs the main `command`, with the Python of an environment below the working directory."""
+    """Returns the command line that runs `command` from the working directory.
+
+    It is `emr-ner COMMAND` if a shell finds the console script of the running Python under that name, and
+    `python -m emr_ner_tf.cli.COMMAND` otherwise.
+    """
     python, here = pathlib.Path(sys.executable), pathlib.Path.cwd()
+    script = shutil.which("emr-ner")
+    if script is not None and pathlib.Path(script).absolute() == python.with_name("emr-ner"):
+        return shlex.join(["emr-ner", command, *arguments])
     shown = python.relative_to(here) if python.is_relative_to(here) else "python"
     return shlex.join([str(shown), "-m", f"emr_ner_tf.cli.{command}", *arguments])
 
 
 def step(console: Console, title: str, command: str, *arguments: str) -> None:
-    """Shows a main's command and runs it to its end.
+    """Shows a command and runs it to its end.
 
     Raises:
-        UserError: it failed; what it said stands above.
+        UserError: the command failed; its message was printed.
     """
     announce(console, title, command, *arguments)
     status = run_to_end(command_argv(command, *arguments))
     if status:
-        raise UserError(f"step {title!r} ended with status {status}; its message stands above")
+        raise UserError(f"step {title!r} ended with status {status}; its message is printed above")
 
 
 def announce(console: Console, title: str, command: str, *arguments: str) -> None:
-    """Shows a main's command under a title."""
+    """Shows a command under a title."""
     console.print(f"\n{title}", style="bold")
     console.print(f"$ {command_line(command, *arguments)}", soft_wrap=True)
 
 
 def command_argv(command: str, *arguments: str) -> list[str]:
-    """The arguments that run the main `command` in a process of its own."""
+    """Returns the arguments that run `command` in a process of its own."""
     return [sys.executable, "-m", f"emr_ner_tf.cli.{command}", *arguments]

@@ -1,27 +1,27 @@
-"""Annotated records: are they good, what do they hold, parted in two, in another format.
+"""Validates, counts, splits and converts annotated records.
 
-  python -m emr_ner_tf.cli.data WORD --input=FILE [--input=FILE ...] [--FLAG=VALUE ...]
+  emr-ner data SUBCOMMAND --input=FILE [--input=FILE ...] [--FLAG=VALUE ...]
 
-validate   Checks every record, lists what is wrong by file, line, mention, rule and value, and ends with
-           status 1 if anything is. Shows no text of a record. With --output, good records are written there.
+validate   Checks every record and lists each fault with file, line, mention, rule and value; the exit status
+           is 1 if there is any. No text of a record is shown. With --output, valid records are written there.
 
-  python -m emr_ner_tf.cli.data validate --input=records.jsonl
-  python -m emr_ner_tf.cli.data validate --input=records.jsonl --on_error=skip --output=good.jsonl
+  emr-ner data validate --input=records.jsonl
+  emr-ner data validate --input=records.jsonl --on_error=skip --output=good.jsonl
 
-stats      Counts records, mentions and distinct surface forms by label, and says how long records are.
+stats      Counts records, mentions and distinct surface forms by label, and shows the lengths of records.
 
-  python -m emr_ner_tf.cli.data stats --input=part1.txt --input=part2.txt
-  python -m emr_ner_tf.cli.data stats --input=records.jsonl --labels=infer --json
+  emr-ner data stats --input=part1.txt --input=part2.txt
+  emr-ner data stats --input=records.jsonl --labels=infer --json
 
-split      Parts records by seed into OUTPUT/train.jsonl and OUTPUT/heldout.jsonl, 7:3 unless --ratio says else.
+split      Splits records at random into OUTPUT/train.jsonl and OUTPUT/heldout.jsonl, 7:3 by default.
 
-  python -m emr_ner_tf.cli.data split --input=records.jsonl --output=split --seed=1
-  python -m emr_ner_tf.cli.data split --input=records.jsonl --output=split --keep_near_duplicates_together
+  emr-ner data split --input=records.jsonl --output=split --seed=1
+  emr-ner data split --input=records.jsonl --output=split --keep_near_duplicates_together
 
-convert    Writes CCKS2019 JSON lines as BIO columns, and BIO columns or bare texts as JSON lines.
+convert    Converts CCKS2019 JSON lines to BIO columns, and BIO columns or plain text to JSON lines.
 
-  python -m emr_ner_tf.cli.data convert --input=records.jsonl --output=records.bio
-  python -m emr_ner_tf.cli.data convert --input=records.bio --format=bio --output=records.jsonl
+  emr-ner data convert --input=records.jsonl --output=records.bio
+  emr-ner data convert --input=records.bio --format=bio --output=records.jsonl
 """
 
 import itertools
@@ -51,46 +51,52 @@ from emr_ner_tf.data.validation import OVERLAPS
 from emr_ner_tf.data.writing import WRITE_FORMATS, document_writers, write_documents
 from emr_ner_tf.errors import UsageError, UserError
 
-_INPUT = define_paths("input", "A file of records.", required=True, stream="input")
+_INPUT = define_paths("input", "File of records to read.", required=True, stream="input")
 _OUTPUT = define_path(
     "output",
     None,
-    "What is written: a file, or the folder of the two files of split; for stats the figures as JSON.",
+    "File to write; for split, the folder of its two files; for stats, the figures as JSON.",
     stream="output",
 )
 _FORMAT = flags.DEFINE_enum(
     "format",
     "ccks2019",
     READ_FORMATS,
-    "Of --input: CCKS2019 JSON lines, BIO columns, or one bare text a line.",
+    "Format of --input: ccks2019 (JSON lines), bio (BIO columns) or text (one record per line).",
 )
 _TO = flags.DEFINE_enum(
-    "to", None, WRITE_FORMATS, "Of --output. Unless given: the input's own, for convert the other one."
+    "to",
+    None,
+    WRITE_FORMATS,
+    "Format of --output; by default that of --input, and for convert the other one.",
 )
 _ON_ERROR = flags.DEFINE_enum(
     "on_error",
     "raise",
     ["raise", "skip"],
-    "At a bad record: fail, or write it to OUTPUT.rejects.jsonl and go on.",
+    "What to do with an invalid record: raise stops with an error, skip writes it to OUTPUT.rejects.jsonl.",
 )
 _LABELS = define_path(
     "labels",
     "ccks2019",
-    "Labels in use: ccks2019, infer (those of the records), or a file with one label a line.",
+    "Valid labels: ccks2019, infer (the labels of the records), or a file with one label per line.",
 )
 _OVERLAPS = flags.DEFINE_enum(
-    "overlaps", "error", OVERLAPS, "Mentions that overlap are an error, or the longest of them is kept."
+    "overlaps",
+    "error",
+    OVERLAPS,
+    "What to do with overlapping mentions: error refuses them, longest keeps the longest.",
 )
 _ANNOTATED = flags.DEFINE_bool(
-    "annotated", True, "Whether JSON lines must have `entities`; --noannotated takes records without."
+    "annotated", True, "Require `entities` in JSON lines; --noannotated accepts records without them."
 )
-_JSON = flags.DEFINE_bool("json", False, "stats: print JSON instead of tables.")
-_RATIO = flags.DEFINE_string("ratio", "7:3", "split: parts of train and of held.")
-_SEED = flags.DEFINE_integer("seed", 0, "split: another seed is another split.")
+_JSON = flags.DEFINE_bool("json", False, "Print JSON instead of tables (stats).")
+_RATIO = flags.DEFINE_string("ratio", "7:3", "Ratio of training records to held-out records (split).")
+_SEED = flags.DEFINE_integer("seed", 0, "Random seed; a different seed gives a different split (split).")
 _TOGETHER = flags.DEFINE_bool(
     "keep_near_duplicates_together",
     False,
-    f"split: records that share {SHARED_CHARACTERS} characters in a row go to the same side.",
+    f"Put records that share {SHARED_CHARACTERS} consecutive characters on the same side (split).",
 )
 _LISTED = 100
 _EXTENSIONS = {"ccks2019": "jsonl", "bio": "bio"}
@@ -109,7 +115,7 @@ _NO_STREAM = {
 
 
 def main(subcommand: str) -> None:
-    """Does what the first word says."""
+    """Runs a subcommand."""
     others = {flag for names in _FLAGS.values() for flag in names} - set(_FLAGS[subcommand])
     for flag in sorted(others):
         if flags.FLAGS[flag].present:

@@ -1,9 +1,9 @@
-"""Scores a model on annotated records: exact and relaxed match, by type, on character spans of whole records.
+"""Scores a model on annotated records: exact and relaxed span matches, overall and by label.
 
-  python -m emr_ner_tf.cli.evaluate --bundle=runs/bundles/ner --input=heldout.jsonl --train=train.jsonl
+  emr-ner evaluate --bundle=runs/bundles/ner --input=heldout.jsonl --train=train.jsonl
 
-With --train (by default the training file that the model's own config names, where it still stands, read as it was for
-training) mentions whose form training has not shown are scored apart.
+Mentions that do not occur in the training records are also scored separately. The training records are --train or, by
+default, the file that the model's configuration names, if it still exists.
 """
 
 import contextlib
@@ -26,26 +26,43 @@ from emr_ner_tf.data.reading import REMEDIES, read_again, read_documents
 from emr_ner_tf.data.rejects import RejectsWriter
 from emr_ner_tf.errors import UsageError, UserError
 
-_BUNDLE = define_path("bundle", None, "A bundle's version, or the directory of its versions (newest taken).")
+_BUNDLE = define_path(
+    "bundle",
+    None,
+    "Bundle to load: the directory of one version, or the directory of all versions (the newest is used).",
+)
 _MODEL_DIR = define_path(
-    "model_dir", None, "A directory that the train main has written, instead of --bundle."
+    "model_dir", None, "Model directory that `emr-ner train` wrote, instead of --bundle."
 )
-_CHECKPOINT = flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Of --model_dir.")
-_INPUT = define_path("input", None, "Annotated records.", stream="input")
+_CHECKPOINT = flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Checkpoint of --model_dir to score.")
+_INPUT = define_path("input", None, "Annotated records to score the model on.", stream="input")
 _FORMAT = flags.DEFINE_enum(
-    "format", "ccks2019", ["ccks2019", "bio"], "Of --input and --train: JSON lines, or BIO columns."
+    "format",
+    "ccks2019",
+    ["ccks2019", "bio"],
+    "Format of --input and --train: ccks2019 (JSON lines) or bio (BIO columns).",
 )
-_TRAIN = define_path("train", None, "Training records, for what is seen and unseen.", several=True)
+_TRAIN = define_path("train", None, "Training records, to tell seen mentions from unseen ones.", several=True)
 _OVERLAPS = flags.DEFINE_enum(
-    "overlaps", "error", ["error", "longest"], "What to do with overlapping mentions."
+    "overlaps",
+    "error",
+    ["error", "longest"],
+    "What to do with overlapping mentions: error refuses them, longest keeps the longest.",
 )
-_OUTPUT = define_path("output", None, "Takes the scores as JSON.", stream="output")
+_OUTPUT = define_path("output", None, "File to write the scores to, as JSON.", stream="output")
 _ON_ERROR = flags.DEFINE_enum(
-    "on_error", "raise", ["raise", "skip"], "At a bad record: stop, or write it to OUTPUT.rejects.jsonl."
+    "on_error",
+    "raise",
+    ["raise", "skip"],
+    "What to do with an invalid record: raise stops with an error, skip writes it to OUTPUT.rejects.jsonl.",
 )
-_LOOKUP = flags.DEFINE_bool("lookup_baseline", False, "Score a plain lookup of the training mentions, too.")
+_LOOKUP = flags.DEFINE_bool(
+    "lookup_baseline", False, "Also score a dictionary lookup of the training mentions."
+)
 _BY_RECORD = flags.DEFINE_bool(
-    "by_record", False, "Write the exact matches and misses of each record, too: [TP, FP, FN] in their order."
+    "by_record",
+    False,
+    "Also write the exact-match counts of each record, [TP, FP, FN], in the order of the records.",
 )
 flags.mark_flags_as_required(["input"])
 _REMEDIES = REMEDIES | {

@@ -1,9 +1,9 @@
 """Writes a trained model as a SavedModel bundle that TensorFlow Serving loads: raw text in, entities out.
 
-  python -m emr_ner_tf.cli.export --model_dir=runs/mine --output=runs/bundles/ner --verify_on=validation.jsonl
+  emr-ner export --model_dir=runs/mine --output=runs/bundles/ner --verify_on=validation.jsonl
 
-The bundle becomes the next integer version under --output, and only once the reloaded SavedModel has found the
-entities of the model in this process on every record of --verify_on (without it, on synthetic records).
+The bundle becomes the next integer version under --output, but only after the reloaded SavedModel has found the
+same entities as the trained model on every record of --verify_on (by default, on synthetic records).
 """
 
 import sys
@@ -18,20 +18,29 @@ from emr_ner_tf.cli.runner import run
 if TYPE_CHECKING:
     from emr_ner_tf.exporting.export import ExportResult
 
-_MODEL_DIR = define_path("model_dir", None, "A directory that the train main has written.")
-_OUTPUT = define_path("output", None, "Directory of the bundle's versions.")
-_VERIFY_ON = define_path("verify_on", None, "Records (CCKS2019 JSON lines) to compare both models on.")
+_MODEL_DIR = define_path("model_dir", None, "Model directory that `emr-ner train` wrote.")
+_OUTPUT = define_path("output", None, "Directory of the bundle's versions; a new version is added to it.")
+_VERIFY_ON = define_path(
+    "verify_on", None, "Records (CCKS2019 JSON lines) on which the model and the bundle are compared."
+)
 _WEIGHTS = flags.DEFINE_enum(
     "weights",
     "float32",
     ["float32", "bfloat16", "float16"],
-    "How large weights are stored; in 16 bits the bundle is about half as large, and each weight rounded.",
+    "Data type of large weights in the bundle; 16 bits halve its size and round each weight.",
 )
 _LICENCE = define_path(
-    "licence", None, "Of the weights: a file with its text, or its name (or address).", remote=True
+    "licence", None, "Licence of the weights: a file with its text, its name or its address.", remote=True
 )
-_KEEP = flags.DEFINE_integer("keep", 0, "Newest versions to keep under --output; 0: all.", lower_bound=0)
-_CHECKPOINT = flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Whose weights.")
+_KEEP = flags.DEFINE_integer(
+    "keep", 0, "Number of newest versions to keep under --output; 0 keeps all.", lower_bound=0
+)
+_CHECKPOINT = flags.DEFINE_enum(
+    "checkpoint",
+    "best",
+    ["best", "last"],
+    "Checkpoint to export: the best one by validation F1, or the last.",
+)
 flags.mark_flags_as_required(["model_dir", "output"])
 
 

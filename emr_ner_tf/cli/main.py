@@ -1,4 +1,4 @@
-"""The console script: `emr-ner WORD ...` is `python -m emr_ner_tf.cli.WORD ...`."""
+"""The console script: `emr-ner COMMAND ...` runs `python -m emr_ner_tf.cli.COMMAND ...`."""
 
 import runpy
 import sys
@@ -10,20 +10,20 @@ COMMANDS = {
     "train": "train a tagger on annotated records",
     "evaluate": "score a model on annotated records",
     "annotate": "find the entities of raw records",
-    "annotate_archive": "the same for archives, on Apache Beam",
+    "annotate_archive": "find the entities of an archive with Apache Beam",
     "export": "write a trained model as a SavedModel bundle",
     "serve": "serve a bundle for development",
-    "try_serving": "export, serve and annotate from the client, in one go",
+    "try_serving": "export a model, serve it and annotate a text",
     "pretrain": "adapt an encoder to unlabelled text",
     "pretrain_elmo": "train ELMo's language model on unlabelled text",
-    "reproduce": "run the paper's tables",
-    "synthesize": "write the synthetic corpus",
-    "quickstart": "the whole way on the synthetic corpus",
+    "reproduce": "reproduce the paper's tables",
+    "synthesize": "write a synthetic corpus",
+    "quickstart": "run the whole workflow on a synthetic corpus",
 }
 
 
 def console() -> None:
-    """Runs the main that the first argument names."""
+    """Runs the command that the first argument names."""
     command = sys.argv[1] if len(sys.argv) > 1 else "--help"
     if command in ("--help", "-h", "help"):
         print(_help())
@@ -31,10 +31,10 @@ def console() -> None:
         print(f"emr-ner {__version__}")
     elif command in COMMANDS:
         del sys.argv[1]
-        # As its own program, so that nothing of the others is imported.
+        # The command runs as the main program, so that no other command's module is imported.
         runpy.run_module(f"emr_ner_tf.cli.{command}", run_name="__main__", alter_sys=True)
     else:
-        print(f"the word must be one of {', '.join(COMMANDS)}, got {command!r}", file=sys.stderr)
+        print(f"the command must be one of {', '.join(COMMANDS)}, got {command!r}", file=sys.stderr)
         sys.exit(2)
 
 
@@ -42,11 +42,11 @@ def _help() -> str:
     width = max(map(len, COMMANDS))
     return "\n".join(
         [
-            "Entities of Chinese electronic medical records: emr-ner WORD --FLAG=VALUE ...",
+            "Finds named entities in Chinese electronic medical records: emr-ner COMMAND --FLAG=VALUE ...",
             "",
             *(f"  {command:{width}}  {what}" for command, what in COMMANDS.items()),
             "",
-            "emr-ner WORD --help says more, with examples.",
+            "`emr-ner COMMAND --help` describes a command with examples.",
         ]
     )
 

@@ -111,7 +111,7 @@ def define_paths(
 
 
 def _with_stream(help: str, stream: str) -> str:
-    return f"{help} - is standard {stream}." if stream else help
+    return f"{help} Use - for standard {stream}." if stream else help
 
 
 def local_paths(config: ConfigDict, prefix: str = "config") -> ConfigDict:

@@ -1,12 +1,13 @@
-r"""Adapts a pre-trained encoder to text of your own domain: masked characters and next sentences, continued.
+r"""Adapts a pre-trained encoder to your domain: continues masked-language-model and next-sentence pre-training.
 
-  python -m emr_ner_tf.cli.pretrain --config=pretrain --config.encoder=DIR_OR_NAME \
+  emr-ner pretrain --config=pretrain --config.encoder=DIR_OR_NAME \
     --config.data.unlabelled=records.txt,more.jsonl --config.data.records=train.jsonl \
     --config.data.exclude_shared_with=heldout.jsonl --model_dir=runs/adapt --output=runs/adapted
 
-Files hold one passage a line, or JSON lines with originalText. Passages of `unlabelled` that share 30 characters with
-the records of `exclude_shared_with` are left out; training records (`records`) stay. Kill it at any moment; the same
-command goes on. The train main takes the result by --config.encoder=runs/adapted, and transformers loads it.
+Input files hold one passage per line, or JSON lines with originalText. Passages of `unlabelled` that share 30
+characters with a record of `exclude_shared_with` are left out; training records (`records`) are kept. Training can be
+stopped at any time: the same command resumes it. `emr-ner train --config.encoder=runs/adapted` uses the result, and
+transformers loads it, too.
 """
 
 from absl import flags
@@ -20,18 +21,23 @@ from emr_ner_tf.cli.runner import run
 _CONFIG = config_flags.DEFINE_config_file(
     "config",
     None,
-    "Recipe: pretrain, or a file of your own. Any key of it: --config.KEY=VALUE.",
+    "Recipe to train with: pretrain, or the path of a configuration file. --config.KEY=VALUE changes any of its keys.",
     lock_config=True,
 )
-_MODEL_DIR = define_path("model_dir", None, "Takes checkpoints, the resolved config and the figures.")
-_OUTPUT = define_path("output", None, "Takes the adapted encoder, in the Hugging Face layout.")
+_MODEL_DIR = define_path(
+    "model_dir", None, "Directory for checkpoints, the resolved configuration and the metrics."
+)
+_OUTPUT = define_path("output", None, "Directory for the adapted encoder, in the Hugging Face layout.")
 _STRATEGY = flags.DEFINE_string(
-    "strategy", "one_device", "one_device, mirrored (all GPUs here), or multi_worker_mirrored (TF_CONFIG)."
+    "strategy",
+    "one_device",
+    "Distribution strategy (tf.distribute): one_device, mirrored (all GPUs of this machine), or "
+    "multi_worker_mirrored (machines named in TF_CONFIG).",
 )
 _LOGICAL_CPUS = flags.DEFINE_integer(
     "logical_cpus",
     1,
-    "Logical devices to part the CPU into, for --strategy=mirrored without GPUs.",
+    "Number of logical devices to split the CPU into, to try --strategy=mirrored without GPUs.",
     lower_bound=1,
 )
 flags.mark_flags_as_required(["config", "model_dir", "output"])

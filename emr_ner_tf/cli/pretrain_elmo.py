@@ -1,18 +1,18 @@
-r"""Trains ELMo's character language model on unlabelled text, and goes on with a run that was interrupted.
+r"""Trains ELMo's character language model on unlabelled text and resumes a run that was interrupted.
 
-One passage a line, or JSON lines with `originalText`; several files are joined by commas:
+Input files hold one passage per line, or JSON lines with `originalText`; separate several files by commas:
 
-  python -m emr_ner_tf.cli.pretrain_elmo --config=pretrain_elmo \
+  emr-ner pretrain_elmo --config=pretrain_elmo \
     --config.data.unlabelled=records.txt,more.txt --model_dir=runs/pretrain_elmo --output=runs/elmo
 
-Passages that share 30 characters with records on which a tagger will be scored are left out:
+Leave out passages that share 30 characters with the records that a tagger will be scored on:
 
-  python -m emr_ner_tf.cli.pretrain_elmo --config=pretrain_elmo --config.data.unlabelled=records.txt \
+  emr-ner pretrain_elmo --config=pretrain_elmo --config.data.unlabelled=records.txt \
     --config.data.exclude_shared_with=heldout.jsonl --model_dir=runs/pretrain_elmo --output=runs/elmo
 
-Kill it at any moment; the same command goes on. The train main takes the result:
+Training can be stopped at any time: the same command resumes it. Train a tagger on the result:
 
-  python -m emr_ner_tf.cli.train --config=paper:bilstm_crf_elmo --config.encoder=runs/elmo \
+  emr-ner train --config=paper:bilstm_crf_elmo --config.encoder=runs/elmo \
     --config.data.train=train.jsonl --model_dir=runs/tagger
 """
 
@@ -27,18 +27,26 @@ from emr_ner_tf.cli.runner import run
 _CONFIG = config_flags.DEFINE_config_file(
     "config",
     None,
-    "Recipe: pretrain_elmo, or a file of your own. Any key of it: --config.KEY=VALUE.",
+    "Recipe to train with: pretrain_elmo, or the path of a configuration file. --config.KEY=VALUE changes any of "
+    "its keys.",
     lock_config=True,
 )
-_MODEL_DIR = define_path("model_dir", None, "Takes checkpoints, the resolved config and the figures.")
-_OUTPUT = define_path("output", None, "Takes the language model: config.json, vocab.txt, model.safetensors.")
+_MODEL_DIR = define_path(
+    "model_dir", None, "Directory for checkpoints, the resolved configuration and the metrics."
+)
+_OUTPUT = define_path(
+    "output", None, "Directory for the language model: config.json, vocab.txt and model.safetensors."
+)
 _STRATEGY = flags.DEFINE_string(
-    "strategy", "one_device", "one_device, mirrored (all GPUs here), or multi_worker_mirrored (TF_CONFIG)."
+    "strategy",
+    "one_device",
+    "Distribution strategy (tf.distribute): one_device, mirrored (all GPUs of this machine), or "
+    "multi_worker_mirrored (machines named in TF_CONFIG).",
 )
 _LOGICAL_CPUS = flags.DEFINE_integer(
     "logical_cpus",
     1,
-    "Logical devices to part the CPU into, for --strategy=mirrored without GPUs.",
+    "Number of logical devices to split the CPU into, to try --strategy=mirrored without GPUs.",
     lower_bound=1,
 )
 flags.mark_flags_as_required(["config", "model_dir", "output"])

@@ -1,10 +1,10 @@
-"""The whole way on a synthetic corpus: write it, train, score, export, annotate an unseen sentence.
+"""Shows the whole workflow on a synthetic corpus: generates it, trains, exports, scores and annotates a sentence.
 
-  python -m emr_ner_tf.cli.quickstart --work_dir=runs/quickstart
+  emr-ner quickstart --work_dir=runs/quickstart
 
-Each step is one of the commands that you would type for your own records; it is shown before it runs. The encoder
-is a tiny random BERT, so nothing is fetched, and the figures say nothing of real records. What an earlier quickstart
-left in the directory is removed first.
+Each step is a command that you could type for your own records and is shown before it runs. The encoder is a tiny BERT
+with random weights, so nothing is downloaded, and the scores do not carry over to real records. Files of an earlier
+quickstart in the same directory are removed first.
 """
 
 import json
@@ -21,7 +21,7 @@ from emr_ner_tf.cli.runner import run
 from emr_ner_tf.errors import UserError
 
 _WORK_DIR = define_path(
-    "work_dir", "runs/quickstart", "Takes the corpus, the run, the bundle and the scores."
+    "work_dir", "runs/quickstart", "Directory for the corpus, the model, the bundle and the scores."
 )
 
 # What the synthetic corpus must give on any machine; below it something is broken.

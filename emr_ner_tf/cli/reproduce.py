@@ -1,17 +1,17 @@
-r"""Runs the systems of the paper's tables, and writes the paper's figures beside ours.
+r"""Reproduces the paper's tables: trains and scores their systems and reports the results beside the paper's.
 
-What 2 cores can do in some days, the same number of updates for every row (bfloat16 suits CPUs with AMX):
+On two CPU cores in some days, with the same number of updates for every row (bfloat16 suits CPUs with AMX):
 
-  python -m emr_ner_tf.cli.reproduce --train=train.jsonl --test=heldout.jsonl --encoder=DIR --elmo=DIR \
+  emr-ner reproduce --train=train.jsonl --test=heldout.jsonl --encoder=DIR --elmo=DIR \
     --unlabelled=FILES --seeds=1 --budget=5 --override=train.precision=mixed_bfloat16
 
-The paper's own settings and epochs, for a machine with a GPU:
+The paper's settings and number of epochs, on a machine with a GPU:
 
-  python -m emr_ner_tf.cli.reproduce --train=train.jsonl --test=test.jsonl --encoder=DIR --adapted_encoder=DIR \
+  emr-ner reproduce --train=train.jsonl --test=test.jsonl --encoder=DIR --adapted_encoder=DIR \
     --elmo=DIR --unlabelled=FILES --recipe=paper --budget=full --seeds=3
 
-Each finished run is a small JSON in --runs_dir and is not run again, here or wherever that directory is; kill it at any
-moment, and the same command goes on. --dry_run lists what is left, --report_only writes the report of what is there.
+Each finished run is saved as a small JSON file in --runs_dir and is not repeated. The command can be stopped at any
+time; the same command resumes it. --dry_run lists the remaining runs, --report_only only writes the report.
 """
 
 import functools
@@ -32,40 +32,55 @@ from emr_ner_tf.errors import UsageError, UserError
 _TABLES = flags.DEFINE_list(
     "tables",
     ["III", "V", "VI", "VII", "VIII", "ours"],
-    "Of the paper; ours: rows of the zoo that it has not.",
+    "Tables of the paper to run; ours adds models that the paper does not have.",
 )
-_ROWS = flags.DEFINE_list(
-    "rows", [], "Run these rows of the zoo alone; the report shows every table all the same."
-)
-_SEEDS = flags.DEFINE_integer("seeds", 3, "Runs of each row, with seeds 1 to this.", lower_bound=1)
+_ROWS = flags.DEFINE_list("rows", [], "Run only these models; the report still shows every table.")
+_SEEDS = flags.DEFINE_integer("seeds", 3, "Number of runs of each row, with seeds from 1.", lower_bound=1)
 _TRAIN = define_path(
-    "train", None, "Training records; several files joined by commas.", required=True, several=True
+    "train", None, "Training records; separate several files by commas.", required=True, several=True
 )
-_TEST = define_path("test", None, "Records that each run is scored on, once.", required=True)
-_ENCODER = define_path("encoder", "", "Of the BERT rows: directory, hub name, or random (tiny).")
-_ADAPTED = define_path("adapted_encoder", "", "The same encoder adapted to medical text (cli.pretrain).")
-_ELMO = define_path("elmo", "", "Directory of the character language model.")
-_LEXICON = define_path("lexicon", "", "Words or vectors for the lattice; without it one is built.")
-_UNLABELLED = define_path("unlabelled", "", "Files of passages that a lexicon is built from.", several=True)
-_ALL_RECORDS = define_path("all_records", "", "Files whose surface forms Table III counts.", several=True)
+_TEST = define_path("test", None, "Test records; each run is scored on them once.", required=True)
+_ENCODER = define_path(
+    "encoder", "", "Encoder of the BERT rows: a directory, a name on the Hugging Face hub, or random (tiny)."
+)
+_ADAPTED = define_path(
+    "adapted_encoder", "", "The same encoder adapted to medical text with `emr-ner pretrain`."
+)
+_ELMO = define_path("elmo", "", "Character language model that `emr-ner pretrain_elmo` wrote.")
+_LEXICON = define_path(
+    "lexicon", "", "Words or word vectors for the lattice model; by default a lexicon is built."
+)
+_UNLABELLED = define_path(
+    "unlabelled", "", "Files of passages to build a lexicon from, separated by commas.", several=True
+)
+_ALL_RECORDS = define_path(
+    "all_records",
+    "",
+    "Files whose surface forms are counted for Table III, separated by commas.",
+    several=True,
+)
 _RECIPE = flags.DEFINE_enum(
     "recipe",
     "default",
     ["paper", "default"],
-    "Table II as it stands (Adam at 1e-4), or its architectures under the optimiser of the recipe `default`, which "
-    "learns in few updates what starts at random.",
+    "Settings: paper uses Table II unchanged (Adam at 1e-4); default uses the same architectures with the optimiser "
+    "of the recipe `default`, which needs fewer updates.",
 )
-_BUDGET = flags.DEFINE_string("budget", "5", "Epochs of every row, or full: the recipe's own.")
+_BUDGET = flags.DEFINE_string("budget", "5", "Number of epochs of every row; full uses that of the recipe.")
 _OVERRIDES = flags.DEFINE_multi_string(
-    "override", [], "KEY=VALUE of the configuration, for every row: train.precision=mixed_bfloat16."
+    "override",
+    [],
+    "Change of the configuration of every row, as KEY=VALUE, such as train.precision=mixed_bfloat16.",
 )
-_RUNS_DIR = define_path("runs_dir", "docs/runs", "Takes and holds a JSON of each finished run.")
-_WORK_DIR = define_path("work_dir", "runs/reproduce", "Takes the model directory of each run.")
-_OUTPUT = define_path("output", "docs/paper.md", "The report; its JSON and figures/ stand beside it.")
-_DRY_RUN = flags.DEFINE_bool("dry_run", False, "List the runs and their estimated times, and write nothing.")
-_REPORT_ONLY = flags.DEFINE_bool(
-    "report_only", False, "Run nothing, and write the report of the runs there are."
+_RUNS_DIR = define_path("runs_dir", "docs/runs", "Directory for the JSON file of each finished run.")
+_WORK_DIR = define_path("work_dir", "runs/reproduce", "Directory for the model directories of the runs.")
+_OUTPUT = define_path(
+    "output", "docs/paper.md", "Report to write; its JSON file and figures/ are written beside it."
 )
+_DRY_RUN = flags.DEFINE_bool(
+    "dry_run", False, "List the runs and their estimated times without running them."
+)
+_REPORT_ONLY = flags.DEFINE_bool("report_only", False, "Only write the report of the finished runs.")
 # Names of runs are long: on a narrow terminal they take several lines.
 _NAME_WIDTH = 20
 

@@ -1,7 +1,7 @@
-"""How every main is run: flags, exit status, and which stream takes what.
+"""Runs a command: parses its flags, prints its errors and sets the exit status.
 
 Status 0; 1 for a failure in the work; 2 for a wrong call; 130 for Ctrl-C, 143 for SIGTERM, 129 for a terminal that was
-closed. What a user can cause and mend is a message on standard error, without a stack trace.
+closed. An error that a user can cause and fix is printed on standard error without a stack trace.
 """
 
 import functools
@@ -148,12 +148,12 @@ def _parse(main: Callable[..., None], subcommands: Sequence[str], argv: Sequence
         rest = flags.FLAGS(_with_recipe(argv))[1:]
         if subcommands and (not rest or rest[0] not in subcommands):
             got = repr(rest[0]) if rest else "none"
-            raise UsageError(f"the first word must be one of {', '.join(subcommands)}, got {got}")
+            raise UsageError(f"the subcommand must be one of {', '.join(subcommands)}, got {got}")
         if len(rest) > (1 if subcommands else 0):
             # It may be the rest of a record's text that the shell has parted at a space.
             raise UsageError(
-                f"unexpected argument of {len(rest[-1])} characters: everything is given by flags, and a value with "
-                "spaces in it stands in quotes"
+                f"unexpected argument of {len(rest[-1])} characters: all settings are flags, and a value with "
+                "spaces must be quoted"
             )
         warn_of_deprecated_flags()
     except (flags.Error, UserError) as error:
@@ -222,4 +222,4 @@ def _help(main: Callable[..., None], full: bool) -> str:
         text = str(flag.help).removeprefix(f"<{value}>: ")
         text = text.replace(";\n    repeat this option to specify a list of values", " Can be repeated.")
         lines += [f"  {name}{default}", f"      {text}"]
-    return "\n".join([*lines, "", "--helpfull shows the flags of the libraries, too."])
+    return "\n".join([*lines, "", "--helpfull also shows the flags of libraries."])

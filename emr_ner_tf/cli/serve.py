@@ -1,19 +1,20 @@
-"""Serves a bundle for development, where no container engine is at hand. In production use TensorFlow Serving.
+"""Serves a bundle over gRPC and REST for development; in production, use TensorFlow Serving.
 
-  python -m emr_ner_tf.cli.serve --bundle=runs/bundles/ner
+  emr-ner serve --bundle=runs/bundles/ner
 
-It speaks TensorFlow Serving's own interfaces, so that a client needs no change: gRPC on --port (PredictionService:
+It implements the interfaces of TensorFlow Serving, so clients work with both: gRPC on --port (PredictionService:
 Predict, GetModelMetadata; ModelService: GetModelStatus; gRPC health) and REST on --rest_port:
 
   curl -d '{"instances": ["患者因腹痛入院。"]}' http://localhost:8501/v1/models/ner:predict
 
 When it is ready it writes one line of JSON to standard output: {"ready": true, "model": ..., "versions": [...],
-"port": ..., "rest_port": ...}. A version that is exported into --bundle meanwhile is loaded beside the old one and
-takes over without a lost request. SIGTERM or Ctrl-C: requests in work are answered, new ones refused, and it ends.
+"port": ..., "rest_port": ...}. A version that is exported into --bundle while the server runs is loaded beside
+the old one and replaces it without losing a request. After SIGTERM or Ctrl-C the server finishes running requests,
+refuses new ones and exits.
 
-TLS; with --tls_client_ca=ca.pem, too, only clients with a certificate that ca.pem has signed are let in:
+With TLS; adding --tls_client_ca=ca.pem admits only clients whose certificate ca.pem has signed:
 
-  python -m emr_ner_tf.cli.serve --bundle=runs/bundles/ner --tls_cert=server.pem --tls_key=server.key
+  emr-ner serve --bundle=runs/bundles/ner --tls_cert=server.pem --tls_key=server.key
 """
 
 import json
@@ -30,44 +31,58 @@ from emr_ner_tf.cli.runner import run
 from emr_ner_tf.errors import UsageError, UserError
 
 _BUNDLE = define_path("bundle", None, "Directory of a bundle's versions.")
-_MODEL_NAME = flags.DEFINE_string("model_name", "ner", "Name that requests give.")
-_HOST = flags.DEFINE_string("host", "127.0.0.1", "Address to listen on; 0.0.0.0 is every one.")
-_PORT = flags.DEFINE_integer("port", 8500, "Of gRPC; 0 takes a free one.", 0, 65535)
-_REST_PORT = flags.DEFINE_integer("rest_port", 8501, "Of REST; 0 takes a free one, -1 is no REST.", -1, 65535)
-_NUM_VERSIONS = flags.DEFINE_integer("num_versions", 1, "How many of the newest versions are served.", 1)
+_MODEL_NAME = flags.DEFINE_string("model_name", "ner", "Name of the model in requests.")
+_HOST = flags.DEFINE_string("host", "127.0.0.1", "Address to listen on; 0.0.0.0 listens on all interfaces.")
+_PORT = flags.DEFINE_integer("port", 8500, "Port for gRPC; 0 picks a free port.", 0, 65535)
+_REST_PORT = flags.DEFINE_integer(
+    "rest_port", 8501, "Port for REST; 0 picks a free port, -1 disables REST.", -1, 65535
+)
+_NUM_VERSIONS = flags.DEFINE_integer("num_versions", 1, "Number of newest versions to serve.", 1)
 _LABEL = flags.DEFINE_multi_string(
-    "label", [], "LABEL:VERSION. The version is served, too, and requests may name it by the label."
+    "label",
+    [],
+    "Label for a version, as LABEL:VERSION; that version is served as well, and requests may use the label.",
 )
-_POLL_S = define_seconds("poll_s", 2.0, "Seconds between looks for new versions; 0 is never.")
+_POLL_S = define_seconds("poll_s", 2.0, "Polling interval for new versions in seconds; 0 disables polling.")
 _WARMUP_S = define_seconds(
-    "warmup_s", 5.0, "Seconds, at most, that a version plays its warm-up requests before it serves."
+    "warmup_s", 5.0, "Maximum time in seconds for the warm-up requests of a version before it serves."
 )
-_BATCHING = flags.DEFINE_bool("batching", True, "Run requests of several callers as one call of the graph.")
-_BATCH_TEXTS = flags.DEFINE_integer("batch_texts", 32, "Most texts of a merged call.", 1)
+_BATCHING = flags.DEFINE_bool("batching", True, "Merge concurrent requests into one call of the model.")
+_BATCH_TEXTS = flags.DEFINE_integer("batch_texts", 32, "Maximum number of texts in a merged call.", 1)
 _BATCH_CHARACTERS = flags.DEFINE_integer(
     "batch_characters",
     16_384,
-    "Most characters of a merged call, each text counted as long as the longest.",
+    "Maximum number of characters in a merged call, each text counted with the length of the longest.",
     1,
 )
 _BATCH_TIMEOUT_MS = define_float(
-    "batch_timeout_ms", 2.0, "How long a request waits for others to be run with.", 0.0, 1e6
+    "batch_timeout_ms",
+    2.0,
+    "Time in milliseconds that a request waits for others to be merged with it.",
+    0.0,
+    1e6,
 )
-_THREADS = flags.DEFINE_integer("threads", 2, "Calls of the graph at the same time.", 1, 1024)
+_THREADS = flags.DEFINE_integer("threads", 2, "Number of concurrent calls of the model.", 1, 1024)
 _MAX_REQUESTS = flags.DEFINE_integer(
-    "max_requests", 256, "Most requests waiting or in work; a further one is refused with UNAVAILABLE.", 1
+    "max_requests",
+    256,
+    "Maximum number of waiting and running requests; further ones are refused with UNAVAILABLE.",
+    1,
 )
-_MAX_MESSAGE_MB = flags.DEFINE_integer("max_message_mb", 64, "Most MiB of a request.", 1, 2047)
+_MAX_MESSAGE_MB = flags.DEFINE_integer("max_message_mb", 64, "Maximum size of a request in MiB.", 1, 2047)
 _MAX_CHARACTERS = flags.DEFINE_integer(
-    "max_characters", 65_536, "Most characters of a request, each text counted as long as the longest.", 1
+    "max_characters",
+    65_536,
+    "Maximum number of characters in a request, each text counted with the length of the longest.",
+    1,
 )
-_REST_TIMEOUT_S = define_seconds("rest_timeout_s", 30.0, "Deadline of a REST request.", 0.001)
-_TLS_CERT = define_path("tls_cert", None, "The server's certificate (PEM, with its chain).")
-_TLS_KEY = define_path("tls_key", None, "Key of --tls_cert (PEM).")
+_REST_TIMEOUT_S = define_seconds("rest_timeout_s", 30.0, "Deadline of a REST request in seconds.", 0.001)
+_TLS_CERT = define_path("tls_cert", None, "Server certificate (PEM, with its chain).")
+_TLS_KEY = define_path("tls_key", None, "Private key of --tls_cert (PEM).")
 _TLS_CLIENT_CA = define_path(
-    "tls_client_ca", None, "Clients need a certificate that this one has signed (PEM)."
+    "tls_client_ca", None, "Certificate authority (PEM) that must have signed the certificates of clients."
 )
-_GRACE_S = define_seconds("grace_s", 10.0, "Seconds that requests in work may take at the end.")
+_GRACE_S = define_seconds("grace_s", 10.0, "Seconds that running requests may take after a signal to stop.")
 flags.mark_flags_as_required(["bundle"])
 
 
@@ -79,7 +94,7 @@ def main() -> None:
             f"--model_name must not be empty, nor hold / or :, which part the paths of REST, got {_MODEL_NAME.value!r}"
         )
     if not _HOST.value:
-        raise UsageError("--host must name an address, got an empty one; 0.0.0.0 is every one")
+        raise UsageError("--host must name an address, got an empty one; 0.0.0.0 listens on all interfaces")
     if (_TLS_CERT.value is None) != (_TLS_KEY.value is None):
         raise UsageError("--tls_cert and --tls_key go together")
     if _TLS_CLIENT_CA.value is not None and _TLS_CERT.value is None:

@@ -1,8 +1,8 @@
 """Writes the synthetic corpus as CCKS2019 JSON lines: OUTPUT_DIR/train.jsonl and OUTPUT_DIR/test.jsonl.
 
-  python -m emr_ner_tf.cli.synthesize --output_dir=runs/synthetic
+  emr-ner synthesize --output_dir=runs/synthetic
 
-The same flags write the same bytes.
+The same flags always write the same bytes.
 """
 
 import pathlib
@@ -15,16 +15,18 @@ from emr_ner_tf.cli.runner import run
 # More would fill a disk for want of a digit.
 _MAX_RECORDS = 10_000_000
 
-_OUTPUT_DIR = define_path("output_dir", None, "Takes train.jsonl and test.jsonl.", required=True)
-_RECORDS = flags.DEFINE_integer("records", 600, "Training records.", lower_bound=0, upper_bound=_MAX_RECORDS)
+_OUTPUT_DIR = define_path("output_dir", None, "Directory for train.jsonl and test.jsonl.", required=True)
+_RECORDS = flags.DEFINE_integer(
+    "records", 600, "Number of training records.", lower_bound=0, upper_bound=_MAX_RECORDS
+)
 _TEST_RECORDS = flags.DEFINE_integer(
     "test_records",
     200,
-    "Test records; their sentences and many of their terms are not in training.",
+    "Number of test records; their sentences and many of their terms do not occur in the training records.",
     lower_bound=0,
     upper_bound=_MAX_RECORDS,
 )
-_SEED = flags.DEFINE_integer("seed", 1, "Another seed gives other records.")
+_SEED = flags.DEFINE_integer("seed", 1, "Random seed; a different seed gives different records.")
 
 
 def main() -> None:

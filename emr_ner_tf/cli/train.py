@@ -1,16 +1,16 @@
-r"""Trains a tagger on annotated records, and goes on with a run that was interrupted.
+r"""Trains a tagger on annotated records and resumes a run that was interrupted.
 
-The paper's model, its own settings, on your records:
+The paper's model with the paper's settings, on your records:
 
-  python -m emr_ner_tf.cli.train --config=paper:bert_bigru_att_crf \
+  emr-ner train --config=paper:bert_bigru_att_crf \
     --config.encoder=hfl/chinese-roberta-wwm-ext --config.data.train=train.jsonl --model_dir=runs/paper
 
-The recipe that we recommend, with another batch size:
+The recommended recipe with a different batch size:
 
-  python -m emr_ner_tf.cli.train --config=default --config.encoder=DIR_OR_NAME \
+  emr-ner train --config=default --config.encoder=DIR_OR_NAME \
     --config.data.train=train.jsonl --config.train.batch_size=16 --model_dir=runs/mine
 
-Kill it at any moment; the same command goes on and ends with the weights of an undisturbed run.
+Training can be stopped at any time: the same command resumes it and produces the weights of an uninterrupted run.
 """
 
 import contextlib
@@ -26,24 +26,32 @@ from emr_ner_tf.cli.runner import run
 _CONFIG = config_flags.DEFINE_config_file(
     "config",
     None,
-    "Recipe: default (ours), paper:ROW (the paper's), quickstart, or a file of your own. "
-    "Any key of it: --config.KEY=VALUE.",
+    "Recipe to train with: default (recommended), paper:ROW (a row of the paper), quickstart, or the path of a "
+    "configuration file. --config.KEY=VALUE changes any of its keys.",
     lock_config=True,
 )
 _MODEL_DIR = define_path(
-    "model_dir", None, "Takes checkpoints, the resolved config, metrics and the learning curve."
+    "model_dir",
+    None,
+    "Directory for checkpoints, the resolved configuration, metrics and the learning curve.",
 )
 _STRATEGY = flags.DEFINE_string(
-    "strategy", "one_device", "one_device, mirrored (all GPUs here), or multi_worker_mirrored (TF_CONFIG)."
+    "strategy",
+    "one_device",
+    "Distribution strategy (tf.distribute): one_device, mirrored (all GPUs of this machine), or "
+    "multi_worker_mirrored (machines named in TF_CONFIG).",
 )
 _LOGICAL_CPUS = flags.DEFINE_integer(
     "logical_cpus",
     1,
-    "Logical devices to part the CPU into, for --strategy=mirrored without GPUs.",
+    "Number of logical devices to split the CPU into, to try --strategy=mirrored without GPUs.",
     lower_bound=1,
 )
 _ON_ERROR = flags.DEFINE_enum(
-    "on_error", "raise", ["raise", "skip"], "At a bad record: stop, or write it to MODEL_DIR/rejects.jsonl."
+    "on_error",
+    "raise",
+    ["raise", "skip"],
+    "What to do with an invalid record: raise stops with an error, skip writes it to MODEL_DIR/rejects.jsonl.",
 )
 flags.mark_flags_as_required(["config", "model_dir"])
 

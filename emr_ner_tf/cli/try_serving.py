@@ -1,10 +1,10 @@
-"""From a trained model to a client's answer, in one go: export, serve, annotate over gRPC.
+"""Tries a trained model in a server: exports it, serves the bundle and annotates a text over gRPC.
 
-  python -m emr_ner_tf.cli.try_serving --model_dir=runs/mine --output=runs/bundles/ner --text='患者因腹痛入院。'
+  emr-ner try_serving --model_dir=runs/mine --output=runs/bundles/ner --text='患者因腹痛入院。'
 
-Each step is one of the commands that you would type; it is shown before it runs. The server is the one for development,
-on a free port of this machine, and ends when the text is annotated; with --stay it goes on until Ctrl-C. In production
-TensorFlow Serving takes its place, with the same bundle and the same clients.
+Each step is a command that you could type yourself and is shown before it runs. The development server listens on a
+free port of this machine and ends after the text is annotated; with --stay it keeps serving until Ctrl-C. In
+production, use TensorFlow Serving with the same bundle and the same clients.
 """
 
 import json
@@ -18,10 +18,10 @@ from emr_ner_tf.cli.path_flags import define_path
 from emr_ner_tf.cli.runner import run
 from emr_ner_tf.errors import UserError
 
-_MODEL_DIR = define_path("model_dir", None, "A directory that the train main has written.")
-_OUTPUT = define_path("output", None, "Directory of the bundle's versions; takes a new one.")
-_TEXT = flags.DEFINE_string("text", "患者因右肺上叶腺癌入院。", "The record that the client sends.")
-_STAY = flags.DEFINE_bool("stay", False, "Go on serving until Ctrl-C.")
+_MODEL_DIR = define_path("model_dir", None, "Model directory that `emr-ner train` wrote.")
+_OUTPUT = define_path("output", None, "Directory of the bundle's versions; a new version is added to it.")
+_TEXT = flags.DEFINE_string("text", "患者因右肺上叶腺癌入院。", "Text that the client sends.")
+_STAY = flags.DEFINE_bool("stay", False, "Keep serving until Ctrl-C.")
 flags.mark_flags_as_required(["model_dir", "output"])
 
 
@@ -35,7 +35,7 @@ def main() -> None:
         try:
             ready = server.stdout.readline()
             if not ready:
-                raise UserError(f"the server ended with status {server.wait()}; its message stands above")
+                raise UserError(f"the server ended with status {server.wait()}; its message is printed above")
             address = f"127.0.0.1:{json.loads(ready)['port']}"
             step(
                 console,

@@ -24,6 +24,19 @@ def test_python_of_an_environment_below(monkeypatch, tmp_path):
     assert shown == ".venv/bin/python -m emr_ner_tf.cli.annotate '--bundle=my bundles' --text=a"
 
 
+def test_the_console_script_of_the_running_python(monkeypatch, tmp_path):
+    for name in ("ours", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "emr-ner").write_text("#!/bin/sh\n")
+        (tmp_path / name / "emr-ner").chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "ours/python"))
+    monkeypatch.setenv("PATH", str(tmp_path / "ours"))
+    assert command_line("export", "--model_dir=my model") == "emr-ner export '--model_dir=my model'"
+    # That of another Python is not what the user has just run.
+    monkeypatch.setenv("PATH", str(tmp_path / "other"))
+    assert command_line("export") == "python -m emr_ner_tf.cli.export"
+
+
 def test_python_of_elsewhere(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "executable", "/opt/environment/bin/python")

@@ -261,7 +261,8 @@ def test_split_keeps_near_duplicates_together(cli, tmp_path):
     )
     assert "6 groups" in done.stdout
     odd = [
-        {record["id"] % 2 for record in _read(tmp_path / f"out/{side}.jsonl")} for side in ("train", "heldout")
+        {record["id"] % 2 for record in _read(tmp_path / f"out/{side}.jsonl")}
+        for side in ("train", "heldout")
     ]
     assert sum(1 in side for side in odd) == 1
 

@@ -167,7 +167,7 @@ def test_help(tmp_path, flag):
         "A main of a test.\n\n  Its example.\n\nFlags:\n"
         "  --kind=a|b\n      Which kind.\n"
         "  --many=MANY (default: [])\n      Some. Can be repeated.\n\n"
-        "--helpfull shows the flags of the libraries, too.\n"
+        "--helpfull also shows the flags of libraries.\n"
     )
 
 

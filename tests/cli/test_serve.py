@@ -32,7 +32,7 @@ def test_a_wrong_call(cli, flags, message):
 def test_help_teaches(cli):
     done = cli("serve", "--help")
     assert done.returncode == 0
-    for word in ("In production use TensorFlow Serving", "curl", "--tls_client_ca", "--max_requests"):
+    for word in ("in production, use TensorFlow Serving", "curl", "--tls_client_ca", "--max_requests"):
         assert word in done.stdout
 
 

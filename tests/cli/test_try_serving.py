@@ -26,6 +26,6 @@ def test_a_model_becomes_a_clients_answer(cli, trained, tmp_path):
 def test_a_step_that_fails_is_named(cli, tmp_path):
     done = cli("try_serving", f"--model_dir={tmp_path}", f"--output={tmp_path}/bundles")
     assert done.returncode == 1
-    assert "step '1/3 export' ended with status 1; its message stands above" in done.stderr
+    assert "step '1/3 export' ended with status 1; its message is printed above" in done.stderr
     assert "Traceback" not in done.stderr
     assert cli("try_serving", f"--model_dir={tmp_path}").returncode == 2

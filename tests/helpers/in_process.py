@@ -21,8 +21,8 @@ from absl.testing import flagsaver
 from privacy import assert_no_record_text
 
 ROOT = pathlib.Path(__file__).parents[2]
-# They end the whole process, wait for a signal, or start workers that outlive a call.
-OWN_PROCESS = frozenset(("annotate_archive", "serve", "try_serving", "quickstart", "reproduce"))
+# They end the whole process, wait for a signal, or start workers that outlive a call; `main` is the console script.
+OWN_PROCESS = frozenset(("annotate_archive", "serve", "try_serving", "quickstart", "reproduce", "main"))
 _ENVIRONMENT = {"NO_COLOR": "1", "COLUMNS": "120"}
 
 
