@@ -6,11 +6,13 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any
 
 import grpc
+import tenacity
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
 from emr_ner_tf.client import protos as messages
 from emr_ner_tf.client.chunking import Piece, merge, plan_requests
-from emr_ner_tf.client.options import ClientOptions, ServingError, check_target, pause_before_next
+from emr_ner_tf.client.options import ClientOptions, ServingError, check_target
+from emr_ner_tf.client.retry import retry_policy
 from emr_ner_tf.client.version_pin import VersionPin
 from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.data.texts import check_texts
@@ -114,12 +116,15 @@ class AsyncGrpcClient:
                     return messages.predicted(answer)
 
     async def _call(self, method: Callable[..., Any], request: Any) -> Any:
-        pauses = self.options.pauses()
-        while True:
-            try:
-                return await method(
-                    request, timeout=self.options.deadline_s, metadata=messages.metadata(self.options)
-                )
-            except grpc.RpcError as error:
-                failure = messages.from_rpc_error(self.target, error)
-            await asyncio.sleep(pause_before_next(failure, pauses))
+        policy = retry_policy(self.options.retry_timeout_s)
+        return await tenacity.AsyncRetrying(**policy)(self._call_once, method, request)
+
+    async def _call_once(self, method: Callable[..., Any], request: Any) -> Any:
+        try:
+            return await method(
+                request, timeout=self.options.deadline_s, metadata=messages.metadata(self.options)
+            )
+        except grpc.RpcError as error:
+            failure = messages.from_rpc_error(self.target, error)
+        # Outside of the handler, as in `GrpcClient`.
+        raise failure

@@ -1,15 +1,16 @@
 """A client of TensorFlow Serving over gRPC: Documents in, Documents with entities out."""
 
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import grpc
+import tenacity
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
 from emr_ner_tf.client import protos as messages
 from emr_ner_tf.client.chunking import Piece, merge, plan_requests
-from emr_ner_tf.client.options import ClientOptions, ServingError, check_target, pause_before_next
+from emr_ner_tf.client.options import ClientOptions, ServingError, check_target
+from emr_ner_tf.client.retry import retry_policy
 from emr_ner_tf.client.version_pin import VersionPin
 from emr_ner_tf.data.document import Entity
 from emr_ner_tf.data.texts import check_texts
@@ -94,12 +95,13 @@ class GrpcClient(Annotator):
                 return messages.predicted(answer)
 
     def _call(self, method: Callable[..., Any], request: Any) -> Any:
-        pauses = self.options.pauses()
-        while True:
-            try:
-                return method(
-                    request, timeout=self.options.deadline_s, metadata=messages.metadata(self.options)
-                )
-            except grpc.RpcError as error:
-                failure = messages.from_rpc_error(self.target, error)
-            time.sleep(pause_before_next(failure, pauses))
+        policy = retry_policy(self.options.retry_timeout_s)
+        return tenacity.Retrying(**policy)(self._call_once, method, request)
+
+    def _call_once(self, method: Callable[..., Any], request: Any) -> Any:
+        try:
+            return method(request, timeout=self.options.deadline_s, metadata=messages.metadata(self.options))
+        except grpc.RpcError as error:
+            failure = messages.from_rpc_error(self.target, error)
+        # Outside of the handler, so that gRPC's own error, which may quote a text, is not its context.
+        raise failure

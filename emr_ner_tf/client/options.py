@@ -2,11 +2,9 @@
 
 import dataclasses
 import pathlib
-import random
 import re
 import ssl
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from emr_ner_tf.client.headers import check_headers
 from emr_ner_tf.errors import UserError
@@ -35,6 +33,10 @@ class ServingError(UserError):
         self.message = message
 
 
+class TlsHandshakeError(ServingError):
+    """There is a server, but no secured connection to it; unlike its silence, this does not pass with time."""
+
+
 def redacted_error(target: str, code: str, message: str) -> ServingError:
     """The error of what a server has answered; its own words are left out where they may quote a text."""
     if code in _MAY_QUOTE:
@@ -44,18 +46,6 @@ def redacted_error(target: str, code: str, message: str) -> ServingError:
             "are what it takes"
         )
     return ServingError(target, code, message)
-
-
-def pause_before_next(failure: ServingError, pauses: Iterator[float]) -> float:
-    """Seconds to wait before the next attempt.
-
-    Raises:
-        ServingError: `failure`, where a repeat would not mend it, or the patience is at its end.
-    """
-    pause = next(pauses, None) if failure.code == "UNAVAILABLE" else None
-    if pause is None:
-        raise failure
-    return pause
 
 
 def check_target(target: str, *, resolvers: bool) -> str:
@@ -175,14 +165,3 @@ class ClientOptions:
                 at_most = "" if most is None else f" and at most {most}"
                 raise UserError(f"{name} must be at least {least}{at_most}, got {value}")
         check_headers(self.headers)
-
-    def pauses(self) -> Iterator[float]:
-        """Yields how long to wait before each further attempt: twice as long each time, at most 5 s, jittered.
-
-        Ends when `retry_timeout_s` is over, counted from the first call.
-        """
-        end, pause = time.monotonic() + self.retry_timeout_s, 0.1
-        while time.monotonic() < end:
-            # Jitter, so that clients that failed together do not come back together.
-            yield min(pause * random.uniform(0.5, 1.0), max(0.0, end - time.monotonic()))
-            pause = min(2 * pause, 5.0)

@@ -7,16 +7,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import requests
+import tenacity
 
 from emr_ner_tf.client.chunking import merge, plan_requests
 from emr_ner_tf.client.options import (
     ClientOptions,
     ServingError,
+    TlsHandshakeError,
     check_target,
-    pause_before_next,
     redacted_error,
 )
 from emr_ner_tf.client.protos import SIGNATURE, Signature, TensorFacts, VersionStatus
+from emr_ner_tf.client.retry import retry_policy
 from emr_ner_tf.client.version_pin import VersionPin
 from emr_ner_tf.data.document import Entity
 from emr_ner_tf.data.texts import check_texts
@@ -143,48 +145,51 @@ class RestClient(Annotator):
             path = f"/labels/{_quoted(asked.label)}{path}"
         # What is known of the model is small, whatever the limit of a request's answer.
         most = max(self.options.max_message_bytes, 0 if body else _METADATA_BYTES)
-        pauses = self.options.pauses()
-        while True:
-            end = time.monotonic() + self.options.deadline_s
-            try:
-                with self._session.request(
-                    verb,
-                    self._base + path,
-                    data=body,
-                    headers={"Content-Type": "application/json"} if body else None,
-                    timeout=self.options.deadline_s,
-                    stream=True,
-                ) as response:
-                    content = self._content(response, most)
-            except requests.exceptions.SSLError:
-                raise ServingError(
-                    self.target,
-                    "UNAVAILABLE",
-                    "the TLS handshake failed: does the server speak TLS on this port (TensorFlow Serving's REST "
-                    "has none), and does each side trust the other's certificate?",
-                ) from None
-            except requests.Timeout:
+        policy = retry_policy(self.options.retry_timeout_s)
+        return tenacity.Retrying(**policy)(self._call_once, verb, path, body, most)
+
+    def _call_once(self, verb: str, path: str, body: bytes | None, most: int) -> Any:
+        end = time.monotonic() + self.options.deadline_s
+        try:
+            with self._session.request(
+                verb,
+                self._base + path,
+                data=body,
+                headers={"Content-Type": "application/json"} if body else None,
+                timeout=self.options.deadline_s,
+                stream=True,
+            ) as response:
+                content = self._content(response, most)
+        except requests.exceptions.SSLError:
+            raise TlsHandshakeError(
+                self.target,
+                "UNAVAILABLE",
+                "the TLS handshake failed: does the server speak TLS on this port (TensorFlow Serving's REST "
+                "has none), and does each side trust the other's certificate?",
+            ) from None
+        except requests.Timeout:
+            raise self._late() from None
+        except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
+            # A wait in mid-answer that was too long comes as this, too.
+            if time.monotonic() >= end:
                 raise self._late() from None
-            except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
-                # A wait in mid-answer that was too long comes as this, too.
-                if time.monotonic() >= end:
-                    raise self._late() from None
-                # urllib3's own error is an argument of requests', and says why.
-                reason = getattr(error.args[0] if error.args else None, "reason", None)
-                message = "no connection; is the server there?"
-                if type(reason).__name__ == "NameResolutionError":
-                    message = "no connection; this machine cannot find the host: is its name right?"
-                failure = ServingError(self.target, "UNAVAILABLE", message)
-            except requests.RequestException as error:
-                # Its message may hold a header, such as an access token.
-                raise ServingError(
-                    self.target, "UNKNOWN", f"{type(error).__name__}; are target, model and headers right?"
-                ) from None
-            else:
-                if response.ok:
-                    return self._document(content)
-                failure = self._refusal(response.status_code, content)
-            time.sleep(pause_before_next(failure, pauses))
+            # urllib3's own error is an argument of requests', and says why.
+            reason = getattr(error.args[0] if error.args else None, "reason", None)
+            message = "no connection; is the server there?"
+            if type(reason).__name__ == "NameResolutionError":
+                message = "no connection; this machine cannot find the host: is its name right?"
+            failure = ServingError(self.target, "UNAVAILABLE", message)
+        except requests.RequestException as error:
+            # Its message may hold a header, such as an access token.
+            raise ServingError(
+                self.target, "UNKNOWN", f"{type(error).__name__}; are target, model and headers right?"
+            ) from None
+        else:
+            if response.ok:
+                return self._document(content)
+            failure = self._refusal(response.status_code, content)
+        # Outside of the handlers, so that the library's own error, which may quote a header, is not its context.
+        raise failure
 
     def _content(self, response: requests.Response, most: int) -> bytes:
         content = bytearray()

@@ -1,0 +1,62 @@
+"""When the clients repeat a request: one policy for gRPC, its asyncio client and REST."""
+
+import random
+import time
+from typing import Any
+
+import tenacity
+
+from emr_ner_tf.client.options import ServingError, TlsHandshakeError
+
+_FIRST_PAUSE_S, _MAX_PAUSE_S = 0.1, 5.0
+
+
+def retry_policy(retry_timeout_s: float) -> dict[str, Any]:
+    """Arguments of `tenacity.Retrying` or `tenacity.AsyncRetrying` for one request.
+
+    Only UNAVAILABLE is repeated. Each pause is twice as long as the one before, at most 5 s, with jitter.
+
+    Args:
+        retry_timeout_s: seconds after the first failure over which the request is repeated; 0 never repeats it.
+
+    Returns:
+        The arguments; they hold the time of the first failure, so that each request needs its own.
+    """
+    window = _RetryWindow(retry_timeout_s)
+    return {
+        "retry": tenacity.retry_if_exception(_is_temporary),
+        "wait": window.pause,
+        "stop": window.is_over,
+        "reraise": True,
+    }
+
+
+def _is_temporary(error: BaseException) -> bool:
+    return (
+        isinstance(error, ServingError)
+        and error.code == "UNAVAILABLE"
+        and not isinstance(error, TlsHandshakeError)
+    )
+
+
+class _RetryWindow:
+    """The time over which one request is repeated, counted from its first failure."""
+
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._end: float | None = None
+        self._backoff = tenacity.wait_exponential(multiplier=_FIRST_PAUSE_S, max=_MAX_PAUSE_S)
+
+    def pause(self, state: tenacity.RetryCallState) -> float:
+        # Jitter, so that clients that failed together do not come back together.
+        return min(self._backoff(state) * random.uniform(0.5, 1.0), self._remaining())
+
+    def is_over(self, state: tenacity.RetryCallState) -> bool:
+        del state
+        return self._remaining() == 0.0
+
+    def _remaining(self) -> float:
+        now = time.monotonic()
+        if self._end is None:
+            self._end = now + self._timeout_s
+        return max(0.0, self._end - now)
