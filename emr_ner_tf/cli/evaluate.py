@@ -75,7 +75,9 @@ def main() -> None:
     if (_BUNDLE.value is None) == (_MODEL_DIR.value is None):
         raise UsageError("give --bundle or --model_dir, one of the two")
     if _OUTPUT.value is not None:
-        check_not_an_input(_OUTPUT.value, [_INPUT.value, *(_TRAIN.value or "").split(",")])
+        check_not_an_input(
+            _OUTPUT.value, [_INPUT.value, *(split_paths(_TRAIN.value, "--train") if _TRAIN.value else ())]
+        )
 
     from emr_ner_tf.evaluation.lookup import LookupAnnotator
     from emr_ner_tf.evaluation.scoring import exact_by_record, score, seen_mentions

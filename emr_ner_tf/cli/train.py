@@ -58,6 +58,7 @@ flags.mark_flags_as_required(["config", "model_dir"])
 
 def main() -> None:
     """Runs the training that the flags name and prints its metrics."""
+    from emr_ner_tf.data.path_lists import split_paths
     from emr_ner_tf.data.rejects import NullRejects, RejectsWriter
     from emr_ner_tf.training.strategies import is_chief_process, split_cpu_into_logical_devices
     from emr_ner_tf.training.trainer import train
@@ -68,7 +69,11 @@ def main() -> None:
     config = local_paths(_CONFIG.value)
     rejects = None
     if writes and _ON_ERROR.value == "skip":
-        inputs = f"{config.data.train},{config.data.validation}".split(",")
+        inputs = [
+            path
+            for key in ("train", "validation")
+            for path in split_paths(config.data[key], f"config.data.{key}")
+        ]
         rejects = RejectsWriter(f"{_MODEL_DIR.value}/rejects.jsonl", inputs)
     with rejects or contextlib.nullcontext():
         metrics = train(

@@ -27,6 +27,7 @@ _Answer = TypeVar("_Answer")
 _NO_DEADLINE_S = 1e8
 # gRPC's own grace is not used: `close` ends it.
 _LONG_S = 3600.0
+_SETTLE_S = 0.1
 _FLUSH_S = 0.3
 SERVICES = ("", "tensorflow.serving.PredictionService", "tensorflow.serving.ModelService")
 
@@ -159,7 +160,13 @@ class GrpcServer:
 
     def wait_until_idle(self, timeout_s: float) -> bool:
         """Waits for the requests in work; says whether all were answered within `timeout_s` seconds."""
-        return self._pool.wait_until_idle(timeout_s)
+        end = time.monotonic() + timeout_s
+        while self._pool.wait_until_idle(max(0.0, end - time.monotonic())):
+            # gRPC may have accepted a request that has not reached the pool yet; closing would cancel it.
+            time.sleep(_SETTLE_S)
+            if self._pool.wait_until_idle(0.0):
+                return True
+        return False
 
     def close(self) -> None:
         """Ends, and leaves what is answered now the time to be sent."""

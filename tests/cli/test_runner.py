@@ -147,13 +147,18 @@ def test_what_was_started_with_nohup_goes_on(tmp_path):
 
 
 def _started(command, hang_up=signal.SIG_DFL):
-    def settle():
-        # A shell's background jobs start with the signal ignored, and their children inherit that.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        signal.signal(signal.SIGHUP, hang_up)
-
+    # A shell's background jobs start with the signal ignored, and their children inherit that. It is settled in the
+    # new process, since a fork of one with TensorFlow's threads in it may hang or crash.
+    settle = (
+        "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); "
+        "signal.signal(signal.SIGHUP, signal.Handlers(int(sys.argv[1]))); os.execv(sys.argv[2], sys.argv[2:])"
+    )
     process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=settle
+        [sys.executable, "-c", settle, str(int(hang_up)), *command],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout.readline() == "ready\n"
     return process

@@ -22,6 +22,7 @@ from emr_ner_tf.encoders.saving import save_encoder
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.exporting.bundle import Bundle
 from emr_ner_tf.exporting.parity_check import verify
+from emr_ner_tf.inference.annotator import Annotator
 from emr_ner_tf.text.vocabulary import Vocabulary
 
 
@@ -195,9 +196,20 @@ def test_reproduce(folder, quiet, tmp_path):
     assert_keeps_nothing(tmp_path)
 
 
+class _Other(Annotator):
+    """Another model than the bundle's."""
+
+    @property
+    def name(self):
+        return "other"
+
+    def predict(self, texts):
+        return [(Entity(0, 2, "手术", 1.0),) for _ in texts]
+
+
 def test_a_bundle_that_differs_is_told_without_text(bundles):
     bundle = Bundle(bundles)
     document = Document("1", GOOD["originalText"])
     with pytest.raises(UserError, match="not published") as caught:
-        verify(bundle, lambda texts: [(Entity(0, 2, "手术", 1.0),) for _ in texts], [document])
+        verify(bundle, _Other(), [document])
     assert_silent("".join(traceback.format_exception(caught.value)), "verify")

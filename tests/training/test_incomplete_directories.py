@@ -154,7 +154,7 @@ def test_a_full_disk(two_records, monkeypatch, tmp_path):
         assert message.startswith(f"{folder}/{named}: cannot be written: File too large; raise the limit"), (
             message
         )
-        assert message.endswith("and run the same command again: it resumes from the last whole checkpoint")
+        assert message.endswith("then run the same command again: it resumes from the last whole checkpoint")
         assert "\n" not in message
     # The same command ends as if nothing had been.
     metrics = train(two_records, str(folder))
