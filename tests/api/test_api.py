@@ -25,16 +25,11 @@ ROOT = pathlib.Path(__file__).parents[2]
 WITH_FILES = ("train", "export", "load", "connect", "evaluate", "read_documents", "write_documents")
 
 
-def test_importing_costs_little():
-    code = (
-        "import sys, time; start = time.perf_counter(); import emr_ner_tf; "
-        "print(time.perf_counter() - start); print('tensorflow' in sys.modules, 'numpy' in sys.modules)"
-    )
+def test_importing_loads_nothing_heavy():
+    # Which is why it takes milliseconds: python -X importtime -c 'import emr_ner_tf'.
+    code = "import sys, emr_ner_tf; print([name in sys.modules for name in ('tensorflow', 'numpy', 'absl')])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    seconds, modules = done.stdout.splitlines()
-    # Milliseconds; the bound is the one that the documentation states.
-    assert float(seconds) < 0.3
-    assert modules == "False False"
+    assert done.stdout == "[False, False, False]\n"
 
 
 def test_every_public_name_is_there_and_documented():
