@@ -30,14 +30,14 @@ def run(main: Callable[..., None], subcommands: Sequence[str] = ()) -> None:
     Args:
         main: called without arguments or, where there are `subcommands`, with the one that was given. The docstring
             of its module is its help.
-        subcommands: what the first argument may be; none where the main takes flags only.
+        subcommands: values of the first argument; empty for a command that takes flags only.
     """
     _prepare()
     app.run(functools.partial(_guarded, main), flags_parser=functools.partial(_parse, main, subcommands))
 
 
 def call(main: Callable[..., None], argv: Sequence[str], subcommands: Sequence[str] = ()) -> int:
-    """Runs a main in a process that goes on: as `run`, but for what `absl.app` does once in a process.
+    """Runs a command in a process that continues afterwards: as `run`, without the set-up that `absl.app` does once.
 
     Args:
         main: as in `run`.

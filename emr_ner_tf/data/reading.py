@@ -60,7 +60,7 @@ def read_documents(
         labels: the labels in use; None takes any.
         overlaps: "error", or "longest": of mentions that overlap the longest is kept, of two with the same span the
             first given. How many were left out is logged at the end of the file.
-        rejects: takes bad records, and reading goes on after them; None raises at the first.
+        rejects: receives bad records, and the reader continues after them; None raises at the first one.
         require_entities: whether a record of "ccks2019" must have `entities`; one to be annotated need not.
         remedies: what the user can do, for the message: by "labels" where a label is not in use, by "overlaps" where
             mentions overlap.

@@ -88,7 +88,7 @@ class RejectsWriter:
     def _open(self) -> IO[str]:
         mode = mode_of_new_files()
         with contextlib.suppress(OSError):
-            # As private as what it stands beside.
+            # It is as private as the output beside it.
             beside = stat.S_IMODE(os.stat(str(self.path).removesuffix(".rejects.jsonl")).st_mode)
             mode &= beside
         descriptor = os.open(self.path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, mode)

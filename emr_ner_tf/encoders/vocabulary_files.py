@@ -14,7 +14,7 @@ _MAX_PADDING = 1024
 
 
 class EncoderVocabulary(NamedTuple):
-    """What the files of an encoder say.
+    """The content of the files of an encoder.
 
     Attributes:
         vocabulary: with a token for each of the `vocab_size` rows, or for more.

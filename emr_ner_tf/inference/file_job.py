@@ -24,7 +24,7 @@ _MODEL, _VERSION = "partial_output_of", "version"
 
 
 class JobResult(NamedTuple):
-    """What a job did.
+    """The counts and the time of a job.
 
     Attributes:
         records: in the output, those of earlier tries included.
@@ -49,7 +49,7 @@ def annotate_to_file(
     """Writes annotated records as JSON lines, in order.
 
     Finished lines go to `OUTPUT.partial`, whose first line names the model and its version; at the end the others
-    become `output`, whole. A job that dies leaves the partial file, and `resume` goes on after its last whole line.
+    become `output`, whole. A job that dies leaves the partial file, and `resume` continues after its last whole line.
     Only the user can read the partial file.
 
     Args:
@@ -63,7 +63,7 @@ def annotate_to_file(
         Counts and time.
 
     Raises:
-        UserError: a partial file stands there and `resume` is off, or it is of another model or other records, or
+        UserError: there is a partial file and `resume` is off, or it is of another model or other records, or
             another job is writing it.
     """
     output = pathlib.Path(os.path.realpath(output))

@@ -1,4 +1,4 @@
-"""What defines a model beside its weights, as files of a directory, and models built from it.
+"""The definition of a model without its weights, as files of a directory.
 
 `config.json` (resolved), `vocab.txt`, `labels.txt`, `encoder.json` (the encoder's own configuration) and, where the
 model looks words up, `lexicon.txt`: with these and a checkpoint a model is restored without the encoder that it once
