@@ -8,16 +8,15 @@ import tenacity
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
 from emr_ner_tf.client import protos as messages
-from emr_ner_tf.client.chunking import Piece, merge, plan_requests
+from emr_ner_tf.client.chunking import Piece
 from emr_ner_tf.client.options import ClientOptions, ServingError, check_target
+from emr_ner_tf.client.pinned_client import PinnedClient
 from emr_ner_tf.client.retry import retry_policy
-from emr_ner_tf.client.version_pin import VersionPin
 from emr_ner_tf.data.document import Entity
-from emr_ner_tf.data.texts import check_texts
 from emr_ner_tf.inference.annotator import Annotator
 
 
-class GrpcClient(Annotator):
+class GrpcClient(PinnedClient, Annotator):
     """Annotates over a connection that it keeps; usable from several threads.
 
     Attributes:
@@ -31,9 +30,7 @@ class GrpcClient(Annotator):
         Raises:
             UserError: `target` is no address.
         """
-        self.target = check_target(target, resolvers=True)
-        self.options = options or ClientOptions()
-        self._pin = VersionPin(target, self.options)
+        super().__init__(check_target(target, resolvers=True), options)
         secured = messages.credentials(self.options)
         arguments = messages.channel_arguments(self.options)
         if secured is None:
@@ -42,32 +39,6 @@ class GrpcClient(Annotator):
             self._channel = grpc.secure_channel(target, secured, arguments)
         self._prediction = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
         self._model = model_service_pb2_grpc.ModelServiceStub(self._channel)
-
-    @property
-    def version(self) -> int | None:
-        """The version that is asked for: `options.version` or, where it is pinned, the first answer's; None before."""
-        return self._pin.asked.version
-
-    @property
-    def name(self) -> str:
-        """The server and the model."""
-        return f"{self.target} {self.options.model}"
-
-    def predict(self, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
-        """Entities of each text, in as many requests as `options` asks for.
-
-        Raises:
-            ServingError: the server refuses, or is away for longer than `options.retry_timeout_s`; `VersionGoneError`
-                where it no longer has the version of the earlier answers.
-            UserError: a text is no string, or holds a lone surrogate.
-        """
-        texts = check_texts(texts)  # says which text cannot be sent, before any is
-        limits = self.options.max_records, self.options.max_characters
-        pieces, entities = [], []
-        for request in plan_requests(texts, max_records=limits[0], max_characters=limits[1]):
-            pieces += request
-            entities += self._predict(texts, request)
-        return merge(len(texts), pieces, entities)
 
     def status(self) -> list[messages.VersionStatus]:
         """The versions that the server knows; raises as `predict`."""

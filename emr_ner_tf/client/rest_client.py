@@ -9,7 +9,7 @@ from typing import Any
 import requests
 import tenacity
 
-from emr_ner_tf.client.chunking import merge, plan_requests
+from emr_ner_tf.client.chunking import Piece
 from emr_ner_tf.client.options import (
     ClientOptions,
     ServingError,
@@ -17,11 +17,10 @@ from emr_ner_tf.client.options import (
     check_target,
     redacted_error,
 )
+from emr_ner_tf.client.pinned_client import PinnedClient
 from emr_ner_tf.client.protos import SIGNATURE, Signature, TensorFacts, VersionStatus
 from emr_ner_tf.client.retry import retry_policy
-from emr_ner_tf.client.version_pin import VersionPin
 from emr_ner_tf.data.document import Entity
-from emr_ner_tf.data.texts import check_texts
 from emr_ner_tf.inference.annotator import Annotator
 
 # gRPC's names for what TensorFlow Serving answers by HTTP; "UNKNOWN" is the rest.
@@ -43,7 +42,7 @@ _CHUNK = 1 << 16
 _METADATA_BYTES = 16 << 20
 
 
-class RestClient(Annotator):
+class RestClient(PinnedClient, Annotator):
     """Annotates over HTTP connections that it keeps; each thread needs one of its own.
 
     Attributes:
@@ -57,9 +56,7 @@ class RestClient(Annotator):
         Raises:
             UserError: `target` is no address.
         """
-        self.target = check_target(target, resolvers=False)
-        self.options = options or ClientOptions()
-        self._pin = VersionPin(target, self.options)
+        super().__init__(check_target(target, resolvers=False), options)
         self._session = requests.Session()
         self._session.headers.update(self.options.headers)
         # The target is the user's own server: a proxy of the environment has no business between.
@@ -70,27 +67,6 @@ class RestClient(Annotator):
             self._session.cert = (tls.cert, tls.key) if tls.cert else None
         scheme = "http" if tls is None else "https"
         self._base = f"{scheme}://{target}/v1/models/{_quoted(self.options.model)}"
-
-    @property
-    def version(self) -> int | None:
-        """As `GrpcClient.version`."""
-        return self._pin.asked.version
-
-    @property
-    def name(self) -> str:
-        """As `GrpcClient.name`."""
-        return f"{self.target} {self.options.model}"
-
-    def predict(self, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
-        """As `GrpcClient.predict`."""
-        texts = check_texts(texts)  # says which text cannot be sent, before any is
-        limits = self.options.max_records, self.options.max_characters
-        pieces, entities = [], []
-        for request in plan_requests(texts, max_records=limits[0], max_characters=limits[1]):
-            parts = [texts[piece.text][piece.start : piece.end] for piece in request]
-            pieces += request
-            entities += self._predict(parts)
-        return merge(len(texts), pieces, entities)
 
     def status(self) -> list[VersionStatus]:
         """As `GrpcClient.status`."""
@@ -118,8 +94,9 @@ class RestClient(Annotator):
         """Closes the connections."""
         self._session.close()
 
-    def _predict(self, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
-        document = {"signature_name": SIGNATURE, "inputs": {"text": texts}}
+    def _predict(self, texts: Sequence[str], request: Sequence[Piece]) -> list[tuple[Entity, ...]]:
+        parts = [texts[piece.text][piece.start : piece.end] for piece in request]
+        document = {"signature_name": SIGNATURE, "inputs": {"text": parts}}
         body = json.dumps(document, ensure_ascii=False).encode("utf-8")
         if len(body) > self.options.max_message_bytes:
             raise ServingError(
