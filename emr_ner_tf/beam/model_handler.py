@@ -12,36 +12,29 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.ml.inference.base import ModelHandler
 
 from emr_ner_tf.beam.source import Record, match
-from emr_ner_tf.errors import UserError
-from emr_ner_tf.exporting.versioning import version_number
+from emr_ner_tf.exporting.versioning import GRAPH, group_by_version, no_bundle
 
 if TYPE_CHECKING:
     from emr_ner_tf.exporting.bundle import Bundle
 
 _LOGGER = logging.getLogger(__name__)
-_GRAPH = "saved_model.pb"
 
 
 def newest_version(path: str) -> str:
-    """The directory of a bundle's version, on any Beam file system: `path` itself, or the highest integer in it.
+    """Returns the directory of a bundle's version, on any Beam file system: `path`, or the highest integer in it.
 
-    It is settled once for a job, so that all its workers load the same one.
+    A job calls this once, so that all its workers load the same version.
 
     Raises:
         UserError: neither holds a bundle.
     """
     path = path.rstrip("/")
-    if match(f"{path}/{_GRAPH}"):
+    if match(f"{path}/{GRAPH}"):
         return path
-    found = [file.removesuffix(f"/{_GRAPH}") for file in match(f"{path}/*/{_GRAPH}")]
-    numbered = ((version_number(folder.rpartition("/")[2]), folder) for folder in found)
-    versions = {number: folder for number, folder in numbered if number is not None}
+    versions = group_by_version(file.removesuffix(f"/{GRAPH}") for file in match(f"{path}/*/{GRAPH}"))
     if not versions:
-        raise UserError(
-            f"{path}: no bundle: looked for {_GRAPH} in it and in its folders named by an integer; "
-            "python -m emr_ner_tf.cli.export writes one"
-        )
-    return versions[max(versions)]
+        raise no_bundle(path)
+    return versions[max(versions)][-1]
 
 
 def fetch(source: str, target: str) -> None:

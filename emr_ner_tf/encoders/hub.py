@@ -1,6 +1,5 @@
 """Files of an encoder, in the Hugging Face layout or Google's: in a directory, or in the Hugging Face hub."""
 
-import json
 import os
 import pathlib
 import socket
@@ -8,6 +7,7 @@ import urllib.parse
 import urllib.request
 from typing import Any
 
+from emr_ner_tf.data.whole_files import read_object
 from emr_ner_tf.encoders.tensor_paths import INDEX, tensor_paths
 from emr_ner_tf.errors import UserError
 
@@ -113,7 +113,7 @@ def find_weights(name_or_dir: str) -> list[pathlib.Path]:
         return [path, find_file(name_or_dir, f"{BERT_CHECKPOINT}.data-00000-of-00001")]
     if path.suffix != ".json":
         return [path]
-    parts = _read_object(path).get("weight_map")
+    parts = read_object(path).get("weight_map")
     if not isinstance(parts, dict) or not parts or not all(isinstance(part, str) for part in parts.values()):
         raise UserError(f"{path}: must hold `weight_map`, an object from names to files")
     return [find_file(name_or_dir, os.path.basename(part)) for part in sorted(set(parts.values()))]
@@ -137,7 +137,7 @@ def read_config(name_or_dir: str) -> dict[str, Any]:
         UserError: it is missing, is no JSON object, or has no `model_type` or `vocab_size`.
     """
     path = find_file(name_or_dir, CONFIG, BERT_CONFIG)
-    config = _read_object(path)
+    config = read_object(path)
     if path.name == BERT_CONFIG:
         config = {"model_type": "bert"} | config
     for key, kind in (("model_type", str), ("vocab_size", int)):
@@ -172,16 +172,6 @@ def _checkpoint_prefix(name_or_dir: str) -> pathlib.Path | None:
             f"{folder / found[-1]}"
         )
     return folder / found[0]
-
-
-def _read_object(path: pathlib.Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: no JSON can be read here: {error}") from error
-    if not isinstance(value, dict):
-        raise UserError(f"{path}: must be a JSON object, got {type(value).__name__}")
-    return value
 
 
 def _from_hub(name: str, file: str, wanted: str) -> pathlib.Path | None:

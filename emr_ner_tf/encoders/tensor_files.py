@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from emr_ner_tf.encoders.tensor_paths import COPY_AGAIN, pattern_problem, tensor_paths
+from emr_ner_tf.data.whole_files import COPY_AGAIN, damaged
+from emr_ner_tf.encoders.tensor_paths import pattern_problem, tensor_paths
 from emr_ner_tf.errors import UserError
 
 # Raised for an index that is not one: by its table, its header, or an entry.
@@ -27,7 +28,7 @@ def open_tensors(prefix: pathlib.Path) -> Any:
     index, *data = tensor_paths(prefix)
     for path in (index, *data):
         if not path.stat().st_size:
-            raise UserError(f"{path}: the file is empty; {COPY_AGAIN}")
+            raise damaged(path, "the file is empty")
     try:
         reader = tf.train.load_checkpoint(str(prefix))
         shapes = reader.get_variable_to_shape_map()
@@ -36,7 +37,7 @@ def open_tensors(prefix: pathlib.Path) -> Any:
         problem = pattern_problem(prefix)
         if problem and isinstance(error, tf.errors.NotFoundError):
             raise UserError(f"{prefix}: {problem}") from error
-        raise UserError(f"{index}: cut off or damaged; {COPY_AGAIN}") from error
+        raise damaged(index, "cut off or damaged") from error
     wanted = sum(_size(reader, name, types[name], shape, data[0]) for name, shape in shapes.items())
     found = sum(path.stat().st_size for path in data)
     if found < wanted:
@@ -64,7 +65,7 @@ def read_tensor(reader: Any, name: str, source: pathlib.Path) -> np.ndarray:
     try:
         return reader.get_tensor(name)
     except _UNREADABLE as error:
-        raise UserError(f"{source}: cut off or damaged at `{name}`; {COPY_AGAIN}") from error
+        raise damaged(source, f"cut off or damaged at `{name}`") from error
 
 
 def _size(reader: Any, name: str, dtype: tf.DType, shape: list[int], source: pathlib.Path) -> int:

@@ -4,11 +4,11 @@ import os
 import pathlib
 import re
 
+from emr_ner_tf.data.whole_files import COPY_AGAIN
 from emr_ner_tf.errors import UserError
 
 INDEX = ".index"
 DATA = re.compile(r"\.data-(\d{5})-of-(\d{5})$")
-COPY_AGAIN = "copy it again from where it is whole"
 _PATTERN = re.compile(r"[\[\\]")
 
 

@@ -1,10 +1,10 @@
 """The vocabulary of an encoder, a token for each row of its embedding, from the files that it may be in."""
 
-import json
 import pathlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from emr_ner_tf.data.whole_files import read_object
 from emr_ner_tf.encoders.hub import ADDED_TOKENS, VOCABULARY, find_file, find_optional_file, read_config
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.text.vocabulary import Vocabulary, is_unused
@@ -67,11 +67,8 @@ def read_vocabulary(name_or_dir: str) -> EncoderVocabulary:
 
 
 def _read_added_tokens(path: pathlib.Path) -> dict[str, int]:
-    try:
-        ids = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: no JSON can be read here: {error}") from error
-    if not isinstance(ids, dict) or not all(type(row) is int and row >= 0 for row in ids.values()):
+    ids = read_object(path)
+    if not all(type(row) is int and row >= 0 for row in ids.values()):
         raise UserError(f"{path}: must be a JSON object from tokens to rows, whole numbers from 0")
     return ids
 

@@ -10,10 +10,10 @@ from absl import logging
 
 from emr_ner_tf.data.document import Entity
 from emr_ner_tf.errors import UserError
-from emr_ner_tf.exporting.completeness import CONTRACT, CONTRACT_VERSION, GRAPH, TAGS, check_complete
+from emr_ner_tf.exporting.completeness import CONTRACT, CONTRACT_VERSION, TAGS, check_complete
 from emr_ner_tf.exporting.model_card import model_card
 from emr_ner_tf.exporting.signatures import ServingModule
-from emr_ner_tf.exporting.versioning import find_versions
+from emr_ner_tf.exporting.versioning import GRAPH, find_versions, no_bundle
 from emr_ner_tf.exporting.warmup import write_warmup
 from emr_ner_tf.inference.annotator import Annotator, decode_entities, encode_texts
 from emr_ner_tf.models.model_definition import ModelDefinition
@@ -60,7 +60,7 @@ class Bundle(Annotator):
     @property
     def name(self) -> str:
         """Version directory and a hash of what it holds: two bundles with the same one are the same model."""
-        digest = hashlib.sha256((self.path / "saved_model.pb").read_bytes())
+        digest = hashlib.sha256((self.path / GRAPH).read_bytes())
         digest.update((self.path / "variables" / "variables.index").read_bytes())
         return f"{self.path.name} {digest.hexdigest()[:32]}"
 
@@ -71,7 +71,7 @@ class Bundle(Annotator):
 
 
 def find_version(path: str | os.PathLike[str]) -> pathlib.Path:
-    """The directory of a bundle's version: `path` itself, or the highest integer in it.
+    """Returns the directory of a bundle's version: `path` itself, or the highest integer in it.
 
     Raises:
         UserError: neither holds a bundle, and the message names what was looked for; or a file of the bundle is
@@ -93,10 +93,7 @@ def find_version(path: str | os.PathLike[str]) -> pathlib.Path:
                     f"{found}: the newest version has no {needed}; copy or export it again, or name version "
                     f"{max(older)}: {path / str(max(older))}"
                 )
-            raise UserError(
-                f"{path}: no bundle: looked for {needed} in it and in its folders named by an integer; "
-                "python -m emr_ner_tf.cli.export writes one"
-            )
+            raise no_bundle(path, needed)
     check_complete(found)
     return found
 

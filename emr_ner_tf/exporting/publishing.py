@@ -19,8 +19,7 @@ from collections.abc import Iterator
 from absl import logging
 
 from emr_ner_tf.errors import UserError
-from emr_ner_tf.exporting.completeness import GRAPH
-from emr_ner_tf.exporting.versioning import LARGEST, find_versions, numbered_entries
+from emr_ner_tf.exporting.versioning import GRAPH, LARGEST, find_versions, numbered_entries
 
 _HIDDEN = re.compile(r"\.(unpublished|removed\.\d+)\.[0-9a-f]{32}")
 # Something has the new name: a folder, a folder with files, or what is no folder.

@@ -12,7 +12,7 @@ import pathlib
 
 from emr_ner_tf.config import ConfigDict, load_config, save_config
 from emr_ner_tf.data.atomic_io import atomic_writer
-from emr_ner_tf.errors import UserError
+from emr_ner_tf.data.whole_files import damaged, read_object, read_whole_lines
 from emr_ner_tf.models.registry import LEXICON_CONTEXTS
 from emr_ner_tf.text.vocabulary import Vocabulary
 
@@ -67,51 +67,15 @@ class ModelDefinition:
         """
         directory = pathlib.Path(directory)
         config = load_config(directory / CONFIG)
-        labels = _lines(directory / LABELS)
-        encoder = _read_json(directory / ENCODER)
-        words = _lines(directory / LEXICON) if config.model.context in LEXICON_CONTEXTS else []
-        _lines(directory / VOCABULARY)
+        labels = read_whole_lines(directory / LABELS)
+        encoder = read_object(directory / ENCODER)
+        words = read_whole_lines(directory / LEXICON) if config.model.context in LEXICON_CONTEXTS else []
+        read_whole_lines(directory / VOCABULARY)
         vocabulary = Vocabulary.load(directory / VOCABULARY)
         if len(vocabulary.tokens) != encoder.get("vocab_size"):
-            raise _cut_off(
+            raise damaged(
                 directory / VOCABULARY,
                 f"must hold as many tokens as `vocab_size` in {ENCODER}, {encoder.get('vocab_size')}, "
                 f"got {len(vocabulary.tokens)}",
             )
         return cls(config, vocabulary, tuple(labels), encoder, tuple(words))
-
-
-def _lines(path: pathlib.Path) -> list[str]:
-    """The lines of a file in which each has an end, as `ModelDefinition.save` writes it."""
-    lines = _text(path).split("\n")
-    if lines.pop():
-        raise _cut_off(path, "its last line has no end")
-    return lines
-
-
-def _read_json(path: pathlib.Path) -> dict:
-    try:
-        value = json.loads(_text(path))
-    except ValueError as error:
-        raise _cut_off(path, "not JSON") from error
-    if not isinstance(value, dict):
-        raise _cut_off(path, f"must be an object in JSON, got {type(value).__name__}")
-    return value
-
-
-def _text(path: pathlib.Path) -> str:
-    try:
-        text = path.read_bytes().decode("utf-8")
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file, and the model needs it; copy it here, too") from error
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise _cut_off(path, f"not UTF-8 at byte {error.start}") from error
-    if not text:
-        raise _cut_off(path, "the file is empty")
-    return text
-
-
-def _cut_off(path: pathlib.Path, what: str) -> UserError:
-    return UserError(f"{path}: {what}; copy it again from where it is whole")

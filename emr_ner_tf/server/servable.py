@@ -13,6 +13,7 @@ from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 from tensorflow_serving.apis import prediction_log_pb2
 
+from emr_ner_tf.exporting.versioning import GRAPH
 from emr_ner_tf.server.errors import RequestError
 
 DEFAULT_SIGNATURE = "serving_default"
@@ -47,7 +48,7 @@ class Servable:
         """
         self.version = version
         saved = saved_model_pb2.SavedModel()
-        saved.ParseFromString((pathlib.Path(path) / "saved_model.pb").read_bytes())
+        saved.ParseFromString((pathlib.Path(path) / GRAPH).read_bytes())
         self.signature_defs: Mapping[str, meta_graph_pb2.SignatureDef] = dict(
             saved.meta_graphs[0].signature_def
         )

@@ -13,7 +13,7 @@ from absl import logging
 from tensorflow_serving.apis import get_model_status_pb2, model_pb2
 
 from emr_ner_tf.errors import UserError, describe_os_error
-from emr_ner_tf.exporting.versioning import numbered_entries
+from emr_ner_tf.exporting.versioning import GRAPH, find_versions
 from emr_ner_tf.server.errors import RequestError, invalid_argument
 from emr_ner_tf.server.servable import Servable
 
@@ -68,12 +68,12 @@ class VersionManager:
             UserError: no version could be loaded, or not the one that a label names.
             OSError: the directory cannot be listed.
         """
-        if (self._directory / "saved_model.pb").exists():
+        if (self._directory / GRAPH).exists():
             raise UserError(
                 f"{self._directory}: a version's own directory: name the directory that holds it, "
                 f"{self._directory.resolve().parent}"
             )
-        if not _find_versions(self._directory):
+        if not find_versions(self._directory, _is_version):
             raise UserError(f"{self._directory}: no versions: looked for folders named by an integer")
         self.refresh()
         if not self.available():
@@ -102,7 +102,7 @@ class VersionManager:
 
     def refresh(self) -> None:
         """Loads the versions that are to serve and do not, and then unloads those that are not to."""
-        found = _find_versions(self._directory)
+        found = find_versions(self._directory, _is_version)
         wanted = {*sorted(found)[-self._count :], *(set(self._labels.values()) & found.keys())}
         for version in sorted(wanted):
             self._load_version(version, found[version])
@@ -211,7 +211,7 @@ class VersionManager:
             if known is not None:
                 cause = f"version {version} could not be loaded: {known.error}"
             else:
-                there = ", ".join(map(str, sorted(_find_versions(self._directory))))
+                there = ", ".join(map(str, sorted(find_versions(self._directory, _is_version))))
                 cause = f"there is no version {version}, only {there}"
             raise UserError(
                 f"{self._directory}: label {label!r}: {cause}; export that version first, or give the label to another"
@@ -249,20 +249,12 @@ class VersionManager:
             said = problem
 
 
-def _find_versions(directory: pathlib.Path) -> dict[int, pathlib.Path]:
-    """Folders of versions by number, and links that lead nowhere, so that their state can say so."""
-    found = {
-        number: [path for path in entries if _is_version(path)]
-        for number, entries in numbered_entries(directory).items()
-    }
-    return {number: paths[-1] for number, paths in found.items() if paths}
-
-
 def _is_version(path: pathlib.Path) -> bool:
+    """Whether an entry is a folder, or a broken link, whose state then reports the reason."""
     try:
         return path.is_dir() or (path.is_symlink() and not path.exists())
     except OSError:
-        # Something that this user may not look at; loading it says why.
+        # An entry without read permission; loading it reports the reason.
         return True
 
 

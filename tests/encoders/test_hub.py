@@ -45,7 +45,7 @@ def test_the_first_of_the_names_is_taken(tmp_path):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("{", "no JSON can be read here"),
+        ("{", "not JSON"),
         ("[]", "must be a JSON object, got list"),
         ("{}", "must hold `model_type` .*, got None"),
         ('{"model_type": "bert", "vocab_size": "36"}', "must hold `vocab_size` .*, got '36'"),

@@ -88,8 +88,8 @@ def test_an_added_token_counts_before_a_line_of_the_vocabulary(make_checkpoint):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ('{"a": 36', "no JSON can be read here"),
-        ("[]", "must be a JSON object from tokens to rows"),
+        ('{"a": 36', "not JSON"),
+        ("[]", "must be a JSON object, got list"),
         ('{"a": "36"}', "must be a JSON object from tokens to rows"),
         ('{"a": true}', "must be a JSON object from tokens to rows"),
         ('{"a": -1}', "must be a JSON object from tokens to rows"),
