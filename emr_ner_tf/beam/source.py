@@ -12,7 +12,7 @@ from apache_beam.metrics.metric import Metrics
 from emr_ner_tf.beam.decompression import BROKEN, unpacked
 from emr_ner_tf.data.ccks2019 import ID, parse_record
 from emr_ner_tf.data.document import Document
-from emr_ner_tf.data.lines import BOM, Line, decoded, json_line
+from emr_ner_tf.data.lines import Line, decoded, json_line, without_mark
 from emr_ner_tf.data.record_error import RecordError
 from emr_ner_tf.data.rejects import reject_fields
 from emr_ner_tf.errors import UserError
@@ -163,7 +163,9 @@ class ReadRecords(beam.DoFn):
         pool: list[Record] = []
         held = 0
         for line in lines_of(element):
-            line = _unmarked(line, self._format)
+            if self._format == "ccks2019" or not line.offset:
+                # As `data.reading` does: in a text, only the file's first mark is one.
+                line = without_mark(line)
             if not line.raw.strip():
                 continue
             try:
@@ -181,13 +183,6 @@ class ReadRecords(beam.DoFn):
                 pool, held = [], 0
         if pool:
             yield pool
-
-
-def _unmarked(line: Line, format: str) -> Line:
-    """Takes a byte order mark off; in a text only the file's first is one."""
-    if not line.raw.startswith(BOM) or (format == "text" and line.offset):
-        return line
-    return Line(0, line.offset + len(BOM), line.raw.removeprefix(BOM))
 
 
 def _reject(error: RecordError, line: Line, path: str) -> str:

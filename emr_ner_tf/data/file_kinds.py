@@ -1,11 +1,12 @@
 """Files that are obviously of another format than the one they are read as: said once, not for every line."""
 
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from emr_ner_tf.data.lines import BOM, Line
+from emr_ner_tf.data.lines import Line, decoded, read_lines, source_name
 from emr_ner_tf.data.record_error import RecordError
 
 # Lines that are not blank, from the first one on, by which a file is judged where the first is not as it should be.
@@ -80,20 +81,22 @@ def check_kind(lines: Iterable[Line], path: str, format: str) -> Iterator[Line]:
         yield from lines
 
 
-def check_text_file(lines: Iterable[Line], path: str) -> Iterator[Line]:
-    """Yields the lines of a file, unless it begins as something else than UTF-8 text does.
-
-    Args:
-        lines: of the file.
-        path: its name in messages.
+def read_text_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
+    """Yields the number and the text of each line of a file that must be UTF-8.
 
     Raises:
-        RecordError: while iterating: what the file looks like, and what to do.
+        RecordError: while iterating: the file cannot be read or is of another kind, or a line is not UTF-8.
     """
-    for line in lines:
+    name = source_name(path)
+    for line in read_lines(path):
         if line.number == 1:
-            _refuse_encoding(line.raw, path, line.number)
-        yield line
+            _refuse_encoding(line.raw, name, line.number)
+        try:
+            text = decoded(line)
+        except RecordError as error:
+            error.path = name
+            raise
+        yield line.number, text
 
 
 def _refuse_encoding(first: bytes, path: str, number: int) -> None:
@@ -105,7 +108,7 @@ def _refuse_encoding(first: bytes, path: str, number: int) -> None:
 
 
 def _stripped(line: Line) -> bytes:
-    return line.raw.removeprefix(BOM).strip(b" \t\r")
+    return line.raw.strip(b" \t\r")
 
 
 def _as_expected(first: bytes, format: str) -> bool:

@@ -1,9 +1,9 @@
 """Labels: the six of CCKS2019, the user's own, or what the records hold."""
 
 import os
-import pathlib
 from collections.abc import Sequence
 
+from emr_ner_tf.data.file_kinds import read_text_lines
 from emr_ner_tf.data.lines import check_rereadable
 from emr_ner_tf.data.reading import read_labels
 from emr_ner_tf.data.record_error import RecordError
@@ -84,18 +84,11 @@ def _inferred(
 
 
 def _labels_of_file(path: str) -> tuple[str, ...]:
-    try:
-        lines = pathlib.Path(path).read_bytes().decode("utf-8-sig").split("\n")
-    except FileNotFoundError:
+    if not os.path.exists(path):
         choices = "ccks2019, infer, or a file with one label a line"
-        raise UserError(f"labels must be {choices}, got {path!r}, and there is no such file") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not valid UTF-8 at byte {error.start}") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+        raise UserError(f"labels must be {choices}, got {path!r}, and there is no such file")
     labels: dict[str, int] = {}
-    for number, line in enumerate(lines, start=1):
-        label = line.removesuffix("\r")
+    for number, label in read_text_lines(path):
         if not label.strip():
             continue
         problem = label_problem(label)

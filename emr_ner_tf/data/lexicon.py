@@ -9,8 +9,8 @@ import numpy as np
 from absl import logging
 
 from emr_ner_tf.data.document import Document
-from emr_ner_tf.data.file_kinds import check_text_file
-from emr_ner_tf.data.lines import decoded, read_lines
+from emr_ner_tf.data.file_kinds import read_text_lines
+from emr_ner_tf.data.lines import read_lines
 from emr_ner_tf.data.passages import read_passages
 from emr_ner_tf.data.record_error import RecordError
 from emr_ner_tf.data.vectors import read_vectors
@@ -112,18 +112,12 @@ def build_lexicon(
 def _read_list(path: str) -> list[str]:
     words: dict[str, None] = {}
     repeated = 0
-    for line in check_text_file(read_lines(path), path):
-        try:
-            word = decoded(line).strip()
-            if line.number == 1:
-                word = word.removeprefix("\ufeff")
-            if not word:
-                continue
-            if len(word.split()) > 1:
-                raise RecordError("a line must be one word, without white space in it")
-        except RecordError as error:
-            error.path, error.line = path, line.number
-            raise
+    for number, text in read_text_lines(path):
+        word = text.strip()
+        if not word:
+            continue
+        if len(word.split()) > 1:
+            raise RecordError("a line must be one word, without white space in it", path=path, line=number)
         repeated += word in words
         words[word] = None
     if repeated:

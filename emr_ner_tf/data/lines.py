@@ -54,6 +54,8 @@ def check_rereadable(path: str | os.PathLike[str], why: str) -> None:
 def read_lines(path: str | os.PathLike[str]) -> Iterator[Line]:
     """Yields the lines of a file, or of standard input for `-`; only a line feed ends one.
 
+    A byte order mark at the beginning of the file is left out.
+
     Raises:
         RecordError: the file cannot be read.
     """
@@ -61,12 +63,20 @@ def read_lines(path: str | os.PathLike[str]) -> Iterator[Line]:
     try:
         with _opened(path) as file:
             for number, raw in enumerate(file, start=1):
-                yield Line(number, offset, raw.removesuffix(b"\n"))
+                line = Line(number, offset, raw.removesuffix(b"\n"))
+                yield without_mark(line) if number == 1 else line
                 offset += len(raw)
     except FileNotFoundError:
         raise RecordError(f"no such file{_renamed(path)}", path=os.fspath(path)) from None
     except OSError as error:
         raise RecordError("cannot be read", value=error.strerror, path=source_name(path)) from None
+
+
+def without_mark(line: Line) -> Line:
+    """Returns a line without the byte order mark that it may begin with."""
+    if not line.raw.startswith(BOM):
+        return line
+    return Line(line.number, line.offset + len(BOM), line.raw.removeprefix(BOM))
 
 
 def _renamed(path: str | os.PathLike[str]) -> str:

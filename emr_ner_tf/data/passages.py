@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Iterator
 
-from emr_ner_tf.data.lines import BOM, read_lines
+from emr_ner_tf.data.lines import read_lines
 from emr_ner_tf.data.reading import read_documents
 from emr_ner_tf.data.record_error import RecordError
 
@@ -24,12 +24,12 @@ def read_passages(path: str | os.PathLike[str]) -> Iterator[str]:
     """
     path = os.fspath(path)
     first = next((line.raw.strip() for line in read_lines(path) if line.raw.strip()), b"")
-    if _COLUMNS.fullmatch(first.decode("utf-8", errors="replace").removeprefix("\ufeff")):
+    if _COLUMNS.fullmatch(first.decode("utf-8", errors="replace")):
         message = (
             "must hold passages, and its first line is a character and its tag: convert it (cli.data convert)"
         )
         raise RecordError(message, path=path, line=1)
-    format = "ccks2019" if first.removeprefix(BOM).startswith(b"{") else "text"
+    format = "ccks2019" if first.startswith(b"{") else "text"
     empty = True
     for document in read_documents(path, format=format, overlaps="longest", require_entities=False):
         if document.text.strip():

@@ -9,7 +9,7 @@ from absl import logging
 from emr_ner_tf.data import bio_columns, ccks2019
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.file_kinds import check_kind
-from emr_ner_tf.data.lines import BOM, Line, decoded, read_lines, source_name
+from emr_ner_tf.data.lines import Line, decoded, read_lines, source_name, without_mark
 from emr_ner_tf.data.record_error import RecordError
 from emr_ner_tf.data.rejects import NullRejects, Rejects, RejectsWriter
 from emr_ner_tf.data.validation import OVERLAPS
@@ -149,12 +149,14 @@ def _read(
     if rules.overlaps not in (*OVERLAPS, "all"):
         raise UserError(f"overlaps must be one of {', '.join(OVERLAPS)}, got {rules.overlaps!r}")
     path = os.fspath(path)
-    lines = check_kind(read_lines(path), source_name(path), format)
-    if format == "bio":
-        records, parse = bio_columns.blocks(_without_mark(lines)), _parse_bio
-    else:
+    lines = read_lines(path)
+    if format == "ccks2019":
         # Files that were joined by hand have marks within; in a text such a mark may be a character.
-        lines = _without_mark(lines) if format == "text" else _without_marks(lines)
+        lines = map(without_mark, lines)
+    lines = check_kind(lines, source_name(path), format)
+    if format == "bio":
+        records, parse = bio_columns.blocks(lines), _parse_bio
+    else:
         records = ([line] for line in lines if line.raw.strip())
         parse = _parse_text if format == "text" else _parse_ccks2019
     return _parsed(records, source_name(path), parse, rules, rejects)
@@ -197,19 +199,3 @@ def _parse_bio(lines: Sequence[Line], default_id: str, rules: _Rules) -> tuple[D
 
 def _parse_text(lines: Sequence[Line], default_id: str, rules: _Rules) -> tuple[Document, int]:
     return Document(default_id, decoded(lines[0])), 0
-
-
-def _without_mark(lines: Iterator[Line]) -> Iterator[Line]:
-    for line in lines:
-        yield _unmarked(line) if line.number == 1 else line
-
-
-def _without_marks(lines: Iterator[Line]) -> Iterator[Line]:
-    for line in lines:
-        yield _unmarked(line)
-
-
-def _unmarked(line: Line) -> Line:
-    if not line.raw.startswith(BOM):
-        return line
-    return Line(line.number, line.offset + len(BOM), line.raw.removeprefix(BOM))

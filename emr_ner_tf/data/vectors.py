@@ -7,8 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from absl import logging
 
-from emr_ner_tf.data.file_kinds import check_text_file
-from emr_ner_tf.data.lines import decoded, read_lines
+from emr_ner_tf.data.file_kinds import read_text_lines
 from emr_ner_tf.data.record_error import RecordError
 
 _MAX_TOKENS = 10_000
@@ -43,19 +42,17 @@ def read_vectors(path: str | os.PathLike[str]) -> Vectors:
     rows: dict[str, np.ndarray] = {}
     count = width = None
     repeated = 0
-    for line in check_text_file(read_lines(path), path):
+    for number, text in read_text_lines(path):
+        text = text.rstrip(" ")
+        if number == 1 and _is_header(text):
+            count, width = map(int, text.split(" "))
+            continue
+        if not text.strip():
+            continue
         try:
-            text = decoded(line).rstrip(" ")
-            if line.number == 1:
-                text = text.removeprefix("\ufeff")
-                if _is_header(text):
-                    count, width = map(int, text.split(" "))
-                    continue
-            if not text.strip():
-                continue
             token, row = _parse(text, width)
         except RecordError as error:
-            error.path, error.line = path, line.number
+            error.path, error.line = path, number
             raise
         repeated += token in rows
         rows.setdefault(token, row)

@@ -60,15 +60,14 @@ class Vocabulary:
         """
         path = pathlib.Path(path)
         try:
-            text = path.read_bytes().decode("utf-8")
+            # Universal line ends, and no byte order mark, as transformers reads the file.
+            text = path.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError as error:
             line = error.object.count(b"\n", 0, error.start) + 1
-            raise UserError(
-                f"{path}:{line}: a vocabulary must be UTF-8, got byte {error.start} malformed"
-            ) from error
+            raise UserError(f"{path}:{line}: a vocabulary must be UTF-8, and this line is not") from error
         except OSError as error:
             raise UserError(f"{path}: no vocabulary can be read here: {error.strerror}") from error
-        lines = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        lines = text.split("\n")
         if not lines[-1]:
             del lines[-1]
         tokens = tuple(map(_from_line, lines))

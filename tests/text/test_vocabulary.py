@@ -150,7 +150,7 @@ def test_files_of_other_makers(tmp_path, newline, start, end):
         (b"[PAD]\n[UNK]\n[CLS]\na\n", r"vocab.txt: must hold .*, got 4 tokens without \[SEP\]"),
         (b"", r"vocab.txt: must hold .*, got 0 tokens without \[PAD\], \[UNK\], \[CLS\], \[SEP\]"),
         (b"[PAD]\n[U+D800]\n", r"vocab.txt:2: a token must hold no surrogate"),
-        (b"[PAD]\n\xff\n", r"vocab.txt:2: a vocabulary must be UTF-8, got byte 6 malformed"),
+        (b"[PAD]\n\xff\n", r"vocab.txt:2: a vocabulary must be UTF-8"),
     ],
 )
 def test_unusable_files(tmp_path, content, message):
