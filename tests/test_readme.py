@@ -10,6 +10,7 @@ import sys
 import pytest
 
 import emr_ner_tf
+from emr_ner_tf.models.registry import ZOO
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -61,6 +62,14 @@ def test_the_index_names_every_page():
     index = (ROOT / "docs/README.md").read_text(encoding="utf-8")
     for page in (ROOT / "docs").glob("*.md"):
         assert page.name == "README.md" or f"]({page.name})" in index, page.name
+
+
+def test_the_training_page_lists_every_row():
+    page = (ROOT / "docs/training.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)`[^|]* \| `(\w+)` \| `(\w+)` \| `(\w+)` \|$", page, re.MULTILINE)
+    assert {name: parts for name, *parts in rows} == {
+        name: [row.encoder, row.context, row.attention] for name, row in ZOO.items()
+    }
 
 
 @pytest.mark.slow
