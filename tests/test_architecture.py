@@ -11,6 +11,7 @@ PACKAGE = ROOT / "emr_ner_tf"
 ORDER = (
     "errors",
     "child_process",
+    "log_interval",
     "data",
     "config",
     "recipes",
@@ -66,7 +67,16 @@ def test_where_libraries_are_touched(path):
     roots = {name.split(".")[0] for name in _imports(path)}
     if room != "layers":
         assert "tensorflow_addons" not in roots
-    if room in ("data", "evaluation", "config", "errors", "child_process", "recipes", "inference"):
+    if room in (
+        "data",
+        "evaluation",
+        "config",
+        "errors",
+        "child_process",
+        "log_interval",
+        "recipes",
+        "inference",
+    ):
         assert "tensorflow" not in roots
     if room != "cli":
         names = set(_imports(path))

@@ -4,7 +4,6 @@ import dataclasses
 import logging
 import os
 import re
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
@@ -21,6 +20,7 @@ from emr_ner_tf.beam.sink import Commit, Row, WriteFile, pack, shard_name, shard
 from emr_ner_tf.beam.source import NAMESPACE, ReadRecords, Record, find_files, spans_of
 from emr_ner_tf.data.writing import record_line
 from emr_ner_tf.errors import UserError
+from emr_ner_tf.log_interval import LogInterval
 
 _LOGGER = logging.getLogger(__name__)
 _LOG_SECONDS = 30.0
@@ -138,8 +138,8 @@ class ShardRecords(beam.DoFn):
         self._counters = [Metrics.counter(NAMESPACE, name) for name in ("records", "entities", "characters")]
 
     def setup(self) -> None:
-        """Begins to count for the log."""
-        self._began = self._said = time.monotonic()
+        """Starts to count for the log."""
+        self._interval = LogInterval(_LOG_SECONDS)
         self._count = 0
 
     def process(self, element: list[Record]) -> Iterator[tuple[str, bytes]]:
@@ -151,19 +151,15 @@ class ShardRecords(beam.DoFn):
             rows[shard_of(document.id, self._shards)].append(row)
             for counter, value in zip(self._counters, (1, *sums), strict=True):
                 counter.inc(value)
-        self._say(len(element))
+        self._log(len(element))
         for shard, members in rows.items():
             yield shard_name(shard, self._shards), pack(members)
 
-    def _say(self, count: int) -> None:
+    def _log(self, count: int) -> None:
         self._count += count
-        now = time.monotonic()
-        if now - self._said >= _LOG_SECONDS:
-            self._said = now
-            seconds = now - self._began
-            _LOGGER.info(
-                "process %d: %d records, %.1f a second", os.getpid(), self._count, self._count / seconds
-            )
+        if self._interval.due():
+            rate = self._count / self._interval.elapsed()
+            _LOGGER.info("process %d: %d records, %.1f a second", os.getpid(), self._count, rate)
 
 
 def _packed_reject(reject: tuple[str, int, str]) -> tuple[str, bytes]:

@@ -1,4 +1,4 @@
-"""Which records go to which side of a split: by seed, near-duplicates together where wanted."""
+"""Which records go to which side of a split, by seed, and texts that share 30 characters in a row."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -7,6 +7,7 @@ import numpy as np
 
 from emr_ner_tf.errors import UserError
 
+# So many characters in a row are a common source rather than a common phrase.
 SHARED_CHARACTERS = 30
 # Stands after a text shorter than a shingle; no code point.
 _PADDING = 0x110000
@@ -79,6 +80,19 @@ def near_duplicate_groups(texts: Iterable[str], shared: int = SHARED_CHARACTERS)
         low, high = sorted((_root(parent, one), _root(parent, other)))
         parent[high] = low
     return [_root(parent, record) for record in range(len(parent))]
+
+
+def without_shared(texts: Iterable[str], others: Iterable[str], shared: int = SHARED_CHARACTERS) -> list[str]:
+    """Returns the texts, in order, that have no `shared` characters in a row in common with any of `others`.
+
+    Strings are compared by their 64-bit hashes, as in `near_duplicate_groups`.
+    """
+    found: set[int] = set()
+    for other in others:
+        found.update(_shingles(other, shared).tolist() if len(other) >= shared else ())
+    return [
+        text for text in texts if len(text) < shared or found.isdisjoint(_shingles(text, shared).tolist())
+    ]
 
 
 def _root(parent: list[int], record: int) -> int:

@@ -6,7 +6,6 @@ import json
 import os
 import pathlib
 import shutil
-import time
 from collections.abc import Iterable, Iterator
 from typing import IO, NamedTuple
 
@@ -17,6 +16,7 @@ from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.writing import record_line
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.inference.annotator import Annotator
+from emr_ner_tf.log_interval import LogInterval
 
 _LOG_SECONDS = 10.0
 # Keys of the partial file's first line.
@@ -70,7 +70,7 @@ def annotate_to_file(
     partial = partial_path(output)
     output.parent.mkdir(parents=True, exist_ok=True)
     documents = iter(documents)
-    started = last_logged = time.monotonic()
+    interval = LogInterval(_LOG_SECONDS)
     written = entities = 0
     with _opened(partial) as file:
         size = os.fstat(file.fileno()).st_size
@@ -87,14 +87,12 @@ def annotate_to_file(
             file.write(f"{record_line(document)}\n".encode())
             written += 1
             entities += len(document.entities)
-            now = time.monotonic()
-            if now - last_logged >= _LOG_SECONDS:
+            if interval.due():
                 file.flush()
-                logging.info("%d records, %.1f a second", done + written, written / (now - started))
-                last_logged = now
+                logging.info("%d records, %.1f a second", done + written, written / interval.elapsed())
         file.flush()
         _finish(partial, output)
-    return JobResult(done + written, done, entities, time.monotonic() - started)
+    return JobResult(done + written, done, entities, interval.elapsed())
 
 
 def partial_path(output: str | os.PathLike[str]) -> pathlib.Path:

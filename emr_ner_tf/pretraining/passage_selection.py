@@ -8,11 +8,9 @@ from absl import logging
 from emr_ner_tf.config import ConfigDict
 from emr_ner_tf.data.passages import read_passages
 from emr_ner_tf.data.path_lists import split_paths
+from emr_ner_tf.data.splitting import SHARED_CHARACTERS, without_shared
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.training.dataset import train_validation_split
-
-# So many characters in a row, and two texts have a source in common rather than a turn of speech.
-SHARED_CHARACTERS = 30
 
 
 class Passages(NamedTuple):
@@ -92,18 +90,6 @@ def gather_passages(settings: ConfigDict, seed: int) -> Passages:
         SHARED_CHARACTERS,
     )
     return Passages(train, heldout, left_out)
-
-
-def without_shared(
-    passages: Iterable[str], heldout: Iterable[str], *, characters: int = SHARED_CHARACTERS
-) -> list[str]:
-    """Returns the passages, in order, that have no `characters` in a row that a text of `heldout` has, too."""
-    runs = {text[i : i + characters] for text in heldout for i in range(len(text) - characters + 1)}
-    return [
-        text
-        for text in passages
-        if not any(text[i : i + characters] in runs for i in range(len(text) - characters + 1))
-    ]
 
 
 def _read(paths: Iterable[str]) -> list[str]:

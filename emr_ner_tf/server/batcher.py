@@ -182,7 +182,8 @@ class Batcher:
             while True:
                 self._take_fitting(batch)
                 left = until - time.monotonic()
-                if self._is_full(batch) or left <= 0 or self._closed:
+                has_room = self._fits(batch, rows=1, longest=0)
+                if not has_room or left <= 0 or self._closed:
                     return batch
                 self._changed.wait(left)
 
@@ -191,21 +192,17 @@ class Batcher:
         rest = collections.deque()
         for pending in self._queue:
             same = pending.model is first.model and pending.signature == first.signature
-            if same and self._fits([*batch, pending]):
+            if same and self._fits(batch, pending.rows, pending.longest):
                 batch.append(pending)
             else:
                 rest.append(pending)
         self._queue = rest
 
-    def _fits(self, batch: list[PendingRequest]) -> bool:
-        rows = sum(pending.rows for pending in batch)
-        longest = max(pending.longest for pending in batch)
+    def _fits(self, batch: list[PendingRequest], rows: int, longest: int) -> bool:
+        """Returns whether a batch has room for more texts, of `longest` characters at the most."""
+        rows += sum(pending.rows for pending in batch)
+        longest = max(longest, *(pending.longest for pending in batch))
         return rows <= self._options.max_rows and rows * longest <= self._options.max_characters
-
-    def _is_full(self, batch: list[PendingRequest]) -> bool:
-        rows = sum(pending.rows for pending in batch) + 1
-        longest = max(pending.longest for pending in batch)
-        return rows > self._options.max_rows or rows * longest > self._options.max_characters
 
 
 def _answer(batch: list[PendingRequest]) -> None:

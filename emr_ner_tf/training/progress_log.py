@@ -1,23 +1,21 @@
 """Lines that say how far a run is: loss, speed, padding, time left."""
 
-import time
-
 from absl import logging
+
+from emr_ner_tf.log_interval import LogInterval
 
 
 class ProgressLog:
     """Logs at most every `seconds`.
 
     Attributes:
-        seconds: between two lines.
         total_steps: of the whole run.
     """
 
     def __init__(self, seconds: float, total_steps: int, first_step: int) -> None:
-        self.seconds = seconds
         self.total_steps = total_steps
-        self._began = self._said = time.monotonic()
-        self._first_step = self._said_step = first_step
+        self._interval = LogInterval(seconds)
+        self._first_step = self._last_step = first_step
         self._tokens = 0
         self._loss = 0.0
         self._traced = False
@@ -31,27 +29,27 @@ class ProgressLog:
             tokens: real characters in it.
             where: the epoch and step as text.
         """
-        now = time.monotonic()
         if not self._traced:
             # The first step traces the graph; counting it would promise a far too late end.
             self._traced = True
-            self._began = self._said = now
-            self._first_step = self._said_step = step
+            self._interval.restart()
+            self._first_step = self._last_step = step
             return
         self._tokens += tokens
         self._loss += loss
-        if now - self._said < self.seconds:
+        seconds = self._interval.due()
+        if seconds is None:
             return
-        steps = step - self._said_step
-        pace = (now - self._began) / (step - self._first_step)
+        steps = step - self._last_step
+        pace = self._interval.elapsed() / (step - self._first_step)
         logging.info(
             "%s: loss %.3f, %.0f characters/s, %s left",
             where,
             self._loss / steps,
-            self._tokens / (now - self._said),
+            self._tokens / seconds,
             clock(pace * (self.total_steps - step)),
         )
-        self._said, self._said_step, self._tokens, self._loss = now, step, 0, 0.0
+        self._last_step, self._tokens, self._loss = step, 0, 0.0
 
 
 def clock(seconds: float) -> str:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emr_ner_tf.data.splitting import assign_split, near_duplicate_groups
+from emr_ner_tf.data.splitting import assign_split, near_duplicate_groups, without_shared
 from emr_ner_tf.errors import UserError
 
 
@@ -34,6 +34,21 @@ def test_thirty_characters_join_and_twenty_nine_do_not():
     assert near_duplicate_groups([f"甲{block[:29]}丙", f"丁{block[:29]}乙"]) == [0, 1]
     assert near_duplicate_groups(["短", "", "短", ""]) == [0, 1, 0, 1]
     assert near_duplicate_groups([]) == []
+
+
+def test_sharing_is_thirty_characters_in_a_row():
+    heldout = ["".join(map(chr, range(0x4E00, 0x4E00 + 50)))]
+    inside, apart = f"前{heldout[0][10:40]}后", f"{heldout[0][:29]}异{heldout[0][29:50]}"
+    short = heldout[0][:29]
+    assert without_shared([inside, apart, short, ""], [*heldout, short]) == [apart, short, ""]
+    assert without_shared([inside], []) == [inside]
+
+
+@given(st.lists(st.text("ab", max_size=9), max_size=6), st.lists(st.text("ab", max_size=9), max_size=4))
+def test_shared_texts_are_those_of_a_plain_search(texts, others):
+    runs = {other[i : i + 3] for other in others for i in range(len(other) - 2)}
+    kept = [text for text in texts if not any(run in text for run in runs)]
+    assert without_shared(texts, others, 3) == kept
 
 
 @given(st.integers(2, 200), st.integers(1, 9), st.integers(1, 9), st.integers(-5, 5))
