@@ -1,7 +1,7 @@
 """Sliding windows over long records.
 
-`plan_windows` cuts records into overlapping windows. `map_windows` runs a function over all windows in micro-batches
-and puts the output of each token back into its place in the record.
+`plan_windows` cuts records into windows of equal length. `map_windows` runs a function over all windows in
+micro-batches and puts the output of each token back into its place in the record.
 """
 
 from collections.abc import Callable
@@ -31,71 +31,58 @@ class Windows(NamedTuple):
     own_length: tf.Tensor
 
 
-def plan_windows(
-    length: tf.Tensor,
-    breakable: tf.Tensor,
-    *,
-    size: int,
-    overlap: int,
-    slack: int,
-    shift_last: bool = True,
-) -> Windows:
-    """Cuts records into overlapping windows of at most `size` tokens.
+def plan_windows(length: tf.Tensor, breakable: tf.Tensor, *, size: int, overlap: int, slack: int) -> Windows:
+    """Cuts records into windows of about equal length, at most `size` tokens each.
 
-    A record of at most `size` tokens has one window, and an empty record has none. A longer record is cut from left to
-    right: a window ends after the last breakable token among the last `slack` tokens of its full size, or at full size
-    if there is none, and the next window starts `overlap` tokens before that end. The remainder at the end is often
-    short and has little context, so the last window is extended to the left to full size. Each token is owned by the
-    window in which it is farthest from an edge (the later window on a tie); the ends of the record do not count as
-    edges.
+    A record of at most `size` tokens has one window, and an empty record has none. A longer record has the least
+    number of windows whose equal parts leave room to move each cut by half of `slack`. Each cut then moves to the
+    nearest place after a breakable token, by at most `slack` tokens and as far as the windows' size allows; without
+    such a token it stays. The part between two cuts is what a window owns. Beyond each cut, a window also sees half of
+    the `overlap` tokens that it shares with its neighbour, so that no token is scored at the edge of a window.
 
     Args:
         length: int32 [B], number of tokens in each record.
-        breakable: bool [B, T], whether a window should preferably end after this token.
+        breakable: bool [B, T], whether a cut should preferably fall after this token.
         size: maximum number of tokens in a window, special tokens not counted.
-        overlap: number of tokens that a window shares with the previous one, 0 or more.
-        slack: number of tokens by which a window may be shorter than `size` in order to end after a breakable token.
-        shift_last: whether the last window of a long record is extended to the left. If it is not, and `overlap` is 0,
-            every token is in exactly one window.
+        overlap: number of tokens that two neighbouring windows share, 0 or more. If it is 0, every token is in exactly
+            one window.
+        slack: maximum number of tokens by which a cut moves to fall after a breakable token.
 
     Returns:
         The windows of all records.
 
     Raises:
         ValueError: `overlap` or `slack` is negative, or `size` is not greater than their sum.
+
+    Example:
+        >>> plan = plan_windows(tf.constant([20]), tf.zeros([1, 20], tf.bool), size=12, overlap=4, slack=0)
+        >>> plan.start.numpy().tolist(), plan.length.numpy().tolist(), plan.own_start.numpy().tolist()
+        ([0, 8], [12, 12], [0, 10])
     """
     if overlap < 0 or slack < 0 or size <= overlap + slack:
         raise ValueError(
             "overlap and slack must be at least 0 and their sum below size, "
             f"got size={size}, overlap={overlap}, slack={slack}"
         )
-    length = tf.cast(length, tf.int32)
-
-    def cut_next(i: tf.Tensor, start: tf.Tensor, starts: tf.TensorArray, ends: tf.TensorArray):
-        """Cuts the i-th window of every record at once; a record that has none left gets start -1."""
-        active = start < length
-        is_last = start + size >= length
-        end = tf.where(is_last, length, _end_at_break(start, breakable, size=size, slack=slack))
-        placed = tf.where(is_last, tf.maximum(length - size, 0), start) if shift_last else start
-        starts = starts.write(i, tf.where(active, placed, -1))
-        ends = ends.write(i, end)
-        return i + 1, tf.where(is_last, length, end - overlap), starts, ends
-
-    # Element 0 is a filler, so that the arrays can be stacked even if no record has a window.
-    none = tf.fill(tf.shape(length), -1)
-    arrays = [tf.TensorArray(tf.int32, size=1, dynamic_size=True, element_shape=[None]) for _ in range(2)]
-    *_, starts, ends = tf.while_loop(
-        lambda i, start, starts, ends: tf.reduce_any(start < length),
-        cut_next,
-        (1, tf.zeros_like(length), *(array.write(0, none) for array in arrays)),
-        parallel_iterations=1,
-    )
-    by_record = tf.transpose(starts.stack())
-    exists = by_record >= 0
-    record = tf.cast(tf.where(exists)[:, 0], tf.int32)
-    start = tf.boolean_mask(by_record, exists)
-    end = tf.boolean_mask(tf.transpose(ends.stack()), exists)
-    return _assign_owners(record, start, end)
+    # 64 bits: the product below exceeds 32 bits in a record of a million tokens.
+    total, zero = tf.cast(length, tf.int64), tf.constant(0, tf.int64)
+    apart = total - overlap
+    count = tf.where(total <= size, tf.minimum(total, 1), -(-apart // (size - overlap - slack)))
+    divisor = tf.maximum(count, 1)
+    longest = -(-apart // divisor)
+    reach = tf.minimum(size - overlap - longest, apart // divisor - 1) // 2
+    record = tf.repeat(tf.range(tf.size(length)), count)
+    index = tf.range(tf.size(record, tf.int64)) - tf.repeat(tf.cumsum(count, exclusive=True), count)
+    total, apart, count, reach = (tf.gather(value, record) for value in (total, apart, count, reach))
+    is_first, is_last = tf.equal(index, 0), tf.equal(index, count - 1)
+    before = overlap // 2
+    equal = index * apart // tf.maximum(count, 1) + before
+    moved = _nearest_break(record, equal, breakable, tf.clip_by_value(reach, 0, slack), slack)
+    cut = tf.where(is_first, zero, moved)
+    next_cut = tf.where(is_last, total, tf.concat([cut[1:], total[-1:]], axis=0))
+    start = tf.where(is_first, zero, cut - before)
+    end = tf.where(is_last, total, next_cut + (overlap - before))
+    return Windows(record, *(tf.cast(value, tf.int32) for value in (start, end - start, cut, next_cut - cut)))
 
 
 def map_windows(
@@ -177,40 +164,29 @@ def map_windows(
     return tf.reshape(stitched, tf.stack([batch, time, width]))
 
 
-def _end_at_break(start: tf.Tensor, breakable: tf.Tensor, *, size: int, slack: int) -> tf.Tensor:
-    """Returns where windows that start at `start` end in the middle of their records.
+def _nearest_break(
+    record: tf.Tensor, cut: tf.Tensor, breakable: tf.Tensor, reach: tf.Tensor, slack: int
+) -> tf.Tensor:
+    """Moves cuts to the nearest place after a breakable token; of two equally near ones, to the later.
 
     Args:
-        start: int32 [B], start of a window in each record.
+        record: int32 [N], record of each cut.
+        cut: int64 [N], number of tokens before each cut.
         breakable: bool [B, T], as in `plan_windows`.
-        size: as in `plan_windows`.
-        slack: as in `plan_windows`.
+        reach: int64 [N], by how much each cut may move.
+        slack: maximum of `reach`.
 
     Returns:
-        int32 [B], the position after the last breakable token among the last `slack` of the window, or after the window
-        at full size if there is none.
+        int64 [N].
     """
-    full = start + size
     if not slack:
-        return full
-    candidates = start[:, tf.newaxis] + tf.range(size - slack, size)[tf.newaxis, :]
-    found = tf.gather(breakable, tf.minimum(candidates, tf.shape(breakable)[1] - 1), batch_dims=1)
-    after_break = tf.reduce_max(tf.where(found, candidates + 1, 0), axis=1)
-    return tf.where(after_break > 0, after_break, full)
-
-
-def _assign_owners(record: tf.Tensor, start: tf.Tensor, end: tf.Tensor) -> Windows:
-    """Gives each token to one window: the border between two neighbours is the middle of their overlap.
-
-    Args:
-        record: int32 [N], record of each window.
-        start: int32 [N], start of each window.
-        end: int32 [N], end of each window.
-    """
-    previous_record = tf.concat([[-1], record], axis=0)[:-1]
-    next_record = tf.concat([record, [-1]], axis=0)[1:]
-    previous_end = tf.concat([[0], end], axis=0)[:-1]
-    own_start = tf.where(previous_record == record, (previous_end + start) // 2, start)
-    next_own_start = tf.concat([own_start, [0]], axis=0)[1:]
-    own_end = tf.where(next_record == record, next_own_start, end)
-    return Windows(record, start, end - start, own_start, own_end - own_start)
+        return cut
+    # The nearest first: 0, 1, -1, 2, -2, ...
+    offset = tf.constant([0, *(sign * by for by in range(1, slack + 1) for sign in (1, -1))], tf.int64)
+    last_token = cut[:, tf.newaxis] + offset - 1
+    time = tf.shape(breakable, tf.int64)[1]
+    inside = (last_token >= 0) & (last_token < time) & (tf.abs(offset) <= reach[:, tf.newaxis])
+    place = tf.cast(record, tf.int64)[:, tf.newaxis] * time + tf.where(inside, last_token, 0)
+    found = inside & tf.gather(tf.reshape(breakable, [-1]), place)
+    # Without any, the first of equal values is taken, which moves nothing.
+    return cut + tf.gather(offset, tf.argmax(tf.cast(found, tf.int8), axis=1))

@@ -67,7 +67,7 @@ def build_examples(
         vocabulary: of the encoder.
         table: the tags.
         window: most characters in a window.
-        slack: how much earlier a cut may come to fall on punctuation.
+        slack: by how much a cut may move to fall on punctuation.
 
     Returns:
         The windows in the order of the records; an empty record has none.
@@ -83,9 +83,7 @@ def build_examples(
         for row, document in enumerate(batch):
             for entity in document.entities:
                 breakable[row, entity.start : entity.end - 1] = False
-        windows = plan_windows(
-            length, tf.constant(breakable), size=window, overlap=0, slack=slack, shift_last=False
-        )
+        windows = plan_windows(length, tf.constant(breakable), size=window, overlap=0, slack=slack)
         for record, start, size in zip(
             windows.record.numpy(), windows.start.numpy(), windows.length.numpy(), strict=True
         ):
