@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from emr_ner_tf.pretraining.corpus import Text
-from emr_ner_tf.training.input_pipeline import shard_batches
+from emr_ner_tf.training.input_pipeline import prefetch, shard_batches
 
 
 def window_bounds(text: Text) -> tuple[np.ndarray, np.ndarray]:
@@ -52,4 +52,4 @@ def language_model_dataset(
     of_share = tf.data.Dataset.from_tensor_slices(np.repeat(predictions, count))
     dataset = shard_batches(batches, replicas=replicas, first=first, count=count)
     dataset = tf.data.Dataset.zip((dataset, of_share))
-    return dataset.map(to_rows, num_parallel_calls=1, deterministic=True).prefetch(4)
+    return prefetch(dataset.map(to_rows, num_parallel_calls=1, deterministic=True))

@@ -8,7 +8,7 @@ import tensorflow as tf
 from emr_ner_tf.models.tagger import SpecialTokens
 from emr_ner_tf.pretraining.masking import NO_LABEL, Masked
 from emr_ner_tf.pretraining.sentence_pairs import Pairs
-from emr_ner_tf.training.input_pipeline import shard_batches
+from emr_ner_tf.training.input_pipeline import prefetch, shard_batches
 
 
 def pretraining_dataset(
@@ -51,7 +51,7 @@ def pretraining_dataset(
             tf.data.Dataset.from_tensor_slices(np.repeat(totals, count, axis=0)),
         )
     )
-    return rows(dataset, masked, pairs, special).prefetch(4)
+    return prefetch(rows(dataset, masked, pairs, special))
 
 
 def rows(dataset: tf.data.Dataset, masked: Masked, pairs: Pairs, special: SpecialTokens) -> tf.data.Dataset:

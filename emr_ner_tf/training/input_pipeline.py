@@ -80,4 +80,13 @@ def training_dataset(
 ) -> tf.data.Dataset:
     """All steps in their order: share, parse, pad, prefetch."""
     dataset = shard_batches(batches, replicas=replicas, first=first, count=count)
-    return pad(parse(dataset, examples), pad_id).prefetch(4)
+    return prefetch(pad(parse(dataset, examples), pad_id))
+
+
+def prefetch(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Prepares a few batches ahead; the last step of every input."""
+    options = tf.data.Options()
+    # All parallelism is fixed, so there is nothing to tune; and an iterator is destroyed only after the tuner's thread
+    # has woken up, for which the end of an epoch waits up to a minute.
+    options.autotune.enabled = False
+    return dataset.prefetch(4).with_options(options)
