@@ -1,4 +1,8 @@
-"""Compressed files of an archive, read whole or not at all: Beam's own reader takes a part of one for the whole."""
+"""Compressed files of an archive, read whole or not at all.
+
+Other readers take a part of a file for the whole: Beam's own, zstandard's, the standard library's `gzip` if a file is
+empty, and its `bz2` and `lzma` if the header of a second part is damaged (docs/decisions/0013-small-libraries.md).
+"""
 
 import bz2
 import io

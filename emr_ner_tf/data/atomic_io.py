@@ -6,7 +6,6 @@ the stream that it is. `-` is standard output.
 
 import contextlib
 import errno
-import fcntl
 import os
 import pathlib
 import re
@@ -16,6 +15,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import IO
 
+from emr_ner_tf.data.file_locks import Lock, try_lock
 from emr_ner_tf.errors import UserError
 
 STANDARD = "-"
@@ -142,10 +142,8 @@ def _private_file(target: pathlib.Path) -> tuple[int, pathlib.Path]:
     while True:
         beside = target.parent / f"{start}{secrets.token_hex(4)}.tmp"
         descriptor = os.open(beside, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        with contextlib.suppress(
-            OSError
-        ):  # a file system without locks: nobody can take it for an orphan there
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # On a file system without locks, nothing is taken for an orphan either.
+        try_lock(descriptor)
         if os.fstat(descriptor).st_nlink:
             return descriptor, beside
         # Another process took it for an orphan in the moment before it was locked.
@@ -161,8 +159,8 @@ def _remove_orphans(folder: pathlib.Path, start: str) -> None:
             with contextlib.suppress(OSError):
                 descriptor = os.open(folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
                 try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    os.unlink(folder / name)
+                    if try_lock(descriptor) is Lock.TAKEN:
+                        os.unlink(folder / name)
                 finally:
                     os.close(descriptor)
 

@@ -35,7 +35,7 @@ def find_file(name_or_dir: str, *names: str) -> pathlib.Path:
         names: file names, the preferred one first.
 
     Returns:
-        A local path. What transformers' cache holds is taken from there, the rest fetched into it.
+        A local path. A file that the hub's cache holds is taken from there, others are fetched into it.
 
     Raises:
         UserError: none is there; the message names what was looked for and where.
@@ -49,10 +49,12 @@ def find_file(name_or_dir: str, *names: str) -> pathlib.Path:
         raise UserError(f"encoder {str(folder)!r}: the directory must hold {wanted}, and it does not")
     if not name_or_dir or name_or_dir[0] in "./~" or name_or_dir.count("/") > 1 or "\\" in name_or_dir:
         raise UserError(f"encoder {name_or_dir!r}: there is no such directory; looked for {wanted} in it")
-    for name in names:
-        path = _from_hub(name_or_dir, name, wanted)
-        if path is not None:
-            return path
+    # The model may have got a file since the cache noted that it has none.
+    for trust_cache in (True, False):
+        for name in names:
+            path = _from_hub(name_or_dir, name, wanted, trust_cache=trust_cache)
+            if path is not None:
+                return path
     raise UserError(
         f"encoder {name_or_dir!r}: there is no such directory, and the hub's model of that name must hold {wanted}, "
         f"and it does not ({_endpoint()}/{name_or_dir})"
@@ -60,21 +62,12 @@ def find_file(name_or_dir: str, *names: str) -> pathlib.Path:
 
 
 def find_optional_file(name_or_dir: str, name: str) -> pathlib.Path | None:
-    """Finds a file that an encoder may have; None where it has none, or where the hub cannot be asked."""
+    """Finds a file that an encoder may have; None where it has none, or where the hub cannot be reached."""
     folder = local_folder(name_or_dir)
     if folder is not None:
         return folder / name if (folder / name).is_file() else None
-    import huggingface_hub
-    from transformers.utils.hub import TRANSFORMERS_CACHE
-
-    cached = huggingface_hub.try_to_load_from_cache(name_or_dir, name, cache_dir=TRANSFORMERS_CACHE)
-    if isinstance(cached, str):
-        return pathlib.Path(cached)
-    if cached is not None:
-        # The cache knows that the hub does not have it.
-        return None
     try:
-        return _from_hub(name_or_dir, name, name)
+        return _from_hub(name_or_dir, name, name, trust_cache=True)
     except UserError:
         return None
 
@@ -174,27 +167,45 @@ def _checkpoint_prefix(name_or_dir: str) -> pathlib.Path | None:
     return folder / found[0]
 
 
-def _from_hub(name: str, file: str, wanted: str) -> pathlib.Path | None:
-    from transformers.utils.hub import cached_file, is_offline_mode
+def _from_hub(name: str, file: str, wanted: str, *, trust_cache: bool) -> pathlib.Path | None:
+    """Returns a file of the hub's model, from the cache or fetched into it; None where the model has no such file.
 
-    def find(**options: bool) -> str | None:
-        try:
-            return cached_file(name, file, _raise_exceptions_for_missing_entries=False, **options)
-        except (OSError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise UserError(
-                f"encoder {name!r}: there is no such directory, and looking for {wanted} in the hub: {reason}"
-            ) from error
+    Args:
+        name: of the model.
+        file: name of the file.
+        wanted: the files that are looked for, in a message.
+        trust_cache: whether a note in the cache that the model has no such file counts.
 
-    path = find(local_files_only=True)
-    if path is None and not is_offline_mode():
-        _check_hub(name, wanted)
-        path = find()
-    return None if path is None else pathlib.Path(path)
+    Raises:
+        UserError: the hub cannot be reached, or does not give access to the model.
+    """
+    import huggingface_hub
+    from huggingface_hub import constants, errors
+
+    try:
+        cached = huggingface_hub.try_to_load_from_cache(name, file)
+        if isinstance(cached, str):
+            return pathlib.Path(cached)
+        if cached is not None and trust_cache:
+            return None
+        if not constants.HF_HUB_OFFLINE:
+            _check_hub(name, wanted)
+        return pathlib.Path(huggingface_hub.hf_hub_download(name, file))
+    except (OSError, ValueError) as error:
+        if isinstance(error, errors.EntryNotFoundError) and not isinstance(
+            error, errors.LocalEntryNotFoundError
+        ):
+            return None
+        reason = str(error).splitlines()[0]
+        if isinstance(error, errors.RepositoryNotFoundError):
+            reason = "it has no model of that name that this user may read"
+        raise UserError(
+            f"encoder {name!r}: there is no such directory, and looking for {wanted} in the hub: {reason}"
+        ) from error
 
 
 def _check_hub(name: str, wanted: str) -> None:
-    """Raises where the hub cannot be reached; its own client would try for a minute or more, and say so each time."""
+    """Raises where the hub cannot be reached; its own client would retry for half a minute and log each retry."""
     if urllib.request.getproxies():
         return
     place = urllib.parse.urlsplit(_endpoint())
@@ -203,7 +214,7 @@ def _check_hub(name: str, wanted: str) -> None:
         socket.create_connection((place.hostname or "", port), timeout=_SECONDS).close()
     except OSError as error:
         raise UserError(
-            f"encoder {name!r}: there is no such directory, transformers' cache does not have it, and the hub at "
+            f"encoder {name!r}: there is no such directory, the hub's cache does not have it, and the hub at "
             f"{_endpoint()} cannot be reached ({error}); looked for {wanted}. "
             "Name a directory that holds config.json, vocab.txt and the weights"
         ) from error

@@ -6,9 +6,7 @@ next export removes it.
 
 import contextlib
 import ctypes
-import enum
 import errno
-import fcntl
 import os
 import pathlib
 import re
@@ -18,6 +16,7 @@ from collections.abc import Iterator
 
 from absl import logging
 
+from emr_ner_tf.data.file_locks import Lock, try_lock
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.exporting.versioning import GRAPH, LARGEST, find_versions, numbered_entries
 
@@ -127,7 +126,7 @@ def _remove_version(path: pathlib.Path, number: int) -> None:
         return
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        _lock(descriptor)
+        try_lock(descriptor)
         hidden = path.rename(path.with_name(f".removed.{number}.{uuid.uuid4().hex}"))
         shutil.rmtree(hidden)
     finally:
@@ -151,26 +150,9 @@ def _locked_folder(output: pathlib.Path) -> tuple[pathlib.Path, int]:
         # Until it is locked another export may take it for an orphan, and lock and remove it.
         with contextlib.suppress(FileNotFoundError):
             descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-            if _lock(descriptor) is not _Lock.HELD and _is_open_at(path, descriptor):
+            if try_lock(descriptor) is not Lock.HELD and _is_open_at(path, descriptor):
                 return path, descriptor
             os.close(descriptor)
-
-
-class _Lock(enum.Enum):
-    TAKEN = enum.auto()
-    HELD = enum.auto()
-    UNSUPPORTED = enum.auto()
-
-
-def _lock(descriptor: int) -> _Lock:
-    """Tries to take the lock of an open folder, which ends with the process."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return _Lock.HELD
-    except OSError:
-        return _Lock.UNSUPPORTED
-    return _Lock.TAKEN
 
 
 def _is_open_at(path: pathlib.Path, descriptor: int) -> bool:
@@ -188,7 +170,7 @@ def _remove_orphans(output: pathlib.Path) -> None:
         with contextlib.suppress(OSError):
             descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             try:
-                if _lock(descriptor) is _Lock.TAKEN and _is_open_at(path, descriptor):
+                if try_lock(descriptor) is Lock.TAKEN and _is_open_at(path, descriptor):
                     shutil.rmtree(path)
                     logging.info("%s: removed; the export that wrote it was killed", path)
             finally:

@@ -1,7 +1,6 @@
 """Annotation of a file into a file, in flat memory, that can be killed and resumed."""
 
 import contextlib
-import fcntl
 import json
 import os
 import pathlib
@@ -13,6 +12,7 @@ from absl import logging
 
 from emr_ner_tf.data.atomic_io import atomic_writer, errors_named
 from emr_ner_tf.data.document import Document
+from emr_ner_tf.data.file_locks import Lock, try_lock
 from emr_ner_tf.data.writing import record_line
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.inference.annotator import Annotator
@@ -122,16 +122,11 @@ def _opened(partial: pathlib.Path) -> Iterator[IO[bytes]]:
         file = os.fdopen(
             os.open(partial, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600), "r+b"
         )
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if try_lock(file.fileno()) is Lock.HELD:
             file.close()
             raise UserError(
                 f"{partial}: another job is writing it; wait until that one has ended, or name another --output"
-            ) from None
-        except OSError:
-            # A file system without locks.
-            pass
+            )
         # Else another job has just finished and removed it.
         if os.fstat(file.fileno()).st_nlink:
             break

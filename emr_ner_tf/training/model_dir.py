@@ -1,7 +1,6 @@
 """Files that every kind of run leaves in its model directory, and the checks that it is the run it was, and alone."""
 
 import contextlib
-import fcntl
 import importlib.metadata
 import json
 import os
@@ -10,6 +9,7 @@ import platform
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import filelock
 from absl import logging
 
 from emr_ner_tf.config import (
@@ -47,28 +47,23 @@ def exclusive_lock(model_dir: str | os.PathLike[str], *, chief: bool) -> Iterato
     folder = pathlib.Path(model_dir)
     made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / _LOCK
-    with open(path, "ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # One that has just ended may have taken the file away.
-            held = os.fstat(file.fileno()).st_nlink > 0
-        except BlockingIOError:
-            held = False
-        except OSError as error:
-            held = True
-            logging.warning("%s: no lock: %s; see that no other process trains there", path, error.strerror)
-        if not held:
-            raise UserError(
-                f"{model_dir}: another process is at work in this directory; wait until it has ended, or end it"
-            )
-        try:
-            yield
-        finally:
-            if os.listdir(folder) == [_LOCK]:
-                path.unlink()
-                if made:
-                    folder.rmdir()
+    lock = filelock.FileLock(folder / _LOCK)
+    try:
+        lock.acquire(blocking=False)
+    except filelock.Timeout:
+        raise UserError(
+            f"{model_dir}: another process is at work in this directory; wait until it has ended, or end it"
+        ) from None
+    except OSError as error:
+        logging.warning("%s: no lock: %s; see that no other process trains there", model_dir, error.strerror)
+    try:
+        yield
+    finally:
+        if os.listdir(folder) == [_LOCK]:
+            (folder / _LOCK).unlink()
+            if made:
+                folder.rmdir()
+        lock.release()
 
 
 def check_same_settings(

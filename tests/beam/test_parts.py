@@ -96,7 +96,9 @@ def test_compressed_files_are_read_whole_or_not_at_all(tmp_path, ending):
     path.write_bytes(b"".join(packed))
     assert read() == lines
     whole = path.read_bytes()
-    for damaged in (whole[:-1], whole[: len(packed[0]) // 2], b"", b"no such format", whole + b"left over"):
+    cut = (whole[:-1], whole[: len(packed[0]) // 2], whole[: len(packed[0]) + 3], b"")
+    second_part = whole[: len(packed[0])] + b"?" + whole[len(packed[0]) + 1 :]
+    for damaged in (*cut, second_part, b"no such format", whole + b"left over"):
         path.write_bytes(damaged)
         with pytest.raises(UserError, match=rf"in\.{ending}: cannot be read"):
             read()

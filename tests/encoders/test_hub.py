@@ -80,9 +80,10 @@ class Hub(http.server.BaseHTTPRequestHandler):
         found = bool(file) and path.is_file()
         self.send_response(200 if found else 404)
         body = path.read_bytes() if found else b""
+        if file:
+            self.send_header("X-Repo-Commit", "0" * 40)
         if found:
             self.send_header("ETag", f'"{file}-1"')
-            self.send_header("X-Repo-Commit", "0" * 40)
         else:
             self.send_header("X-Error-Code", "EntryNotFound" if file else "RepoNotFound")
         self.send_header("Content-Length", str(len(body)))
@@ -153,6 +154,9 @@ def test_a_file_that_the_hub_lacks_is_named(hub):
     done = hub(FILES)
     assert done.stdout.startswith("UserError encoder 'clinic/encoder': "), done.stderr
     assert all(name in done.stdout for name in WEIGHTS)
+    # What the cache noted does not hide a file that has been added since.
+    shutil.copy(hub.folder / "config.json", hub.folder / "pytorch_model.bin")
+    assert '"pytorch_model.bin"' in hub(FILES).stdout
 
 
 def test_an_unknown_hub_name_is_an_error(hub):
@@ -192,7 +196,8 @@ def test_added_tokens_and_googles_layout_in_the_hub(hub):
 
 
 def test_a_file_that_the_hub_does_not_have_is_not_asked_for_again(hub):
-    files = ["config.json", "vocab.txt", "model.safetensors"]
+    (hub.folder / "model.safetensors").rename(hub.folder / "pytorch_model.bin")
+    files = ["config.json", "vocab.txt", "pytorch_model.bin"]
     assert hub(ALL_FILES).stdout.split() == files
     hub.close()
     assert hub(ALL_FILES).stdout.split() == files
