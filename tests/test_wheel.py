@@ -42,7 +42,7 @@ def test_what_it_holds(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     recipes = {path.name for path in (ROOT / "configs").glob("*.py")}
     assert {f"emr_ner_tf/configs/{name}" for name in recipes} <= set(names)
-    assert "emr_ner_tf/py.typed" in names
+    assert {"emr_ner_tf/py.typed", "emr_ner_tf/experiments/paper.md.jinja"} <= set(names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not any(name.startswith(("tests/", "configs/", "benchmarks/")) for name in names)
 

@@ -1,12 +1,10 @@
-"""Strings of a user's in Markdown: shown as they are, whatever they hold."""
+"""A user's strings in Markdown: a reader sees them as they are, whatever characters they have."""
 
 import re
 import urllib.parse
-from collections.abc import Iterable, Sequence
-from typing import Any
 
-# What means something within a line. An underscore within a word is none of it.
-_SPECIAL = re.compile(r"[\\`*\[\]<>~&]|(?<![^\W_])_|_(?![^\W_])")
+# Characters with a meaning within a line or a cell of a table. An underscore within a word has none.
+_SPECIAL = re.compile(r"[\\`*\[\]<>~&|]|(?<![^\W_])_|_(?![^\W_])")
 
 
 def plain(text: str) -> str:
@@ -31,24 +29,14 @@ def code_block(text: str) -> str:
     return f"{fence}\n{text}\n{fence}"
 
 
-def link(text: str, path: str) -> str:
-    """Returns a link to a file."""
-    return f"[{plain(text)}]({target(path)})"
+def link(path: str) -> str:
+    """Returns a link to a file, shown by its path."""
+    return f"[{plain(path)}]({target(path)})"
 
 
 def target(path: str) -> str:
     """Returns a path as what a link or a picture leads to."""
     return urllib.parse.quote(path)
-
-
-def table(heading: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Returns a table; its cells are Markdown themselves, in which a bar ends no cell."""
-    lines = [heading, ["---"] * len(heading), *rows]
-    return "\n".join(f"| {' | '.join(_cell(cell) for cell in line)} |" for line in lines)
-
-
-def _cell(value: Any) -> str:
-    return str(value).replace("|", "\\|")
 
 
 def _one_line(text: str) -> str:

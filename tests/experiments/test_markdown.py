@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from emr_ner_tf.experiments.markdown import code, code_block, link, plain, table
+from emr_ner_tf.experiments.markdown import code, code_block, link, plain
 
 READER = MarkdownIt("commonmark").enable("table")
 NAMES = (
@@ -22,6 +22,10 @@ NAMES = (
     "two\nlines",
 )
 _ANY = st.text(st.sampled_from("ab中|\\`*_[]()<>~&;# -+.!1"), min_size=1, max_size=12)
+
+
+def _table(*cells):
+    return "\n".join(["| label | F1 |", "| --- | --- |", *(f"| {cell} | 1 |" for cell in cells)])
 
 
 def _inline(markdown):
@@ -43,8 +47,8 @@ def test_names_in_a_line_and_in_a_table(name):
     shown = name.replace("\n", " ")
     assert _seen(_inline(f"the file {plain(name)}.")) == f"the file {shown}."
     assert _seen(_inline(f"the file {code(name)}.")) == f"the file {shown}."
-    cells = _cells(table(("label", "F1"), [(plain(name), 1), (plain(name), 2)]))
-    assert [_seen(cell) for cell in cells] == ["label", "F1", shown, "1", shown, "2"]
+    cells = _cells(_table(plain(name), plain(name)))
+    assert [_seen(cell) for cell in cells] == ["label", "F1", shown, "1", shown, "1"]
 
 
 @given(_ANY)
@@ -52,16 +56,12 @@ def test_any_name(name):
     name = f"x{name}x"
     assert _seen(_inline(plain(name))) == name
     assert _seen(_inline(f"a {code(name)} b")) == f"a {name} b"
-    cells = _cells(table(("label", "F1"), [(plain(name), 1)]))
+    cells = _cells(_table(plain(name)))
     assert [_seen(cell) for cell in cells] == ["label", "F1", name, "1"]
 
 
-def test_a_bar_within_code_within_a_table():
-    assert [_seen(cell) for cell in _cells(table(("a",), [(code("x|y"),)]))] == ["a", "x|y"]
-
-
 def test_links_and_blocks():
-    opened, *text, _ = _inline(link("a [b] (c).json", "a [b] (c).json"))
+    opened, *text, _ = _inline(link("a [b] (c).json"))
     assert opened.attrs["href"] == "a%20%5Bb%5D%20%28c%29.json"
     assert _seen(text) == "a [b] (c).json"
     (block,) = READER.parse(code_block("run ```\nmore"))

@@ -1,6 +1,7 @@
 """The report from constructed results of runs."""
 
 import json
+import pathlib
 
 import pytest
 from markdown_it import MarkdownIt
@@ -280,6 +281,14 @@ def test_the_page(report, tmp_path):
     assert json.loads(written[1].read_text(encoding="utf-8"))["tables"] == report["tables"]
     for picture in written[2:]:
         assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_page_in_docs_is_that_of_its_json():
+    docs = pathlib.Path(__file__).parents[2] / "docs"
+    report = json.loads((docs / "paper.json").read_text(encoding="utf-8"))
+    pictures = {"f1": "figures/paper_f1.png", "loss": "figures/paper_loss.png"}
+    text = page(report, unique_lines(report["tables"]), pictures, "paper.json", "paper_discussion.md")
+    assert text == (docs / "paper.md").read_text(encoding="utf-8")
 
 
 def test_names_on_the_page_are_shown_as_they_are(tmp_path):
