@@ -7,11 +7,12 @@ from emr_ner_tf.errors import UserError
 
 @tf.keras.utils.register_keras_serializable(package="emr_ner_tf")
 class SelfAttention(tf.keras.layers.Layer):
-    """Multi-head self-attention over right-padded sequences, with a residual around it and no layer norm.
+    """Multi-head self-attention over right-padded sequences, with a residual connection but no layer normalization.
 
     Attributes:
-        num_heads: the width must be a multiple of it; each head has width / num_heads units.
-        dropout: rate, on the attention's weights.
+        num_heads: number of heads; the width of the inputs must be a multiple of it. Each head has width / num_heads
+            units.
+        dropout: dropout rate on the attention weights.
         attention: the `tf.keras.layers.MultiHeadAttention`, once built.
     """
 
@@ -22,10 +23,10 @@ class SelfAttention(tf.keras.layers.Layer):
         self.attention = None
 
     def build(self, input_shape: tf.TensorShape) -> None:
-        """Makes the attention and its weights.
+        """Creates the attention and its weights.
 
         Raises:
-            UserError: the width is not a multiple of `num_heads`.
+            UserError: the width of the inputs is not a multiple of `num_heads`.
         """
         width = tf.TensorShape(input_shape)[-1]
         if width is None or self.num_heads < 1 or width % self.num_heads:
@@ -39,16 +40,16 @@ class SelfAttention(tf.keras.layers.Layer):
             dtype=self.dtype_policy,
             name="attention",
         )
-        # Keras makes its variables at the first call, which is too late for a layer that is loaded.
+        # Keras creates its variables at the first call, which is too late for a layer that is loaded.
         probe = tf.zeros([1, 1, width], self.compute_dtype)
         self.attention(probe, probe)
         super().build(input_shape)
 
     def call(self, inputs: tf.Tensor, length: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        """Adds to each position what it attends to.
+        """Adds the output of the attention to each position.
 
         Args:
-            inputs: float [B, T, H]; what stands past `length` is not read, NaN included.
+            inputs: float [B, T, H]; values past `length` are ignored, even NaN.
             length: int [B].
             training: whether dropout is on.
 
@@ -56,7 +57,7 @@ class SelfAttention(tf.keras.layers.Layer):
             float [B, T, H], 0 in the padding.
         """
         real = tf.sequence_mask(length, tf.shape(inputs)[1])
-        # A weight of 0 does not cancel a NaN, so the padding is emptied too.
+        # A weight of 0 does not cancel a NaN, so the padding is set to 0, too.
         inputs = _mask_padding(real, inputs)
         outputs = self.attention(  # pyright: ignore[reportOptionalCall]
             inputs, inputs, attention_mask=real[:, tf.newaxis], training=training
@@ -70,7 +71,7 @@ class SelfAttention(tf.keras.layers.Layer):
 
 @tf.keras.utils.register_keras_serializable(package="emr_ner_tf", name="PlainAttention")
 class AdditiveAttentionPooling(tf.keras.layers.Layer):
-    """One summary of the sequence, joined to every position (eq. 9-11).
+    """Concatenates one weighted summary of the sequence to every position (eq. 9-11).
 
     u_t = tanh(w h_t + b), a scalar; a_t = exp(u_t) / sum of exp(u_t); s = sum of a_t h_t; output [h_t, s].
 
@@ -85,19 +86,19 @@ class AdditiveAttentionPooling(tf.keras.layers.Layer):
         self.bias = None
 
     def build(self, input_shape: tf.TensorShape) -> None:
-        """Makes w and b."""
+        """Creates w and b."""
         width = tf.TensorShape(input_shape)[-1]
         self.kernel = self.add_weight("kernel", shape=[width, 1], initializer="glorot_uniform")
         self.bias = self.add_weight("bias", shape=[1], initializer="zeros")
         super().build(input_shape)
 
     def call(self, inputs: tf.Tensor, length: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        """Joins the summary to every position.
+        """Concatenates the summary to every position.
 
         Args:
-            inputs: float [B, T, H]; what stands past `length` is not read, NaN included.
+            inputs: float [B, T, H]; values past `length` are ignored, even NaN.
             length: int [B].
-            training: unused: there is no dropout here.
+            training: ignored, since there is no dropout.
 
         Returns:
             float [B, T, 2 * H], 0 in the padding.
@@ -105,7 +106,7 @@ class AdditiveAttentionPooling(tf.keras.layers.Layer):
         real = tf.sequence_mask(length, tf.shape(inputs)[1])
         inputs = _mask_padding(real, inputs)
         scores = tf.tanh(tf.matmul(inputs, self.kernel) + self.bias)
-        # tanh is at most 1, so exp() needs no shift. In float32, since it is summed over time.
+        # tanh is at most 1, so exp() needs no shift. float32, because the values are summed over time.
         weights = _mask_padding(real, tf.exp(tf.cast(scores, tf.float32)))
         weights = tf.math.divide_no_nan(weights, tf.reduce_sum(weights, 1, keepdims=True))
         summary = tf.reduce_sum(weights * tf.cast(inputs, tf.float32), 1, keepdims=True)
@@ -114,5 +115,5 @@ class AdditiveAttentionPooling(tf.keras.layers.Layer):
 
 
 def _mask_padding(real: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
-    """`values` [B, T, H] with 0 in the padding."""
+    """Returns `values` [B, T, H] with 0 in the padding."""
     return tf.where(real[:, :, tf.newaxis], values, tf.zeros([], values.dtype))

@@ -1,4 +1,4 @@
-"""Convolutional contexts: Collobert's window network and the iterated dilated convolutions of Strubell et al."""
+"""Convolutional context layers: the window network of Collobert et al. and the dilated CNN of Strubell et al."""
 
 from collections.abc import Sequence
 
@@ -7,11 +7,11 @@ import tensorflow as tf
 
 @tf.keras.utils.register_keras_serializable(package="emr_ner_tf")
 class WindowCNN(tf.keras.layers.Layer):
-    """A window of characters through one layer with a hard tanh.
+    """One convolution over a window of characters, followed by a hard tanh.
 
     Attributes:
-        units: filters.
-        kernel_size: characters in the window; odd.
+        units: number of filters.
+        kernel_size: number of characters in the window; odd.
 
     Source:
         Collobert et al. 2011, section 3.3.1 (window approach), https://arxiv.org/abs/1103.0398
@@ -26,7 +26,7 @@ class WindowCNN(tf.keras.layers.Layer):
         )
 
     def build(self, input_shape: tf.TensorShape) -> None:
-        """Makes the filters."""
+        """Creates the filters."""
         self.convolution.build(tf.TensorShape(input_shape))
         super().build(input_shape)
 
@@ -37,13 +37,13 @@ class WindowCNN(tf.keras.layers.Layer):
         token_ids: tf.Tensor | None = None,
         training: bool | None = None,
     ) -> tf.Tensor:
-        """Looks at each character's window.
+        """Applies the convolution to the window of each character.
 
         Args:
             inputs: float [B, T, H].
-            length: int32 [B]; what stands past it counts as 0.
-            token_ids: not read.
-            training: makes no difference.
+            length: int32 [B]; values past it count as 0.
+            token_ids: ignored.
+            training: ignored.
 
         Returns:
             float [B, T, units], 0 in the padding.
@@ -59,18 +59,18 @@ class WindowCNN(tf.keras.layers.Layer):
 
 @tf.keras.utils.register_keras_serializable(package="emr_ner_tf")
 class IteratedDilatedCNN(tf.keras.layers.Layer):
-    """A convolution, then one block of dilated convolutions that is gone through several times.
+    """A convolution, followed by several passes through one block of dilated convolutions.
 
-    The padding is emptied before each convolution, so that nothing of it is ever seen however wide the view grows:
-    with the defaults 35 characters. The block's filters begin as the identity, so that what the first convolution says
-    reaches the end whole, and so do gradients its filters: through twelve rectifiers of filters drawn at random
-    little of either is left.
+    The padding is set to 0 before each convolution, so that it never affects the outputs, however wide the receptive
+    field is (35 characters with the defaults). The filters of the block are initialized as the identity, so that the
+    output of the first convolution reaches the end unchanged, and gradients reach its filters. With randomly
+    initialized filters, twelve rectifiers in a row would leave little of either.
 
     Attributes:
-        units: filters of every convolution.
-        dilations: of the block's convolutions.
-        iterations: times that the block, with the same filters, is applied.
-        kernel_size: characters that a convolution joins; odd.
+        units: number of filters of every convolution.
+        dilations: dilation rates of the convolutions in the block.
+        iterations: number of passes through the block; all passes share its filters.
+        kernel_size: width of the filters; odd.
 
     Source:
         Strubell et al. 2017, equations 3-7, https://arxiv.org/abs/1702.02098; the identity: its code,
@@ -102,7 +102,7 @@ class IteratedDilatedCNN(tf.keras.layers.Layer):
         )
 
     def build(self, input_shape: tf.TensorShape) -> None:
-        """Makes the filters."""
+        """Creates the filters."""
         shape = tf.TensorShape(input_shape)
         self.first.build(shape)
         for layer in self.block:
@@ -116,13 +116,13 @@ class IteratedDilatedCNN(tf.keras.layers.Layer):
         token_ids: tf.Tensor | None = None,
         training: bool | None = None,
     ) -> tf.Tensor:
-        """Runs the convolutions, a rectifier after each.
+        """Applies the convolutions, each followed by a rectifier.
 
         Args:
             inputs: float [B, T, H].
-            length: int32 [B]; what stands past it counts as 0.
-            token_ids: not read.
-            training: makes no difference.
+            length: int32 [B]; values past it count as 0.
+            token_ids: ignored.
+            training: ignored.
 
         Returns:
             float [B, T, units], 0 in the padding.
@@ -144,7 +144,7 @@ class IteratedDilatedCNN(tf.keras.layers.Layer):
 
 
 def _identity(shape: Sequence[int], dtype: tf.DType = tf.float32, **_) -> tf.Tensor:
-    """Filters [width, units, units] that give each character's features as they are."""
+    """Returns filters [width, units, units] that leave the features of each character unchanged."""
     width, inputs, outputs = shape
     centre = tf.one_hot(width // 2, width, dtype=dtype)
     return centre[:, tf.newaxis, tf.newaxis] * tf.eye(inputs, outputs, dtype=dtype)

@@ -1,8 +1,8 @@
-"""Both directions of a GRU in one loop, with a gradient of its own, for training on a CPU.
+"""A bidirectional GRU in one loop, with a custom gradient, for training on a CPU.
 
-Keras multiplies the input kernel inside the time loop, and its gradient adds up both kernels' gradients step by
-step: on a CPU that is a large part of a training step. Here the input products stand before the loop, both
-directions share it, and the kernels' gradients are one product each after it.
+Keras multiplies by the input kernel inside the time loop, and its gradient sums the gradients of both kernels at each
+step. On a CPU, this is a large part of a training step. Here the input products are computed before the loop, both
+directions share the loop, and the gradient of each kernel is one product after it.
 """
 
 from typing import NamedTuple
@@ -11,12 +11,12 @@ import tensorflow as tf
 
 
 class GruWeights(NamedTuple):
-    """Weights of one direction as `tf.keras.layers.GRU(reset_after=True)` holds them, gates in the order z, r, h.
+    """Weights of one direction in the layout of `tf.keras.layers.GRU(reset_after=True)`; gate order z, r, h.
 
     Attributes:
         kernel: float32 [H, 3U].
         recurrent_kernel: float32 [U, 3U].
-        bias: float32 [2, 3U], of the input and of the recurrence.
+        bias: float32 [2, 3U], the input bias and the recurrent bias.
     """
 
     kernel: tf.Tensor
@@ -27,19 +27,19 @@ class GruWeights(NamedTuple):
 def bidirectional_gru(
     inputs: tf.Tensor, length: tf.Tensor, forward: GruWeights, backward: GruWeights
 ) -> tf.Tensor:
-    """Runs both directions (eq. 1-4, the reset gate after the product; eq. 8 joins them).
+    """Runs both directions (eq. 1-4, with the reset gate applied after the product) and concatenates them (eq. 8).
 
     Args:
         inputs: float32 [B, T, H].
         length: int32 [B].
-        forward: weights of the direction that reads from the first character.
-        backward: weights of the direction that reads from the last real one.
+        forward: weights of the direction that starts at the first character.
+        backward: weights of the direction that starts at the last character before the padding.
 
     Returns:
         float32 [B, T, 2U], zeros in the padding.
     """
     real = tf.sequence_mask(length, tf.shape(inputs)[1], tf.float32)[:, :, tf.newaxis]
-    # Reversed within its length a record has its padding at the end in both directions, where it touches nothing.
+    # A record reversed within its length has its padding at the end in both directions, where it has no effect.
     directions = [
         _project(inputs, forward),
         tf.reverse_sequence(_project(inputs, backward), length, seq_axis=1),
@@ -61,7 +61,7 @@ def _project(inputs: tf.Tensor, weights: GruWeights) -> tf.Tensor:
 
 @tf.custom_gradient
 def _recurrence(projected: tf.Tensor, recurrent: tf.Tensor, bias: tf.Tensor):
-    """States float32 [T, 2, B, U] from input products [T, 2, B, 3U], kernels [2, U, 3U] and biases [2, 1, 3U]."""
+    """Returns states [T, 2, B, U] from input products [T, 2, B, 3U], kernels [2, U, 3U] and biases [2, 1, 3U]."""
     units = recurrent.shape[1]
     time, batch = tf.shape(projected)[0], tf.shape(projected)[2]
     zero = tf.zeros(tf.stack([2, batch, units]))
@@ -131,6 +131,6 @@ def _backward_loop(upstream, gates, previous, recurrent, zero, time):
 
 
 def _by_direction(values: tf.Tensor) -> tf.Tensor:
-    """[T, 2, B, W] as [2, T * B, W]."""
+    """Reshapes [T, 2, B, W] to [2, T * B, W]."""
     turned = tf.transpose(values, [1, 0, 2, 3])
     return tf.reshape(turned, [2, -1, values.shape[-1]])

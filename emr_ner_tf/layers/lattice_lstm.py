@@ -1,4 +1,4 @@
-"""The Lattice LSTM: a character LSTM into whose cells the words of a lexicon lead (Zhang and Yang 2018)."""
+"""The Lattice LSTM: a character LSTM whose cells also receive the words of a lexicon (Zhang and Yang 2018)."""
 
 import math
 from typing import Any, NamedTuple
@@ -12,29 +12,29 @@ from emr_ner_tf.text.word_matcher import Matches, WordMatcher
 
 
 class LatticeLSTM(tf.keras.layers.Layer):
-    """Both directions over right-padded sequences.
+    """A bidirectional Lattice LSTM over right-padded sequences.
 
-    With x_j a character, h and c the state and cell of characters, x_w a word from character b to character j, all
-    products element by element:
+    Here x_j is a character, h and c are the state and the cell of characters, x_w is a word from character b to
+    character j, and all products are element-wise:
 
     - character: i, o = sigma(W [x_j, h_{j-1}] + b), g = tanh(W [x_j, h_{j-1}] + b)  (eq. 11)
     - word: f, i_w = sigma(V [x_w, h_b] + b), g_w = tanh(V [x_w, h_b] + b), c_w = f c_b + i_w g_w  (eq. 13)
-    - the word's gate: l_w = sigma(U [x_j, c_w] + b)  (eq. 14)
-    - where words end at j: c_j = (exp(i) g + sum over them of exp(l_w) c_w) / (exp(i) + sum of exp(l_w))
+    - gate of the word: l_w = sigma(U [x_j, c_w] + b)  (eq. 14)
+    - if words end at j: c_j = (exp(i) g + sum over them of exp(l_w) c_w) / (exp(i) + sum of exp(l_w))
       (eq. 15, 16)
-    - where none does: c_j = (1 - i) c_{j-1} + i g
+    - if no word ends at j: c_j = (1 - i) c_{j-1} + i g
     - h_j = o tanh(c_j)
 
-    The backward direction reads from the last character, and enters a word at its last one. float32 under every
-    precision policy: rounding adds up over hundreds of steps.
+    The backward direction starts at the last character, and enters a word at the word's last character. The layer is
+    float32 under every precision policy, because rounding errors add up over hundreds of steps.
 
     Attributes:
-        units: U, width of each direction; both are joined, [forward (+) backward].
-        trie: the lexicon. It goes through `get_config` as it is, to build a twin in this process; on disk a model
-            keeps the words instead, from which an equal trie is built.
+        units: U, width of each direction; the outputs of both are concatenated.
+        trie: the lexicon. `get_config` contains this object, for a copy of the layer in the same process. On disk, a
+            model stores the words, from which an equal trie is built.
         word_size: D, width of the word embedding.
-        dropout: rate, on the embeddings of words.
-        word_embedding: [N, D], a row for each word of the trie, once built.
+        dropout: dropout rate on the word embeddings.
+        word_embedding: [N, D], once built; a row for each word of the trie.
 
     Source:
         Zhang and Yang 2018, section 3.2, https://arxiv.org/abs/1805.02023, and the code released with it.
@@ -51,9 +51,9 @@ class LatticeLSTM(tf.keras.layers.Layer):
         self._matcher = WordMatcher(trie)
 
     def build(self, input_shape: tf.TensorShape) -> None:
-        """Makes the variables of both directions."""
+        """Creates the variables of both directions."""
         width, units, size = tf.TensorShape(input_shape)[-1], self.units, self.word_size
-        # A variance of 1 / D, as the paper's code has it.
+        # A variance of 1 / D, as in the paper's code.
         limit = math.sqrt(3 / size)
         self.word_embedding = self.add_weight(
             "word_embedding",
@@ -83,13 +83,13 @@ class LatticeLSTM(tf.keras.layers.Layer):
     def call(
         self, inputs: tf.Tensor, length: tf.Tensor, token_ids: tf.Tensor, training: bool | None = None
     ) -> tf.Tensor:
-        """Looks the words up and runs both directions.
+        """Looks up the words and runs both directions.
 
         Args:
-            inputs: float [B, T, H]; what stands past `length` is not read, NaN included.
+            inputs: float [B, T, H]; values past `length` are ignored, even NaN.
             length: int32 [B].
             token_ids: int32 [B, T], in which words are looked up.
-            training: whether a gradient will be taken, and dropout is on.
+            training: whether a gradient will be taken and dropout is on.
 
         Returns:
             float32 [B, T, 2 * units], zeros in the padding.
@@ -99,7 +99,7 @@ class LatticeLSTM(tf.keras.layers.Layer):
         matches = self._matcher(token_ids, length)
         embedded = self.word_dropout(tf.gather(self.word_embedding, matches.word), training=training)
         forward = self._run("forward", inputs, embedded, matches, training)
-        # Turned round within its length a record has its padding at the end in this direction too.
+        # A record reversed within its length has its padding at the end in this direction, too.
         last = tf.gather(length, matches.row) - 1
         turned = matches._replace(start=last - matches.end, end=last - matches.start)
         backward = self._run(
@@ -109,10 +109,10 @@ class LatticeLSTM(tf.keras.layers.Layer):
         return tf.where(real, tf.concat([forward, backward], -1), 0)
 
     def assign_vectors(self, values: np.ndarray) -> None:
-        """Gives the words their vectors.
+        """Assigns vectors to the words.
 
         Args:
-            values: float32 [W, D], of all the words that the trie was built from.
+            values: float32 [W, D], the vectors of all words that the trie was built from.
         """
         self.word_embedding.assign(values[self.trie.kept])
 
@@ -128,7 +128,7 @@ class LatticeLSTM(tf.keras.layers.Layer):
     def _run(
         self, direction: str, inputs: tf.Tensor, embedded: tf.Tensor, matches: Matches, training: bool | None
     ) -> tf.Tensor:
-        """One direction over inputs [B, T, H] in its own order, to states [B, T, U]."""
+        """Runs one direction over inputs [B, T, H] in its own order and returns its states [B, T, U]."""
         weights = _Weights(*(getattr(self, f"{direction}_{name}") for name in _Weights._fields))
         batch, time, units = tf.shape(inputs)[0], tf.shape(inputs)[1], self.units
         order = tf.argsort(matches.start, stable=True)
@@ -154,7 +154,7 @@ class LatticeLSTM(tf.keras.layers.Layer):
 
 
 class _Weights(NamedTuple):
-    """What one direction has of each variable: its shape, or itself."""
+    """The variables of one direction, or their shapes."""
 
     kernel: Any
     recurrent_kernel: Any

@@ -1,7 +1,7 @@
-"""Both directions of an LSTM with a projected state in one loop, with a gradient of its own.
+"""A bidirectional LSTM with projected states in one loop, with a custom gradient.
 
-As in `gru_gradient`: input products stand before the loop, both directions share it, and the kernels' gradients are one
-product each after it.
+As in `gru_gradient`, the input products are computed before the loop, both directions share the loop, and the gradient
+of each kernel is one product after it.
 """
 
 import math
@@ -10,18 +10,19 @@ import tensorflow as tf
 
 
 class ProjectedLSTM(tf.keras.layers.Layer):
-    """Two LSTMs side by side, one for each direction of reading, each with its state projected.
+    """Two LSTMs, one for each direction, with projected states.
 
-    i, f, o = sigma(W x_t + R h_{t-1} + b), g = tanh(of the same), c_t = f c_{t-1} + i g, h_t = P (o tanh(c_t)).
+    i, f, o = sigma(W x_t + R h_{t-1} + b), g = tanh(W x_t + R h_{t-1} + b), c_t = f c_{t-1} + i g,
+    h_t = P (o tanh(c_t)).
 
-    float32 under every precision policy: rounding adds up over hundreds of steps.
+    The layer is float32 under every precision policy, because rounding errors add up over hundreds of steps.
 
     Attributes:
         units: width U of the cells.
         width: width P of the states.
         kernel: W, float32 [2, H, 4U], gates in the order i, f, g, o.
         recurrent_kernel: R, float32 [2, P, 4U].
-        bias: b, float32 [2, 4U], 1 for f at the start.
+        bias: b, float32 [2, 4U], initialized to 1 for f and to 0 for the other gates.
         projection: P, float32 [2, U, P].
 
     Source:
@@ -35,7 +36,7 @@ class ProjectedLSTM(tf.keras.layers.Layer):
         self.width = width
 
     def build(self, input_shape: tf.TensorShape) -> None:
-        """Makes the variables, kernels drawn as Glorot and Bengio (2010) draw them."""
+        """Creates the variables; kernels have the initialization of Glorot and Bengio (2010)."""
         gates = 4 * self.units
 
         def kernel(name: str, rows: int, columns: int) -> tf.Variable:
@@ -53,16 +54,16 @@ class ProjectedLSTM(tf.keras.layers.Layer):
         super().build(input_shape)
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        """Runs both directions, each in the order in which it reads.
+        """Runs both directions.
 
         Args:
-            inputs: float32 [T, 2, B, H], T at least 1; padding stands at the end of what a direction reads, where it
-                touches nothing.
-            training: whether a gradient will be taken. Without one the loop keeps no gates, and an export holds no
-                gradient function; TensorFlow's own gradient is there, slower.
+            inputs: float32 [T, 2, B, H], T at least 1, each direction in its own order. Padding is at the end, where it
+                has no effect.
+            training: whether a gradient will be taken. If not, the loop keeps no gates, and an export contains no
+                gradient function; a gradient is then computed by TensorFlow, more slowly.
 
         Returns:
-            States h, float32 [T, 2, B, P]; past a sequence's end whatever its padding makes of them.
+            States h, float32 [T, 2, B, P]; undefined past the end of a sequence.
         """
         shape = tf.shape(inputs)
         products = tf.matmul(_by_direction(inputs), self.kernel) + self.bias[:, tf.newaxis]
@@ -80,7 +81,7 @@ class ProjectedLSTM(tf.keras.layers.Layer):
 
 @tf.custom_gradient
 def _recurrence(products: tf.Tensor, recurrent: tf.Tensor, projection: tf.Tensor):
-    """States float32 [T, 2, B, P] from input products [T, 2, B, 4U] and kernels [2, P, 4U], [2, U, P]."""
+    """Returns states [T, 2, B, P] from input products [T, 2, B, 4U] and kernels [2, P, 4U], [2, U, P]."""
     states, gates, cells = _forward_loop(products, recurrent, projection, keep=True)
 
     def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -97,7 +98,7 @@ def _recurrence(products: tf.Tensor, recurrent: tf.Tensor, projection: tf.Tensor
 
 
 def _forward_loop(products, recurrent, projection, *, keep):
-    """States and, where they are kept, the four gates and the cells."""
+    """Returns the states and, with `keep`, the four gates and the cells."""
     units, width = projection.shape[1:]
     time, batch = tf.shape(products)[0], tf.shape(products)[2]
     steps = _array(products, 4 * units)
@@ -127,7 +128,7 @@ def _forward_loop(products, recurrent, projection, *, keep):
 
 
 def _backward_loop(upstream, gates, cells, recurrent, projection):
-    """Gradients by the sums in the gates [T, 2, B, 4U], and by the states [T, 2, B, P]."""
+    """Returns the gradients of the sums in the gates [T, 2, B, 4U] and of the states [T, 2, B, P]."""
     units, width = projection.shape[1:]
     time, batch = tf.shape(gates)[0], tf.shape(gates)[2]
     zero = tf.zeros(tf.stack([2, batch, units]))
@@ -173,6 +174,6 @@ def _empty(time: tf.Tensor, width: int) -> tf.TensorArray:
 
 
 def _by_direction(values: tf.Tensor) -> tf.Tensor:
-    """[T, 2, B, W] as [2, T * B, W]."""
+    """Reshapes [T, 2, B, W] to [2, T * B, W]."""
     turned = tf.transpose(values, [1, 0, 2, 3])
     return tf.reshape(turned, tf.stack([2, tf.shape(values)[0] * tf.shape(values)[2], values.shape[-1]]))

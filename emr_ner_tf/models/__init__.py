@@ -1,1 +1,1 @@
-"""Taggers: encoder -> context -> attention -> emissions -> CRF, and the table of the paper's systems."""
+"""Taggers (encoder, context, attention, emissions, CRF) and the table of the paper's systems."""

@@ -1,4 +1,4 @@
-"""Context layers by name: what stands between the encoder and the attention."""
+"""Context layers by name; the context layer is between the encoder and the attention."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -18,13 +18,14 @@ from emr_ner_tf.text.vocabulary import Vocabulary
 class RecurrentContext(tf.keras.layers.Layer):
     """A bidirectional recurrent layer over right-padded sequences (eq. 1-8 for the GRU).
 
-    float32 under every precision policy: rounding adds up over hundreds of steps, and cuDNN takes no bfloat16.
+    The layer is float32 under every precision policy: rounding errors add up over hundreds of steps, and cuDNN does not
+    support bfloat16.
 
     Attributes:
         cell: "gru" or "lstm".
-        units: width of each direction; both are joined, [forward (+) backward].
-        reset_after: GRU only; True applies the reset gate after the product, as cuDNN and PyTorch do; False is
-            eq. 3 as the paper prints it.
+        units: width of each direction; the outputs of both are concatenated.
+        reset_after: GRU only; True applies the reset gate after the product, as in cuDNN and PyTorch; False is
+            eq. 3 of the paper.
     """
 
     def __init__(self, cell: str, units: int, reset_after: bool = True, **kwargs) -> None:
@@ -39,11 +40,11 @@ class RecurrentContext(tf.keras.layers.Layer):
         else:
             layer = tf.keras.layers.LSTM(units, return_sequences=True, dtype=self.dtype, name="lstm")
         self.recurrence = tf.keras.layers.Bidirectional(layer, name="bidirectional", dtype=self.dtype)
-        # cuDNN has a fused gradient; on a CPU ours takes a fraction of the time of Keras' loop.
+        # cuDNN has a fused gradient. On a CPU, the custom gradient takes a fraction of the time of Keras' loop.
         self._own_gradient = cell == "gru" and reset_after and not tf.config.list_physical_devices("GPU")
 
     def build(self, input_shape: tf.TensorShape) -> None:
-        """Makes the variables of both directions."""
+        """Creates the variables of both directions."""
         self.recurrence.build(tf.TensorShape(input_shape))
         super().build(input_shape)
 
@@ -58,9 +59,9 @@ class RecurrentContext(tf.keras.layers.Layer):
 
         Args:
             inputs: float [B, T, H].
-            length: int32 [B]; positions past it are padding, and neither direction sees them.
-            token_ids: not read.
-            training: whether a gradient will be taken; dropout is the tagger's, around this layer.
+            length: int32 [B]; positions past it are padding and have no effect.
+            token_ids: ignored.
+            training: whether a gradient will be taken. Dropout is applied by the tagger, around this layer.
 
         Returns:
             float [B, T, 2 * units], zeros in the padding.
@@ -86,12 +87,12 @@ class RecurrentContext(tf.keras.layers.Layer):
 
 
 class ContextParts(NamedTuple):
-    """What a context is made from.
+    """The parts from which a context layer is built.
 
     Attributes:
         config: the whole configuration.
-        vocabulary: of the encoder.
-        words: of the lexicon, in the order of their vectors; none for a context that looks no words up.
+        vocabulary: vocabulary of the encoder.
+        words: words of the lexicon, in the order of their vectors; empty for a context without a lexicon.
     """
 
     config: ConfigDict
@@ -110,7 +111,8 @@ def _recurrent(cell: str) -> Callable[[ContextParts], tf.keras.layers.Layer]:
 def _lattice_lstm(parts: ContextParts) -> tf.keras.layers.Layer:
     settings, trie = parts.config.model, build_trie(parts.words, parts.vocabulary)
     logging.info(
-        "lexicon: %d words in use, %d left out with characters that the vocabulary lacks, %d that fold to another",
+        "lexicon: %d words in use; left out: %d with characters that are not in the vocabulary, %d equal to another "
+        "word after normalization",
         len(trie.kept),
         trie.unknown,
         trie.duplicates,
@@ -120,7 +122,7 @@ def _lattice_lstm(parts: ContextParts) -> tf.keras.layers.Layer:
     )
 
 
-# Each is called with (inputs, length, token_ids, training) and gives float [B, T, width], 0 in the padding.
+# Each layer is called with (inputs, length, token_ids, training) and returns float [B, T, width], 0 in the padding.
 CONTEXTS: dict[str, Callable[[ContextParts], tf.keras.layers.Layer | None]] = {
     "none": lambda parts: None,
     "bigru": _recurrent("gru"),
@@ -135,7 +137,7 @@ def build_context(parts: ContextParts) -> tf.keras.layers.Layer | None:
     """Builds the context layer that `config.model.context` names, or None for "none".
 
     Raises:
-        UserError: an unknown name; the message lists the choices.
+        UserError: the name is unknown; the message lists the choices.
     """
     name = parts.config.model.context
     if name not in CONTEXTS:

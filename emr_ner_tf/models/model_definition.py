@@ -1,8 +1,7 @@
 """The definition of a model without its weights, as files of a directory.
 
-`config.json` (resolved), `vocab.txt`, `labels.txt`, `encoder.json` (the encoder's own configuration) and, where the
-model looks words up, `lexicon.txt`: with these and a checkpoint a model is restored without the encoder that it once
-started from.
+The files are `config.json` (resolved), `vocab.txt`, `labels.txt`, `encoder.json` (the encoder's own configuration) and,
+if the model has a lexicon, `lexicon.txt`. Together with a checkpoint they restore a model without its original encoder.
 """
 
 import dataclasses
@@ -30,12 +29,12 @@ class ModelDefinition:
     """Configuration, vocabulary, labels and the encoder's own configuration.
 
     Attributes:
-        config: resolved.
-        vocabulary: with the rows that training text added.
-        labels: in the order in which the tags stand.
-        encoder: the encoder's configuration as `config.json` of the Hugging Face layout has it; None before the
-            encoder has been read.
-        words: of the lexicon, in the order of their rows; none where the context looks no words up.
+        config: the resolved configuration.
+        vocabulary: the vocabulary, with the rows that the training text added.
+        labels: the labels, in the order of the tags.
+        encoder: the encoder's configuration, as in `config.json` of the Hugging Face layout; None before the encoder
+            is loaded.
+        words: words of the lexicon, in the order of their rows; empty without a lexicon.
     """
 
     config: ConfigDict

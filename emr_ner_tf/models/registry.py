@@ -1,4 +1,4 @@
-"""The paper's systems as a table: encoder x context x attention by name, a line for each."""
+"""The paper's systems as a table: one line for each combination of encoder, context and attention."""
 
 import dataclasses
 
@@ -7,13 +7,13 @@ from emr_ner_tf.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class ZooRow:
-    """One system: names of its encoder, its context and its attention; a CRF ends each.
+    """One system: the names of its encoder, context and attention. Every system ends with a CRF.
 
     Attributes:
-        encoder: "bert", whatever checkpoint it is; "char", character embeddings; "elmo", those beside a language
-            model's.
-        context: a name of `emr_ner_tf.models.context_layers`.
-        attention: a name of `emr_ner_tf.models.tagger`.
+        encoder: "bert" (any checkpoint), "char" (character embeddings), or "elmo" (character embeddings and a language
+            model).
+        context: a key of `CONTEXTS` in `emr_ner_tf.models.context_layers`.
+        attention: one of `ATTENTIONS` in `emr_ner_tf.models.tagger`.
     """
 
     encoder: str
@@ -38,15 +38,15 @@ ZOO = {
     "bert_crf": ZooRow("bert", "none", "none"),
 }
 
-# Contexts that look words up, and so need a lexicon.
+# Context layers that need a lexicon.
 LEXICON_CONTEXTS = ("lattice_lstm",)
 
 
 def zoo_row(name: str) -> ZooRow:
-    """Returns the system of that name.
+    """Returns the system with that name.
 
     Raises:
-        UserError: an unknown name; the message lists the choices.
+        UserError: the name is unknown; the message lists the choices.
     """
     if name not in ZOO:
         raise UserError(f"the system must be one of {', '.join(ZOO)}, got {name!r}")

@@ -1,4 +1,4 @@
-"""What a run starts from: the vocabulary, and where the model asks for them words and vectors."""
+"""The resources of a training run: the vocabulary and, for some models, a lexicon and vectors."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -20,13 +20,13 @@ _SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 class Resources(NamedTuple):
-    """A run's start.
+    """The resources of a training run.
 
     Attributes:
-        vocabulary: the encoder's, or made from the training text, with rows for what that text adds.
-        words: of the lexicon; none where the context looks no words up.
-        char_vectors: to begin character embeddings from, or None.
-        word_vectors: float32 [len(words), D] to begin word embeddings from, or None.
+        vocabulary: the encoder's vocabulary, or one made from the training text, with rows for new characters.
+        words: words of the lexicon; empty without a lexicon.
+        char_vectors: initial values of the character embeddings, or None.
+        word_vectors: float32 [len(words), D], initial values of the word embeddings, or None.
     """
 
     vocabulary: Vocabulary
@@ -36,14 +36,14 @@ class Resources(NamedTuple):
 
 
 def build_resources(config: ConfigDict, documents: Sequence[Document]) -> Resources:
-    """Reads or makes what the configuration names.
+    """Reads or builds the resources that the configuration names.
 
     Args:
         config: the whole configuration.
-        documents: the training part alone: nothing here may know a record that a model is scored on.
+        documents: the training records only; no resource may depend on a record that a model is scored on.
 
     Raises:
-        UserError: a missing or malformed file, vectors of another width, or no word in a lexicon.
+        UserError: a file is missing or malformed, vectors have another width, or a lexicon has no word.
     """
     texts = [document.text for document in documents]
     words, word_vectors = _lexicon(config, documents)
@@ -83,11 +83,11 @@ def _char_vectors(config: ConfigDict, texts: list[str]) -> Vectors | None:
         found = known.intersection(vectors.tokens)
         if not found:
             raise UserError(
-                f"config.char.vectors={config.char.vectors}: must hold vectors of characters of the training records, "
+                f"config.char.vectors={config.char.vectors}: must contain vectors of the training records' characters, "
                 f"got {len(vectors.tokens)} tokens and none of them"
             )
         logging.info(
-            "%d of %d characters of the training records have a vector; the others begin at random",
+            "%d of %d characters of the training records have a vector; the others are initialized randomly",
             len(found),
             len(known),
         )
@@ -102,7 +102,7 @@ def _char_vectors(config: ConfigDict, texts: list[str]) -> Vectors | None:
 def _lexicon(config: ConfigDict, documents: Sequence[Document]) -> tuple[tuple[str, ...], np.ndarray | None]:
     if config.model.context not in LEXICON_CONTEXTS:
         return (), None
-    # The segmenter reads its dictionary when it is imported.
+    # Imported here, because the segmenter reads its dictionary on import.
     from emr_ner_tf.data.lexicon import build_lexicon, read_lexicon
 
     if config.lexicon.file:
@@ -114,7 +114,7 @@ def _lexicon(config: ConfigDict, documents: Sequence[Document]) -> tuple[tuple[s
             f"config.lexicon.size must be the width of the vectors in {config.lexicon.file}, "
             f"{lexicon.vectors.shape[1]}, got {config.lexicon.size}"
         )
-    logging.info("lexicon of %d words", len(lexicon.words))
+    logging.info("the lexicon has %d words", len(lexicon.words))
     return lexicon.words, lexicon.vectors
 
 

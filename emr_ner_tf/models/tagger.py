@@ -1,4 +1,4 @@
-"""The tagger: encoder -> context -> attention -> emissions, and the CRF over them."""
+"""The tagger: encoder, context, attention, emissions and the CRF."""
 
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ ATTENTIONS = ("none", "plain", "multi_head")
 
 
 class SpecialTokens(NamedTuple):
-    """Ids of the tokens that the tagger itself adds to every window."""
+    """Ids of the tokens that the tagger adds to every window."""
 
     pad: int
     cls: int
@@ -22,9 +22,9 @@ class SpecialTokens(NamedTuple):
 
 
 class Tagger(tf.keras.Model):
-    """Emission scores of windows, and the CRF that reads them (the paper's Figure of the whole model).
+    """Computes the emissions of windows, and has the CRF over them (the paper's figure of the whole model).
 
-    Order of layers: encoder, dropout, context, dropout, attention, dropout, linear to the K tags, CRF.
+    The order of the layers is: encoder, dropout, context, dropout, attention, dropout, linear to the K tags, CRF.
 
     Attributes:
         encoder: maps token ids with special tokens to float [B, T, H].
@@ -62,10 +62,10 @@ class Tagger(tf.keras.Model):
         )
 
     def call(self, token_ids: tf.Tensor, length: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        """Scores each tag of each character.
+        """Computes the score of each tag for each character.
 
         Args:
-            token_ids: int32 [B, T], no special tokens; what stands past `length` is not read.
+            token_ids: int32 [B, T], without special tokens; values past `length` are ignored.
             length: int32 [B].
             training: whether dropout is on.
 
@@ -84,34 +84,34 @@ class Tagger(tf.keras.Model):
     def loss_of(
         self, token_ids: tf.Tensor, tag_ids: tf.Tensor, length: tf.Tensor, training: bool
     ) -> tf.Tensor:
-        """Negative log-likelihood of the gold tags (eq. 13), float32 [B]; 0 where `length` is 0."""
+        """Returns the negative log-likelihood of the gold tags (eq. 13), float32 [B]; 0 if `length` is 0."""
         emissions = self(token_ids, length, training=training)
         return self.crf.negative_log_likelihood(emissions, tag_ids, length)
 
     def scaled_loss(
         self, token_ids: tf.Tensor, tag_ids: tf.Tensor, length: tf.Tensor, global_size: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """A replica's share of a training batch's loss.
+        """Returns the part of a training batch's loss that a replica contributes.
 
         Args:
             token_ids: int32 [B, T].
             tag_ids: int32 [B, T].
             length: int32 [B].
-            global_size: float32 scalar, windows of all replicas together.
+            global_size: float32 scalar, number of windows of all replicas.
 
         Returns:
-            The summed loss over `global_size`, float32 scalar, and the number of characters, int32 scalar.
+            The sum of the losses divided by `global_size`, float32 scalar, and the number of characters, int32 scalar.
         """
         losses = self.loss_of(token_ids, tag_ids, length, training=True)
         return tf.reduce_sum(losses) / tf.maximum(global_size, 1.0), tf.reduce_sum(length)
 
     def build_variables(self) -> None:
-        """Makes every variable, by one pass over a window of one character."""
+        """Creates all variables by one call on a window of one character."""
         tokens = tf.fill([1, 1], self.special.cls)
         self.loss_of(tokens, tf.zeros([1, 1], tf.int32), tf.ones([1], tf.int32), training=False)
 
     def encoder_and_head_variables(self) -> tuple[list[tf.Variable], list[tf.Variable]]:
-        """Trainable variables that were pre-trained, and those that begin anew and learn at the head's rate."""
+        """Returns the trainable variables: those that were pre-trained, and those with the head's learning rate."""
         fresh = {variable.ref() for variable in self.encoder.randomly_initialized_variables()}
         encoder = [v for v in self.encoder.trainable_variables if v.ref() not in fresh]
         inside = {variable.ref() for variable in encoder}
@@ -131,10 +131,10 @@ class Tagger(tf.keras.Model):
 
 
 def build_attention(name: str, *, heads: int) -> tf.keras.layers.Layer | None:
-    """Builds the attention of that name (a row of the paper's Table V), or None for "none".
+    """Builds the attention with that name (the paper's Table V), or returns None for "none".
 
     Raises:
-        UserError: an unknown name; the message lists the choices.
+        UserError: the name is unknown; the message lists the choices.
     """
     if name == "none":
         return None

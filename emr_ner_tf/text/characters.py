@@ -1,4 +1,4 @@
-"""From UTF-8 bytes to code points to token ids, in TensorFlow operations."""
+"""Converts UTF-8 to code points and code points to token ids, in TensorFlow operations."""
 
 import tensorflow as tf
 
@@ -6,14 +6,13 @@ import tensorflow as tf
 def decode(text: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Decodes texts to code points, exactly as `bytes.decode("utf-8", errors="replace")` does.
 
-    A malformed sequence becomes one or more U+FFFD, as many as Python makes of it; offsets everywhere count
-    the decoded text.
+    A malformed sequence becomes as many U+FFFD as in Python. All offsets count characters of the decoded text.
 
     Args:
         text: string [B], any bytes.
 
     Returns:
-        Code points int32 [B, T], 0 past the end, and their number int32 [B]; T is the longest, and may be 0.
+        Code points int32 [B, T], 0 past the end, and their number int32 [B]. T is the largest number and may be 0.
     """
     ragged = tf.strings.unicode_decode(text, "UTF-8", errors="replace", replacement_char=0xFFFD)
     length = tf.cast(ragged.row_lengths(), tf.int32)
@@ -21,13 +20,13 @@ def decode(text: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def token_ids(code_points: tf.Tensor, length: tf.Tensor, table: tf.Tensor, pad_id: int) -> tf.Tensor:
-    """Looks up the token of each character.
+    """Returns the token id of each character.
 
     Args:
         code_points: int32 [B, T].
         length: int32 [B].
         table: int32 [0x110000], `Vocabulary.code_point_table()`.
-        pad_id: the id past `length`.
+        pad_id: id for positions past `length`.
 
     Returns:
         int32 [B, T].

@@ -1,4 +1,4 @@
-"""Mentions from tags, and from flat mentions to dense outputs, in TensorFlow operations."""
+"""Converts tags to mentions, and lists of mentions to dense outputs, in TensorFlow operations."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from emr_ner_tf.data.tag_scheme import TagTable
 
-# `unicode_decode` passes the 66 noncharacters of Unicode, as it should; `unicode_encode` refuses them.
+# `unicode_decode` accepts the 66 noncharacters of Unicode, as it should, but `unicode_encode` refuses them.
 _NONCHARACTERS = (
     *range(0xFDD0, 0xFDF0),
     *(plane + low for plane in range(0, 0x110000, 0x10000) for low in (0xFFFE, 0xFFFF)),
@@ -14,7 +14,7 @@ _NONCHARACTERS = (
 
 
 class Spans(NamedTuple):
-    """Mentions of all records, in the order of the records and, within one, of their starts.
+    """Mentions of all records, in the order of the records and, within a record, of their starts.
 
     Attributes:
         record: int32 [M], the row of the record.
@@ -30,7 +30,7 @@ class Spans(NamedTuple):
 
 
 def spans_from_tags(tag_ids: tf.Tensor, length: tf.Tensor, table: TagTable) -> Spans:
-    """Mentions that tag sequences hold, legal or not: `TagTable.decode` of each row up to its length.
+    """Returns the mentions of tag sequences, valid or not: `TagTable.decode` of each row up to its length.
 
     Args:
         tag_ids: int32 [B, T].
@@ -50,7 +50,7 @@ def spans_from_tags(tag_ids: tf.Tensor, length: tf.Tensor, table: TagTable) -> S
         & (label[:, :-1] == label[:, 1:])
         & real[:, 1:]
     )
-    # A run of tags begins and ends where it does not go on: at T=0 there is nothing to pad.
+    # A run of tags begins and ends where it does not continue. With T=0, nothing is padded.
     edge = tf.zeros([tf.shape(tag_ids)[0], tf.minimum(time, 1)], tf.bool)
     begins = tf.where(real & tf.logical_not(tf.concat([edge, goes_on], axis=1)))
     ends = tf.where(real & tf.logical_not(tf.concat([goes_on, edge], axis=1)))
@@ -67,22 +67,22 @@ def spans_from_tags(tag_ids: tf.Tensor, length: tf.Tensor, table: TagTable) -> S
 
 
 def surface_forms(code_points: tf.Tensor, spans: Spans) -> tf.Tensor:
-    """The text of each mention.
+    """Returns the text of each mention.
 
     Args:
-        code_points: int32 [B, T], as `characters.decode` gives them.
+        code_points: int32 [B, T], from `characters.decode`.
         spans: mentions within the records.
 
     Returns:
-        string [M], UTF-8; a malformed sequence of the text reads as U+FFFD here.
+        string [M], UTF-8; a malformed sequence of the text is U+FFFD.
     """
     ranges = tf.ragged.range(spans.start, spans.end)
     place = tf.range(tf.size(ranges.flat_values))
-    # Not `value_rowids()`: that makes a mask of all mentions by the longest.
+    # Not `value_rowids()`, which creates a mask of all mentions by the longest mention.
     mention = tf.searchsorted(tf.cast(ranges.row_splits, tf.int32), place, side="right") - 1
     offset = tf.gather(spans.record * tf.shape(code_points)[1], mention)
     codes = tf.gather(tf.reshape(code_points, [-1]), ranges.flat_values + offset)
-    # Characters one by one, without the assertions that `validate` would put into the graph.
+    # Each character is encoded alone, without the assertions that `validate` would add to the graph.
     one_each = tf.RaggedTensor.from_row_splits(codes, tf.range(tf.size(codes) + 1), validate=False)
     characters = tf.strings.unicode_encode(one_each, "UTF-8", errors="replace")
     in_plane = (codes & 0xFFFE) == 0xFFFE
@@ -94,21 +94,21 @@ def surface_forms(code_points: tf.Tensor, spans: Spans) -> tf.Tensor:
 
 
 def counts(spans: Spans, batch: tf.Tensor) -> tf.Tensor:
-    """Mentions in each of `batch` records, int32 [B]."""
+    """Returns the number of mentions in each of `batch` records, int32 [B]."""
     return tf.math.unsorted_segment_sum(tf.ones_like(spans.record), spans.record, batch)
 
 
 def to_dense(values: tf.Tensor, spans: Spans, batch: tf.Tensor, default: int | float | str) -> tf.Tensor:
-    """Lays values of mentions out by record.
+    """Arranges values of mentions by record.
 
     Args:
-        values: [M], one for each mention.
+        values: [M], one value for each mention.
         spans: the mentions.
         batch: number of records, B.
-        default: stands where a record has fewer mentions than the fullest.
+        default: value of the padding.
 
     Returns:
-        [B, E], E the most mentions of a record, 0 where there is none at all.
+        [B, E], where E is the largest number of mentions in a record, or 0 without mentions.
     """
     rows = tf.RaggedTensor.from_row_lengths(values, counts(spans, batch), validate=False)
     return rows.to_tensor(default_value=tf.cast(default, values.dtype))

@@ -1,4 +1,4 @@
-"""A lexicon as a double-array trie over token ids: three arrays in which a child is found by two look-ups."""
+"""A lexicon as a double-array trie over token ids, in which two array look-ups find a child."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,19 +12,19 @@ _BLOCK = 512
 
 
 class Trie(NamedTuple):
-    """Nodes are slots of the arrays, the root is slot 0.
+    """A double-array trie; its nodes are slots of the arrays, and the root is slot 0.
 
-    The child of `node` by `token` is the slot `base[node] + token`, if `check` of that slot is `node`; that slot is
-    never past the end for a token of the vocabulary.
+    The child of `node` for `token` is the slot `base[node] + token`, if `check` of that slot is `node`. For a token of
+    the vocabulary, that slot is always within the arrays.
 
     Attributes:
-        base: int32 [S].
-        check: int32 [S], the parent; -1 for the root and for slots that are no node.
-        word: int32 [S], number of the word that ends at the node, from 1; 0 where none does.
-        length: int32 [N], tokens of each word.
-        kept: int32 [N], the place of each word among those that the trie was built from, ascending.
-        unknown: how many words were left out for a character that the vocabulary lacks.
-        duplicates: how many were left out because an earlier word has the same token ids.
+        base: int32 [S], base of each node.
+        check: int32 [S], parent of each node; -1 for the root and for unused slots.
+        word: int32 [S], number of the word that ends at the node, counted from 1; 0 if no word ends there.
+        length: int32 [N], number of tokens of each word.
+        kept: int32 [N], ascending index of each word among those that the trie was built from.
+        unknown: number of words that were left out because they have a character that is not in the vocabulary.
+        duplicates: number of words that were left out because an earlier word has the same token ids.
     """
 
     base: np.ndarray
@@ -37,15 +37,15 @@ class Trie(NamedTuple):
 
 
 def build_trie(words: Sequence[str], vocabulary: Vocabulary) -> Trie:
-    """Builds the trie of the words' token ids, which fold characters as the text path does.
+    """Builds the trie of the words' token ids, in which characters are normalized as in texts.
 
     Args:
-        words: each of at least 2 characters.
-        vocabulary: its `code_point_table` gives the ids.
+        words: words of at least 2 characters.
+        vocabulary: vocabulary whose `code_point_table` gives the ids.
 
     Raises:
-        ValueError: a word is shorter.
-        UserError: there is no word all of whose characters the vocabulary holds.
+        ValueError: a word has fewer than 2 characters.
+        UserError: no word has all its characters in the vocabulary.
 
     Source:
         Aoe 1989, "An efficient digital search algorithm by using a double-array structure".
@@ -54,10 +54,10 @@ def build_trie(words: Sequence[str], vocabulary: Vocabulary) -> Trie:
     known = ~(ids == vocabulary.unk_id).any(1)
     if not known.any():
         raise UserError(
-            f"a lexicon must hold a word all of whose characters the vocabulary has, got {len(words)} words"
+            f"a lexicon must have a word whose characters are all in the vocabulary, got none in {len(words)} words"
         )
     candidates = np.flatnonzero(known)
-    # Stable, so that of equal rows the earliest word comes first.
+    # The sort is stable, so that the earliest of equal words comes first.
     order = candidates[np.lexsort(ids[candidates].T[::-1])]
     first = np.ones(len(order), bool)
     first[1:] = (ids[order[1:]] != ids[order[:-1]]).any(1)
@@ -82,7 +82,7 @@ def build_trie(words: Sequence[str], vocabulary: Vocabulary) -> Trie:
 
 
 def _token_ids(words: Sequence[str], vocabulary: Vocabulary) -> tuple[np.ndarray, np.ndarray]:
-    """Ids [N, L], -1 past the end of a word, and lengths [N]; both int32."""
+    """Returns int32 ids [N, L], -1 past the end of a word, and int32 lengths [N]."""
     length = np.fromiter(map(len, words), np.int32, len(words))
     if len(words) and length.min() < 2:
         raise ValueError(f"a word must have at least 2 characters, got one of {length.min()}")
@@ -96,7 +96,7 @@ def _nodes(ids: np.ndarray, length: np.ndarray) -> tuple[np.ndarray, np.ndarray,
     """Numbers the prefixes of sorted, distinct rows level by level; the root is 0.
 
     Returns:
-        For each node after the root its parent (never descending) and its token, and for each row its last node.
+        The parent (in ascending order) and the token of each node after the root, and the last node of each row.
     """
     node = np.zeros(len(ids), np.int64)
     differs = np.zeros(len(ids), bool)
@@ -115,7 +115,7 @@ def _nodes(ids: np.ndarray, length: np.ndarray) -> tuple[np.ndarray, np.ndarray,
 
 
 def _place(parent: np.ndarray, token: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Gives every node a slot and a base (from 1), so that no two nodes have one slot."""
+    """Assigns a slot and a base (1 or more) to every node, so that no two nodes share a slot."""
     nodes = len(parent) + 1
     degree = np.bincount(parent, minlength=nodes)
     start = np.cumsum(degree) - degree
@@ -123,7 +123,8 @@ def _place(parent: np.ndarray, token: np.ndarray) -> tuple[np.ndarray, np.ndarra
     taken = np.zeros(2 * nodes + 2 * int(token.max()) + _BLOCK, bool)
     taken[0] = True
     several = np.flatnonzero(degree > 1)
-    # The widest first, while there is room; nodes of one degree go on where the one before found its place.
+    # Nodes with most children come first, while there is room; the search continues where a node of the same degree
+    # found its place.
     several = several[np.argsort(-degree[several], kind="stable")]
     at = previous = 0
     for node in several:
@@ -145,7 +146,7 @@ def _place(parent: np.ndarray, token: np.ndarray) -> tuple[np.ndarray, np.ndarra
         taken[at + offsets] = True
         base[node] = at - tokens[0]
         slot[start[node] + 1 + np.arange(len(tokens))] = at + offsets
-    # An only child fits anywhere. Slots past the largest token leave its parent a base of at least 1.
+    # An only child fits anywhere. A slot past the largest token gives its parent a base of at least 1.
     only = np.flatnonzero(degree == 1)
     child = start[only]
     beyond = int(token.max()) + 1

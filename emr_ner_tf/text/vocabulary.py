@@ -1,4 +1,4 @@
-"""The vocabulary at character level: a token id for every code point, and rows for characters it lacks."""
+"""The vocabulary at character level: a token id for every code point, and rows for new characters."""
 
 import collections
 import dataclasses
@@ -19,12 +19,12 @@ CODE_POINTS = 0x110000
 
 _NEEDED = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 _UNUSED = re.compile(r"\[unused\d+\]")
-# How a line writes a character that cannot stand in it: white space, a control, a format character.
+# Escape for a character that a line cannot contain: white space, a control or a format character.
 _ESCAPED = re.compile(r"\[U\+([0-9A-F]{4,6})\]")
 _UNWRITABLE = frozenset(("Cc", "Cf", "Zs", "Zl", "Zp"))
 _SURROGATES = range(0xD800, 0xE000)
 _REPLACEMENT = 0xFFFD
-# "Other punctuation" that stands inside numbers, units and words: a window is better not cut after it.
+# "Other punctuation" that occurs inside numbers, units and words: a window should not be cut after it.
 _WITHIN_WORDS = frozenset("\"#%&'*./@\\·†‡•‧‰′″※〃・")
 _BLOCK = 256
 
@@ -33,12 +33,12 @@ _BLOCK = 256
 class Vocabulary:
     """Tokens in the order of their rows in the embedding table.
 
-    Only a token of one character ever stands for a character of a text: `##x` never does. A token that is there several
-    times has the last of its rows, as in transformers.
+    Only tokens of one character represent characters of a text; `##x` never does. A token that occurs several times has
+    the id of its last row, as in transformers.
 
     Attributes:
-        tokens: every token; the index is its id.
-        added: (character, id) of each character that `extended` gave a row; empty after `load`.
+        tokens: all tokens; the index of a token is its id.
+        added: (character, id) of each character that `extended` added; empty after `load`.
     """
 
     tokens: tuple[str, ...] = dataclasses.field(repr=False)
@@ -50,23 +50,23 @@ class Vocabulary:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Vocabulary":
-        """Reads a vocabulary of one token a line, as Hugging Face lays it out (`vocab.txt`).
+        """Reads a vocabulary with one token per line, in the layout of Hugging Face (`vocab.txt`).
 
-        A line `[U+000A]` is the character of that code point.
+        A line `[U+000A]` is the character with that code point.
 
         Raises:
-            UserError: no such file, not UTF-8, a token that no line can hold, or one of [PAD], [UNK], [CLS], [SEP]
-                missing.
+            UserError: the file does not exist, is not UTF-8, has a token that a line cannot contain, or lacks [PAD],
+                [UNK], [CLS] or [SEP].
         """
         path = pathlib.Path(path)
         try:
-            # Universal line ends, and no byte order mark, as transformers reads the file.
+            # Universal line ends and no byte order mark, as in transformers.
             text = path.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError as error:
             line = error.object.count(b"\n", 0, error.start) + 1
-            raise UserError(f"{path}:{line}: a vocabulary must be UTF-8, and this line is not") from error
+            raise UserError(f"{path}:{line}: a vocabulary must be UTF-8, but this line is not") from error
         except OSError as error:
-            raise UserError(f"{path}: no vocabulary can be read here: {error.strerror}") from error
+            raise UserError(f"{path}: cannot read the vocabulary: {error.strerror}") from error
         lines = text.split("\n")
         if not lines[-1]:
             del lines[-1]
@@ -75,7 +75,7 @@ class Vocabulary:
         return cls(tokens)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the file that `load` reads back as an equal vocabulary; it is whole or absent."""
+        """Writes the file, atomically; `load` reads an equal vocabulary from it."""
         with atomic_writer(path) as file:
             file.writelines(f"{_to_line(token)}\n" for token in self.tokens)
 
@@ -101,25 +101,25 @@ class Vocabulary:
 
     @property
     def mask_id(self) -> int:
-        """Id of `[MASK]`, which only pre-training needs.
+        """Id of `[MASK]`, which only pre-training uses.
 
         Raises:
-            UserError: the vocabulary has none.
+            UserError: the vocabulary has no `[MASK]`.
         """
         if "[MASK]" not in self._rows:
-            raise UserError(f"vocabulary must hold [MASK] here, got {len(self.tokens)} tokens without it")
+            raise UserError(f"the vocabulary must contain [MASK], got {len(self.tokens)} tokens without it")
         return self._rows["[MASK]"]
 
     def code_point_table(self) -> np.ndarray:
-        """The token id of every code point.
+        """Returns the token id of every code point.
 
-        A character counts as it is where the vocabulary holds it, else lower-cased, else in its NFKC form
-        where that is one character, else that lower-cased, else as `[UNK]`.
+        The first of these forms that is in the vocabulary gives the id: the character itself, its lower case, its NFKC
+        form if that is one character, and the lower case of that form. Otherwise, the id is that of `[UNK]`.
 
         Returns:
             int32 [0x110000].
         """
-        # One entry more, so that "no such form", which is -1, finds "no such row" there.
+        # One more entry, so that the index -1 for "no such form" finds "no such row".
         row_of = np.full(CODE_POINTS + 1, -1, np.int32)
         for row, token in enumerate(self.tokens):
             if len(token) == 1:
@@ -131,7 +131,7 @@ class Vocabulary:
         return table
 
     def break_table(self) -> np.ndarray:
-        """Whether a window may well end after a token: white space, a closing bracket, the end of a clause.
+        """Returns whether a window should preferably end after a token: white space, closing bracket, end of a clause.
 
         Returns:
             bool [len(tokens)].
@@ -139,17 +139,17 @@ class Vocabulary:
         return np.array([_is_break(token) for token in self.tokens], bool)
 
     def extended(self, texts: Iterable[str], *, min_count: int = 1) -> "Vocabulary":
-        """Gives a row to each character that the texts have and that would count as `[UNK]`.
+        """Adds a row for each character of the texts that would be `[UNK]`.
 
-        The most frequent comes first, and of equals the lower code point; rows of `[unused...]` tokens are
-        taken first, then new ones at the end. U+FFFD and surrogates stay `[UNK]`.
+        Characters are sorted by descending frequency, then by code point. They get the rows of `[unused...]` tokens
+        first, then new rows at the end. U+FFFD and surrogates stay `[UNK]`.
 
         Args:
             texts: training texts.
-            min_count: how often a character must occur in all the texts together.
+            min_count: minimum number of occurrences of a character in all texts.
 
         Returns:
-            A vocabulary that lists them in `added`, after those of this one.
+            The extended vocabulary, whose `added` lists the characters after those of this vocabulary.
 
         Raises:
             ValueError: `min_count` is below 1.
@@ -179,7 +179,7 @@ class Vocabulary:
         return Vocabulary(tuple(tokens), self.added + added)
 
     def rows_of(self, vectors: Vectors) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the ids of those tokens of `vectors` that the vocabulary holds, int64 [N], and their vectors."""
+        """Returns the ids, int64 [N], and the vectors of those tokens of `vectors` that are in the vocabulary."""
         known = [(self._rows[token], i) for i, token in enumerate(vectors.tokens) if token in self._rows]
         ids, places = np.array(known, np.int64).reshape(-1, 2).T
         return ids, vectors.values[places]
@@ -190,25 +190,25 @@ class Vocabulary:
 
 
 def is_unused(token: str) -> bool:
-    """Whether a token is `[unused1]` or the like, whose row a character may take."""
+    """Returns whether a token is `[unused1]` or similar, whose row a new character may get."""
     return _UNUSED.fullmatch(token) is not None
 
 
 def _check(tokens: Sequence[str], name: str, place: Callable[[int], str]) -> None:
-    """Raises a UserError that says where, for tokens that are no vocabulary or could not be read back."""
+    """Raises a UserError if the tokens are not a vocabulary or could not be read back from a file."""
     for row, token in enumerate(tokens):
         if any(ord(character) in _SURROGATES for character in token):
-            raise UserError(f"{place(row)}: a token must hold no surrogate, got {token!r}")
+            raise UserError(f"{place(row)}: a token must not contain a surrogate, got {token!r}")
         if (
             _from_line(_to_line(token)) != token
             or re.search("[\n\r]", _to_line(token))
             or token[:1] == "\ufeff" != token
         ):
-            raise UserError(f"{place(row)}: a token must fit on a line of its own, got {token!r}")
+            raise UserError(f"{place(row)}: a token must fit on one line, got {token!r}")
     missing = sorted(set(_NEEDED).difference(tokens), key=_NEEDED.index)
     if missing:
         raise UserError(
-            f"{name}: must hold {', '.join(_NEEDED)}, got {len(tokens)} tokens without {', '.join(missing)}"
+            f"{name}: must contain {', '.join(_NEEDED)}, got {len(tokens)} tokens without {', '.join(missing)}"
         )
 
 
@@ -236,12 +236,12 @@ def _is_break(token: str) -> bool:
 
 @functools.cache
 def _forms() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Lower case, NFKC, and that in lower case, of every code point: int32 [0x110000] each, -1 for none."""
+    """Returns lower case, NFKC form and lower case of that form of every code point: int32 [0x110000], -1 for none."""
     lower, normal, normal_lower = (np.full(CODE_POINTS, -1, np.int32) for _ in range(3))
     for first in range(0, CODE_POINTS, _BLOCK):
         if first in _SURROGATES:
             continue
-        # Whole blocks are looked at first: few hold a character that has another form at all.
+        # Whole blocks are checked first, because few of them have a character with another form.
         block = "".join(map(chr, range(first, first + _BLOCK)))
         if block.lower() == block and unicodedata.is_normalized("NFKC", block):
             continue

@@ -1,4 +1,4 @@
-"""Every word of a lexicon in every text at once, by a walk of core operations through constant arrays."""
+"""Finds all words of a lexicon in all texts at once, with core operations on constant arrays."""
 
 from typing import NamedTuple
 
@@ -8,13 +8,13 @@ from emr_ner_tf.text.trie import Trie
 
 
 class Matches(NamedTuple):
-    """Occurrences of words, the shorter words first, those of one length in the order of the texts.
+    """Occurrences of words, sorted by the length of the word, then by text and position.
 
     Attributes:
-        row: int32 [N], the text.
-        start: int32 [N], the word's first token.
-        end: int32 [N], its last token.
-        word: int32 [N], its number, from 0.
+        row: int32 [N], index of the text.
+        start: int32 [N], position of the word's first token.
+        end: int32 [N], position of the word's last token.
+        word: int32 [N], number of the word, counted from 0.
     """
 
     row: tf.Tensor
@@ -24,10 +24,10 @@ class Matches(NamedTuple):
 
 
 class WordMatcher:
-    """Finds all words, overlapping ones too. Its arrays are tensors, so that all graphs share one copy.
+    """Finds all words, including overlapping ones. Its arrays are tensors, so that all graphs share one copy.
 
     Attributes:
-        longest: tokens of the longest word.
+        longest: number of tokens of the longest word.
     """
 
     def __init__(self, trie: Trie) -> None:
@@ -37,20 +37,20 @@ class WordMatcher:
         self._word = tf.constant(trie.word)
 
     def __call__(self, token_ids: tf.Tensor, length: tf.Tensor) -> Matches:
-        """Walks down the trie from all positions together, a token deeper at a time.
+        """Walks down the trie from all positions at once, one token per step.
 
-        The work is bounded by positions times `longest`, and mostly far less: only positions at which a word may
-        still go on are kept.
+        The work is at most the number of positions times `longest`, and usually far less, because only positions at
+        which a word may continue are kept.
 
         Args:
-            token_ids: int32 [B, T], ids of the vocabulary; what stands past `length` is not read.
+            token_ids: int32 [B, T], ids of the vocabulary; values past `length` are ignored.
             length: int32 [B].
 
         Returns:
-            Words that lie within their text's length.
+            The words within the lengths of the texts.
         """
         real = tf.sequence_mask(length, tf.shape(token_ids)[1])
-        # A column of padding ends every walk, so that none goes on in the next text.
+        # A column of padding ends every walk, so that none continues into the next text.
         padded = tf.pad(tf.where(real, token_ids, -1), [[0, 0], [0, 1]], constant_values=-1)
         tokens, width = tf.reshape(padded, [-1]), tf.shape(padded)[1]
         position = _indices(tokens >= 0)

@@ -147,9 +147,9 @@ def test_files_of_other_makers(tmp_path, newline, start, end):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"[PAD]\n[UNK]\n[CLS]\na\n", r"vocab.txt: must hold .*, got 4 tokens without \[SEP\]"),
-        (b"", r"vocab.txt: must hold .*, got 0 tokens without \[PAD\], \[UNK\], \[CLS\], \[SEP\]"),
-        (b"[PAD]\n[U+D800]\n", r"vocab.txt:2: a token must hold no surrogate"),
+        (b"[PAD]\n[UNK]\n[CLS]\na\n", r"vocab.txt: must contain .*, got 4 tokens without \[SEP\]"),
+        (b"", r"vocab.txt: must contain .*, got 0 tokens without \[PAD\], \[UNK\], \[CLS\], \[SEP\]"),
+        (b"[PAD]\n[U+D800]\n", r"vocab.txt:2: a token must not contain a surrogate"),
         (b"[PAD]\n\xff\n", r"vocab.txt:2: a vocabulary must be UTF-8"),
     ],
 )
@@ -174,9 +174,9 @@ def test_the_last_of_lines_that_repeat_counts(tmp_path):
 
 
 def test_no_file(tmp_path):
-    with pytest.raises(UserError, match=r"none\.txt: no vocabulary can be read here"):
+    with pytest.raises(UserError, match=r"none\.txt: cannot read the vocabulary"):
         Vocabulary.load(tmp_path / "none.txt")
-    with pytest.raises(UserError, match="no vocabulary can be read here"):
+    with pytest.raises(UserError, match="cannot read the vocabulary"):
         Vocabulary.load(tmp_path)
 
 
