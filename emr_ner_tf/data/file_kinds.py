@@ -34,7 +34,7 @@ _JSON_LINES = ("JSON lines", "read it with --format=ccks2019 (in training: --con
 _BIO = (
     "BIO columns",
     "read it with --format=bio (in training: --config.data.format=bio), or convert it to JSON lines with "
-    "emr_ner_tf.cli.data convert",
+    "`emr-ner data convert`",
 )
 _TEXT = ("plain text", "bare texts without mentions are read with --format=text")
 _MARKUP = ("XML or HTML", "convert it to JSON lines")

@@ -25,10 +25,8 @@ def read_passages(path: str | os.PathLike[str]) -> Iterator[str]:
     path = os.fspath(path)
     first = next((line.raw.strip() for line in read_lines(path) if line.raw.strip()), b"")
     if _COLUMNS.fullmatch(first.decode("utf-8", errors="replace")):
-        message = (
-            "must hold passages, and its first line is a character and its tag: convert it (cli.data convert)"
-        )
-        raise RecordError(message, path=path, line=1)
+        message = "must hold passages, and its first line is a character and its tag"
+        raise RecordError(message, path=path, line=1, remedy="convert it: emr-ner data convert")
     format = "ccks2019" if first.startswith(b"{") else "text"
     empty = True
     for document in read_documents(path, format=format, overlaps="longest", require_entities=False):

@@ -1,7 +1,6 @@
 """TensorFlow Serving's gRPC services over a `Predictor`."""
 
 import concurrent.futures
-import threading
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -22,6 +21,7 @@ from emr_ner_tf.errors import UserError
 from emr_ner_tf.server.address import listen_problem
 from emr_ner_tf.server.errors import RequestError, from_exception, invalid_argument, log_refusal
 from emr_ner_tf.server.predictor import Predictor
+from emr_ner_tf.server.request_counter import RequestCounter
 
 _Answer = TypeVar("_Answer")
 _NO_DEADLINE_S = 1e8
@@ -161,10 +161,10 @@ class GrpcServer:
     def wait_until_idle(self, timeout_s: float) -> bool:
         """Waits for the requests in work; says whether all were answered within `timeout_s` seconds."""
         end = time.monotonic() + timeout_s
-        while self._pool.wait_until_idle(max(0.0, end - time.monotonic())):
+        while self._pool.requests.wait_until_idle(max(0.0, end - time.monotonic())):
             # gRPC may have accepted a request that has not reached the pool yet; closing would cancel it.
             time.sleep(_SETTLE_S)
-            if self._pool.wait_until_idle(0.0):
+            if self._pool.requests.wait_until_idle(0.0):
                 return True
         return False
 
@@ -175,29 +175,18 @@ class GrpcServer:
 
 
 class _CountingPool(concurrent.futures.ThreadPoolExecutor):
-    """Knows how many calls it has in work, which the server of gRPC tells nobody."""
+    """Counts the calls that it has in work, which gRPC's server reports to nobody."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._calls = 0
-        self._changed = threading.Condition()
+        self.requests = RequestCounter()
 
     def submit(self, *args: Any, **kwargs: Any) -> concurrent.futures.Future:
         """As the base class."""
-        self._count(1)
+        self.requests.begin()
         future = super().submit(*args, **kwargs)
-        future.add_done_callback(lambda _: self._count(-1))
+        future.add_done_callback(lambda _: self.requests.end())
         return future
-
-    def wait_until_idle(self, timeout_s: float) -> bool:
-        """Whether there was no call in work within `timeout_s` seconds."""
-        with self._changed:
-            return self._changed.wait_for(lambda: not self._calls, timeout_s)
-
-    def _count(self, change: int) -> None:
-        with self._changed:
-            self._calls += change
-            self._changed.notify_all()
 
 
 def _answered(context: grpc.ServicerContext, answer: Callable[[], _Answer]) -> _Answer:

@@ -20,6 +20,7 @@ from emr_ner_tf.server.address import listen_problem
 from emr_ner_tf.server.errors import RequestError, from_exception, invalid_argument, log_refusal
 from emr_ner_tf.server.json_tensor import Infos, read_request, write_response
 from emr_ner_tf.server.predictor import Predictor
+from emr_ner_tf.server.request_counter import RequestCounter
 
 _MODEL = r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>[0-9]+)|/labels/(?P<label>[^/:]+))?"
 _POST = re.compile(rf"(?i){_MODEL}:(?P<method>classify|regress|predict)")
@@ -38,6 +39,7 @@ class RestServer(http.server.ThreadingHTTPServer):
         port: that is bound.
         max_message_bytes: of a request's body.
         timeout_s: a request's deadline.
+        requests: those in work.
     """
 
     daemon_threads = True
@@ -61,9 +63,7 @@ class RestServer(http.server.ThreadingHTTPServer):
         self.predictor = predictor
         self.max_message_bytes = max_message_bytes
         self.timeout_s = timeout_s
-        self._active = 0
-        self._stopping = False
-        self._changed = threading.Condition()
+        self.requests = RequestCounter()
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
             super().__init__((host, port), _Handler)
@@ -81,30 +81,16 @@ class RestServer(http.server.ThreadingHTTPServer):
 
     def drain(self) -> None:
         """Takes no more requests; who asks, over a new connection or an old one, is answered with 503."""
-        with self._changed:
-            self._stopping = True
+        self.requests.drain()
 
     def wait_until_idle(self, timeout_s: float) -> bool:
-        """Waits for the requests in work; says whether all were answered within `timeout_s` seconds."""
-        with self._changed:
-            return self._changed.wait_for(lambda: not self._active, timeout_s)
+        """Waits for the requests in work; returns whether all were answered within `timeout_s` seconds."""
+        return self.requests.wait_until_idle(timeout_s)
 
     def close(self) -> None:
         """Gives the port back."""
         self.shutdown()
         self.server_close()
-
-    def begin_request(self) -> bool:
-        """Counts a request in; False when the server takes no more."""
-        with self._changed:
-            self._active += not self._stopping
-            return not self._stopping
-
-    def end_request(self) -> None:
-        """Counts a request out."""
-        with self._changed:
-            self._active -= 1
-            self._changed.notify_all()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A broken connection is the client's business; nothing of it is shown."""
@@ -136,7 +122,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._reply(int(code), {"error": http.HTTPStatus(code).phrase})
 
     def _answered(self, answer: Any) -> None:
-        if not self.server.begin_request():
+        if not self.server.requests.begin():
             self.close_connection = True
             self._reply(503, {"error": "the server is shutting down"})
             return
@@ -154,7 +140,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 status, document = error.http_status, {"error": str(error)}
             self._reply(status, document)
         finally:
-            self.server.end_request()
+            self.server.requests.end()
 
     def _get(self) -> dict[str, Any]:
         match = _GET.fullmatch(self._path())

@@ -24,5 +24,5 @@ def test_annotate_of_another_format(cli, bundles, tmp_path):
         )
         assert done.returncode == 1
         assert f"{path}: the file looks like BIO columns" in done.stderr
-        assert "emr_ner_tf.cli.data convert" in done.stderr
+        assert "emr-ner data convert" in done.stderr
         assert not output.exists()
