@@ -16,6 +16,7 @@ import ml_collections
 
 from emr_ner_tf.data.atomic_io import atomic_writer
 from emr_ner_tf.data.path_lists import split_paths
+from emr_ner_tf.data.whole_files import read_object
 from emr_ner_tf.errors import UserError
 
 ConfigDict = ml_collections.ConfigDict
@@ -270,19 +271,9 @@ def load_config(path: str | os.PathLike[str], base: Callable[[], ConfigDict] = b
         base: gives the configuration with every key that it may hold.
 
     Raises:
-        UserError: the file is missing or holds keys that this version does not know.
+        UserError: the file is missing or not whole, or holds keys that this version does not know.
     """
-    path = pathlib.Path(path)
-    try:
-        saved = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file; a trained model directory holds one") from error
-    except ValueError as error:
-        raise UserError(
-            f"{path}: not a configuration in JSON; copy it again from where it is whole"
-        ) from error
-    if not isinstance(saved, dict):
-        raise UserError(f"{path}: must be a configuration, an object in JSON, got {type(saved).__name__}")
+    saved = read_object(pathlib.Path(path))
     config = base()
     try:
         config.update(saved)

@@ -23,7 +23,9 @@ def read_content(path: pathlib.Path) -> bytes:
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file, and the model needs it; copy it here, too") from error
+        raise UserError(
+            f"{path}: no such file, and a model has one; copy it here, or name another directory"
+        ) from error
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
     if not content:

@@ -15,6 +15,7 @@ from absl import logging
 
 from emr_ner_tf.child_process import run_to_end
 from emr_ner_tf.data.atomic_io import atomic_writer
+from emr_ner_tf.data.whole_files import read_object
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.experiments.recipes import PAPER
 from emr_ner_tf.experiments.runs import Run
@@ -35,11 +36,8 @@ def finished_runs(runs_dir: str | os.PathLike[str]) -> dict[str, dict[str, Any]]
     """
     results = {}
     for path in sorted(pathlib.Path(runs_dir).glob("*.json")):
-        try:
-            result = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise UserError(f"{path}: not the result of a run in JSON: {error}") from error
-        if not isinstance(result, dict) or result.get("version") != VERSION:
+        result = read_object(path)
+        if result.get("version") != VERSION:
             raise UserError(f"{path}: must be the result of a run, with `version` {VERSION}")
         if not isinstance(result.get("name"), str):
             raise UserError(f"{path}: must be the result of a run, with its `name`")

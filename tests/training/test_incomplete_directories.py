@@ -69,7 +69,7 @@ def test_a_copy_in_part(two_records, finished, tmp_path):
     assert "(history.json, checkpoints/best)" in refused(folder)
     folder = copied()
     (folder / "config.json").write_bytes((folder / "config.json").read_bytes()[:100])
-    assert f"{folder}/config.json: not a configuration in JSON" in refused(folder)
+    assert f"{folder}/config.json: not JSON" in refused(folder)
     # Whole but for the files that name the newest, and for some that a run writes again at its end.
     names = ("metrics.json", "history.json", "learning_curve.png")
     folder = copied(f"{last}/checkpoint", "checkpoints/best/checkpoint", *names)
@@ -90,9 +90,9 @@ def test_a_definition_in_part(finished):
     folder, _ = finished
     assert restore(folder)
     for name, damage, message in (
-        ("config.json", lambda text: text[:-3], "not a configuration in JSON"),
-        ("config.json", lambda text: "", "not a configuration in JSON"),
-        ("config.json", lambda text: "[]", "must be a configuration"),
+        ("config.json", lambda text: text[:-3], "not JSON"),
+        ("config.json", lambda text: "", "the file is empty"),
+        ("config.json", lambda text: "[]", "must be a JSON object"),
         ("encoder.json", lambda text: text[:-3], "not JSON"),
         ("encoder.json", lambda text: "", "the file is empty"),
         ("labels.txt", lambda text: text[:-1], "its last line has no end"),
