@@ -1,4 +1,4 @@
-"""What the report says of the records; reading them first, too, so that a bad one shows before hours of training."""
+"""Describes the records for the report. They are read first, so that a bad record is found before any training."""
 
 from typing import Any
 
@@ -11,27 +11,27 @@ from emr_ner_tf.data.stats import corpus_stats
 from emr_ner_tf.errors import UserError
 
 _REMEDIES = {
-    "labels": "use --override=data.labels=infer, the labels of --train, or --override=data.labels=FILE with one label "
-    "a line",
+    "labels": "use --override=data.labels=infer (the labels of --train) or --override=data.labels=FILE (one label per "
+    "line)",
     "overlaps": "use --override=data.overlaps=longest, which keeps the longest of them",
 }
 
 
 def describe(train: str, test: str, all_records: str, config: ConfigDict) -> dict[str, Any]:
-    """Reads every record once, as the runs will.
+    """Reads every record once, with the settings of the runs.
 
     Args:
-        train: files joined by commas.
-        test: one file.
-        all_records: files joined by commas, for Table III; "" for none.
-        config: how records are read (`config.data`).
+        train: training files, joined by commas.
+        test: the test file.
+        all_records: files for Table III, joined by commas, or "".
+        config: configuration whose `config.data` says how records are read.
 
     Returns:
-        `records` and `mentions` of `train` and `test`, the `labels`, and `distinct_forms` by label of `all_records`, or
+        `records` and `mentions` of `train` and `test`, the `labels`, and `distinct_forms` of `all_records` by label, or
         None.
 
     Raises:
-        UserError: a bad record, with file and line, or files without a mention.
+        UserError: a record is bad (the message has file and line), or the files have no mention.
     """
     how = {"format": config.data.format, "overlaps": config.data.overlaps}
     labels = resolve_labels(config.data.labels, split_paths(train, "--train"), require_entities=True, **how)
@@ -43,8 +43,12 @@ def describe(train: str, test: str, all_records: str, config: ConfigDict) -> dic
             for document in read_documents(path, labels=labels, remedies=_REMEDIES, **how)
         ]
         if not any(document.entities for document in documents):
-            has = f"none of its {len(documents)} records has a mention" if documents else "it holds no record"
-            raise UserError(f"{name}={paths}: must hold annotated records, and {has}")
+            has = (
+                f"none of its {len(documents)} records has a mention"
+                if documents
+                else "it contains no record"
+            )
+            raise UserError(f"{name}={paths}: must contain annotated records, but {has}")
         return documents
 
     described: dict[str, Any] = {"labels": list(labels), "distinct_forms": None}

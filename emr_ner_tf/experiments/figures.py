@@ -1,4 +1,4 @@
-"""The report's pictures: F1 by system, the paper's and ours; training loss by epoch."""
+"""The pictures of the report: F1 by system, and training loss by epoch."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -12,12 +12,12 @@ _BERT = ("base", "adapted")
 
 
 def draw_f1(lines: Sequence[Mapping[str, Any]], lookup_f1: float, path: str | os.PathLike[str]) -> None:
-    """Draws two bars a line, the paper's F1 and the mean of ours, with the standard deviation over seeds.
+    """Draws the paper's F1 and this project's mean F1 with its standard deviation, as two bars for each line.
 
     Args:
-        lines: of `emr_ner_tf.experiments.tables.table_lines` that were run.
-        lookup_f1: of a lookup of training mentions, 0 to 1.
-        path: of the PNG.
+        lines: lines of `emr_ner_tf.experiments.tables.table_lines` that were run.
+        lookup_f1: F1 of a lookup of training mentions, 0 to 1.
+        path: path of the PNG file.
     """
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
@@ -62,13 +62,13 @@ def draw_f1(lines: Sequence[Mapping[str, Any]], lookup_f1: float, path: str | os
 
 
 def draw_losses(groups: Sequence[SeedGroup], path: str | os.PathLike[str]) -> None:
-    """Draws the training loss of each group, the mean over its seeds; systems with BERT on the right.
+    """Draws the training loss of each group as the mean over its seeds; systems with BERT are on the right.
 
-    A point is a part of an epoch, or an epoch where a run does not say more.
+    A point is a part of an epoch, or a whole epoch if a run has no more values.
 
     Args:
-        groups: of `emr_ner_tf.experiments.tables.group_runs`.
-        path: of the PNG.
+        groups: result of `emr_ner_tf.experiments.tables.group_runs`.
+        path: path of the PNG file.
     """
     from matplotlib import colormaps
 
@@ -88,7 +88,7 @@ def draw_losses(groups: Sequence[SeedGroup], path: str | os.PathLike[str]) -> No
                 markersize=3,
                 linestyle="--" if adapted else "-",
                 color=colour,
-                # A run of one epoch may be one point, which no line tells from another.
+                # A run of one epoch may be a single point, without a line that distinguishes it.
                 markerfacecolor="white" if adapted else colour,
                 label=_name(group.row, group.kind) + which,
             )
@@ -103,7 +103,7 @@ def draw_losses(groups: Sequence[SeedGroup], path: str | os.PathLike[str]) -> No
 
 
 def curve(group: SeedGroup) -> tuple[list[float], list[float]]:
-    """Epochs, whole or in parts, and the mean over the seeds of the training loss up to there."""
+    """Returns the positions in epochs, whole or fractional, and the mean training loss over seeds at each position."""
     epochs = min(len(run["history"]) for run in group.runs)
     histories = [run["history"][:epochs] for run in group.runs]
     in_parts = all("losses" in entry for history in histories for entry in history)

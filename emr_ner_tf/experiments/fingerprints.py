@@ -1,4 +1,4 @@
-"""What a run was made from, by name and digest: the same files in another place are the same run."""
+"""Identifies the files of a run by name and digest, wherever they are."""
 
 import functools
 import hashlib
@@ -15,11 +15,11 @@ _SHOWN = 16
 
 
 class Fingerprint(NamedTuple):
-    """Files without their place.
+    """Identifies files independently of their directory.
 
     Attributes:
-        name: of the file or the directory alone; of several files, joined by commas.
-        digest: of what they hold.
+        name: name of the file or directory without its path; names of several files are joined by commas.
+        digest: digest of the content.
     """
 
     name: str
@@ -28,10 +28,10 @@ class Fingerprint(NamedTuple):
 
 @functools.cache
 def fingerprint_files(paths: str) -> Fingerprint:
-    """Returns the material of files joined by commas, in their order.
+    """Returns the fingerprint of files, whose paths are joined by commas.
 
     Raises:
-        UserError: one cannot be read.
+        UserError: a file cannot be read.
     """
     files = [pathlib.Path(path) for path in split_paths(paths, "a list of files")]
     return Fingerprint(",".join(file.name for file in files), _digest(files))
@@ -39,10 +39,10 @@ def fingerprint_files(paths: str) -> Fingerprint:
 
 @functools.cache
 def fingerprint_encoder(name_or_dir: str) -> Fingerprint:
-    """Returns the material of an encoder: configuration, vocabulary and weights.
+    """Returns the fingerprint of an encoder: its configuration, vocabulary and weights.
 
     Raises:
-        UserError: one of them is missing.
+        UserError: one of these files is missing.
     """
     if name_or_dir == RANDOM_ENCODER:
         return Fingerprint(RANDOM_ENCODER, RANDOM_ENCODER)

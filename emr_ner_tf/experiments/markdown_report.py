@@ -1,4 +1,4 @@
-"""The report as a page in Markdown: the cells of its tables, for the template `paper.md.jinja`."""
+"""Renders the report as a Markdown page: computes the cells of its tables for the template `paper.md.jinja`."""
 
 import pathlib
 import re
@@ -26,11 +26,11 @@ def page(
     """Renders a report.
 
     Args:
-        report: of `emr_ner_tf.experiments.report.build_report`.
-        systems: every line once.
-        pictures: links by name, "f1" and "loss"; none where nothing was run.
-        as_json: link to the same as JSON.
-        discussion: link to what is written by hand, or None.
+        report: result of `emr_ner_tf.experiments.report.build_report`.
+        systems: all lines of the tables, without duplicates.
+        pictures: links by name, "f1" and "loss"; empty if nothing was run.
+        as_json: link to the JSON file.
+        discussion: link to the discussion page, or None.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent),
@@ -52,7 +52,7 @@ def page(
         pictures=pictures,
         as_json=as_json,
         discussion=discussion,
-        headings=WHAT | {"ours": "Rows of our own"},
+        headings=WHAT | {"ours": "Additional rows"},
         test_records=TEST_RECORDS,
         changes=[f"{key}={value}" for key, value in report["setup"]["overrides"].items()],
         single_seeds=sum(min(found["seeds"]) == 1 for found in report["differences"]),
@@ -61,7 +61,7 @@ def page(
 
 
 def _paragraph(text: str) -> str:
-    """Joins lines to one, so that a reader's Markdown shows no break."""
+    """Joins the lines of a paragraph, so that no Markdown viewer shows line breaks."""
     return re.sub(r"\s*\n\s*", " ", text.strip()) + "\n"
 
 
@@ -74,14 +74,14 @@ def _label_name(label: str) -> str:
 
 
 def _forms(line: Values) -> Sequence[Any]:
-    """Cells of a line of Table III."""
+    """Returns the cells of a line of Table III."""
     name = f"{line['type']} {CCKS2019_LABELS.get(line['type'], '')}"
     measured = "not counted" if line["measured"] is None else line["measured"]
     return name, line["train"], measured, line["validation"], line["test"]
 
 
 def _scores(line: Values) -> Sequence[Any]:
-    """Cells of a line of the other tables."""
+    """Returns the cells of a line of the other tables."""
     paper = [f"{line['paper'][figure]:.2f}" for figure in _FIGURES] if line["paper"] else [""] * 3
     cells = [line["system"], f"`{line['row']}`", _encoder(line), *paper]
     if line["ours"] is None:
@@ -91,7 +91,7 @@ def _scores(line: Values) -> Sequence[Any]:
 
 
 def _encoders_of_the_paper(lines: Sequence[Values]) -> tuple[list[str], list[str]]:
-    """Returns `SYSTEM: ENCODER` of each line with BERT, and the systems of which the paper does not name it."""
+    """Returns `SYSTEM: ENCODER` for lines with BERT, and the systems whose encoder the paper does not name."""
     said = {
         line["system"]: line["paper"]["encoder"]
         for line in lines
@@ -135,7 +135,7 @@ def _difference(found: Values) -> Sequence[Any]:
 
 
 def _run(run: Values) -> Sequence[Any]:
-    # The first results do not say which CPU.
+    # The first results do not have the CPU.
     has = run["machine"]
     machine = plain(", ".join(filter(None, (f"{has['cores']} cores", has.get("cpu"), has["device"]))))
     minutes = f"{run['training_seconds'] / 60:.1f}"
@@ -153,7 +153,7 @@ def _commit(run: Values) -> str:
 
 
 def _several_commits(runs: Iterable[Values]) -> list[str]:
-    """Returns the systems of which seeds were run at more than one commit."""
+    """Returns the systems whose seeds were run at more than one commit."""
     commits: dict[str, set[str]] = {}
     for run in runs:
         commits.setdefault(" ".join(filter(None, _system(run))), set()).add(_commit(run))

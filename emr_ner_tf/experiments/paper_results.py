@@ -1,4 +1,4 @@
-"""The paper's own figures, as data.
+"""The paper's figures as data.
 
 Source: Yang, Wang, Yang, "Named Entity Recognition in Electronic Medical Records Incorporating Pre-trained and
 Multi-Head Attention" (2024), tables III and V to VIII and the text around them.
@@ -9,10 +9,9 @@ from collections.abc import Sequence
 
 from emr_ner_tf.models.registry import ZOO
 
-# What an encoder column says: no pre-trained part, an encoder as it is, one adapted to medical text, a language
-# model of characters.
+# Kinds of encoder: no pre-trained part, an unadapted encoder, one adapted to medical text, a character language model.
 NONE, BASE, ADAPTED, ELMO = "none", "base", "adapted", "elmo"
-# By the encoder that a row of the zoo has.
+# Kinds with which a row is run, by the encoder in `ZOO`.
 KINDS = {"char": (NONE,), "bert": (BASE, ADAPTED), "elmo": (ELMO,)}
 
 
@@ -21,13 +20,13 @@ class PaperRow:
     """A line of one of the paper's tables.
 
     Attributes:
-        system: the paper's name of it.
-        row: ours, of `emr_ner_tf.models.registry`.
-        precision: in %, as printed; exact match.
-        recall: likewise.
-        f1: likewise.
-        kinds: encoders that the line is run with. Two where the paper does not say which one it had.
-        says: the encoder that the paper says it had; "" where it does not.
+        system: name in the paper.
+        row: name in `emr_ner_tf.models.registry`.
+        precision: exact match in %, as printed.
+        recall: exact match in %, as printed.
+        f1: exact match in %, as printed.
+        kinds: kinds of encoder with which the line is run; two if the paper does not name its encoder.
+        says: kind of encoder that the paper names; "" if it names none.
     """
 
     system: str
@@ -82,7 +81,7 @@ WHAT = {
     "VI": "language model under the full model",
     "VII": "recurrent systems",
     "VIII": "convolutional systems",
-    "ours": "rows that are not the paper's",
+    "ours": "rows that the paper does not have",
 }
 
 TEST_RECORDS = 379
@@ -96,10 +95,10 @@ TABLE_III = {
     "解剖部位": (1486, 446, 447),
 }
 
-# What rows of our own are compared with.
+# Rows that the paper does not have are compared with this system.
 FULL_MODEL = "BERT-BiGRU-Att-CRF"
-# Pairs that the text compares, beside those of neighbouring lines: (the better one, the other), under the table of the
-# other.
+# Pairs that the paper's text compares, in addition to neighbouring lines, by the table of the second system: (better
+# system, other system).
 CLAIMS: dict[str, tuple[tuple[str, str], ...]] = {
     "V": (("multi-head attention", "no attention"),),
     "VI": (("BERT, adapted", "no language model"),),
@@ -122,25 +121,26 @@ GRU_AND_LSTM = (
 )
 
 KNOWN_ERRATA = (
-    "Table V's line without attention (83.01) should be BERT-BiGRU-CRF of Table VII (83.20).",
-    "Lattice LSTM (Table VII) and IDCNN-CRF (Table VIII) print the same three figures.",
-    "The text says that BERT-BiGRU-CRF leads BERT-IDCNN-CRF by 5.55, 4.34 and 4.95; that is the full model's lead. "
-    "BERT-BiGRU-CRF's own is 1.52, 0.83 and 1.18.",
-    "Some F1 do not follow from the P and R beside them, which give 82.92 for Table V without attention (printed "
+    "Table V's line without attention (83.01) should have the F1 of BERT-BiGRU-CRF in Table VII (83.20).",
+    "Lattice LSTM (Table VII) and IDCNN-CRF (Table VIII) have the same three figures.",
+    "The text says that BERT-BiGRU-CRF leads BERT-IDCNN-CRF by 5.55, 4.34 and 4.95; these are the differences of the "
+    "full model. Those of BERT-BiGRU-CRF are 1.52, 0.83 and 1.18.",
+    "Some F1 values do not follow from their P and R, which give 82.92 for Table V without attention (printed "
     "83.01), 84.37 for Table V with plain attention (84.41), 85.64 for Table VI's BERT that is not adapted (85.57), "
     "and 82.38 for BERT-BiLSTM-CRF (82.40).",
-    "Table III's validation column is 30 % of its train column, type by type, which counts of distinct forms in "
-    "three tenths of the records are not.",
-    "Not said: epochs, heads of the attention, how the encoder was adapted, whether it is tuned, which encoder the "
-    "BERT lines of tables V, VII and VIII have beside the full model, and which attention BERT-BiLSTM-Att-CRF has.",
+    "Table III's validation column is 30 % of its train column for each type; the number of distinct forms in three "
+    "tenths of the records would not be.",
+    "The paper does not give the number of epochs and of attention heads, how the encoder was adapted, whether it is "
+    "tuned, which encoder the BERT lines of tables V, VII and VIII other than the full model have, and which attention "
+    "BERT-BiLSTM-Att-CRF has.",
 )
 
 
 def rows_of(tables: Sequence[str]) -> list[tuple[str, str]]:
-    """Returns every (zoo row, encoder kind) that the named tables need, each once, in their order.
+    """Returns every pair (row, kind of encoder) of the tables, without duplicates, in the order of the tables.
 
     Args:
-        tables: of `TABLES`; "ours" are the rows of the zoo that no table of the paper has; "III" needs none.
+        tables: keys of `TABLES`, "ours" (the rows that the paper does not have) or "III" (no rows).
     """
     pairs = []
     for table in tables:
@@ -151,6 +151,6 @@ def rows_of(tables: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def own_rows() -> list[str]:
-    """Returns the rows of the zoo that are in none of the paper's tables."""
+    """Returns the rows of `ZOO` that none of the paper's tables has."""
     of_the_paper = {line.row for lines in TABLES.values() for line in lines}
     return [row for row in ZOO if row not in of_the_paper]

@@ -1,4 +1,4 @@
-"""Configurations of runs: Table II for a row of the zoo, another optimiser, a budget, and changes by name."""
+"""Configurations of runs: Table II for a row, another optimizer, a budget, and overrides by key."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -9,7 +9,7 @@ from emr_ner_tf.recipes import read_recipe
 
 RECIPES = ("paper", "default")
 PAPER = "paper"
-# What the row, the seed or another flag says.
+# Keys that the row, the seed or another flag sets.
 _SAID_ELSEWHERE = (
     *("model.encoder", "model.context", "model.attention", "encoder", "lexicon.file"),
     *("data.train", "data.unlabelled", "train.seed", "train.epochs"),
@@ -17,16 +17,16 @@ _SAID_ELSEWHERE = (
 
 
 def row_config(row: str, recipe: str, epochs: int | None) -> ConfigDict:
-    """Returns the configuration of a row of the zoo, trained on all records: no part is set apart for validation.
+    """Returns the configuration of a row that is trained on all records, without a validation split.
 
     Args:
-        row: of `emr_ner_tf.models.registry`.
-        recipe: "paper", Table II as it stands; or "default", the same architecture under the optimiser and the epochs
-            of `configs/default.py`.
-        epochs: None takes the recipe's own.
+        row: name in `emr_ner_tf.models.registry`.
+        recipe: "paper" (Table II unchanged) or "default" (the same architecture with the optimizer and the epochs of
+            `configs/default.py`).
+        epochs: number of epochs; None uses that of the recipe.
 
     Raises:
-        UserError: an unknown row.
+        UserError: the row is unknown.
     """
     config = read_recipe(PAPER, row)
     config.data.validation_fraction = 0.0
@@ -40,17 +40,18 @@ def row_config(row: str, recipe: str, epochs: int | None) -> ConfigDict:
 
 
 def parse_overrides(overrides: Iterable[str], config: ConfigDict) -> dict[str, Any]:
-    """Reads `KEY=VALUE` with the type that the key has.
+    """Parses `KEY=VALUE` with the type of the key.
 
     Args:
-        overrides: as `--config.KEY=VALUE` of the train main takes them.
-        config: any configuration; only its keys and types are looked at.
+        overrides: overrides with the keys of `--config.KEY=VALUE` of the train command.
+        config: any configuration; only its keys and types are used.
 
     Returns:
-        Values by dotted key, in the keys' order.
+        Values by dotted key, sorted by key.
 
     Raises:
-        UsageError: no `=`, an unknown key, one that is not to be overridden, a key twice, or a value of another type.
+        UsageError: an override has no `=`, an unknown key, a key that cannot be overridden, a repeated key, or a value
+            of another type.
     """
     types = flattened(config)
     values: dict[str, Any] = {}
@@ -62,7 +63,7 @@ def parse_overrides(overrides: Iterable[str], config: ConfigDict) -> dict[str, A
             near = [name for name in types if name.split(".")[0] == key.split(".")[0]] or list(types)
             raise UsageError(f"--override: the key must be one of {', '.join(near)}, got {key!r}")
         if key in _SAID_ELSEWHERE:
-            raise UsageError(f"--override: {key} is said by the row or by a flag of its own")
+            raise UsageError(f"--override: {key} is set by the row or by another flag")
         if key in values:
             raise UsageError(f"--override: {key} is given twice")
         values[key] = _read(key, text, types[key])

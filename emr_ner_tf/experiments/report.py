@@ -1,4 +1,4 @@
-"""The report of the paper's tables: everything that it says as plain values, the page, and the pictures."""
+"""Builds the report of the paper's tables as plain values, and writes its page, JSON file and pictures."""
 
 import itertools
 import json
@@ -34,19 +34,19 @@ def build_report(
     lacks: Callable[[str], str | None],
     command: str,
 ) -> dict[str, Any]:
-    """Builds what the report says.
+    """Builds the content of the report.
 
     Args:
-        results: of runs; those of another setup are left out.
-        tables: which, in order.
-        setup: as `emr_ner_tf.experiments.runs.Experiment.setup` has it.
-        described: as `emr_ner_tf.experiments.data_summary.describe` has it.
-        own_epochs: of the recipe without a budget.
-        lacks: from a kind of encoder to the flag that is missing to run it, or None.
-        command: that wrote the report.
+        results: results of runs; those with another setup are left out.
+        tables: names of the tables, in order.
+        setup: result of `emr_ner_tf.experiments.runs.Experiment.setup`.
+        described: result of `emr_ner_tf.experiments.data_summary.describe`.
+        own_epochs: number of epochs of the recipe without a budget.
+        lacks: maps a kind of encoder to the flag that is missing to run it, or to None.
+        command: command that writes the report.
 
     Returns:
-        Values that JSON can hold.
+        Values that can be converted to JSON.
     """
     groups = group_runs(results, setup)
     runs = [run for group in groups for run in group.runs]
@@ -80,15 +80,15 @@ def build_report(
 def write_report(
     report: Mapping[str, Any], results: Iterable[Result], output: str | os.PathLike[str]
 ) -> list[pathlib.Path]:
-    """Writes the page, the same as JSON beside it, and the pictures in `figures/` beside both.
+    """Writes the page, its JSON file beside it, and the pictures in `figures/` beside both.
 
     Args:
-        report: of `build_report`.
-        results: what it was built from.
+        report: result of `build_report`.
+        results: the results from which it was built.
         output: path of the page, ending in `.md`.
 
     Returns:
-        What was written.
+        The paths of the written files.
     """
     output = pathlib.Path(output)
     lines = [line for line in unique_lines(report["tables"]) if line["ours"]]
@@ -109,11 +109,11 @@ def write_report(
 
 
 def unique_lines(tables: Mapping[str, Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """Returns the lines of all tables, each system with each encoder once, as the last table that has it names it."""
+    """Returns the lines of all tables without duplicates; a system has the name that its last table gives it."""
     unique = {}
     for table, lines in tables.items():
         for line in lines:
-            # The lines of these two are called after what differs in them.
+            # In these two tables, a line is named after its difference from the others.
             system = f"{line['system']} (Table {table})" if table in ("V", "VI") else line["system"]
             runs = tuple(line["ours"]["runs"]) if line["ours"] else ()
             key = (line["row"], line["encoder"], runs)

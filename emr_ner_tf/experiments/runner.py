@@ -1,4 +1,4 @@
-"""Carries runs out, each in processes of its own, and writes what came of each as a small JSON."""
+"""Executes runs, each in separate processes, and writes the result of each run as a small JSON file."""
 
 import json
 import os
@@ -26,13 +26,13 @@ _SOURCES = ("emr_ner_tf", "configs")
 
 
 def finished_runs(runs_dir: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
-    """Reads what earlier calls, here or on other machines, left.
+    """Reads the results of earlier calls, on this machine or on others.
 
     Returns:
-        Results by name.
+        The results by name.
 
     Raises:
-        UserError: a file in the directory is not what `execute_all` writes.
+        UserError: a file in the directory was not written by `execute_all`.
     """
     results = {}
     for path in sorted(pathlib.Path(runs_dir).glob("*.json")):
@@ -46,10 +46,10 @@ def finished_runs(runs_dir: str | os.PathLike[str]) -> dict[str, dict[str, Any]]
 
 
 def estimated_seconds(run: Run, finished: Mapping[str, Mapping[str, Any]]) -> float | None:
-    """Guesses training seconds from finished runs: those of the same row, else with the same kind of encoder, else all.
+    """Estimates the training time from finished runs: those of the same row, of the same kind of encoder, or all.
 
     Returns:
-        Seconds; None where nothing is finished.
+        Seconds, or None if no run is finished.
     """
     for alike in (
         lambda result: result["row"] == run.row and result["encoder"]["kind"] == run.kind,
@@ -63,22 +63,22 @@ def estimated_seconds(run: Run, finished: Mapping[str, Mapping[str, Any]]) -> fl
 
 
 def time_left(runs: Sequence[Run], finished: Mapping[str, Mapping[str, Any]]) -> str:
-    """The estimated time of runs together, as text."""
+    """Returns the estimated total time of runs, as text."""
     guesses = [estimated_seconds(run, finished) for run in runs]
     known = [guess for guess in guesses if guess is not None]
-    return f"about {clock(sum(known))}" if len(known) == len(guesses) else "unknown before a run has finished"
+    return f"about {clock(sum(known))}" if len(known) == len(guesses) else "unknown until a run is finished"
 
 
 def execute_all(runs: Sequence[Run], runs_dir: str, work_dir: str) -> list[str]:
-    """Carries out the runs that have no result yet, in their order; a run that fails does not stop the others.
+    """Executes the runs that have no result yet, in order; a failed run does not stop the rest.
 
     Args:
-        runs: of a plan.
-        runs_dir: takes `NAME.json` of each finished run.
-        work_dir: takes the model directory of each run, from which an interrupted one goes on.
+        runs: result of `emr_ner_tf.experiments.runs.plan`.
+        runs_dir: directory for `NAME.json` of each finished run.
+        work_dir: directory for the model directories, from which interrupted runs resume.
 
     Returns:
-        What failed, a line for each.
+        One message for each failed run.
     """
     failures = []
     finished = finished_runs(runs_dir)
@@ -86,7 +86,7 @@ def execute_all(runs: Sequence[Run], runs_dir: str, work_dir: str) -> list[str]:
     for i, run in enumerate(left):
         path = pathlib.Path(runs_dir) / f"{run.name}.json"
         if path.exists():
-            logging.info("%s: finished meanwhile by another call", run.name)
+            logging.info("%s: was finished by another call", run.name)
             continue
         logging.info(
             "run %d of %d: %s; time left: %s", i + 1, len(left), run.name, time_left(left[i:], finished)
@@ -100,7 +100,7 @@ def execute_all(runs: Sequence[Run], runs_dir: str, work_dir: str) -> list[str]:
         finished[run.name] = result
         with atomic_writer(path) as file:
             file.write(_as_text(result))
-        # The optimiser's state is of no more use, and larger than the weights.
+        # The optimizer's state is no longer needed, and is larger than the weights.
         shutil.rmtree(pathlib.Path(work_dir) / run.name / "checkpoints" / "last", ignore_errors=True)
         f1 = result["scores"]["exact"]["micro"]["f1"]
         logging.info("%s: exact F1 %.4f, trained in %s", run.name, f1, clock(result["training_seconds"]))
@@ -162,16 +162,16 @@ def _named(run: Run, key: str) -> dict[str, str]:
 
 
 def _call(run: Run, what: str, arguments: Sequence[str]) -> None:
-    """Runs a main; its results go where its progress goes, since only the report is the result here."""
+    """Runs a command; its output goes to standard error, because the report is the only result here."""
     status = run_to_end([sys.executable, *arguments], stdout=sys.stderr)
     if status == 130 or status == -signal.SIGINT:
         raise KeyboardInterrupt
     if status:
-        raise UserError(f"{run.name}: {what} ended with status {status}; its message stands above")
+        raise UserError(f"{run.name}: {what} failed with status {status}; its message is printed above")
 
 
 def _cpu() -> str:
-    """The model of this machine's CPU; its kind alone where the system does not tell."""
+    """Returns the model of this machine's CPU, or only its architecture if the system does not give the model."""
     try:
         lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -181,7 +181,7 @@ def _cpu() -> str:
 
 
 def _commit() -> dict[str, Any]:
-    """The commit of the checkout that the code is of, and whether its code differs from it; nothing elsewhere."""
+    """Returns the commit of the checkout and whether the code was changed; outside a checkout, the commit is None."""
     root = pathlib.Path(__file__).parents[2]
 
     def git(*arguments: str) -> str | None:
@@ -199,6 +199,6 @@ def _commit() -> dict[str, Any]:
 
 
 def _as_text(result: Mapping[str, Any]) -> str:
-    """JSON a key a line where it is read, and a line for each long list, so that a run stays a small file."""
+    """Returns JSON with one line for each key, so that the file is both readable and small."""
     lines = [f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in result.items()]
     return "{\n" + ",\n".join(lines) + "\n}\n"

@@ -1,4 +1,4 @@
-"""Runs: which ones the tables need, what each is made from, and the name that tells two apart."""
+"""The runs that the tables need, with their settings, files and unique names."""
 
 import dataclasses
 import hashlib
@@ -17,24 +17,24 @@ from emr_ner_tf.recipes import read_recipe
 
 # Settings that name files of records, words or vectors, joined by commas.
 _FILES = ("char.vectors", "data.train", "data.validation", "data.unlabelled", "data.labels", "lexicon.file")
-# Table II is alike for all but what the row itself says.
+# The settings of Table II are the same for every row, except for those of the row itself.
 _ANY_ROW = "bert_crf"
 _FLAG_OF_KIND = {BASE: "--encoder", ADAPTED: "--adapted_encoder", ELMO: "--elmo"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """What one call of `reproduce` names.
+    """The settings of one call of `reproduce`.
 
     Attributes:
         train: files of training records, joined by commas.
-        test: a file of records that every run is scored on, once.
-        encoders: directory or hub name by kind of encoder; kinds without one are not run.
-        lexicon: a file of words or vectors; "" builds one from the training text and `unlabelled`.
+        test: file of records on which every run is scored once.
+        encoders: directory or hub name for each kind of encoder; kinds without one are not run.
+        lexicon: file of words or vectors; "" builds a lexicon from the training text and `unlabelled`.
         unlabelled: files of passages, joined by commas.
-        recipe: of `emr_ner_tf.experiments.recipes`.
-        epochs: of every run; None takes the recipe's own.
-        overrides: `KEY=VALUE`, over everything else.
+        recipe: one of `emr_ner_tf.experiments.recipes.RECIPES`.
+        epochs: number of epochs of every run; None uses that of the recipe.
+        overrides: `KEY=VALUE`, applied last.
     """
 
     train: str
@@ -47,20 +47,20 @@ class Experiment:
     overrides: tuple[str, ...] = ()
 
     def config(self) -> ConfigDict:
-        """What is alike for every row.
+        """Returns the settings that all rows share.
 
         Raises:
-            UserError: an override that cannot be used.
+            UserError: an override is invalid.
         """
         config = row_config(_ANY_ROW, self.recipe, self.epochs)
         set_keys(config, parse_overrides(self.overrides, config))
         return config
 
     def setup(self) -> dict[str, Any]:
-        """What runs must share to stand in one table: recipe, epochs, overrides, records.
+        """Returns the settings that runs in one table must share: recipe, epochs, overrides, records.
 
         Raises:
-            UserError: a file that cannot be read, or an override that cannot be used.
+            UserError: a file cannot be read, or an override is invalid.
         """
         config = row_config(_ANY_ROW, self.recipe, self.epochs)
         begun = flattened(config)
@@ -78,23 +78,23 @@ class Experiment:
         }
 
     def own_epochs(self) -> int:
-        """Epochs that the recipe has without a budget."""
+        """Returns the number of epochs of the recipe without a budget."""
         return row_config(_ANY_ROW, self.recipe, None).train.epochs
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """One training and one scoring.
+    """One training and its evaluation.
 
     Attributes:
-        row: of the zoo.
-        kind: of its encoder.
-        seed: of the run.
-        config: resolved.
-        changes: by dotted key, where `config` differs from `configs/paper.py:ROW`.
-        fingerprints: files by the setting that names them.
-        setup: as `Experiment.setup` has it.
-        test: the file to score.
+        row: name in `emr_ner_tf.models.registry`.
+        kind: kind of encoder.
+        seed: random seed.
+        config: the resolved configuration.
+        changes: values by dotted key that differ from `configs/paper.py:ROW`.
+        fingerprints: fingerprints of files and encoder, by the key of the setting.
+        setup: result of `Experiment.setup`.
+        test: file to score on.
     """
 
     row: str
@@ -108,15 +108,15 @@ class Run:
 
     @property
     def name(self) -> str:
-        """Row, encoder, recipe, budget, seed and the digest; the same run, the same name."""
+        """Row, encoder, recipe, budget, seed and digest; equal runs have equal names."""
         epochs = self.config.train.epochs
         return f"{self.row}-{self.kind}-{self.setup['recipe']}-{epochs}epochs-seed{self.seed}-{self.digest}"
 
     @property
     def digest(self) -> str:
-        """Of all settings but the seed, and of what the files hold: runs that share it differ in the seed alone.
+        """Digest of all settings but the seed and of the content of files; runs that share it only differ in the seed.
 
-        Settings at their neutral values do not count, so that a setting which a later version adds changes no name.
+        Settings with their neutral values are not included, so that a setting of a later version changes no name.
         """
         neutral = flattened(base_config())
         settings = {
@@ -129,7 +129,7 @@ class Run:
         return hashlib.sha256(text.encode("utf-8")).hexdigest()[:10]
 
     def settings(self) -> dict[str, Any]:
-        """All settings, with names of files in place of paths."""
+        """Returns all settings, with file names in place of paths."""
         return {
             key: self.fingerprints[key].name if key in self.fingerprints else _shown(key, value)
             for key, value in flattened(self.config).items()
@@ -137,20 +137,20 @@ class Run:
 
 
 def plan(experiment: Experiment, tables: Sequence[str], rows: Sequence[str], seeds: int) -> list[Run]:
-    """Returns the runs that tables need, seed by seed, so that every row has one before any has two.
+    """Returns the runs that the tables need, seed by seed, so that every row has one run before any has two.
 
     Args:
-        experiment: what they are made from.
-        tables: of `emr_ner_tf.experiments.paper_results`.
-        rows: only these rows of the zoo; none: all.
-        seeds: 1 to this.
+        experiment: the settings of the call.
+        tables: keys of `emr_ner_tf.experiments.paper_results.WHAT`.
+        rows: rows to run; empty for all rows of the tables.
+        seeds: number of seeds, from 1.
 
     Raises:
-        UserError: an unknown row, a file or encoder that cannot be read, a wrong value.
+        UserError: a row is unknown, a file or encoder cannot be read, or a value is invalid.
     """
     setup = experiment.setup()
     for paths in (experiment.lexicon, experiment.unlabelled):
-        # A file that is not there is said now, not by the row that reads it.
+        # A missing file is reported now rather than by the row that reads it.
         fingerprint_files(paths)
     pairs = [
         (row, kind)
@@ -174,7 +174,7 @@ def _run(experiment: Experiment, setup: dict[str, Any], row: str, kind: str, see
     looks_words_up = config.model.context in LEXICON_CONTEXTS
     if looks_words_up:
         config.lexicon.file = experiment.lexicon
-    # Named only where it is read, so that other passages do not make another run of the other rows.
+    # Set only if it is read, so that other passages do not change the runs of the other rows.
     trains_vectors = config.char.word2vec and config.model.encoder != "bert"
     if trains_vectors or (looks_words_up and not config.lexicon.file):
         config.data.unlabelled = experiment.unlabelled

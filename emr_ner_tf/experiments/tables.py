@@ -1,4 +1,4 @@
-"""From results of runs to the tables: the paper's figures beside ours, differences, times; plain values throughout."""
+"""Computes the tables from results of runs: the paper's figures and this project's, differences and times."""
 
 import dataclasses
 import itertools
@@ -18,12 +18,12 @@ Result = Mapping[str, Any]
 
 @dataclasses.dataclass(frozen=True)
 class SeedGroup:
-    """Runs that differ in the seed alone.
+    """Runs that only differ in the seed.
 
     Attributes:
-        row: of the zoo.
-        kind: of the encoder.
-        runs: results, by seed.
+        row: name in `emr_ner_tf.models.registry`.
+        kind: kind of encoder.
+        runs: results, sorted by seed.
     """
 
     row: str
@@ -31,32 +31,32 @@ class SeedGroup:
     runs: tuple[Result, ...]
 
     def spread(self, value: Callable[[Result], float]) -> dict[str, float | None]:
-        """Mean and standard deviation over seeds of what `value` takes from a result."""
+        """Returns the mean and the standard deviation over seeds of a value of each result."""
         return spread([value(run) for run in self.runs])._asdict()
 
     def counts(self) -> np.ndarray:
-        """Exact matches and misses, int [S, N, 3]."""
+        """Returns the exact-match counts of each record, int [S, N, 3]."""
         return np.array([run["by_record"] for run in self.runs])
 
     def digest(self) -> str:
-        """Of the settings and files, by which groups of one row and kind of encoder differ."""
+        """Returns the digest of settings and files; groups with the same row and kind of encoder differ in it."""
         return self.runs[0]["digest"]
 
     def encoder(self) -> str:
-        """Digest of the encoder."""
+        """Returns the digest of the encoder."""
         return self.runs[0]["encoder"]["digest"]
 
     def seconds(self) -> float:
-        """Mean training time."""
+        """Returns the mean training time in seconds."""
         return float(np.mean([run["training_seconds"] for run in self.runs]))
 
 
 def group_runs(results: Iterable[Result], setup: Mapping[str, Any]) -> list[SeedGroup]:
-    """Groups the results that belong to a setup; others are left out.
+    """Groups the results that belong to a setup and leaves out the others.
 
     Args:
-        results: of any setup.
-        setup: as `emr_ner_tf.experiments.runs.Experiment.setup` has it.
+        results: results of any setup.
+        setup: result of `emr_ner_tf.experiments.runs.Experiment.setup`.
     """
     groups: dict[tuple[str, str, str], list[Result]] = {}
     for result in sorted(results, key=lambda result: result["seed"]):
@@ -69,12 +69,12 @@ def group_runs(results: Iterable[Result], setup: Mapping[str, Any]) -> list[Seed
 def table_lines(
     table: str, groups: Sequence[SeedGroup], lacks: Callable[[str], str | None]
 ) -> list[dict[str, Any]]:
-    """Lines of one table, in the paper's order; a line for each encoder and, where there is none, one that says why.
+    """Returns the lines of one table, in the paper's order; there is a line for each encoder, also if it was not run.
 
     Args:
-        table: of `emr_ner_tf.experiments.paper_results.TABLES`, or "ours".
-        groups: of one setup.
-        lacks: from a kind of encoder to the flag that is missing to run it, or None.
+        table: a key of `emr_ner_tf.experiments.paper_results.TABLES`, or "ours".
+        groups: groups of one setup.
+        lacks: maps a kind of encoder to the flag that is missing to run it, or to None.
     """
     lines = []
     for row in _rows(table):
@@ -92,11 +92,11 @@ def table_lines(
 
 
 def paired_differences(table: str, groups: Sequence[SeedGroup]) -> list[dict[str, Any]]:
-    """Neighbouring lines of a table and the pairs that the paper's text compares, each by a paired bootstrap.
+    """Compares neighbouring lines of a table, and the pairs that the paper's text compares, by a paired bootstrap.
 
-    Two lines with an encoder are compared under the same kind of it, and over the seeds that both have, since one seed
-    may suit all systems; over all of each where they have none in common. Rows of our own are compared with the full
-    model.
+    Two lines with an encoder are compared with the same kind of encoder, and over their common seeds, since a seed may
+    favour all systems; without common seeds, over all seeds of each. Rows that the paper does not have are compared
+    with the full model.
     """
     own = _rows(table)
     rows = {row.system: row for row in (*itertools.chain(*paper_results.TABLES.values()), *own)}
@@ -126,7 +126,7 @@ def paired_differences(table: str, groups: Sequence[SeedGroup]) -> list[dict[str
 
 
 def training_times(groups: Sequence[SeedGroup]) -> list[dict[str, Any]]:
-    """Training time of each system with a BiGRU over that of its twin with a BiLSTM, on machines alike."""
+    """Returns the ratio of training times between systems with a BiGRU and with a BiLSTM, on equal machines."""
     result = []
     for gru, lstm in paper_results.GRU_AND_LSTM:
         said = None
@@ -166,7 +166,7 @@ def _comparable(
     groups: Sequence[SeedGroup], one: PaperRow, other: PaperRow
 ) -> list[tuple[SeedGroup, SeedGroup]]:
     both = (paper_results.BASE, paper_results.ADAPTED)
-    # In Table VI it is the encoder that differs.
+    # In Table VI, the lines differ in the encoder.
     by_encoder = len(one.kinds) == len(other.kinds) == 1
     pairs = [
         (a, b)

@@ -39,7 +39,7 @@ def test_two_rows(call, corpus, tmp_path):
     in_the_way.write_text("{", encoding="utf-8")
     done = call(*rows)
     assert done.returncode == 1, done.stderr
-    assert f"1 of 2 runs failed:\n{name}: training ended with status 1" in done.stderr
+    assert f"1 of 2 runs failed:\n{name}: training failed with status 1" in done.stderr
     assert "Traceback" not in done.stderr
     assert _rows_with_runs(tmp_path) == {"bert_bigru_crf"}
     in_the_way.unlink()

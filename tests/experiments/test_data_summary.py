@@ -34,13 +34,13 @@ def test_files_without_mentions(tmp_path):
     for files, message in (
         (
             (bare, good),
-            f"--train={bare}: must hold annotated records, and none of its 1 records has a mention",
+            f"--train={bare}: must contain annotated records, but none of its 1 records has a mention",
         ),
         (
             (good, bare),
-            f"--test={bare}: must hold annotated records, and none of its 1 records has a mention",
+            f"--test={bare}: must contain annotated records, but none of its 1 records has a mention",
         ),
-        ((good, empty), f"--test={empty}: must hold annotated records, and it holds no record"),
+        ((good, empty), f"--test={empty}: must contain annotated records, but it contains no record"),
     ):
         with pytest.raises(UserError) as caught:
             _describe(*files)

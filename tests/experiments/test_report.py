@@ -120,14 +120,16 @@ def _page(results, tables=("V",), **setup):
 
 def test_what_was_trained_on():
     run = [result("bert_crf", "base", 1, 8)]
-    assert "Trained on all 700 records of `train.jsonl` (9 mentions, digest t1). Scored" in _page(run)
+    assert "Trained on all 700 records of `train.jsonl` (9 mentions, digest t1). Each run is scored" in _page(
+        run
+    )
     apart = _page(run, overrides={"data.validation_fraction": 0.1})
     assert "all 700" not in apart
     assert "Trained on a part of the 700 records" in apart
-    assert "digest t1): 10 % of them, by seed, are left to validation, the epoch that is best" in apart
+    assert "digest t1): 10 % of them, selected by seed, are used for validation, and the best epoch" in apart
     beside = _page(run, overrides={"data.validation": "dev.jsonl"})
     assert "Trained on all 700 records" in beside
-    assert "digest t1); validated on `dev.jsonl`, the epoch that is best there is scored." in beside
+    assert "digest t1); validated on `dev.jsonl`, and the best epoch by validation F1 is scored." in beside
 
 
 def test_nothing_is_said_of_runs_that_no_table_shows():
@@ -150,13 +152,16 @@ def test_what_a_verdict_does_not_cover():
     single = [result(*one, 1, 8), result(*other, 1, 7), result(*third, 1, 6)]
     text = _page(single)
     # Both neighbours, and the pair that the paper's text compares.
-    assert "Comparisons made at 95 % each: 3; of systems that do not differ, about one pair in twenty" in text
-    assert "another seed would change: here that is unknown, and a verdict is on the models" in text
+    assert (
+        "Number of comparisons, at 95 % each: 3; of systems that do not differ, about one pair in twenty"
+        in text
+    )
+    assert "variation between seeds: here it is unknown, and a verdict is about the models" in text
     assert "standard deviations above" not in text
     second = [result(*one, 2, 8), result(*other, 2, 7)]
-    assert "where an n is 1 that is unknown" in _page([*single, *second])
+    assert "where an n is 1 it is unknown" in _page([*single, *second])
     text = _page([*single, *second, result(*third, 2, 6)])
-    assert "another seed would change; the standard deviations above say" in text
+    assert "variation between seeds; the standard deviations above show" in text
     assert "unknown" not in text
 
 
@@ -173,7 +178,7 @@ def test_machines_alike():
     ):
         text = _page([at("bigru_crf", **machines[0]), at("bilstm_crf", **machines[1])], tables=("VII",))
         assert ("| `bigru_crf` / `bilstm_crf` |" in text) == alike
-        assert ("On a CPU the ratio compares two implementations" in text) == alike
+        assert ("On a CPU, the ratio also compares two implementations" in text) == alike
         for machine in machines:
             assert f"| {', '.join(('2 cores', *machine.values(), 'CPU'))} |" in text
 
@@ -223,7 +228,7 @@ def test_seeds_at_several_commits_are_told():
     one, other = (result("cnn_crf", "none", seed, 8) for seed in (1, 2))
     assert "Seeds at more than one commit" not in _page([one, other], ("VIII",))
     other["commit"] = {"id": "fedcba9876543210", "changed": False}
-    assert "Seeds at more than one commit: `cnn_crf`." in _page([one, other], ("VIII",))
+    assert "Seeds were run at more than one commit: `cnn_crf`." in _page([one, other], ("VIII",))
 
 
 def test_curves_are_as_fine_as_every_run_of_a_group_allows():
@@ -277,7 +282,10 @@ def test_the_page(report, tmp_path):
     assert "not above it: cnn_crf." in text
     assert "[paper_discussion.md](paper_discussion.md)" in text
     assert "`train.precision=mixed_bfloat16`" in text
-    assert "Encoder of the paper's figures: BERT-BiGRU-Att-CRF: adapted. It does not say which one " in text
+    assert (
+        "Encoder of the paper's figures: BERT-BiGRU-Att-CRF: adapted. The paper does not name it for: "
+        in text
+    )
     assert json.loads(written[1].read_text(encoding="utf-8"))["tables"] == report["tables"]
     for picture in written[2:]:
         assert picture.read_bytes().startswith(b"\x89PNG")

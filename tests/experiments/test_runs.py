@@ -63,7 +63,7 @@ def test_overrides():
     for wrong, message in (
         ("model.units", "KEY=VALUE"),
         ("model.width=3", r"model\.units.*'model\.width'"),
-        ("train.seed=3", "train.seed is said by"),
+        ("train.seed=3", "train.seed is set by"),
         ("model.units=many", "type int.*'many'"),
         ("text.extend_vocabulary=1", "true or false"),
     ):
