@@ -1,6 +1,6 @@
-"""The recipe that we recommend: AdamW, rates apart for encoder and head, warm-up, linear decay, clipping.
+"""The recommended recipe: AdamW, separate rates for encoder and head, warm-up, linear decay, clipping.
 
-Name the encoder and the records: --config.encoder=DIR_OR_NAME --config.data.train=FILE
+It requires an encoder and records: --config.encoder=DIR_OR_NAME --config.data.train=FILE
 """
 
 from emr_ner_tf.config import ConfigDict, base_config

@@ -1,7 +1,7 @@
-"""The paper's own settings (its Table II), one name for each of its systems: `configs/paper.py:ROW`.
+"""The paper's settings (its Table II) for each of its systems: `--config=paper:ROW`.
 
-Length 256 with [CLS] and [SEP], GRU of 512 units each way, dropout 0.25, Adam at 1e-4, batch 10. Where the
-paper is silent the choice is ours: BERT is tuned at the same rate, a batch counts windows, 30 epochs.
+Length 256 with [CLS] and [SEP], GRU of 512 units in each direction, dropout 0.25, Adam at 1e-4, batch size 10. The
+paper does not give these settings: BERT is tuned at the same rate, a batch counts windows, 30 epochs.
 """
 
 from emr_ner_tf.config import ConfigDict, base_config
@@ -12,7 +12,7 @@ def get_config(row: str = "bert_bigru_att_crf") -> ConfigDict:
     """Returns the settings of Table II for one system of the paper.
 
     Args:
-        row: a name of `emr_ner_tf.models.registry`; an unknown one raises and lists the choices.
+        row: a name in `emr_ner_tf.models.registry`; an unknown one is an error that lists the choices.
     """
     config = base_config()
     system = zoo_row(row)

@@ -1,6 +1,6 @@
 """Domain pre-training: masked characters and next sentences, continued on your own text.
 
-Name the encoder and the text: --config.encoder=DIR_OR_NAME --config.data.unlabelled=FILE[,FILE]
+It requires an encoder and text: --config.encoder=DIR_OR_NAME --config.data.unlabelled=FILE[,FILE]
 """
 
 from emr_ner_tf.config import ConfigDict
@@ -8,5 +8,5 @@ from emr_ner_tf.pretraining.settings import pretrain_config
 
 
 def get_config() -> ConfigDict:
-    """Returns the settings that we recommend."""
+    """Returns the recommended settings."""
     return pretrain_config()

@@ -5,5 +5,5 @@ from emr_ner_tf.pretraining.elmo_settings import elmo_config
 
 
 def get_config() -> ConfigDict:
-    """Returns the settings that we recommend."""
+    """Returns the recommended settings."""
     return elmo_config()

@@ -1,10 +1,10 @@
-"""A random tiny BERT under the full architecture, for the synthetic corpus of `make quickstart`."""
+"""The paper's architecture on a tiny random BERT, for the synthetic corpus of the quickstart."""
 
 from emr_ner_tf.config import RANDOM_ENCODER, ConfigDict, base_config
 
 
 def get_config() -> ConfigDict:
-    """Returns the quickstart's recipe: minutes on two cores, nothing fetched."""
+    """Returns the recipe of the quickstart, which trains in minutes on two cores and downloads nothing."""
     config = base_config()
     config.encoder = RANDOM_ENCODER
     config.model.units = 64

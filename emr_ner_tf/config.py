@@ -21,16 +21,16 @@ from emr_ner_tf.errors import UserError
 
 ConfigDict = ml_collections.ConfigDict
 
-# Of a model directory and of a bundle's assets.
+# The file name in a model directory and in the assets of a bundle.
 CONFIG_FILE = "config.json"
 RANDOM_ENCODER = "random"
 ENCODERS = ("bert", "char", "elmo")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
-# How a run is watched, not what comes of it.
+# Keys that do not affect the result of a run.
 RUNTIME_ONLY_KEYS = ("train.checkpoint_seconds", "train.log_seconds")
 
 
-# Seeds are 32 bits wide, as NumPy has them; a layer wider than this fits no machine.
+# Seeds have 32 bits, as in NumPy; no machine has memory for a wider layer.
 _MAX_SEED, _MAX_SIZE, _MAX_WHOLE = 2**32 - 1, 2**16, 2**31 - 1
 _SIZES = ("model", "random_encoder", "char", "lexicon")
 
@@ -38,8 +38,8 @@ _SIZES = ("model", "random_encoder", "char", "lexicon")
 def base_config() -> ConfigDict:
     """Returns the configuration with every key, its type and its neutral value; locked."""
     config = ConfigDict()
-    # Directory or hub name in the Hugging Face layout. "random" starts from `random_encoder` instead; a model whose
-    # `model.encoder` is "char" needs none.
+    # Directory or hub name in the Hugging Face layout. "random" builds a random encoder from `random_encoder`. A model
+    # whose `model.encoder` is "char" needs no encoder.
     config.encoder = ""
     config.encoder_backend = "keras_nlp"
     config.random_encoder = ConfigDict(
@@ -54,48 +54,47 @@ def base_config() -> ConfigDict:
         }
     )
 
-    config.char = (
-        ConfigDict()
-    )  # the character embedding of `model.encoder` "char", and of "elmo" beside its own
-    config.char.size = 100
-    config.char.vectors = ""  # a file in word2vec's text form to begin from
-    config.char.word2vec = False  # begin from vectors trained on the training text and `data.unlabelled`
+    # The character embedding of `model.encoder` "char", and the additional one of "elmo".
+    config.char = ConfigDict()
+    config.char.size = 100  # width
+    config.char.vectors = ""  # file of initial vectors in word2vec's text format
+    config.char.word2vec = False  # train initial vectors on the training text and `data.unlabelled`
 
     config.elmo = ConfigDict()
-    config.elmo.trainable = False  # whether the language model itself is tuned
+    config.elmo.trainable = False  # whether the language model is tuned, too
 
-    config.lexicon = ConfigDict()  # of context "lattice_lstm"
-    config.lexicon.file = (
-        ""  # words, one a line, or word vectors; empty: built from the training part's text and
-    )
-    # mentions and from `data.unlabelled`
-    config.lexicon.min_count = 3  # how often a word must occur in a lexicon that is built
-    config.lexicon.size = 50  # of the word embedding
+    # The lexicon of `model.context` "lattice_lstm".
+    config.lexicon = ConfigDict()
+    # Words, one per line, or word vectors; empty: built from `data.unlabelled`, and from the text and the mentions of
+    # the training records.
+    config.lexicon.file = ""
+    config.lexicon.min_count = 3  # minimum number of occurrences of a word in a lexicon that is built
+    config.lexicon.size = 50  # width of the word embedding
 
     config.data = ConfigDict()
-    config.data.train = ""  # one file, or several joined by commas
-    config.data.validation = ""  # empty: a part of the training records, by `validation_fraction`
+    config.data.train = ""  # one file, or several separated by commas
+    config.data.validation = ""  # empty: `validation_fraction` of the training records
     config.data.validation_fraction = 0.1
-    config.data.unlabelled = ""  # files of passages, joined by commas, for a lexicon and character vectors
+    config.data.unlabelled = ""  # files of passages, separated by commas, for a lexicon and character vectors
     config.data.format = "ccks2019"
-    config.data.labels = "ccks2019"  # ccks2019, infer, or a file with one label a line
+    config.data.labels = "ccks2019"  # ccks2019, infer (those of the records), or a file of one label per line
     config.data.overlaps = "error"  # error, or longest: keep the longest of overlapping mentions
 
     config.text = ConfigDict()
-    config.text.window = 254  # characters a window holds, without [CLS] and [SEP]
-    config.text.overlap = 64  # characters that neighbouring windows share when a record is tagged
-    config.text.slack = 32  # a cut may come this much earlier to fall on punctuation
-    config.text.token_budget = 8192  # characters that the encoder sees at once when records are tagged
-    config.text.extend_vocabulary = True
+    config.text.window = 254  # maximum number of characters in a window, without [CLS] and [SEP]
+    config.text.overlap = 64  # characters that neighbouring windows share, except in training
+    config.text.slack = 32  # maximum number of characters by which a cut moves to follow punctuation
+    config.text.token_budget = 8192  # characters in one call of the encoder in annotation, padding included
+    config.text.extend_vocabulary = True  # add rows for new characters of the training text
 
     config.model = ConfigDict()
     config.model.encoder = "bert"  # bert, char, elmo
     config.model.scheme = "BIO"
-    config.model.context = "bigru"
-    config.model.units = 256  # each way
-    config.model.reset_after = True  # GRU as cuDNN and PyTorch have it; False is eq. 3 as printed
-    config.model.attention = "multi_head"
-    config.model.heads = 8
+    config.model.context = "bigru"  # none, bigru, bilstm, cnn, idcnn, lattice_lstm
+    config.model.units = 256  # size of the context layer: units in each direction, or filters
+    config.model.reset_after = True  # GRU as in cuDNN and PyTorch; False is eq. 3 of the paper
+    config.model.attention = "multi_head"  # none, plain, multi_head
+    config.model.heads = 8  # of multi_head; the width of the context must be a multiple of it
     config.model.dropout = 0.25
     config.model.constrain_decoding = True
     config.model.constrain_loss = False
@@ -114,10 +113,11 @@ def base_config() -> ConfigDict:
     config.train = ConfigDict()
     config.train.seed = 1
     config.train.epochs = 10
-    config.train.batch_size = 10  # windows of all replicas together
-    config.train.token_budget = 0  # above 0: characters of a batch, padding included, instead of batch_size
+    config.train.batch_size = 10  # windows of all replicas
+    config.train.token_budget = 0  # above 0: characters of a batch, padding included, in place of batch_size
     config.train.precision = "float32"
-    # Epochs without a better validation F1, counted from the first above 0, before stopping; 0: never.
+    # Number of epochs without a better validation F1, counted from the first F1 above 0, after which training stops;
+    # 0: never.
     config.train.patience = 0
     config.train.checkpoint_seconds = 300.0
     config.train.log_seconds = 10.0
@@ -130,7 +130,7 @@ def check_config(config: ConfigDict) -> None:
     """Checks the values that have a fixed set of choices or a range.
 
     Raises:
-        UserError: naming the key, the rule and the value.
+        UserError: a value is invalid; the message has the key, the rule and the value.
     """
     choices = {
         "data.overlaps": ("error", "longest"),
@@ -174,9 +174,7 @@ def check_config(config: ConfigDict) -> None:
     )
     check_values(config, choices=choices, at_least=at_least, fractions=fractions)
     if config.char.vectors and config.char.word2vec:
-        raise UserError(
-            "config.char.vectors must be empty where config.char.word2vec trains vectors, got both"
-        )
+        raise UserError("config.char.vectors and config.char.word2vec cannot be used together, got both")
     text = config.text
     if text.overlap + text.slack >= text.window:
         raise UserError(
@@ -192,16 +190,16 @@ def check_values(
     at_least: Mapping[str, float],
     fractions: Sequence[str],
 ) -> None:
-    """Checks values by their keys, such as `train.epochs`; every number must be finite, and every size one that fits.
+    """Checks values by key, such as `train.epochs`; numbers must also be finite and sizes realistic.
 
     Args:
         config: the whole configuration.
-        choices: what a value must be one of.
-        at_least: its least value.
-        fractions: values from 0 to below 1.
+        choices: allowed values by key.
+        at_least: minimum values by key.
+        fractions: keys of values that must be at least 0 and below 1.
 
     Raises:
-        UserError: naming the key, the rule and the value.
+        UserError: a value is invalid; the message has the key, the rule and the value.
     """
     for key, value in flattened(config).items():
         if isinstance(value, float) and not math.isfinite(value):
@@ -229,11 +227,11 @@ def set_keys(config: ConfigDict, values: Mapping[str, Any]) -> None:
     """Sets values by dotted key, such as `train.epochs`.
 
     Args:
-        config: is changed in place.
-        values: by key; a whole number may stand for a fraction.
+        config: configuration, changed in place.
+        values: values by key; a whole number is accepted for a fraction.
 
     Raises:
-        UserError: an unknown key, or a value of another type than the key has.
+        UserError: a key is unknown, or a value has another type than the key.
 
     Example:
         >>> config = base_config()
@@ -245,7 +243,7 @@ def set_keys(config: ConfigDict, values: Mapping[str, Any]) -> None:
     for key, value in values.items():
         if key not in known:
             near = [name for name in known if name.split(".")[0] == key.split(".")[0]] or list(known)
-            raise UserError(f"the key of a setting must be one of {', '.join(near)}, got {key!r}")
+            raise UserError(f"the configuration key must be one of {', '.join(near)}, got {key!r}")
         *sections, name = key.split(".")
         section = functools.reduce(operator.getitem, sections, config)
         try:
@@ -283,7 +281,7 @@ def load_config(path: str | os.PathLike[str], base: Callable[[], ConfigDict] = b
 
 
 def diff_configs(one: ConfigDict, other: ConfigDict, *, ignore: Sequence[str] = ()) -> list[str]:
-    """Returns `key: value -> other value` for each leaf, not of `ignore`, in which two configurations differ."""
+    """Returns `key: value -> other value` for each key, not in `ignore`, in which two configurations differ."""
     left, right = flattened(one), flattened(other)
     return [
         f"{key}: {left[key]!r} -> {right.get(key)!r}"
@@ -293,7 +291,7 @@ def diff_configs(one: ConfigDict, other: ConfigDict, *, ignore: Sequence[str] = 
 
 
 def flattened(config: ConfigDict, prefix: str = "") -> dict[str, Any]:
-    """Returns every leaf by its dotted key."""
+    """Returns every value by its dotted key."""
     flat = {}
     for key, value in config.items():
         if isinstance(value, ConfigDict):
