@@ -5,12 +5,13 @@ import re
 
 import emr_ner_tf
 
+_WIDTH = 100
 _SECTION = re.compile(r"^(Args|Returns|Raises|Yields|Attributes|Example|Source):$")
 _START = """# Python interface
 
-`import emr_ner_tf` gives these names. It takes milliseconds, and imports no TensorFlow before a model is loaded.
-This page is made from the docstrings by `python docs/make_api_page.py > docs/api.md`; a test checks that it is up to
-date and runs every example.
+`import emr_ner_tf` provides these names. It takes milliseconds; TensorFlow is not imported until a model is loaded.
+This page is generated from the docstrings by `python docs/make_api_page.py > docs/api.md`. A test checks that it is
+up to date and runs every example.
 """
 
 
@@ -23,16 +24,47 @@ def main() -> None:
 
 
 def _entry(name, value):
-    signature = str(inspect.signature(value)).replace("'", "")
     yield f"## {name}\n"
     kind = "class " if inspect.isclass(value) else ""
-    yield f"```python\n{kind}{name}{re.sub(r'<factory>', '...', signature)}\n```\n"
+    yield f"```python\n{_signature(kind + name, value)}\n```\n"
     yield from _markdown(inspect.getdoc(value))
     if inspect.isclass(value):
-        for method, function in inspect.getmembers(value, inspect.isfunction):
+        for method, function in inspect.getmembers(value, _is_documented):
             if not method.startswith("_") or method == "__call__":
                 yield f"### {name}.{method}\n"
                 yield from _markdown(inspect.getdoc(function))
+
+
+def _is_documented(member):
+    return inspect.isfunction(member) or (isinstance(member, property) and member.__doc__ is not None)
+
+
+def _signature(name, value):
+    """Returns the call, on one line if it fits; names have no modules, and long defaults are shown as `...`."""
+    signature = inspect.signature(value)
+    lines = []
+    for parameter in signature.parameters.values():
+        if parameter.kind is parameter.KEYWORD_ONLY and "*" not in lines:
+            lines.append("*")
+        default = parameter.default
+        if default is not parameter.empty and not isinstance(default, (str, int, float, tuple, type(None))):
+            parameter = parameter.replace(default=...)
+        lines.append(_plain(str(parameter)).replace("Ellipsis", "...").replace("'", '"'))
+    returns = signature.return_annotation
+    end = (
+        ""
+        if returns in (None, inspect.Signature.empty)
+        else f" -> {_plain(inspect.formatannotation(returns))}"
+    )
+    line = f"{name}({', '.join(lines)}){end}"
+    if len(line) <= _WIDTH:
+        return line
+    return "\n".join([f"{name}(", *(f"    {one}," for one in lines), f"){end}"])
+
+
+def _plain(text):
+    """Annotations without the names of modules and without the quotes of forward references."""
+    return re.sub(r"(-> |: |^)'([\w.]+)'", r"\1\2", re.sub(r"\b(?:[a-z_]\w*\.)+(\w+)", r"\1", text))
 
 
 def _markdown(doc):

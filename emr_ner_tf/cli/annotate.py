@@ -13,8 +13,8 @@ With a server (TensorFlow Serving or `emr-ner serve`), over gRPC or, with --prot
 
   emr-ner annotate --server=localhost:8500 --input=records.jsonl --output=found.jsonl
 
-An interrupted job leaves found.jsonl.partial; the same command with --resume continues from there. All records of a
-file are annotated by one version of the server's model: without --version, the newest one when the job first started.
+An interrupted job leaves found.jsonl.partial; the same command with --resume continues it. All records of a file are
+annotated by one version of the server's model: without --version, the newest one when the job first started.
 """
 
 import contextlib
@@ -90,7 +90,7 @@ _ON_ERROR = flags.DEFINE_enum(
     "on_error",
     "raise",
     ["raise", "skip"],
-    "What to do with an invalid record: raise stops with an error, skip writes it to OUTPUT.rejects.jsonl.",
+    "What to do with a bad record: raise stops with an error, skip writes it to OUTPUT.rejects.jsonl.",
 )
 _RESUME = flags.DEFINE_bool(
     "resume", False, "Continue an interrupted job after the records in OUTPUT.partial."
@@ -123,7 +123,7 @@ _SERVER_FLAGS = (
 
 
 def main() -> None:
-    """Annotates what the flags name."""
+    """Annotates the records that the flags name."""
     _check_flags()
 
     from emr_ner_tf.api import load
@@ -137,7 +137,7 @@ def main() -> None:
     to_stream = _OUTPUT.value is None or is_stream(_OUTPUT.value)
     if to_stream and _RESUME.value:
         raise UsageError(
-            "--resume needs --output to name a file, since the records of an earlier try are kept beside it"
+            "--resume requires --output to be a file, since the finished records of a job are kept beside it"
         )
     if _OUTPUT.value is not None and _INPUT.value is not None and not to_stream:
         check_not_an_input(_OUTPUT.value, [_INPUT.value])
@@ -168,17 +168,17 @@ def main() -> None:
 
 def _check_flags() -> None:
     if (_BUNDLE.value is None) == (_SERVER.value is None):
-        raise UsageError("give --bundle or --server, one of the two")
+        raise UsageError("exactly one of --bundle and --server is required")
     if (_TEXT.value is None) == (_INPUT.value is None):
-        raise UsageError("give --text or --input, one of the two")
+        raise UsageError("exactly one of --text and --input is required")
     if _VERSION.value is not None and _VERSION_LABEL.value is not None:
-        raise UsageError("give --version or --version_label, one of the two")
+        raise UsageError("--version and --version_label cannot be given together")
     if _BUNDLE.value is not None:
         extra = [f"--{flag.name}" for flag in _SERVER_FLAGS if flags.FLAGS[flag.name].present]
         if extra:
             raise UsageError(
-                f"{', '.join(extra)} can only be given with --server; a version of --bundle is a folder in it, "
-                "such as --bundle=BUNDLES/3"
+                f"{', '.join(extra)} can only be given with --server; to use a version of a bundle, name its "
+                "directory, such as --bundle=BUNDLES/3"
             )
 
 
@@ -197,14 +197,14 @@ def _to_file(documents: Iterator[Document], annotator: Annotator) -> None:
         partial = partial_path(_OUTPUT.value)
         if error.code == "NOT_FOUND" and annotator.version is not None and partial.exists():
             raise UserError(
-                f"{_SERVER.value}: version {annotator.version} of {_MODEL_NAME.value}, which the records in {partial} "
-                f"are from, is no longer served; serve it again and go on with --resume, or remove {partial} to "
+                f"{_SERVER.value}: version {annotator.version} of {_MODEL_NAME.value}, which annotated the records in "
+                f"{partial}, is no longer served; serve it again and continue with --resume, or remove {partial} to "
                 "start again with another version"
             ) from error
         raise
     new = result.records - result.resumed
     logging.info(
-        "%s: %d records (%d of an earlier try); %d entities in the others, %.1f records/s",
+        "%s: %d records, %d of them from before --resume; %d entities in the others, %.1f records/s",
         _OUTPUT.value,
         result.records,
         result.resumed,
@@ -247,7 +247,7 @@ def _headers() -> dict[str, str]:
     for given in _HEADER.value:
         name, equals, value = given.partition("=")
         if not (name and equals):
-            raise UsageError(f"--header must be NAME=VALUE, got {len(given)} characters without that")
+            raise UsageError(f"--header must be NAME=VALUE, got {len(given)} characters in another form")
         try:
             check_headers({name: value})
         except UserError as error:

@@ -10,7 +10,7 @@ On Flink, Spark or Dataflow, with Beam's own options:
   emr-ner annotate_archive --bundle=gs://b/ner --input='gs://b/archive/*.jsonl' \
     --output_dir=gs://b/found --beam_options='--runner=FlinkRunner --flink_master=flink:8081'
 
-Records are assigned to found/out-00000-of-00016.jsonl and so on by their id and are sorted by id. Invalid records are
+Records are assigned to found/out-00000-of-00016.jsonl and so on by their id and are sorted by id. Bad records are
 listed in found/rejects.jsonl with file, byte offset and reason. found/summary.json is written last; a missing
 summary.json means that the job did not complete. The same command starts it again and writes the same bytes.
 """
@@ -54,7 +54,7 @@ _ON_ERROR = flags.DEFINE_enum(
     "on_error",
     "skip",
     ["raise", "skip"],
-    "What to do with an invalid record: raise stops with an error, skip writes it to rejects.jsonl.",
+    "What to do with a bad record: raise stops with an error, skip writes it to rejects.jsonl.",
 )
 _BEAM_OPTIONS = flags.DEFINE_string(
     "beam_options", "", "Options for Beam; --runner selects another runner than this machine."
@@ -68,7 +68,7 @@ def main() -> None:
         options = shlex.split(_BEAM_OPTIONS.value)
     except ValueError as error:
         raise UsageError(f"--beam_options: {error}") from error
-    # What a library says while Beam looks for optional ones.
+    # Beam looks for optional libraries, and some of them log warnings when they are imported.
     python_logging.disable(python_logging.WARNING)
     try:
         from emr_ner_tf.beam.pipeline import ArchiveJob, annotate_archive
@@ -110,7 +110,7 @@ def main() -> None:
 
 
 def _end(message: str, status: int) -> None:
-    """Ends at once: threads of Beam's would wait for workers, which end when this process does."""
+    """Exits at once: Beam's threads would wait for the workers, which only end when this process does."""
     print(message, file=sys.stderr, flush=True)
     os._exit(status)
 

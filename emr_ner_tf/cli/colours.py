@@ -1,4 +1,4 @@
-"""A record on a terminal, its entities coloured by label."""
+"""Prints a record on a terminal, with its entities coloured by label."""
 
 from collections.abc import Sequence
 
@@ -16,17 +16,17 @@ _STYLES = (
     "white on red",
     "white on blue",
 )
-# Control characters act on a terminal, and rich drops some, which would shift the colours: show their pictures.
+# Control characters act on a terminal, and rich drops some, which would shift the colours: print their symbols.
 _PICTURES = {code: 0x2400 + code for code in range(32) if code != 10} | dict.fromkeys(range(127, 160), 65533)
 
 
 def coloured(document: Document, labels: Sequence[str], console: Console | None = None) -> None:
-    """Prints the text with each mention on its label's colour, then a line for each mention.
+    """Prints the text with each mention in the colour of its label, then a line for each mention.
 
     Args:
-        document: with its entities.
-        labels: in the model's order, which fixes the colours.
-        console: where to; standard output if None.
+        document: the record with its entities.
+        labels: the labels in the model's order, which determines the colours.
+        console: the console to print to; standard output if None.
     """
     console = console or results(force_terminal=True)
     style = {label: _STYLES[i % len(_STYLES)] for i, label in enumerate(labels)}

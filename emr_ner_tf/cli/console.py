@@ -22,9 +22,9 @@ def results(stream: TextIO | None = None, *, force_terminal: bool | None = None)
     """Returns a console that prints every string as it is: square brackets are no markup, `:name:` is no emoji.
 
     Args:
-        stream: where to; None is standard output. A pipe or a file has no width of its own and gets one that tables
-            fit.
-        force_terminal: whether to colour text, terminal or not; None colours it on a terminal.
+        stream: the stream to write to; None is standard output. A pipe or a file has no width of its own and gets one
+            that tables fit.
+        force_terminal: whether to colour text; None colours it only on a terminal.
     """
     stream = stream or sys.stdout
     return Console(
@@ -38,7 +38,7 @@ def results(stream: TextIO | None = None, *, force_terminal: bool | None = None)
 
 
 def print_table(console: Console, title: str, table: Table) -> None:
-    """Prints a table below its title, which is not cut or broken to the table's width."""
+    """Prints a table below its title, which is neither cut nor wrapped to the table's width."""
     console.print(title, style="italic", soft_wrap=True)
     console.print(table)
 
@@ -66,7 +66,7 @@ def step(console: Console, title: str, command: str, *arguments: str) -> None:
     announce(console, title, command, *arguments)
     status = run_to_end(command_argv(command, *arguments))
     if status:
-        raise UserError(f"step {title!r} ended with status {status}; its message is printed above")
+        raise UserError(f"step {title!r} failed with status {status}; its message is printed above")
 
 
 def announce(console: Console, title: str, command: str, *arguments: str) -> None:

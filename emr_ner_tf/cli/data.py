@@ -3,7 +3,7 @@
   emr-ner data SUBCOMMAND --input=FILE [--input=FILE ...] [--FLAG=VALUE ...]
 
 validate   Checks every record and lists each fault with file, line, mention, rule and value; the exit status
-           is 1 if there is any. No text of a record is shown. With --output, valid records are written there.
+           is 1 if there is any. No text of a record is shown. With --output, good records are written there.
 
   emr-ner data validate --input=records.jsonl
   emr-ner data validate --input=records.jsonl --on_error=skip --output=good.jsonl
@@ -24,6 +24,7 @@ convert    Converts CCKS2019 JSON lines to BIO columns, and BIO columns or plain
   emr-ner data convert --input=records.bio --format=bio --output=records.jsonl
 """
 
+import collections
 import itertools
 import json
 import pathlib
@@ -74,7 +75,7 @@ _ON_ERROR = flags.DEFINE_enum(
     "on_error",
     "raise",
     ["raise", "skip"],
-    "What to do with an invalid record: raise stops with an error, skip writes it to OUTPUT.rejects.jsonl.",
+    "What to do with a bad record: raise stops with an error, skip writes it to OUTPUT.rejects.jsonl.",
 )
 _LABELS = define_path(
     "labels",
@@ -119,9 +120,9 @@ def main(subcommand: str) -> None:
     others = {flag for names in _FLAGS.values() for flag in names} - set(_FLAGS[subcommand])
     for flag in sorted(others):
         if flags.FLAGS[flag].present:
-            raise UsageError(f"--{flag} is no flag of {subcommand}")
+            raise UsageError(f"--{flag} is not a flag of {subcommand}")
     if _OUTPUT.value is None and subcommand in _NEED_OUTPUT:
-        raise UsageError(f"{subcommand} needs --output")
+        raise UsageError(f"{subcommand} requires --output")
     rejects = RejectsWriter.beside(_OUTPUT.value, _INPUT.value) if _ON_ERROR.value == "skip" else None
     if _OUTPUT.value == STANDARD and subcommand in ("split", "stats"):
         raise UsageError(_NO_STREAM[subcommand])
@@ -147,29 +148,29 @@ def main(subcommand: str) -> None:
 
 
 class _Listing:
-    """Lists bad records on standard error: the first of them in words, all in number, each remedy once."""
+    """Lists the first bad records on standard error, counts all, and counts those to which each remedy applies."""
 
     def __init__(self) -> None:
         self.count = 0
-        self.remedies: dict[str, None] = {}
+        self.remedies: collections.Counter[str] = collections.Counter()
 
     def add(self, error: RecordError, raw: bytes) -> None:
         self.count += 1
         if self.count <= _LISTED:
             print(error.fault, file=sys.stderr)
         if error.remedy:
-            self.remedies[error.remedy] = None
+            self.remedies[error.remedy] += 1
 
 
 def _validate(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
     listing = _Listing()
-    takes = rejects or listing
+    sink = rejects or listing
     seen: set[object] = set()
     records = mentions = repeated = 0
 
     def checked() -> Iterator[Document]:
         nonlocal records, mentions, repeated
-        for document in _documents(labels, takes):
+        for document in _documents(labels, sink):
             records += 1
             mentions += len(document.entities)
             if document.extra.get("id") is not None:
@@ -178,7 +179,8 @@ def _validate(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
             yield document
         if listing.count:
             bad = f"{listing.count} of {records + listing.count} records are bad"
-            raise UserError("; ".join([bad, *listing.remedies]))
+            remedies = (f"for {count} of them, {remedy}" for remedy, count in listing.remedies.items())
+            raise UserError("; ".join([bad, *remedies]))
         _check_some(records, rejects)
 
     if _OUTPUT.value is None:
@@ -206,7 +208,7 @@ def _stats(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
 def _split(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
     match = re.fullmatch(r"([1-9][0-9]*):([1-9][0-9]*)", _RATIO.value)
     if match is None:
-        raise UsageError(f"--ratio must be two whole numbers above 0, like 7:3, got {_RATIO.value!r}")
+        raise UsageError(f"--ratio must be two whole numbers above 0, such as 7:3, got {_RATIO.value!r}")
     documents = _some(_documents(labels, rejects), rejects)
     if _TOGETHER.value:
         groups = near_duplicate_groups(document.text for document in documents)
@@ -216,10 +218,10 @@ def _split(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
     format = _format_to(_FORMAT.value)
     paths = [pathlib.Path(_OUTPUT.value, f"{name}.{_EXTENSIONS[format]}") for name in ("train", "heldout")]
     with document_writers(paths, format) as (write_train, write_heldout):
-        # A second reading instead of all records in memory.
+        # The records are read a second time rather than kept in memory.
         for train, document in itertools.zip_longest(sides, _documents_again(labels)):
             if train is None or document is None:
-                raise UserError("--input must be files that stay the same while they are read twice")
+                raise UserError("--input changed between two readings; split reads its files twice")
             (write_train if train else write_heldout)(document)
     for path, records in zip(paths, (sum(sides), len(sides) - sum(sides)), strict=True):
         print(f"{path}: {records} records")
@@ -236,7 +238,7 @@ def _convert(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
 
 
 def _say(line: str) -> None:
-    """Prints a summary; where standard output takes the records, it goes to standard error."""
+    """Prints a summary, on standard error if the records go to standard output."""
     print(line, file=sys.stderr if _OUTPUT.value == STANDARD else sys.stdout)
 
 
@@ -248,12 +250,12 @@ def _documents(labels: tuple[str, ...], rejects: Rejects | None) -> Iterator[Doc
 def _some(
     documents: Iterable[Document], rejects: RejectsWriter | None, *, or_empty: bool = False
 ) -> Iterator[Document]:
-    """Yields documents, and fails in the end if there was none.
+    """Yields documents, and raises at the end if there was none.
 
     Args:
-        documents: of --input.
-        rejects: takes the bad records.
-        or_empty: whether files without records, good or bad, are fine.
+        documents: the documents of --input.
+        rejects: receives the bad records.
+        or_empty: whether files without any record, good or bad, are accepted.
     """
     count = 0
     for document in documents:
@@ -266,11 +268,11 @@ def _check_some(count: int, rejects: RejectsWriter | None, *, or_empty: bool = F
     bad = rejects.count if rejects is not None else 0
     if not count and (bad or not or_empty):
         why = (
-            f"all {bad} of them are bad, see {rejects.path}"
+            f"all {bad} records are bad, see {rejects.path}"
             if rejects and bad
-            else "the files hold no record"
+            else "the files contain no record"
         )
-        raise UserError(f"--input={','.join(_INPUT.value)}: must hold a good record, and {why}")
+        raise UserError(f"--input={','.join(_INPUT.value)}: must contain a good record, but {why}")
 
 
 def _documents_again(labels: tuple[str, ...]) -> Iterator[Document]:
@@ -288,8 +290,8 @@ def _format_to(default: str) -> str:
 
 def _print_tables(stats: CorpusStats) -> None:
     console, table = results(), Table()
-    for column in ("label", "", "mentions", "distinct forms"):
-        table.add_column(column, justify="left" if column in ("label", "") else "right", overflow="fold")
+    for column in ("label", "name", "mentions", "distinct forms"):
+        table.add_column(column, justify="left" if column in ("label", "name") else "right", overflow="fold")
     for label, figures in stats.by_label.items():
         name = CCKS2019_LABELS.get(label, "")
         table.add_row(label, name, str(figures.mentions), str(figures.distinct_forms))
@@ -301,7 +303,7 @@ def _print_tables(stats: CorpusStats) -> None:
         table = Table()
         for percent in stats.length_percentiles:
             table.add_column(
-                {0: "least", 50: "median", 100: "most"}.get(percent, f"{percent} %"), justify="right"
+                {0: "min", 50: "median", 100: "max"}.get(percent, f"{percent} %"), justify="right"
             )
         table.add_row(*map(str, stats.length_percentiles.values()))
         print_table(console, "characters in a record", table)

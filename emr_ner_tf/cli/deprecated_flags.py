@@ -1,4 +1,4 @@
-"""Old names of flags, which work for one more version: each use prints a warning on standard error."""
+"""Old names of flags, which still work in this version: each use prints a warning on standard error."""
 
 import sys
 
@@ -11,23 +11,23 @@ _RENAMED: dict[str, str] = {}
 
 
 def define_deprecated_alias(old: str, new: str) -> None:
-    """Keeps the old name of a flag that has been renamed.
+    """Defines the old name of a flag that was renamed.
 
     Args:
-        old: the name that users have typed.
-        new: the flag that it sets, which must be defined already.
+        old: the old name.
+        new: the flag that it sets, which must already be defined.
     """
     flags.DEFINE_alias(old, new)
     _RENAMED[old] = new
 
 
 def is_deprecated(name: str) -> bool:
-    """Whether a flag is the old name of another, which help leaves out."""
+    """Returns whether a flag is the old name of another flag; help does not list it."""
     return name in _RENAMED
 
 
 def warn_of_deprecated_flags() -> None:
-    """Prints a warning for each old name that the parsed command line, or its flag file, holds."""
+    """Prints a warning for each old name on the parsed command line or in its flag file."""
     for old, new in _RENAMED.items():
         if old in flags.FLAGS and flags.FLAGS[old].present:
             print(

@@ -54,7 +54,7 @@ _ON_ERROR = flags.DEFINE_enum(
     "on_error",
     "raise",
     ["raise", "skip"],
-    "What to do with an invalid record: raise stops with an error, skip writes it to OUTPUT.rejects.jsonl.",
+    "What to do with a bad record: raise stops with an error, skip writes it to OUTPUT.rejects.jsonl.",
 )
 _LOOKUP = flags.DEFINE_bool(
     "lookup_baseline", False, "Also score a dictionary lookup of the training mentions."
@@ -66,14 +66,14 @@ _BY_RECORD = flags.DEFINE_bool(
 )
 flags.mark_flags_as_required(["input"])
 _REMEDIES = REMEDIES | {
-    "labels": "the model knows no other label: leave such mentions out of the records, or train a model with this one"
+    "labels": "the model has no such label: remove these mentions from the records, or train a model with the label"
 }
 
 
 def main() -> None:
-    """Tags, scores, writes and prints."""
+    """Annotates the records, scores them, and writes and prints the scores."""
     if (_BUNDLE.value is None) == (_MODEL_DIR.value is None):
-        raise UsageError("give --bundle or --model_dir, one of the two")
+        raise UsageError("exactly one of --bundle and --model_dir is required")
     if _OUTPUT.value is not None:
         check_not_an_input(
             _OUTPUT.value, [_INPUT.value, *(split_paths(_TRAIN.value, "--train") if _TRAIN.value else ())]
@@ -97,7 +97,7 @@ def main() -> None:
         gold = _annotated_records(reading, rejects)
     train = _training_records(definition.config, reading)
     if _LOOKUP.value and not train:
-        raise UsageError("--lookup_baseline needs --train")
+        raise UsageError("--lookup_baseline requires --train")
     seen = seen_mentions(train) if train else None
     found = list(tagger.annotate(gold))
     reports = {"": score(gold, found, labels, seen)}
@@ -109,7 +109,7 @@ def main() -> None:
         baseline = score(gold, list(LookupAnnotator(train).annotate(gold)), labels, seen)
         reports["lookup of training mentions"] = baseline
         result["lookup_baseline"] = baseline.to_json()
-    # Before anything is shown: what goes wrong on a terminal must not cost the scores.
+    # Written before anything is printed: an error on the terminal must not lose the scores.
     if _OUTPUT.value is not None:
         with atomic_writer(_OUTPUT.value) as file:
             json.dump(result, file, ensure_ascii=False, indent=2)
@@ -122,26 +122,26 @@ def main() -> None:
 
 
 def _annotated_records(reading: dict[str, Any], rejects: RejectsWriter | None) -> list[Document]:
-    """Records of --input.
+    """Reads the records of --input.
 
     Raises:
-        UserError: there is nothing to score.
+        UserError: no record has a mention to score.
     """
     gold = list(read_documents(_INPUT.value, rejects=rejects, remedies=_REMEDIES, **reading))
     if rejects is not None and rejects.count:
         logging.warning("%d records rejected and not scored, see %s", rejects.count, rejects.path)
     if not any(document.entities for document in gold):
-        has = f"none of its {len(gold)} good records has a mention" if gold else "it holds no good record"
+        has = f"none of its {len(gold)} good records has a mention" if gold else "it contains no good record"
         raise UserError(
-            f"--input={source_name(_INPUT.value)}: must hold annotated records to score, and {has}"
+            f"--input={source_name(_INPUT.value)}: must contain annotated records to score, but {has}"
         )
     return gold
 
 
 def _training_records(config: Any, reading: dict[str, Any]) -> list[Document]:
-    """Records of --train, else of the files that the model was trained on; none where those are gone."""
+    """Reads the records of --train or, by default, of the files that the model was trained on, if they still exist."""
     if _TRAIN.value is not None:
-        # The rejects file is for records of --input, which are then not scored.
+        # The rejects file is only for records of --input, which are then not scored.
         read = functools.partial(read_documents, remedies=_REMEDIES)
         if _ON_ERROR.value == "skip":
             read = read_again
@@ -149,17 +149,18 @@ def _training_records(config: Any, reading: dict[str, Any]) -> list[Document]:
         train = [document for path in paths for document in read(path, **reading)]
         if not any(document.entities for document in train):
             has = f"none of {len(train)} good records has a mention" if train else "there is no good record"
-            raise UserError(f"--train={_TRAIN.value}: must hold annotated records, and {has}")
+            raise UserError(f"--train={_TRAIN.value}: must contain annotated records, but {has}")
         return train
     named = split_paths(config.data.train, "config.data.train of the model")
     absent = [path for path in named if not pathlib.Path(path).exists()]
     if absent:
         logging.warning(
-            "no figures for unseen mentions: %s is not there; name it with --train", ", ".join(absent)
+            "no scores for unseen mentions: %s does not exist; give its new path with --train",
+            ", ".join(absent),
         )
         return []
     reading = reading | {"format": config.data.format, "overlaps": config.data.overlaps}
-    # Training has said which of its records are bad.
+    # The training run has already reported its bad records.
     return [document for path in named for document in read_again(path, **reading)]
 
 

@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def report(result: "ExportResult") -> None:
-    """Prints what was published and removed, and the next step or what speaks against it."""
+    """Prints the published and the removed versions, and the next step or a warning."""
     proof = result.verification
     print(
         f"{result.path}: the reloaded bundle finds the same {proof.entities} entities in {proof.records} records "
@@ -72,16 +72,15 @@ def report(result: "ExportResult") -> None:
         print(f"{path}: removed (--keep)")
     if result.validation_f1 == 0:
         print(
-            f"warning: {result.path}: the F1 of this checkpoint on the validation records is 0, so the model finds "
-            "nothing right; train it for longer or on more records, or look at history.json and --checkpoint=last, "
-            "before it is used",
+            f"warning: {result.path}: the validation F1 of this checkpoint is 0, so the model finds no entity "
+            "correctly; before you use it, train it longer or on more records, or try --checkpoint=last (history.json)",
             file=sys.stderr,
         )
         return
     if not proof.entities:
         print(
             f"warning: {result.path}: neither model finds an entity in the {proof.records} records, so the comparison "
-            "says little; name records that hold some with --verify_on",
+            "shows little; give --verify_on records that contain entities",
             file=sys.stderr,
         )
     print(

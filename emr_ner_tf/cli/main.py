@@ -34,7 +34,10 @@ def console() -> None:
         # The command runs as the main program, so that no other command's module is imported.
         runpy.run_module(f"emr_ner_tf.cli.{command}", run_name="__main__", alter_sys=True)
     else:
-        print(f"the command must be one of {', '.join(COMMANDS)}, got {command!r}", file=sys.stderr)
+        print(
+            f"the command must be one of {', '.join(COMMANDS)}, got {command!r}; emr-ner --help describes them",
+            file=sys.stderr,
+        )
         sys.exit(2)
 
 

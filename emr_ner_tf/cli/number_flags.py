@@ -1,11 +1,11 @@
-"""Flags that take a number: one that is not finite is refused, which absl's bounds let through."""
+"""Flags with a number as value; unlike absl's own flags, they refuse NaN and infinity."""
 
 import math
 from typing import Any
 
 from absl import flags
 
-# More than eleven days; sockets count milliseconds in 32 bits.
+# More than eleven days. Sockets count milliseconds in 32 bits.
 MAX_SECONDS = 1_000_000.0
 
 # A flag belongs to the command that defines it, so that its help lists it.
@@ -25,22 +25,22 @@ class _FiniteParser(flags.FloatParser):
 def define_float(
     name: str, default: float | None, help: str, least: float | None = None, most: float | None = None
 ) -> flags.FlagHolder[Any]:
-    """Defines a flag that takes a finite number.
+    """Defines a flag whose value is a finite number.
 
     Args:
-        name: of the flag.
-        default: its value where it is not given.
+        name: name of the flag.
+        default: value if the flag is not given.
         help: one sentence.
-        least: the smallest value that it takes.
-        most: the largest value that it takes.
+        least: smallest allowed value.
+        most: largest allowed value.
 
     Returns:
-        The flag's holder.
+        The holder of the flag.
     """
     parser = _FiniteParser(least, most)
     return flags.DEFINE(parser, name, default, help, serializer=flags.ArgumentSerializer())
 
 
 def define_seconds(name: str, default: float, help: str, least: float = 0.0) -> flags.FlagHolder[Any]:
-    """Defines a flag that takes seconds, `MAX_SECONDS` at most; see `define_float`."""
+    """Defines a flag whose value is a number of seconds, at most `MAX_SECONDS`; see `define_float`."""
     return define_float(name, default, help, least, MAX_SECONDS)

@@ -13,8 +13,8 @@ from emr_ner_tf.errors import UsageError
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _LOCAL_ONLY = (
-    "is a remote address, and this command reads and writes local files; copy it here first, "
-    "or use annotate_archive, which reads and writes what Apache Beam has a file system for"
+    "is a remote address, and this command reads and writes local files only; copy it to this machine first, "
+    "or use annotate_archive, which supports the file systems of Apache Beam"
 )
 
 
@@ -58,7 +58,7 @@ class _PathParser(flags.ArgumentParser):
 
 
 def remote_problem(path: str) -> str | None:
-    """Says that a path is a remote address; None where it is local."""
+    """Returns the reason why a path is refused if it is a remote address, and None if it is local."""
     return f"it {_LOCAL_ONLY}" if _ADDRESS.match(path) else None
 
 
@@ -72,19 +72,19 @@ def define_path(
     remote: bool = False,
     several: bool = False,
 ) -> flags.FlagHolder[Any]:
-    """Defines a flag that takes a path.
+    """Defines a flag whose value is a path.
 
     Args:
-        name: of the flag.
-        default: its value where it is not given; where that is "", an empty value may be given.
+        name: name of the flag.
+        default: value if the flag is not given; if it is "", an empty value is allowed.
         help: one sentence.
-        required: whether it must be given.
-        stream: "input" or "output" where `-` stands for that standard stream.
-        remote: whether a remote address may be given.
-        several: whether it takes paths that are separated by commas.
+        required: whether the flag must be given.
+        stream: "input" or "output" if `-` means that standard stream.
+        remote: whether a remote address is allowed.
+        several: whether the value is a list of paths separated by commas.
 
     Returns:
-        The flag's holder; its value is a string with `~/` expanded.
+        The holder of the flag; its value is a string with `~/` expanded.
     """
     return flags.DEFINE(
         _PathParser(stream=bool(stream), remote=remote, empty=default == "", several=several),
@@ -99,7 +99,7 @@ def define_path(
 def define_paths(
     name: str, help: str, *, required: bool = False, stream: str = "", remote: bool = False
 ) -> flags.FlagHolder[Any]:
-    """Defines a flag that takes a path each time it is given; its value is their list, or None."""
+    """Defines a flag that can be given several times, each time with a path; its value is their list, or None."""
     return flags.DEFINE_multi(
         _PathParser(stream=bool(stream), remote=remote),
         flags.ArgumentSerializer(),
@@ -118,8 +118,8 @@ def local_paths(config: ConfigDict, prefix: str = "config") -> ConfigDict:
     """Expands `~/` in every string of a configuration, comma-separated lists included.
 
     Args:
-        config: is changed in place.
-        prefix: the flag, for messages.
+        config: configuration, changed in place.
+        prefix: name of the flag, for messages.
 
     Returns:
         `config`.

@@ -24,9 +24,9 @@ _WORK_DIR = define_path(
     "work_dir", "runs/quickstart", "Directory for the corpus, the model, the bundle and the scores."
 )
 
-# What the synthetic corpus must give on any machine; below it something is broken.
+# Scores that the synthetic corpus gives on every machine; lower ones mean that something is broken.
 _MIN_F1, _MIN_UNSEEN_F1, _MIN_GAIN = 0.90, 0.80, 0.10
-# Stands in a work directory that a quickstart has begun: only such a one is cleared.
+# Marks a work directory of the quickstart: only such a directory is cleared.
 _MARK = "written_by_quickstart"
 _SENTENCE = "患者3天前无明显诱因出现右侧腰部疼痛，门诊以“右肾结石”收入院，行泌尿系彩超检查，予头孢哌酮静滴。"
 
@@ -77,18 +77,20 @@ def main() -> None:
 
 
 def _clear(console: Console, work: pathlib.Path) -> None:
-    """Removes what an earlier quickstart wrote: each one starts over."""
+    """Removes the files of an earlier quickstart: each call starts from scratch."""
     if work.exists() and any(work.iterdir()):
         if not (work / _MARK).exists():
             raise UserError(
-                f"{work}: must be empty or hold an earlier quickstart; remove it, or name another --work_dir"
+                f"{work}: must be empty or contain an earlier quickstart; remove it, or name another --work_dir"
             )
-        console.print(f"{work}: an earlier quickstart, removed", soft_wrap=True)
+        console.print(f"{work}: removing the files of an earlier quickstart", soft_wrap=True)
         for name in ("data", "model", "bundles"):
             shutil.rmtree(work / name, ignore_errors=True)
         (work / "scores.json").unlink(missing_ok=True)
     work.mkdir(parents=True, exist_ok=True)
-    (work / _MARK).write_text("The next quickstart here starts over.\n", encoding="utf-8")
+    (work / _MARK).write_text(
+        "The next quickstart in this directory removes its files and starts from scratch.\n", encoding="utf-8"
+    )
 
 
 def _summary(console: Console, scores: dict, seconds: float, work: pathlib.Path) -> None:
@@ -109,11 +111,11 @@ def _summary(console: Console, scores: dict, seconds: float, work: pathlib.Path)
     console.print(f"bundle for TensorFlow Serving: {work}/bundles", soft_wrap=True)
     if f1 < _MIN_F1 or unseen < _MIN_UNSEEN_F1 or f1 - lookup < _MIN_GAIN:
         raise UserError(
-            "the scores above are below what this corpus gives; something in this installation is broken"
+            "the scores above are lower than this corpus gives; something in this installation is broken"
         )
     annotate = command_line("annotate", f"--bundle={work}/bundles", "--text=患者因右肺上叶腺癌入院。")
     console.print(f"next: {annotate}", soft_wrap=True)
-    console.print("then, on records of your own with an encoder of your choice:")
+    console.print("then train on your own records with an encoder of your choice:")
     train = command_line(
         "train",
         "--config=default",

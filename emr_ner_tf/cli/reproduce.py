@@ -63,7 +63,7 @@ _RECIPE = flags.DEFINE_enum(
     "recipe",
     "default",
     ["paper", "default"],
-    "Settings: paper uses Table II unchanged (Adam at 1e-4); default uses the same architectures with the optimiser "
+    "Settings: paper uses Table II unchanged (Adam at 1e-4); default uses the same architectures with the optimizer "
     "of the recipe `default`, which needs fewer updates.",
 )
 _BUDGET = flags.DEFINE_string("budget", "5", "Number of epochs of every row; full uses that of the recipe.")
@@ -134,14 +134,14 @@ def _check_flags() -> None:
     unknown = [table for table in tables if table not in WHAT]
     if unknown or not tables:
         got = repr(unknown[0]) if unknown else "none"
-        raise UsageError(f"--tables must be some of {', '.join(WHAT)}, got {got}")
+        raise UsageError(f"--tables must be among {', '.join(WHAT)}, got {got}")
     needed = dict.fromkeys(row for row, _ in rows_of(tables))
     for row in _ROWS.value:
         if row not in ZOO:
-            raise UsageError(f"--rows must be some of {', '.join(ZOO)}, got {row!r}")
+            raise UsageError(f"--rows must be among {', '.join(ZOO)}, got {row!r}")
         if row not in needed:
             has = f"--tables={','.join(tables)} has {', '.join(needed) or 'none'}"
-            raise UsageError(f"--rows must be rows of the tables named ({has}), got {row!r}")
+            raise UsageError(f"--rows must be rows of the given tables ({has}), got {row!r}")
     if _BUDGET.value != "full" and not (_BUDGET.value.isdecimal() and int(_BUDGET.value) > 0):
         raise UsageError(f"--budget must be a number of epochs above 0, or full, got {_BUDGET.value!r}")
     if not _OUTPUT.value.endswith(".md"):
@@ -183,21 +183,21 @@ def _summary(report: Mapping[str, Any], written: Sequence[os.PathLike[str]]) -> 
 
 
 def _command(overrides: Mapping[str, Any]) -> str:
-    """This call as the report shows it: what was given, files by name alone, and nothing of where things are kept."""
+    """This call as the report shows it: what was given, files by name alone, and no paths of this machine."""
     files = (_TRAIN, _TEST, _ENCODER, _ADAPTED, _ELMO, _LEXICON, _UNLABELLED, _ALL_RECORDS)
     given = {flag.name: _joined(flag.value) for flag in (_TABLES, _SEEDS, _RECIPE, _BUDGET)}
     for flag in files:
         paths = split_paths(flag.value, f"--{flag.name}")
-        # What is not here is the name of an encoder in the hub.
+        # A path that does not exist is the name of an encoder on the hub.
         names = [os.path.basename(path.rstrip("/")) if os.path.exists(path) else path for path in paths]
         given[flag.name] = ",".join(names)
     shown = [f"--{name}={value}" for name, value in given.items() if value]
     shown += [f"--override={key}={value}" for key, value in overrides.items()]
-    return shlex.join(["python", "-m", "emr_ner_tf.cli.reproduce", *shown])
+    return shlex.join(["emr-ner", "reproduce", *shown])
 
 
 def _whole(flag: flags.FlagHolder[Any]) -> str:
-    """Whole paths of files, so that an interrupted run goes on however they are spelled; hub names as they are."""
+    """Absolute paths of files, so that a run resumes however its paths are spelled; names on the hub are unchanged."""
     paths = split_paths(flag.value, f"--{flag.name}")
     return ",".join(os.path.realpath(path) if os.path.exists(path) else path for path in paths)
 

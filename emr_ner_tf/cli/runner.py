@@ -1,7 +1,7 @@
 """Runs a command: parses its flags, prints its errors and sets the exit status.
 
-Status 0; 1 for a failure in the work; 2 for a wrong call; 130 for Ctrl-C, 143 for SIGTERM, 129 for a terminal that was
-closed. An error that a user can cause and fix is printed on standard error without a stack trace.
+The status is 0 for success, 1 for a failure, 2 for wrong flags, 130 for Ctrl-C, 143 for SIGTERM, and 129 for SIGHUP (a
+closed terminal). An error that a user can cause and fix is printed on standard error without a stack trace.
 """
 
 import functools
@@ -25,11 +25,11 @@ _SEE_HELP = "--help shows the flags"
 
 
 def run(main: Callable[..., None], subcommands: Sequence[str] = ()) -> None:
-    """Parses flags, runs a main, and exits the process.
+    """Parses flags, runs a command, and exits the process.
 
     Args:
-        main: called without arguments or, where there are `subcommands`, with the one that was given. The docstring
-            of its module is its help.
+        main: function of the command, called without arguments or, if there are `subcommands`, with the given one.
+            The docstring of its module is the help.
         subcommands: values of the first argument; empty for a command that takes flags only.
     """
     _prepare()
@@ -37,11 +37,11 @@ def run(main: Callable[..., None], subcommands: Sequence[str] = ()) -> None:
 
 
 def call(main: Callable[..., None], argv: Sequence[str], subcommands: Sequence[str] = ()) -> int:
-    """Runs a command in a process that continues afterwards: as `run`, without the set-up that `absl.app` does once.
+    """Runs a command in a process that continues afterwards; like `run`, without the one-time set-up of `absl.app`.
 
     Args:
         main: as in `run`.
-        argv: the name of the program, then its flags.
+        argv: name of the program, followed by its flags.
         subcommands: as in `run`.
 
     Returns:
@@ -55,11 +55,11 @@ def call(main: Callable[..., None], argv: Sequence[str], subcommands: Sequence[s
 
 
 def _prepare() -> None:
-    # TensorFlow is imported later, if at all, and reports on its own start-up unless told not to.
+    # TensorFlow is imported later, if at all, and logs messages at its start unless they are suppressed.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None and number:
-            # Closed by the caller: a file that is opened later must not get its descriptor.
+            # The caller closed it; a file that is opened later must not get this descriptor.
             setattr(sys, name, open(_open_null(number), "w", encoding="utf-8"))  # noqa: SIM115
     sys.stderr.reconfigure(errors="backslashreplace")
     encoding = {} if sys.stdout.isatty() else {"encoding": "utf-8"}
@@ -76,7 +76,7 @@ def _open_null(number: int) -> int:
 
 
 def _guarded(main: Callable[..., None], arguments: Sequence[str]) -> int:
-    """Runs a main and returns the exit status."""
+    """Runs a command and returns the exit status."""
     _show_progress()
     _unwind_on_signals()
     try:
@@ -89,18 +89,18 @@ def _guarded(main: Callable[..., None], arguments: Sequence[str]) -> int:
         print(error, file=sys.stderr)
         return 1
     except BrokenPipeError:
-        # Whoever read has gone; what Python would still flush at exit goes nowhere.
+        # The reader of the pipe is gone; discard what Python would still flush at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
         if error.filename is None and error.errno in OUTPUT_ERRORS:
-            # Every file names itself; what is left is standard output, which could not be flushed.
+            # Errors of files have a file name; this one comes from flushing standard output.
             error.filename = "<stdout>"
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         print(describe_os_error(error), file=sys.stderr)
         return 1
     except MemoryError:
-        print("not enough memory; smaller inputs, batches or windows need less", file=sys.stderr)
+        print("out of memory; use smaller inputs, batches or windows", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -116,19 +116,19 @@ def _unwind_on_signals() -> None:
     if threading.current_thread() is not threading.main_thread():
         return
     for number in (signal.SIGTERM, signal.SIGHUP):
-        # One that is ignored (nohup) stays ignored.
+        # A signal that is ignored (nohup) stays ignored.
         if signal.getsignal(number) == signal.SIG_DFL:
             signal.signal(number, _terminate)
 
 
 def _terminate(number: int, _: object) -> None:
-    # Once is enough: a second one must not break off what is being cleaned up.
+    # A second signal must not interrupt the clean-up.
     signal.signal(number, signal.SIG_IGN)
     raise Terminated(number)
 
 
 def _show_progress() -> None:
-    """Progress goes to standard error, each line with the time of day; libraries' own remarks stay out."""
+    """Logs progress on standard error, each line with the time of day, and suppresses messages of libraries."""
     if not flags.FLAGS["verbosity"].present:
         logging.set_verbosity(logging.INFO)
     logging.get_absl_handler().setFormatter(python_logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
@@ -137,7 +137,7 @@ def _show_progress() -> None:
 
 
 def _parse(main: Callable[..., None], subcommands: Sequence[str], argv: Sequence[str]) -> list[str]:
-    """Parses flags and returns the arguments of `main`; shows help, or refuses a wrong call, and exits."""
+    """Parses flags and returns the arguments of `main`; exits after help or after an error."""
     for argument in argv[1:]:
         if argument in _HELP or argument in _HELP_FULL:
             print(_help(main, full=argument in _HELP_FULL))
@@ -150,7 +150,7 @@ def _parse(main: Callable[..., None], subcommands: Sequence[str], argv: Sequence
             got = repr(rest[0]) if rest else "none"
             raise UsageError(f"the subcommand must be one of {', '.join(subcommands)}, got {got}")
         if len(rest) > (1 if subcommands else 0):
-            # It may be the rest of a record's text that the shell has parted at a space.
+            # It may be the rest of a record's text, which the shell split at a space.
             raise UsageError(
                 f"unexpected argument of {len(rest[-1])} characters: all settings are flags, and a value with "
                 "spaces must be quoted"
@@ -172,7 +172,7 @@ def _parse(main: Callable[..., None], subcommands: Sequence[str], argv: Sequence
 
 
 def _with_recipe(argv: Sequence[str]) -> list[str]:
-    """Replaces the name of a recipe after --config by its path."""
+    """Replaces the name of a recipe in --config by its path."""
     arguments = list(argv)
     if "config" not in flags.FLAGS:
         return arguments
@@ -191,24 +191,24 @@ def _with_recipe(argv: Sequence[str]) -> list[str]:
 
 
 def _no_such_key(error: Exception) -> str | None:
-    """Says which keys a configuration has, where a flag names another; None for any other error."""
+    """Returns the message for a flag with an unknown configuration key; None for any other error."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    # ml_collections raises without the choices, from a method of the section that lacks the key.
+    # ml_collections raises without listing the choices, in a method of the section that lacks the key.
     section = trace.tb_frame.f_locals.get("self") if trace is not None else None
     if not isinstance(section, Mapping) and not hasattr(section, "to_dict"):
         return None
     key = re.search(r"\w+", str(error.args[0]))
     choices = ", ".join(sorted(section))
-    return f"the key that a flag sets must be one of {choices}, got {key[0] if key else ''!r}"
+    return f"the configuration key must be one of {choices}, got {key[0] if key else ''!r}"
 
 
 def _help(main: Callable[..., None], full: bool) -> str:
     text = (sys.modules[main.__module__].__doc__ or "").strip()
     if full:
         return f"{text}\n{flags.FLAGS.get_help()}"
-    # absl files the flags of a program's own module under the program's name.
+    # absl registers the flags of the main module under the program's name.
     module = sys.argv[0] if main.__module__ == "__main__" else main.__module__
     lines = [text, "", "Flags:"]
     for flag in sorted(flags.FLAGS.get_key_flags_for_module(module), key=lambda flag: flag.name):
@@ -218,7 +218,7 @@ def _help(main: Callable[..., None], full: bool) -> str:
         value = "|".join(values) if values else flag.name.upper()
         name = f"--[no]{flag.name}" if flag.boolean else f"--{flag.name}={value}"
         default = "" if flag.default in (None, "") else f" (default: {flag.default})"
-        # absl puts the choices of an enumeration before its help, and a line after what can be repeated.
+        # absl prepends the choices of an enumeration to its help, and appends a line to a repeatable flag.
         text = str(flag.help).removeprefix(f"<{value}>: ")
         text = text.replace(";\n    repeat this option to specify a list of values", " Can be repeated.")
         lines += [f"  {name}{default}", f"      {text}"]

@@ -87,19 +87,20 @@ flags.mark_flags_as_required(["bundle"])
 
 
 def main() -> None:
-    """Serves until a signal comes."""
+    """Serves until a signal arrives."""
     labels = _labels()
     if not re.fullmatch(r"[^/:]+", _MODEL_NAME.value):
         raise UsageError(
-            f"--model_name must not be empty, nor hold / or :, which part the paths of REST, got {_MODEL_NAME.value!r}"
+            "--model_name must not be empty or contain / or :, which separate the parts of a REST path, "
+            f"got {_MODEL_NAME.value!r}"
         )
     if not _HOST.value:
-        raise UsageError("--host must name an address, got an empty one; 0.0.0.0 listens on all interfaces")
+        raise UsageError("--host must not be empty; 0.0.0.0 listens on all interfaces")
     if (_TLS_CERT.value is None) != (_TLS_KEY.value is None):
-        raise UsageError("--tls_cert and --tls_key go together")
+        raise UsageError("--tls_cert and --tls_key must be given together")
     if _TLS_CLIENT_CA.value is not None and _TLS_CERT.value is None:
-        raise UsageError("--tls_client_ca needs --tls_cert and --tls_key")
-    logging.info("a server for development; in production use TensorFlow Serving")
+        raise UsageError("--tls_client_ca requires --tls_cert and --tls_key")
+    logging.info("this server is for development; in production, use TensorFlow Serving")
     try:
         from emr_ner_tf.server.server import BatchingOptions, Server, ServerOptions, Tls
     except ModuleNotFoundError as error:
@@ -136,7 +137,7 @@ def main() -> None:
         )
     )
     ended = threading.Event()
-    # A hang-up that is ignored (nohup) stays ignored.
+    # SIGHUP that is ignored (nohup) stays ignored.
     hang_up = () if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN else (signal.SIGHUP,)
     ending = (signal.SIGTERM, signal.SIGINT, *hang_up)
     for number in ending:
@@ -149,18 +150,18 @@ def main() -> None:
         "rest_port": server.rest_port,
     }
     print(json.dumps(ready), flush=True)
-    # A signal may come to a thread of TensorFlow's or gRPC's, which does not wake this one.
+    # A signal may be delivered to a thread of TensorFlow or gRPC, which does not wake this one.
     while not ended.wait(0.2):
         pass
     for number in ending:
         signal.signal(number, signal.SIG_DFL)
-    logging.info("ending: requests in work are answered, for %g s at most", _GRACE_S.value)
+    logging.info("stopping: running requests have %g s to finish", _GRACE_S.value)
     in_time = server.stop(_GRACE_S.value)
     if in_time:
-        logging.info("ended: every request was answered")
+        logging.info("stopped: every request was answered")
     else:
-        logging.warning("ended: requests were broken off after %g s", _GRACE_S.value)
-    # Neither a call of the graph nor the loading of a version can be broken off, and an orderly end would wait for it.
+        logging.warning("stopped: requests were aborted after %g s", _GRACE_S.value)
+    # Neither a call of the graph nor the loading of a version can be aborted, and a normal exit would wait for it.
     os._exit(0 if in_time else 1)
 
 
@@ -175,10 +176,10 @@ def _labels() -> dict[str, int]:
         label, version = match[1], version_number(match[2])
         if version is None:
             raise UsageError(
-                f"--label={label}:...: a version is at most {LARGEST}, got {len(match[2])} digits"
+                f"--label={label}:...: a version must be at most {LARGEST}, got a number of {len(match[2])} digits"
             )
         if label in labels:
-            raise UsageError(f"--label: {label!r} is given twice; a label names one version")
+            raise UsageError(f"--label: {label!r} is given twice; a label has one version")
         labels[label] = version
     return labels
 

@@ -12,7 +12,7 @@ from absl import flags
 from emr_ner_tf.cli.path_flags import define_path
 from emr_ner_tf.cli.runner import run
 
-# More would fill a disk for want of a digit.
+# A limit, so that a typing error does not fill the disk.
 _MAX_RECORDS = 10_000_000
 
 _OUTPUT_DIR = define_path("output_dir", None, "Directory for train.jsonl and test.jsonl.", required=True)
@@ -30,7 +30,7 @@ _SEED = flags.DEFINE_integer("seed", 1, "Random seed; a different seed gives dif
 
 
 def main() -> None:
-    """Generates both splits, writes them and prints what was written."""
+    """Generates both splits, writes them and prints their sizes."""
     from emr_ner_tf.data.synthetic.generator import generate
     from emr_ner_tf.data.writing import document_writers
 

@@ -51,7 +51,7 @@ _ON_ERROR = flags.DEFINE_enum(
     "on_error",
     "raise",
     ["raise", "skip"],
-    "What to do with an invalid record: raise stops with an error, skip writes it to MODEL_DIR/rejects.jsonl.",
+    "What to do with a bad record: raise stops with an error, skip writes it to MODEL_DIR/rejects.jsonl.",
 )
 flags.mark_flags_as_required(["config", "model_dir"])
 
@@ -64,7 +64,7 @@ def main() -> None:
     from emr_ner_tf.training.trainer import train
 
     split_cpu_into_logical_devices(_LOGICAL_CPUS.value)
-    # Every worker reads all records; one of them writes.
+    # Every worker reads all records, but only the chief writes files.
     writes = is_chief_process(_STRATEGY.value)
     config = local_paths(_CONFIG.value)
     rejects = None
@@ -99,9 +99,9 @@ def main() -> None:
     print_table(console, _MODEL_DIR.value, table)
     if best.get("f1") == 0:
         console.print(
-            "validation F1 is 0: no epoch found a mention of the validation records, and an export of this model would "
-            "find next to nothing. Train for longer (--config.train.epochs) or at another rate "
-            "(--config.optimizer.encoder_rate, --config.optimizer.head_rate), into another --model_dir; "
+            "validation F1 is 0: the model found no mention of the validation records in any epoch, and an export "
+            "would find hardly any. Train longer (--config.train.epochs) or with another learning rate "
+            "(--config.optimizer.encoder_rate, --config.optimizer.head_rate), with another --model_dir; "
             f"{_MODEL_DIR.value}/learning_curve.png shows whether the loss falls.",
             markup=False,
             soft_wrap=True,

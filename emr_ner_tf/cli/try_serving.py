@@ -26,7 +26,7 @@ flags.mark_flags_as_required(["model_dir", "output"])
 
 
 def main() -> None:
-    """Runs the three steps, and ends the server whatever happens."""
+    """Runs the three steps and stops the server, also after an error."""
     console = results()
     step(console, "1/3 export", "export", f"--model_dir={_MODEL_DIR.value}", f"--output={_OUTPUT.value}")
     serve = ("serve", f"--bundle={_OUTPUT.value}", "--port=0", "--rest_port=0")
@@ -35,11 +35,13 @@ def main() -> None:
         try:
             ready = server.stdout.readline()
             if not ready:
-                raise UserError(f"the server ended with status {server.wait()}; its message is printed above")
+                raise UserError(
+                    f"the server failed with status {server.wait()}; its message is printed above"
+                )
             address = f"127.0.0.1:{json.loads(ready)['port']}"
             step(
                 console,
-                "3/3 annotate, by a client",
+                "3/3 annotate with a client",
                 "annotate",
                 f"--server={address}",
                 f"--text={_TEXT.value}",
@@ -49,7 +51,7 @@ def main() -> None:
                 console.print(f"\nserving on {address} until Ctrl-C")
                 server.wait()
         finally:
-            # Ctrl-C has reached the server, too.
+            # After Ctrl-C, the server has received the signal, too.
             server.send_signal(signal.SIGTERM)
 
 

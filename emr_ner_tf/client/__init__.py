@@ -1,1 +1,1 @@
-"""Clients of a server that speaks TensorFlow Serving's protocols."""
+"""Clients of TensorFlow Serving and of the development server, over gRPC and REST."""

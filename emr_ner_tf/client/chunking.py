@@ -1,4 +1,4 @@
-"""Texts into requests that a server takes, and its answers back into entities of texts."""
+"""Splits texts into requests and merges the entities of the answers."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,23 +7,23 @@ from emr_ner_tf.data.document import Entity
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.text.packing import pack_sorted
 
-# Characters that a piece of a long text shares with each neighbour. A window of the model sees a few hundred.
+# Number of characters that two neighbouring pieces share. A window of the model has a few hundred.
 OVERLAP = 512
-# How much earlier a piece may end to fall behind the end of a line or sentence.
+# Maximum number of characters by which a cut moves back to follow the end of a line or sentence.
 _SLACK = 256
 _ENDS = frozenset("\n。！？；")
 
 
 class Piece(NamedTuple):
-    """A part of a text, or a whole one.
+    """A part of a text, or a whole text.
 
     Attributes:
-        text: place of the text among all.
-        start: of the piece in it.
-        end: of the piece in it.
-        owned_from: entities that start here or later, and before `owned_to`, are this piece's to report: its
-            neighbours see them with less around.
-        owned_to: as `owned_from`.
+        text: index of the text.
+        start: offset of the piece in the text.
+        end: end of the piece in the text.
+        owned_from: this piece reports the entities that start at `owned_from` or later and before `owned_to`; its
+            neighbours see less context around them.
+        owned_to: end of the range that starts at `owned_from`.
     """
 
     text: int
@@ -34,12 +34,12 @@ class Piece(NamedTuple):
 
 
 def split_text(index: int, text: str, most: int) -> list[Piece]:
-    """Cuts a text into pieces of at most `most` characters that overlap; one piece where it is no longer.
+    """Splits a text into overlapping pieces of at most `most` characters; a short text is one piece.
 
     Args:
-        index: place of the text among all.
-        text: any.
-        most: more than four times the overlap's half and slack together, as `ClientOptions` sees to.
+        index: index of the text.
+        text: a text of any length.
+        most: maximum number of characters in a piece, at least 1024 (`ClientOptions` checks it).
     """
     half = min(OVERLAP, most // 4) // 2
     slack = min(_SLACK, most // 8)
@@ -56,15 +56,15 @@ def split_text(index: int, text: str, most: int) -> list[Piece]:
 
 
 def plan_requests(texts: Sequence[str], *, max_records: int, max_characters: int) -> list[list[Piece]]:
-    """Parts texts into requests.
+    """Distributes texts over requests.
 
     Args:
-        texts: of any length.
-        max_records: most pieces of a request.
-        max_characters: most characters of a request, each piece counted as long as the longest.
+        texts: texts of any length.
+        max_records: maximum number of pieces in a request.
+        max_characters: maximum number of characters in a request, padding to its longest piece included.
 
     Returns:
-        For each request its pieces, of like length, so that little of it is padding.
+        The pieces of each request. Pieces of similar length are sent together, so that a request has little padding.
     """
     pieces = [piece for i, text in enumerate(texts) for piece in split_text(i, text, max_characters)]
     pieces.sort(key=lambda piece: piece.end - piece.start)
@@ -78,18 +78,18 @@ def plan_requests(texts: Sequence[str], *, max_records: int, max_characters: int
 def merge(
     count: int, pieces: Sequence[Piece], entities: Sequence[Sequence[Entity]]
 ) -> list[tuple[Entity, ...]]:
-    """Puts the entities of pieces together.
+    """Merges the entities of pieces into the entities of texts.
 
     Args:
-        count: of texts.
-        pieces: all, in any order.
-        entities: of each piece, with offsets in the piece.
+        count: number of texts.
+        pieces: all pieces, in any order.
+        entities: entities of each piece, with offsets in the piece.
 
     Returns:
-        Entities of each text, in order of `start`, none of them overlapping another.
+        The entities of each text, in order of `start` and without overlaps.
 
     Raises:
-        UserError: an entity that ends past its piece, and so is another text's.
+        UserError: an entity ends past the end of its piece.
     """
     found: list[list[Entity]] = [[] for _ in range(count)]
     for piece, members in sorted(zip(pieces, entities, strict=True), key=lambda pair: pair[0]):
@@ -97,12 +97,12 @@ def merge(
         for entity in members:
             if entity.end > piece.end - piece.start:
                 raise UserError(
-                    f"an answer of the server must end within the {piece.end - piece.start} characters "
-                    f"that were sent, got an entity to {entity.end}"
+                    f"the server's answer has an entity that ends at {entity.end}, past the end of the "
+                    f"{piece.end - piece.start} characters that were sent"
                 )
             start, end = entity.start + piece.start, entity.end + piece.start
             owned = piece.owned_from <= start < piece.owned_to
-            # A mention that the piece before reports may reach over the border.
+            # A mention that the previous piece reports may extend past the border.
             if owned and (not merged or merged[-1].end <= start):
                 merged.append(Entity(start, end, entity.label, entity.score))
     return [tuple(members) for members in found]

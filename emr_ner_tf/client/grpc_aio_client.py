@@ -1,4 +1,4 @@
-"""The gRPC client for asyncio: the same face, and several requests in flight at a time."""
+"""The gRPC client for asyncio: the same methods, with several requests in flight."""
 
 import asyncio
 import dataclasses
@@ -21,19 +21,19 @@ from emr_ner_tf.inference.annotator import pool_documents
 
 
 class AsyncGrpcClient:
-    """As `GrpcClient`, awaited.
+    """The same as `GrpcClient`, with coroutines.
 
     Attributes:
         target: `host:port`, or any name that gRPC resolves.
         options: see `ClientOptions`.
-        concurrency: most requests in flight.
+        concurrency: maximum number of requests in flight.
     """
 
     def __init__(self, target: str, options: ClientOptions | None = None, *, concurrency: int = 4) -> None:
-        """Opens the channel; within a running event loop.
+        """Opens the channel; must be called in a running event loop.
 
         Raises:
-            UserError: `target` is no address, or `concurrency` is below 1.
+            UserError: `target` is not an address, or `concurrency` is below 1.
         """
         if concurrency < 1:
             raise UserError(f"concurrency must be at least 1, got {concurrency}")
@@ -53,18 +53,18 @@ class AsyncGrpcClient:
 
     @property
     def version(self) -> int | None:
-        """As `GrpcClient.version`."""
+        """See `GrpcClient.version`."""
         return self._pin.asked.version
 
     async def annotate(self, documents: Iterable[Document]) -> AsyncIterator[Document]:
-        """As `GrpcClient.annotate`."""
+        """See `GrpcClient.annotate`."""
         for pool in pool_documents(documents):
             for found in await self._annotate_pool(pool):
                 yield found
 
     async def predict(self, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
-        """As `GrpcClient.predict`; up to `concurrency` requests at a time."""
-        texts = check_texts(texts)  # says which text cannot be sent, before any is
+        """See `GrpcClient.predict`; up to `concurrency` requests are in flight."""
+        texts = check_texts(texts)  # an invalid text is an error before anything is sent
         options = self.options
         requests = plan_requests(
             texts, max_records=options.max_records, max_characters=options.max_characters
@@ -79,12 +79,12 @@ class AsyncGrpcClient:
         return merge(len(texts), pieces, [entities for answer in answers for entities in answer])
 
     async def status(self) -> list[messages.VersionStatus]:
-        """As `GrpcClient.status`."""
+        """See `GrpcClient.status`."""
         request = messages.status_request(self.options)
         return messages.statuses(await self._call(self._model.GetModelStatus, request))
 
     async def signatures(self) -> dict[str, messages.Signature]:
-        """As `GrpcClient.signatures`."""
+        """See `GrpcClient.signatures`."""
         request = messages.metadata_request(self._pin.asked)
         return messages.signatures(await self._call(self._prediction.GetModelMetadata, request))
 
@@ -126,5 +126,5 @@ class AsyncGrpcClient:
             )
         except grpc.RpcError as error:
             failure = messages.from_rpc_error(self.target, error)
-        # Outside of the handler, as in `GrpcClient`.
+        # Raised outside the handler, as in `GrpcClient`.
         raise failure

@@ -1,4 +1,4 @@
-"""A client of TensorFlow Serving over gRPC: Documents in, Documents with entities out."""
+"""The client of TensorFlow Serving over gRPC."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,7 +17,7 @@ from emr_ner_tf.inference.annotator import Annotator
 
 
 class GrpcClient(PinnedClient, Annotator):
-    """Annotates over a connection that it keeps; usable from several threads.
+    """Annotates over one open connection; safe to use from several threads.
 
     Attributes:
         target: `host:port`, or any name that gRPC resolves.
@@ -28,7 +28,7 @@ class GrpcClient(PinnedClient, Annotator):
         """Opens the channel.
 
         Raises:
-            UserError: `target` is no address.
+            UserError: `target` is not an address.
         """
         super().__init__(check_target(target, resolvers=True), options)
         secured = messages.credentials(self.options)
@@ -41,12 +41,12 @@ class GrpcClient(PinnedClient, Annotator):
         self._model = model_service_pb2_grpc.ModelServiceStub(self._channel)
 
     def status(self) -> list[messages.VersionStatus]:
-        """The versions that the server knows; raises as `predict`."""
+        """Returns the versions that the server knows; raises the errors of `predict`."""
         request = messages.status_request(self.options)
         return messages.statuses(self._call(self._model.GetModelStatus, request))
 
     def signatures(self) -> dict[str, messages.Signature]:
-        """The signatures of the version in use; raises as `predict`."""
+        """Returns the signatures of the version in use; raises the errors of `predict`."""
         request = messages.metadata_request(self._pin.asked)
         return messages.signatures(self._call(self._prediction.GetModelMetadata, request))
 
@@ -74,5 +74,5 @@ class GrpcClient(PinnedClient, Annotator):
             return method(request, timeout=self.options.deadline_s, metadata=messages.metadata(self.options))
         except grpc.RpcError as error:
             failure = messages.from_rpc_error(self.target, error)
-        # Outside of the handler, so that gRPC's own error, which may quote a text, is not its context.
+        # Raised outside the handler, so that gRPC's error, which may quote a text, is not its context.
         raise failure

@@ -1,4 +1,4 @@
-"""Headers that a client sends with each request: which ones HTTP and gRPC can carry."""
+"""Checks the headers that a client sends with each request: HTTP and gRPC must both allow them."""
 
 import re
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from emr_ner_tf.errors import UserError
 
 _NAME = re.compile(r"[0-9A-Za-z_.-]*")
 _VALUE = re.compile(r"[\x20-\x7e]*")
-# Each request has its own.
+# HTTP and gRPC set these headers themselves.
 _RESERVED = frozenset(
     ("connection", "content-length", "content-type", "host", "te", "trailer", "transfer-encoding", "upgrade")
 )
@@ -17,14 +17,14 @@ def check_headers(headers: Mapping[str, str]) -> None:
     """Checks that both gRPC and HTTP can send the headers.
 
     Raises:
-        UserError: one of them cannot be sent. The message never holds a value, or what follows a character of a name
-            that no name may have: it may be a token.
+        UserError: a header cannot be sent. The message never contains a value, or the part of a name after an invalid
+            character, since it may be a token.
     """
     seen: set[str] = set()
     for name, value in headers.items():
         problem = _problem(name, value)
         if problem is None and name.lower() in seen:
-            problem = f"header {name!r}: is given twice, and capitals make no difference"
+            problem = f"header {name!r}: is given twice; names are compared without regard to case"
         if problem is not None:
             raise UserError(problem)
         seen.add(name.lower())
@@ -38,15 +38,15 @@ def _problem(name: str, value: str) -> str | None:
     good = _NAME.match(name)[0]
     if good != name:
         return (
-            f"header {good!r}...: a name has letters, digits, '-', '_' and '.' only, "
+            f"header {good!r}...: a name may only have letters, digits, '-', '_' and '.', "
             f"got {_character(name, len(good))}"
         )
     if not name:
         return "a header must have a name, got an empty one"
     if name.lower().startswith("grpc-") or name.lower() in _RESERVED:
-        return f"header {name!r}: is reserved for the protocol itself; leave it out"
+        return f"header {name!r}: is reserved for the protocol; leave it out"
     if name.lower().endswith("-bin"):
-        return f"header {name!r}: gRPC keeps names in -bin for binary values; choose a name without"
+        return f"header {name!r}: gRPC reserves names that end in -bin for binary values; choose another name"
     good = _VALUE.match(value)[0]
     if good != value:
         return f"header {name!r}: its value must be printable ASCII, got {_character(value, len(good))}"

@@ -1,4 +1,4 @@
-"""What a client of TensorFlow Serving is told: where the server is, how patient to be, how much to send at once."""
+"""Settings of the clients, such as versions, timeouts, limits and TLS, and the errors that clients raise."""
 
 import dataclasses
 import pathlib
@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from emr_ner_tf.client.headers import check_headers
 from emr_ner_tf.errors import UserError
 
-# What TensorFlow's operations and JSON parsers fail with; their messages hold the value at fault.
+# Codes of failed TensorFlow operations and JSON parsers, whose messages may quote the invalid value.
 _MAY_QUOTE = frozenset(("INVALID_ARGUMENT", "OUT_OF_RANGE", "INTERNAL", "UNKNOWN"))
-# As TensorFlow Serving counts versions, gRPC bytes, and sockets seconds (in milliseconds of 32 bits).
+# Limits of TensorFlow Serving's versions, of gRPC's messages, and of sockets (milliseconds in 32 bits).
 MAX_VERSION = (1 << 63) - 1
 MAX_MESSAGE_BYTES = (1 << 31) - 1
 MAX_SECONDS = 1_000_000
@@ -20,11 +20,11 @@ _RESOLVERS = frozenset(("dns", "ipv4", "ipv6", "unix", "unix-abstract", "vsock",
 
 
 class ServingError(UserError):
-    """A server's refusal, or its silence.
+    """The server refused a request or did not answer.
 
     Attributes:
-        code: name of gRPC's status code, for REST too: "UNAVAILABLE".
-        message: without target and code.
+        code: name of a gRPC status code, also over REST, such as "UNAVAILABLE".
+        message: the message without target and code.
     """
 
     def __init__(self, target: str, code: str, message: str) -> None:
@@ -34,29 +34,29 @@ class ServingError(UserError):
 
 
 class TlsHandshakeError(ServingError):
-    """There is a server, but no secured connection to it; unlike its silence, this does not pass with time."""
+    """The TLS handshake with the server failed; unlike other UNAVAILABLE errors, it is not retried."""
 
 
 def redacted_error(target: str, code: str, message: str) -> ServingError:
-    """The error of what a server has answered; its own words are left out where they may quote a text."""
+    """Returns the error for a server's answer, without the server's message if that may quote a text."""
     if code in _MAY_QUOTE:
         message = (
-            "the server refused or failed; its own words may quote a text and are not shown: see its log, and "
-            "whether model, version or label, max_records (at most the server's max_batch_size) and max_characters "
-            "are what it takes"
+            "the request was refused or failed; the server's message is not shown, since it may quote a text. See the "
+            "server's log, and check model, version or label, max_records (at most the server's max_batch_size) and "
+            "max_characters"
         )
     return ServingError(target, code, message)
 
 
 def check_target(target: str, *, resolvers: bool) -> str:
-    """Returns the address of a server.
+    """Checks and returns the address of a server.
 
     Args:
         target: `HOST:PORT`.
-        resolvers: whether it may also begin with the name of one of gRPC's resolvers, as in `dns:///ner:8500`.
+        resolvers: whether the address may also start with the name of a gRPC resolver, as in `dns:///ner:8500`.
 
     Raises:
-        UserError: it is no such address.
+        UserError: `target` is not such an address.
     """
     match = _ADDRESS.fullmatch(target)
     if match is None or int(match[2]) > 65_535:
@@ -70,12 +70,12 @@ def check_target(target: str, *, resolvers: bool) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class TlsFiles:
-    """PEM files of a secured connection.
+    """PEM files for TLS.
 
     Attributes:
-        ca: authority that signed the server's certificate; None takes the machine's own authorities.
-        cert: the client's certificate, where the server wants one (mTLS); with `key`.
-        key: of `cert`.
+        ca: certificate authority that signed the server's certificate; None uses the machine's authorities.
+        cert: client certificate, if the server requires one (mTLS); requires `key`.
+        key: private key of `cert`.
     """
 
     ca: str | None = None
@@ -84,14 +84,14 @@ class TlsFiles:
 
     def __post_init__(self) -> None:
         if (self.cert is None) != (self.key is None):
-            raise UserError("a client's certificate and its key go together, got one of the two")
+            raise UserError("a client certificate and its key must be given together, got one of the two")
         for path in (self.ca, self.cert, self.key):
             if path is not None and not pathlib.Path(path).is_file():
                 raise UserError(f"{path}: no such file")
         self._check_content()
 
     def _check_content(self) -> None:
-        """Reads the files: gRPC would only say that there is no connection."""
+        """Reads the files, because gRPC would only report that there is no connection."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         if self.ca is not None:
             try:
@@ -100,7 +100,7 @@ class TlsFiles:
                 raise UserError(f"{self.ca}: not a certificate in PEM: {error.reason}") from None
         if self.cert is not None and self.key is not None:
             try:
-                # Without a password Python would ask for one where the key is encrypted.
+                # Without a password, Python would prompt for one if the key is encrypted.
                 context.load_cert_chain(self.cert, self.key, password="")
             except ssl.SSLError as error:
                 raise UserError(
@@ -113,23 +113,22 @@ class ClientOptions:
     """Settings of a client.
 
     Attributes:
-        model: name under which the bundle is served.
-        version: a number; None takes what the server takes, which is its newest.
-        label: of a version, instead of its number.
-        pin_version: without `version`, the client asks for the version of its first answer from then on, so that no
-            two of its answers are of different models; once the server no longer has that version, requests fail
-            with NOT_FOUND. False takes, for each request anew, the newest version, or the one that the label has.
-        deadline_s: seconds that one attempt of one request may take; over REST, that it may wait for the server at
-            a time.
-        retry_timeout_s: seconds over which a request is tried again while the server is away or full; 0 never tries
-            again. Annotation changes nothing on a server, so that a repeat is safe; still only UNAVAILABLE is
-            repeated, since every other code would come back.
-        max_records: most texts of a request; no more than the server's own `max_batch_size`.
-        max_characters: most characters of a request, each text counted as long as its longest; a longer text is
-            cut into overlapping pieces.
-        max_message_bytes: most bytes of a request or an answer; checked before a request is sent.
-        tls: for a secured connection; None is plain text.
-        headers: sent with every request (metadata in gRPC), an access token for example; printable ASCII.
+        model: name of the model on the server.
+        version: version of the model; None lets the server choose, which is its newest version.
+        label: label of a version, instead of its number.
+        pin_version: whether, without `version`, the client asks for the version of its first answer from then on, so
+            that all answers come from one model. Once the server no longer has that version, requests fail with
+            NOT_FOUND. If False, each request gets the newest version, or the one that has the label at that moment.
+        deadline_s: timeout of one attempt of a request, in seconds; over REST, timeout of each wait for the server.
+        retry_timeout_s: seconds after the first failure during which a request is retried while the server is
+            UNAVAILABLE; 0 disables retries. No other code is retried, since it would occur again. Retries are safe,
+            because annotation does not change the server's state.
+        max_records: maximum number of texts in a request; must not exceed the server's `max_batch_size`.
+        max_characters: maximum number of characters in a request, padding to its longest text included; a longer
+            text is cut into overlapping pieces.
+        max_message_bytes: maximum size of a request or an answer; checked before a request is sent.
+        tls: files for TLS; None means plain text.
+        headers: headers of every request (metadata in gRPC), such as an access token; printable ASCII.
         channel_options: further gRPC channel arguments by name.
     """
 
@@ -148,7 +147,7 @@ class ClientOptions:
 
     def __post_init__(self) -> None:
         if self.version is not None and self.label is not None:
-            raise UserError("a request names a version or a label, got both")
+            raise UserError("version and label cannot be given together")
         for name in ("model", "label"):
             if getattr(self, name) == "":
                 raise UserError(f"{name} must not be empty")

@@ -1,4 +1,4 @@
-"""The part of a client that is the same over gRPC and REST: its name, its version, and texts in several requests."""
+"""The parts that the gRPC and the REST client share: name, version, and the distribution of texts over requests."""
 
 import abc
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from emr_ner_tf.data.texts import check_texts
 
 
 class PinnedClient(abc.ABC):
-    """A client whose answers are all of one version, see `VersionPin`.
+    """A client whose answers all come from one version; see `VersionPin`.
 
     Attributes:
         target: the address of the server.
@@ -25,7 +25,7 @@ class PinnedClient(abc.ABC):
 
     @property
     def version(self) -> int | None:
-        """The version that is asked for: `options.version` or, where it is pinned, the first answer's; None before."""
+        """The requested version: `options.version` or, if pinned, that of the first answer; None if not yet known."""
         return self._pin.asked.version
 
     @property
@@ -34,14 +34,14 @@ class PinnedClient(abc.ABC):
         return f"{self.target} {self.options.model}"
 
     def predict(self, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
-        """Entities of each text, in as many requests as `options` asks for.
+        """Returns the entities of each text, using several requests if `options` requires it.
 
         Raises:
-            ServingError: the server refuses, or is away for longer than `options.retry_timeout_s`; `VersionGoneError`
-                where it no longer has the version of the earlier answers.
-            UserError: a text is no string, or holds a lone surrogate.
+            ServingError: the server refuses a request, or is unavailable for longer than `options.retry_timeout_s`.
+                `VersionGoneError`: it no longer has the version of the earlier answers.
+            UserError: a text is not a string, or contains a lone surrogate.
         """
-        texts = check_texts(texts)  # says which text cannot be sent, before any is
+        texts = check_texts(texts)  # an invalid text is an error before anything is sent
         limits = self.options.max_records, self.options.max_characters
         pieces, entities = [], []
         for request in plan_requests(texts, max_records=limits[0], max_characters=limits[1]):

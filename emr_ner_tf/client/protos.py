@@ -1,4 +1,4 @@
-"""PredictionService's messages, built from texts and read into entities; shared by both gRPC clients."""
+"""Builds PredictionService's requests from texts and reads entities from its answers, for both gRPC clients."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from emr_ner_tf.data.document import Entity
 from emr_ner_tf.inference.annotator import decode_entities, encode_texts
 
 SIGNATURE = "serving_default"
-# How gRPC says that it cannot look up a name.
+# gRPC's messages for a name that cannot be resolved.
 _UNRESOLVED = ("errors resolving", "DNS resolution failed")
 OUTPUTS = ("num_entities", "start", "end", "label", "score")
 
@@ -29,7 +29,7 @@ class VersionStatus(NamedTuple):
     Attributes:
         version: its number.
         state: START, LOADING, AVAILABLE, UNLOADING or END.
-        error: what went wrong with it; "" where nothing did.
+        error: its error message; "" if there is none.
     """
 
     version: int
@@ -41,8 +41,8 @@ class TensorFacts(NamedTuple):
     """An input or output of a signature.
 
     Attributes:
-        dtype: by TensorFlow's name.
-        shape: None for a dimension that is not fixed.
+        dtype: name of the TensorFlow data type.
+        shape: its shape, with None for a dimension that is not fixed.
     """
 
     dtype: str
@@ -57,7 +57,7 @@ class Signature(NamedTuple):
 
 
 def fill_spec(spec: model_pb2.ModelSpec, options: ClientOptions) -> None:
-    """Says which model, and which version of it, is meant."""
+    """Fills in the name and the version or label of the model."""
     spec.name = options.model
     if options.version is not None:
         spec.version.value = options.version
@@ -68,17 +68,17 @@ def fill_spec(spec: model_pb2.ModelSpec, options: ClientOptions) -> None:
 def predict_request(
     texts: Sequence[str], pieces: Sequence[Piece], options: ClientOptions, target: str
 ) -> predict_pb2.PredictRequest:
-    """Builds the request for some pieces of texts.
+    """Builds the request for pieces of texts.
 
     Raises:
-        UserError: a lone surrogate.
-        ServingError: RESOURCE_EXHAUSTED: the message is larger than `options.max_message_bytes`.
+        UserError: a text contains a lone surrogate.
+        ServingError: RESOURCE_EXHAUSTED, if the message is larger than `options.max_message_bytes`.
     """
     request = predict_pb2.PredictRequest()
     fill_spec(request.model_spec, options)
     request.model_spec.signature_name = SIGNATURE
-    # No output_filter: TensorFlow Serving merges requests that ask for all outputs of the signature, and no others.
-    # Written out: TensorFlow's own way from strings to a proto goes through an array that pads them.
+    # No output_filter: TensorFlow Serving only merges requests for all outputs of the signature.
+    # The tensor is filled field by field, because TensorFlow's conversion goes through an array that pads strings.
     tensor = request.inputs["text"]
     tensor.dtype = tf.string.as_datatype_enum
     tensor.tensor_shape.dim.add(size=len(pieces))
@@ -89,31 +89,31 @@ def predict_request(
             target,
             "RESOURCE_EXHAUSTED",
             f"a request must have at most {options.max_message_bytes} bytes (max_message_bytes), got {size}; it "
-            "was not sent; lower max_characters",
+            "was not sent; reduce max_characters",
         )
     return request
 
 
 def predicted(response: predict_pb2.PredictResponse) -> list[tuple[Entity, ...]]:
-    """Reads the entities of each text of an answer."""
+    """Returns the entities of each text of an answer."""
     return decode_entities({name: tf.make_ndarray(response.outputs[name]) for name in OUTPUTS})
 
 
 def version_of(response: predict_pb2.PredictResponse) -> int | None:
-    """Reads the version that an answer is of; None where it names none."""
+    """Returns the version that gave an answer, or None if the answer does not name it."""
     spec = response.model_spec
     return spec.version.value if spec.HasField("version") else None
 
 
 def status_request(options: ClientOptions) -> get_model_status_pb2.GetModelStatusRequest:
-    """Builds the question for the versions' states."""
+    """Builds the request for the states of the versions."""
     request = get_model_status_pb2.GetModelStatusRequest()
     fill_spec(request.model_spec, options)
     return request
 
 
 def statuses(response: get_model_status_pb2.GetModelStatusResponse) -> list[VersionStatus]:
-    """Reads the versions' states."""
+    """Returns the states of the versions."""
     states = get_model_status_pb2.ModelVersionStatus.State
     return [
         VersionStatus(one.version, states.Name(one.state), one.status.error_message)
@@ -122,14 +122,14 @@ def statuses(response: get_model_status_pb2.GetModelStatusResponse) -> list[Vers
 
 
 def metadata_request(options: ClientOptions) -> get_model_metadata_pb2.GetModelMetadataRequest:
-    """Builds the question for the signatures."""
+    """Builds the request for the signatures."""
     request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
     fill_spec(request.model_spec, options)
     return request
 
 
 def signatures(response: get_model_metadata_pb2.GetModelMetadataResponse) -> dict[str, Signature]:
-    """Reads the signatures by name."""
+    """Returns the signatures by name."""
     found = get_model_metadata_pb2.SignatureDefMap()
     response.metadata["signature_def"].Unpack(found)
     return {
@@ -147,30 +147,30 @@ def _facts(info) -> TensorFacts:
 
 
 def metadata(options: ClientOptions) -> list[tuple[str, str]]:
-    """The headers as gRPC has them: their names in small letters."""
+    """Returns the headers as gRPC metadata, whose names are in lower case."""
     return [(name.lower(), value) for name, value in options.headers.items()]
 
 
 def channel_arguments(options: ClientOptions) -> list[tuple[str, str | int]]:
-    """The gRPC channel's arguments: sizes, keep-alive, quick reconnection, a balance over all of a name's addresses."""
+    """Returns the arguments of the gRPC channel: size limits, keep-alive, fast reconnection, load balancing."""
     arguments: dict[str, str | int] = {
         "grpc.max_send_message_length": options.max_message_bytes,
         "grpc.max_receive_message_length": options.max_message_bytes,
-        # A gRPC server of default settings closes a connection that is pinged more often than each five minutes.
+        # A gRPC server with default settings closes a connection that is pinged more often than every five minutes.
         "grpc.keepalive_time_ms": 310_000,
         "grpc.keepalive_timeout_ms": 20_000,
-        # gRPC's own would wait up to two minutes after a server's restart.
+        # With gRPC's defaults, a client may wait two minutes after a server's restart.
         "grpc.initial_reconnect_backoff_ms": 200,
         "grpc.max_reconnect_backoff_ms": 3000,
         "grpc.lb_policy_name": "round_robin",
-        # The target is the user's own server: a proxy of the environment has no business between.
+        # The target is the user's own server, so proxies named in the environment are not used.
         "grpc.enable_http_proxy": 0,
     }
     return list((arguments | dict(options.channel_options)).items())
 
 
 def credentials(options: ClientOptions) -> grpc.ChannelCredentials | None:
-    """Of a secured channel, or None."""
+    """Returns the credentials for TLS, or None without TLS."""
     if options.tls is None:
         return None
 
@@ -184,13 +184,13 @@ def credentials(options: ClientOptions) -> grpc.ChannelCredentials | None:
 
 
 def from_rpc_error(target: str, error: grpc.RpcError | grpc.aio.AioRpcError) -> ServingError:
-    """What a failed call is to the user."""
+    """Returns the error for a failed call."""
     code, details = error.code().name, error.details() or "no details"
     hints = {
-        "UNAVAILABLE": "; is the server there, and its TLS as this client's?",
-        "DEADLINE_EXCEEDED": "; a longer deadline_s, or smaller requests (max_characters)",
+        "UNAVAILABLE": "; is the server running, and does it use TLS as this client does?",
+        "DEADLINE_EXCEEDED": "; use a longer deadline_s or smaller requests (max_characters)",
     }
     hint = hints.get(code, "")
     if code == "UNAVAILABLE" and any(word in details for word in _UNRESOLVED):
-        hint = "; this machine cannot find the host: is its name right?"
+        hint = "; the host name cannot be resolved: is it correct?"
     return redacted_error(target, code, f"{details}{hint}")

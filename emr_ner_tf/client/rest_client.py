@@ -1,4 +1,4 @@
-"""The same client over TensorFlow Serving's REST paths, where gRPC cannot pass."""
+"""The client of TensorFlow Serving over REST, for networks that do not allow gRPC."""
 
 import json
 import time
@@ -23,7 +23,7 @@ from emr_ner_tf.client.retry import retry_policy
 from emr_ner_tf.data.document import Entity
 from emr_ner_tf.inference.annotator import Annotator
 
-# gRPC's names for what TensorFlow Serving answers by HTTP; "UNKNOWN" is the rest.
+# gRPC's names for the HTTP statuses of TensorFlow Serving; any other status is "UNKNOWN".
 _CODES = {
     400: "INVALID_ARGUMENT",
     401: "UNAUTHENTICATED",
@@ -43,23 +43,23 @@ _METADATA_BYTES = 16 << 20
 
 
 class RestClient(PinnedClient, Annotator):
-    """Annotates over HTTP connections that it keeps; each thread needs one of its own.
+    """Annotates over open HTTP connections; each thread needs its own client.
 
     Attributes:
         target: `host:port`.
-        options: see `ClientOptions`; `channel_options` are gRPC's and not read.
+        options: see `ClientOptions`; `channel_options` are ignored.
     """
 
     def __init__(self, target: str, options: ClientOptions | None = None) -> None:
-        """Connects with the first request.
+        """Prepares the client; the connection is opened by the first request.
 
         Raises:
-            UserError: `target` is no address.
+            UserError: `target` is not an address.
         """
         super().__init__(check_target(target, resolvers=False), options)
         self._session = requests.Session()
         self._session.headers.update(self.options.headers)
-        # The target is the user's own server: a proxy of the environment has no business between.
+        # The target is the user's own server, so proxies named in the environment are not used.
         self._session.trust_env = False
         tls = self.options.tls
         if tls is not None:
@@ -69,7 +69,7 @@ class RestClient(PinnedClient, Annotator):
         self._base = f"{scheme}://{target}/v1/models/{_quoted(self.options.model)}"
 
     def status(self) -> list[VersionStatus]:
-        """As `GrpcClient.status`."""
+        """See `GrpcClient.status`."""
         found = self._call("GET", self.options, "")["model_version_status"]
         return [
             VersionStatus(int(one["version"]), one["state"], one.get("status", {}).get("error_message", ""))
@@ -77,7 +77,7 @@ class RestClient(PinnedClient, Annotator):
         ]
 
     def signatures(self) -> dict[str, Signature]:
-        """As `GrpcClient.signatures`."""
+        """See `GrpcClient.signatures`."""
         found = self._call("GET", self._pin.asked, "/metadata")["metadata"]["signature_def"]["signature_def"]
         return {
             name: Signature(
@@ -103,10 +103,10 @@ class RestClient(PinnedClient, Annotator):
                 self.target,
                 "RESOURCE_EXHAUSTED",
                 f"a request must have at most {self.options.max_message_bytes} bytes (max_message_bytes), got "
-                f"{len(body)}; it was not sent; lower max_characters",
+                f"{len(body)}; it was not sent; reduce max_characters",
             )
         if self._pin.open:
-            # No answer to a prediction names its version; this one does.
+            # The answer to a prediction does not name its version; the metadata do.
             spec = self._call("GET", self._pin.asked, "/metadata").get("model_spec", {})
             self._pin.take(int(spec["version"]) if "version" in spec else None, self._pin.asked)
         asked = self._pin.asked
@@ -120,7 +120,7 @@ class RestClient(PinnedClient, Annotator):
             path = f"/versions/{asked.version}{path}"
         elif asked.label is not None:
             path = f"/labels/{_quoted(asked.label)}{path}"
-        # What is known of the model is small, whatever the limit of a request's answer.
+        # Answers about the model (metadata, status) have their own limit, since they are small.
         most = max(self.options.max_message_bytes, 0 if body else _METADATA_BYTES)
         policy = retry_policy(self.options.retry_timeout_s)
         return tenacity.Retrying(**policy)(self._call_once, verb, path, body, most)
@@ -141,31 +141,31 @@ class RestClient(PinnedClient, Annotator):
             raise TlsHandshakeError(
                 self.target,
                 "UNAVAILABLE",
-                "the TLS handshake failed: does the server speak TLS on this port (TensorFlow Serving's REST "
-                "has none), and does each side trust the other's certificate?",
+                "the TLS handshake failed: does the server use TLS on this port (TensorFlow Serving has no TLS for "
+                "REST), and does each side trust the other's certificate?",
             ) from None
         except requests.Timeout:
             raise self._late() from None
         except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
-            # A wait in mid-answer that was too long comes as this, too.
+            # A timeout in the middle of an answer raises one of these, too.
             if time.monotonic() >= end:
                 raise self._late() from None
-            # urllib3's own error is an argument of requests', and says why.
+            # The error of urllib3, an argument of that of requests, has the reason.
             reason = getattr(error.args[0] if error.args else None, "reason", None)
-            message = "no connection; is the server there?"
+            message = "no connection; is the server running?"
             if type(reason).__name__ == "NameResolutionError":
-                message = "no connection; this machine cannot find the host: is its name right?"
+                message = "no connection; the host name cannot be resolved: is it correct?"
             failure = ServingError(self.target, "UNAVAILABLE", message)
         except requests.RequestException as error:
-            # Its message may hold a header, such as an access token.
+            # The message may contain a header, such as an access token.
             raise ServingError(
-                self.target, "UNKNOWN", f"{type(error).__name__}; are target, model and headers right?"
+                self.target, "UNKNOWN", f"{type(error).__name__}; are target, model and headers correct?"
             ) from None
         else:
             if response.ok:
                 return self._document(content)
             failure = self._refusal(response.status_code, content)
-        # Outside of the handlers, so that the library's own error, which may quote a header, is not its context.
+        # Raised outside the handlers, so that the library's error, which may quote a header, is not its context.
         raise failure
 
     def _content(self, response: requests.Response, most: int) -> bytes:
@@ -177,13 +177,13 @@ class RestClient(PinnedClient, Annotator):
                     self.target,
                     "RESOURCE_EXHAUSTED",
                     f"an answer must have at most {most} bytes (max_message_bytes), got "
-                    "more; lower max_characters",
+                    "more; reduce max_characters",
                 )
         return bytes(content)
 
     def _late(self) -> ServingError:
         return ServingError(
-            self.target, "DEADLINE_EXCEEDED", f"no answer in {self.options.deadline_s} s (deadline_s)"
+            self.target, "DEADLINE_EXCEEDED", f"no answer within {self.options.deadline_s} s (deadline_s)"
         )
 
     def _document(self, content: bytes) -> Any:
@@ -191,7 +191,7 @@ class RestClient(PinnedClient, Annotator):
             return json.loads(content)
         except ValueError:
             raise ServingError(
-                self.target, "UNKNOWN", "the answer is not JSON; is this a TensorFlow Serving?"
+                self.target, "UNKNOWN", "the answer is not JSON; is the target a TensorFlow Serving?"
             ) from None
 
     def _refusal(self, status: int, content: bytes) -> ServingError:

@@ -1,4 +1,4 @@
-"""When the clients repeat a request: one policy for gRPC, its asyncio client and REST."""
+"""The retry policy of all clients (gRPC, asyncio and REST)."""
 
 import random
 import time
@@ -12,15 +12,15 @@ _FIRST_PAUSE_S, _MAX_PAUSE_S = 0.1, 5.0
 
 
 def retry_policy(retry_timeout_s: float) -> dict[str, Any]:
-    """Arguments of `tenacity.Retrying` or `tenacity.AsyncRetrying` for one request.
+    """Returns the arguments of `tenacity.Retrying` or `tenacity.AsyncRetrying` for one request.
 
-    Only UNAVAILABLE is repeated. Each pause is twice as long as the one before, at most 5 s, with jitter.
+    Only UNAVAILABLE is retried, with exponential back-off of at most 5 s and jitter.
 
     Args:
-        retry_timeout_s: seconds after the first failure over which the request is repeated; 0 never repeats it.
+        retry_timeout_s: seconds after the first failure during which the request is retried; 0 disables retries.
 
     Returns:
-        The arguments; they hold the time of the first failure, so that each request needs its own.
+        The arguments. They store the time of the first failure, so each request needs its own.
     """
     window = _RetryWindow(retry_timeout_s)
     return {
@@ -40,7 +40,7 @@ def _is_temporary(error: BaseException) -> bool:
 
 
 class _RetryWindow:
-    """The time over which one request is repeated, counted from its first failure."""
+    """The time during which one request is retried, counted from its first failure."""
 
     def __init__(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s
@@ -48,7 +48,7 @@ class _RetryWindow:
         self._backoff = tenacity.wait_exponential(multiplier=_FIRST_PAUSE_S, max=_MAX_PAUSE_S)
 
     def pause(self, state: tenacity.RetryCallState) -> float:
-        # Jitter, so that clients that failed together do not come back together.
+        # Jitter, so that clients that failed at the same time do not retry at the same time.
         return min(self._backoff(state) * random.uniform(0.5, 1.0), self._remaining())
 
     def is_over(self, state: tenacity.RetryCallState) -> bool:

@@ -1,4 +1,4 @@
-"""Which version of the model a client asks for, so that its answers are all of one model."""
+"""Pins a client to one version of the model, so that all its answers come from that version."""
 
 import dataclasses
 import threading
@@ -7,27 +7,27 @@ from emr_ner_tf.client.options import ClientOptions, ServingError
 
 
 class VersionGoneError(ServingError):
-    """The server no longer has the version that the earlier answers came from.
+    """The server no longer has the version that gave the earlier answers.
 
     Attributes:
-        version: its number.
+        version: number of that version.
     """
 
     def __init__(self, target: str, version: int, message: str) -> None:
         super().__init__(
             target,
             "NOT_FOUND",
-            f"{message}; version {version} gave the earlier answers and is no longer served: serve it again, or "
-            "start again with another version (pin_version=False takes whatever version answers)",
+            f"{message}; version {version}, which gave the earlier answers, is no longer served: serve it again, or "
+            "start again with another version (pin_version=False accepts any version)",
         )
         self.version = version
 
 
 class VersionPin:
-    """The version that is asked for: that of the options or, after the first answer, the one that gave it.
+    """The version that requests ask for: that of the options or, after the first answer, the one that gave it.
 
     Attributes:
-        asked: the options as the next request names them.
+        asked: the options of the next request.
     """
 
     def __init__(self, target: str, options: ClientOptions) -> None:
@@ -38,29 +38,29 @@ class VersionPin:
 
     @property
     def open(self) -> bool:
-        """Whether the version is still to be learned from an answer."""
+        """Whether the version is not known yet and will be that of the first answer."""
         return self.asked.pin_version and self.asked.version is None
 
     def take(self, version: int | None, asked: ClientOptions) -> bool:
-        """Takes the version that an answer names.
+        """Records the version that gave an answer.
 
         Args:
-            version: None where the answer names none.
-            asked: `asked` as it was when the request was made.
+            version: the version in the answer; None if the answer does not name it.
+            asked: value of `asked` when the request was made.
 
         Returns:
-            Whether the answer is of the version that is asked for now. It is not where another request, in flight at
-            the same time, was answered first, and by another version: ask again then.
+            Whether the answer comes from the pinned version. If a concurrent request was answered first, by another
+            version, it does not, and the request must be repeated.
 
         Raises:
-            ServingError: the answer names no version, or not the one that was asked for.
+            ServingError: the answer names no version, or not the requested one.
         """
         if asked.version is not None:
             if version not in (None, asked.version):
                 raise ServingError(
                     self._target,
                     "UNKNOWN",
-                    f"asked for version {asked.version}, answered by version {version}",
+                    f"version {version} answered a request for version {asked.version}",
                 )
             return True
         if not asked.pin_version:
@@ -69,7 +69,7 @@ class VersionPin:
             raise ServingError(
                 self._target,
                 "UNKNOWN",
-                "the answer does not say which version it is of, so that later ones may be of another; name the "
+                "the answer does not name the version of the model, so later answers may come from another one; set "
                 "version, or set pin_version to False",
             )
         with self._lock:
@@ -78,7 +78,7 @@ class VersionPin:
             return self.asked.version == version
 
     def explain(self, failure: ServingError, asked: ClientOptions) -> ServingError:
-        """Returns `failure`, or what it means where the version of the earlier answers is gone."""
+        """Returns `failure`, or a `VersionGoneError` if the pinned version is no longer served."""
         pinned = asked.version is not None and self._options.version is None
         if failure.code != "NOT_FOUND" or not pinned:
             return failure

@@ -1,1 +1,1 @@
-"""Scores of annotated documents: exact and relaxed match, by type; the lookup baseline."""
+"""Scores predictions against annotation: exact and relaxed match by type; the lookup baseline."""

@@ -1,6 +1,6 @@
-"""The lookup baseline: a dictionary of the training mentions, and nothing learned.
+"""The lookup baseline: a dictionary of the training mentions.
 
-What a tagger gains over it is what it has learned beyond its training data's list of forms.
+The difference between a tagger and this baseline shows what the tagger learned beyond the list of training mentions.
 """
 
 import collections
@@ -12,9 +12,9 @@ from emr_ner_tf.inference.annotator import Annotator
 
 
 class LookupAnnotator(Annotator):
-    """Tags each text with the training mentions that it holds, leftmost first and the longest of each start.
+    """Finds the training mentions in a text, from left to right; the longest one at each start wins.
 
-    A form that training has under several labels gets the most frequent one; of equally frequent ones, the
+    A form with several labels in the training documents gets the most frequent one; of equally frequent labels, the
     first in code point order.
 
     Args:
@@ -30,7 +30,7 @@ class LookupAnnotator(Annotator):
         self._label_of = {
             form: min(labels, key=lambda label: (-labels[label], label)) for form, labels in counts.items()
         }
-        # Only lengths that forms with this first character have are tried: a few hash look-ups a character.
+        # Only the lengths of forms with the same first character are tried, so a character costs a few look-ups.
         lengths: dict[str, set[int]] = collections.defaultdict(set)
         for form in self._label_of:
             lengths[form[0]].add(len(form))
@@ -38,19 +38,19 @@ class LookupAnnotator(Annotator):
 
     @property
     def name(self) -> str:
-        """Says that it is the baseline."""
+        """Name of the baseline."""
         return "lookup of training mentions"
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The labels of its forms, sorted by code point."""
+        """The labels of the training mentions, sorted by code point."""
         return tuple(sorted(set(self._label_of.values())))
 
     def predict(self, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
-        """Returns the mentions of each text, in order of `start`; none overlap.
+        """Returns the mentions of each text, in order of `start` and without overlaps.
 
         Raises:
-            UserError: as `check_texts`.
+            UserError: a text is not a string, or cannot be encoded as UTF-8.
         """
         return [tuple(self._tag(text)) for text in check_texts(texts)]
 
@@ -66,7 +66,7 @@ class LookupAnnotator(Annotator):
 
     def _longest(self, text: str, start: int) -> int | None:
         for length in self._lengths_of.get(text[start], ()):
-            # At the end of the text a slice is shorter than asked for, and may be a form of its own.
+            # At the end of the text a slice may be shorter than `length`, and be another form.
             if start + length <= len(text) and text[start : start + length] in self._label_of:
                 return start + length
         return None

@@ -1,4 +1,4 @@
-"""What a scoring counted, with precision, recall and F1 by type, micro and macro; as JSON and as a table."""
+"""The counts of an evaluation and its precision, recall and F1 by type, micro and macro; as JSON and as a table."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -10,19 +10,18 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-# Columns of a terminal that labels take at most, in a table that fits and in one that has to be narrow; longer labels
-# are folded.
+# Maximum width of the label column, in a normal and in a narrow table; longer labels are folded.
 _LABEL_WIDTH, _NARROW_LABEL_WIDTH = 40, 16
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Counts:
-    """Matches and misses of one type, or of all together; from them precision, recall and F1 (eq. 15-17).
+    """Matches and misses of one type or of all types, from which precision, recall and F1 follow (eq. 15-17).
 
     Attributes:
         true_positives: predicted mentions that match an annotated one.
         false_positives: predicted mentions that match none.
-        false_negatives: annotated mentions that no prediction matches.
+        false_negatives: annotated mentions that match no prediction.
     """
 
     true_positives: int = 0
@@ -41,22 +40,22 @@ class Counts:
 
     @property
     def precision(self) -> float:
-        """TP / (TP + FP); 0 where nothing was predicted."""
+        """TP / (TP + FP); 0 if nothing was predicted."""
         return self.true_positives / self.predicted if self.predicted else 0.0
 
     @property
     def recall(self) -> float:
-        """TP / (TP + FN); 0 where nothing was annotated."""
+        """TP / (TP + FN); 0 if nothing was annotated."""
         return self.true_positives / self.support if self.support else 0.0
 
     @property
     def f1(self) -> float:
-        """2 P R / (P + R); 0 where both are 0."""
+        """2 P R / (P + R); 0 if both are 0."""
         total = self.support + self.predicted
         return 2 * self.true_positives / total if total else 0.0
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the figures and the counts they come from."""
+        """Returns the scores and the counts."""
         return {
             "precision": self.precision,
             "recall": self.recall,
@@ -73,10 +72,10 @@ class Macro:
     """Unweighted means over types.
 
     Attributes:
-        precision: mean of the types' precisions.
-        recall: mean of their recalls.
-        f1: mean of their F1 (not the F1 of the two means).
-        types: number of types that the means are over.
+        precision: mean precision.
+        recall: mean recall.
+        f1: mean F1 (not the F1 of the two means).
+        types: number of types.
     """
 
     precision: float
@@ -85,7 +84,7 @@ class Macro:
     types: int
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the figures by name."""
+        """Returns the scores by name."""
         return dataclasses.asdict(self)
 
 
@@ -111,7 +110,7 @@ class Scores:
 
     @property
     def macro(self) -> Macro:
-        """Means over the types annotated or predicted at all, as seqeval takes them; 0 if none was."""
+        """Means over the types that were annotated or predicted, as in seqeval; 0 if there are none."""
         rows = [row for row in self.by_type.values() if row.support or row.predicted]
         count = max(len(rows), 1)
         return Macro(
@@ -132,15 +131,15 @@ class Scores:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Report:
-    """Everything that one scoring says.
+    """The result of an evaluation.
 
     Attributes:
-        records: number of documents scored.
-        exact: label and both boundaries right.
-        relaxed: label right and a character in common, one to one.
-        seen: exact match on mentions whose form stood in training under the same label; None where what
-            training held was not given.
-        unseen: exact match on all others; None likewise.
+        records: number of scored documents.
+        exact: matches with the same label and the same boundaries.
+        relaxed: matches with the same label and at least one common character, one to one.
+        seen: exact matches of mentions that occur in training with the same label; None if no training documents
+            were given.
+        unseen: exact matches of all other mentions; None if no training documents were given.
     """
 
     records: int
@@ -152,8 +151,8 @@ class Report:
     def to_json(self) -> dict[str, Any]:
         """Returns the report as plain dictionaries.
 
-        `exact` and `relaxed` hold `micro`, `macro` and `by_type`; `seen` and `unseen`, where they were asked
-        for, the micro figures themselves and `by_type`.
+        `exact` and `relaxed` have the keys `micro`, `macro` and `by_type`. `seen` and `unseen`, if present, have the
+        micro scores and `by_type`.
         """
         result = {"records": self.records, "exact": self.exact.to_json(), "relaxed": self.relaxed.to_json()}
         for name, scores in (("seen", self.seen), ("unseen", self.unseen)):
@@ -163,9 +162,9 @@ class Report:
         return result
 
     def table(self) -> Table:
-        """Returns the report as a table: a row for each type, then micro, macro, seen and unseen."""
+        """Returns the report as a table with a row for each type, then micro, macro, seen and unseen."""
         table = Table(title=f"{self.records} records", title_justify="left")
-        # A label is the user's: no markup in it is read, and none of it is cut off.
+        # Labels come from the user, so they are neither read as markup nor cut off.
         table.add_column("type", overflow="fold", max_width=_LABEL_WIDTH)
         for name in ("support", "TP", "FP", "FN", "exact P", "R", "F1", "relaxed P", "R", "F1"):
             table.add_column(name, justify="right", no_wrap=True)
@@ -183,9 +182,9 @@ class Report:
         return table
 
     def print(self, console: Console) -> None:
-        """Prints the table on `console`: where it is too wide, with labels folded and no lines between columns.
+        """Prints the table; a table that is too wide gets folded labels and no lines between columns.
 
-        It is never cut off: a terminal that is narrower still breaks its lines.
+        It is never cut off: on a narrower terminal, its lines wrap.
         """
         table = self.table()
         if _least_width(table, console) > console.width:
@@ -201,7 +200,7 @@ class Report:
 
 
 def _least_width(table: Table, console: Console) -> int:
-    # Measured as if there were room: what is measured is else at most the console's width.
+    # Measured with a large width, because a measurement is at most the console's width.
     return Measurement.get(console, console.options.update(width=1000), table).minimum
 
 

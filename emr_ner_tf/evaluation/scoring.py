@@ -1,8 +1,8 @@
 """Exact and relaxed match of predicted mentions with annotated ones, on character spans of whole records.
 
-A mention is one triple (start, end, label). Exact: the same triple. Relaxed: the same label and at least one
-character in common. Either way one to one: no mention is matched twice, so that neither one long prediction
-over three mentions nor three predictions on one mention count as more than one match.
+A mention is a triple (start, end, label). An exact match has the same triple; a relaxed match has the same label and at
+least one common character. Both are one to one: no mention is matched twice, so that neither one long prediction over
+three mentions nor three predictions on one mention count as more than one match.
 """
 
 import collections
@@ -16,7 +16,7 @@ Span = tuple[int, int]
 
 
 def seen_mentions(documents: Iterable[Document]) -> frozenset[tuple[str, str]]:
-    """Returns every (surface form, label) that the mentions of `documents` have."""
+    """Returns every pair (surface form, label) of the mentions of `documents`."""
     return frozenset(
         (document.mention(entity), entity.label) for document in documents for entity in document.entities
     )
@@ -32,18 +32,18 @@ def score(
 
     Args:
         gold: annotated documents.
-        predicted: the same documents, in the same order, with the mentions found.
+        predicted: the same documents, in the same order, with the predicted mentions.
         labels: every label that a mention may have, in the order of the report.
-        seen_mentions: (surface form, label) pairs known from training; with them, exact matches are also
-            counted apart for mentions seen in training and unseen ones. A mention, annotated or predicted, is
-            seen if its form stood in training under the same label: precision on unseen mentions has the
-            predictions of unseen forms for its denominator.
+        seen_mentions: (surface form, label) pairs of the training documents; with them, exact matches are also
+            counted separately for seen and unseen mentions. An annotated or predicted mention is seen if its form
+            occurs in training with the same label. The denominator of the precision on unseen mentions is therefore
+            the number of predictions with unseen forms.
 
     Returns:
         The counts, from which the report computes precision, recall and F1.
 
     Raises:
-        UserError: other documents or another order on either side, or a label that is not one of `labels`.
+        UserError: the two sides have different documents or another order, or a label is not one of `labels`.
     """
     _check_pairs(gold, predicted)
     known = None if seen_mentions is None else frozenset(seen_mentions)
@@ -73,10 +73,10 @@ def score(
 
 
 def exact_by_record(gold: Sequence[Document], predicted: Sequence[Document]) -> list[Counts]:
-    """Counts exact matches of each record, all labels together: what a bootstrap over records resamples.
+    """Counts the exact matches of each record over all labels, for a bootstrap over records.
 
     Raises:
-        UserError: other documents or another order on either side.
+        UserError: the two sides have different documents or another order.
     """
     _check_pairs(gold, predicted)
     result = []
@@ -91,13 +91,13 @@ def relaxed_matches(gold: Sequence[Span], predicted: Sequence[Span]) -> int:
     """Returns the size of a largest one-to-one matching of spans that share a character.
 
     Args:
-        gold: half-open spans of one label, in any order, overlapping one another or not.
-        predicted: the same of the other side.
+        gold: annotated half-open spans of one label, in any order; they may overlap.
+        predicted: predicted spans of the same label.
     """
     overlaps = _overlaps(gold, predicted)
     of_gold: dict[int, int] = {}
     of_predicted: dict[int, int] = {}
-    # A matching that no path can augment is largest (Berge, 1957); each annotated span looks for one once.
+    # A matching without an augmenting path is a largest one (Berge, 1957); each annotated span searches for one once.
     for root in range(len(gold)):
         came_from: dict[int, int] = {}
         frontier = collections.deque([root])
@@ -116,7 +116,7 @@ def relaxed_matches(gold: Sequence[Span], predicted: Sequence[Span]) -> int:
 def _augment(
     free: int, came_from: Mapping[int, int], of_gold: dict[int, int], of_predicted: dict[int, int]
 ) -> None:
-    """Turns over the path that ends at `free`: each annotated span on it takes its next partner."""
+    """Augments the matching along the path that ends at `free`: each annotated span on it gets its next partner."""
     j: int | None = free
     while j is not None:
         i = came_from[j]
@@ -125,7 +125,7 @@ def _augment(
 
 
 def _overlaps(gold: Sequence[Span], predicted: Sequence[Span]) -> list[list[int]]:
-    """For each annotated span the predicted ones that share a character, by one sweep from left to right."""
+    """Returns, for each annotated span, the predicted spans that share a character, in one sweep from left to right."""
     pairs: list[list[int]] = [[] for _ in gold]
     sides = (gold, predicted)
     order = sorted(
@@ -150,13 +150,13 @@ def _check_pairs(gold: Sequence[Document], predicted: Sequence[Document]) -> Non
     for i, (one, other) in enumerate(zip(gold, predicted, strict=True)):
         if one.id != other.id:
             raise UserError(
-                "annotated and predicted documents must stand in the same order, "
+                "annotated and predicted documents must have the same order, "
                 f"got document {i} with id {one.id!r} and with id {other.id!r}"
             )
         if one.text != other.text:
             raise UserError(
                 f"document {i}, id {one.id!r}: annotated and predicted text must be the same, "
-                f"got {len(one.text)} characters and {len(other.text)}, not alike"
+                f"got different texts of {len(one.text)} and {len(other.text)} characters"
             )
 
 

@@ -1,1 +1,1 @@
-"""From texts to documents with entities, in batches, whatever finds the entities."""
+"""The annotation of texts and files, whatever finds the entities."""

@@ -1,4 +1,4 @@
-"""Documents in, documents with entities out: the interface of everything that finds entities."""
+"""The interface `Annotator`, which everything that finds entities in texts implements."""
 
 import abc
 import dataclasses
@@ -12,7 +12,7 @@ from emr_ner_tf.data.texts import check_text, check_texts
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.text.packing import pack_sorted
 
-# Texts wait until there are this many, or this many characters, and are then annotated in batches of like length.
+# Texts are collected up to this number of texts or characters, then annotated in batches of similar length.
 POOL_TEXTS = 256
 POOL_CHARACTERS = 200_000
 
@@ -20,7 +20,8 @@ POOL_CHARACTERS = 200_000
 class Annotator(abc.ABC):
     """Finds the entities of texts: a bundle, a model in this process, a client of a server, or a dictionary.
 
-    A subclass implements `predict`; everything else is the same for all of them. `with` closes it at the end.
+    A subclass implements `predict`; the other methods are the same for all subclasses. A `with` statement closes the
+    annotator at its end.
 
     Example:
         >>> from emr_ner_tf import Document, Entity, read_documents
@@ -39,51 +40,52 @@ class Annotator(abc.ABC):
         """Returns the entities of each text, in order of `start`.
 
         Args:
-            texts: of any number and length; texts of like length are the cheapest.
+            texts: any number of texts of any length; texts of similar length are processed fastest.
 
         Raises:
-            UserError: a text is not a string that UTF-8 can hold.
+            UserError: a text is not a string, or cannot be encoded as UTF-8.
         """
 
     @property
     @abc.abstractmethod
     def name(self) -> str:
-        """Identifies the model; a job that another model began is not resumed."""
+        """Name of the model; a file job that was started with another model is not resumed."""
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The labels that entities may have, in the model's order; empty where they are not known."""
+        """The labels that entities may have, in the model's order; empty if they are not known."""
         return ()
 
     @property
     def version(self) -> int | None:
-        """The version of a server's model that gives the answers, once it is known; None for everything else."""
+        """Version of the model on a server, once it is known; None for annotators without a server."""
         return None
 
     def __call__(self, text: str | Document) -> Document:
-        """Annotates one text or document; raises as `predict`."""
+        """Annotates one text or document; raises the errors of `predict`."""
         (document,) = self.annotate([text])
         return document
 
     def annotate(
         self, documents: Iterable[str | Document], *, batch_characters: int = 16_384
     ) -> Iterator[Document]:
-        """Yields each document, in order, with the entities found; memory is flat however many there are.
+        """Yields each document, in order, with its entities; memory does not grow with the number of documents.
 
         Args:
-            documents: texts or documents; entities that they have are replaced. A text gets its place, counted from
-                0, as its id.
-            batch_characters: most characters of one call of `predict`, padding to its longest text included; a
-                longer text is a call of its own.
+            documents: texts or documents. Entities of a document are replaced. The id of a text is its index, counted
+                from 0.
+            batch_characters: maximum number of characters in one call of `predict`, padding to the longest text
+                included; a longer text is a call of its own.
 
         Raises:
-            UserError: as `pool_documents`.
+            UserError: a document is neither a text nor a `Document`, or its text cannot be encoded as UTF-8; the
+                message gives its index.
         """
         for pool in pool_documents(documents):
             yield from self._annotate_pool(pool, batch_characters)
 
-    def close(self) -> None:  # noqa: B027 (most hold nothing)
-        """Releases what it holds, such as a connection."""
+    def close(self) -> None:  # noqa: B027 (most annotators have nothing to release)
+        """Releases resources such as a connection."""
 
     def __enter__(self) -> Self:
         return self
@@ -103,14 +105,14 @@ class Annotator(abc.ABC):
 
 
 def pool_documents(documents: Iterable[str | Document]) -> Iterator[list[Document]]:
-    """Yields documents in groups that end with the `POOL_TEXTS`th text or the `POOL_CHARACTERS`th character.
+    """Yields documents in groups of up to `POOL_TEXTS` texts or about `POOL_CHARACTERS` characters.
 
     Args:
-        documents: texts or documents; a text gets its place, counted from 0, as its id.
+        documents: texts or documents; the id of a text is its index, counted from 0.
 
     Raises:
-        UserError: one of them is neither a text nor a document, or its text is no string that UTF-8 can hold; the
-            message names its place among all.
+        UserError: a document is neither a text nor a `Document`, or its text cannot be encoded as UTF-8; the message
+            gives its index.
     """
     if isinstance(documents, (str, bytes, Document)):
         raise UserError(
@@ -119,13 +121,13 @@ def pool_documents(documents: Iterable[str | Document]) -> Iterator[list[Documen
     pool: list[Document] = []
     held = 0
     for i, document in enumerate(documents):
-        # Here, since later a text has its place among those of a batch alone.
+        # Checked here, because later only the index within a batch is known.
         if isinstance(document, str):
             document = Document(str(i), document)
         if not isinstance(document, Document):
             raise UserError(
                 f"document {i}: must be a text or a Document, got {type(document).__name__}; "
-                "Document(id, text) makes one"
+                "create one with Document(id, text)"
             )
         check_text(document.text, f"document {i}")
         pool.append(document)
@@ -138,22 +140,22 @@ def pool_documents(documents: Iterable[str | Document]) -> Iterator[list[Documen
 
 
 def encode_texts(texts: Iterable[str]) -> list[bytes]:
-    """Texts as UTF-8.
+    """Returns texts as UTF-8.
 
     Raises:
-        UserError: as `check_texts`.
+        UserError: a text is not a string, or cannot be encoded as UTF-8.
     """
     return [text.encode("utf-8") for text in check_texts(texts)]
 
 
 def decode_entities(outputs: Mapping[str, np.ndarray]) -> list[tuple[Entity, ...]]:
-    """Entities of each text from what the signature `serving_default` returns.
+    """Returns the entities of each text from the outputs of the signature `serving_default`.
 
     Args:
         outputs: arrays by name: `num_entities` [B]; `start`, `end`, `label`, `score` [B, E].
 
     Returns:
-        Entities of each of the B texts, in order of `start`.
+        The entities of each of the B texts, in order of `start`.
     """
     columns = (outputs["start"], outputs["end"], outputs["label"], outputs["score"])
     starts, ends, labels, scores = (np.asarray(column).tolist() for column in columns)

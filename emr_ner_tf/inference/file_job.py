@@ -1,4 +1,4 @@
-"""Annotation of a file into a file, in flat memory, that can be killed and resumed."""
+"""Annotates the records of a file into another file; memory does not grow, and a killed job can be resumed."""
 
 import contextlib
 import json
@@ -24,13 +24,13 @@ _MODEL, _VERSION = "partial_output_of", "version"
 
 
 class JobResult(NamedTuple):
-    """The counts and the time of a job.
+    """The counts and the duration of a job.
 
     Attributes:
-        records: in the output, those of earlier tries included.
-        resumed: how many of them an earlier try had left.
-        entities: found by this process.
-        seconds: that this process took.
+        records: number of records in the output.
+        resumed: number of records that earlier processes of this job had written.
+        entities: number of entities that this process found.
+        seconds: duration of this process.
     """
 
     records: int
@@ -48,22 +48,22 @@ def annotate_to_file(
 ) -> JobResult:
     """Writes annotated records as JSON lines, in order.
 
-    Finished lines go to `OUTPUT.partial`, whose first line names the model and its version; at the end the others
-    become `output`, whole. A job that dies leaves the partial file, and `resume` continues after its last whole line.
-    Only the user can read the partial file.
+    Finished lines are written to `OUTPUT.partial`, whose first line names the model and its version. At the end, the
+    other lines become `output`, as a whole. A killed job leaves the partial file, and `resume` continues after its last
+    complete line. Only the user can read the partial file.
 
     Args:
-        documents: the same, in the same order, when a job is resumed.
-        annotator: finds the entities. A job is not resumed by one of another `name`, nor with another `version`, see
+        documents: the documents; a resumed job must get the same ones in the same order.
+        annotator: finds the entities. A job is only resumed with the same `name` and `version`; see
             `partial_version`.
-        output: a regular file, JSON lines in CCKS2019 form; see `emr_ner_tf.data.atomic_io.is_stream`.
-        resume: whether to go on where a partial file ends.
+        output: a regular file, written as JSON lines of CCKS2019; see `emr_ner_tf.data.atomic_io.is_stream`.
+        resume: whether to continue a partial file.
 
     Returns:
-        Counts and time.
+        The counts and the duration.
 
     Raises:
-        UserError: there is a partial file and `resume` is off, or it is of another model or other records, or
+        UserError: a partial file exists and `resume` is False, it belongs to another model or to other records, or
             another job is writing it.
     """
     output = pathlib.Path(os.path.realpath(output))
@@ -76,7 +76,7 @@ def annotate_to_file(
         size = os.fstat(file.fileno()).st_size
         if size and not resume:
             raise UserError(
-                f"{partial}: an earlier job left it; go on with --resume, or remove it to start again"
+                f"{partial}: an interrupted job left this file; continue it with --resume, or remove it to start again"
             )
         expected, done = _skip_finished(file, partial, annotator.name, documents) if size else (None, 0)
         if size:
@@ -89,23 +89,23 @@ def annotate_to_file(
             entities += len(document.entities)
             if interval.due():
                 file.flush()
-                logging.info("%d records, %.1f a second", done + written, written / interval.elapsed())
+                logging.info("%d records, %.1f records/s", done + written, written / interval.elapsed())
         file.flush()
         _finish(partial, output)
     return JobResult(done + written, done, entities, interval.elapsed())
 
 
 def partial_path(output: str | os.PathLike[str]) -> pathlib.Path:
-    """The file that holds the finished records of a job until all are finished."""
+    """Returns the path of the file that contains the finished records of an unfinished job."""
     output = pathlib.Path(os.path.realpath(output))
     return output.with_name(f"{output.name}.partial")
 
 
 def partial_version(output: str | os.PathLike[str]) -> int | None:
-    """The version of the model whose answers a partial file holds: the one to ask for when its job is resumed.
+    """Returns the version of the model that gave the entities in a partial file; a resumed job must use it, too.
 
     Returns:
-        None where there is no partial file, or it names no version.
+        The version, or None if there is no partial file or it does not name a version.
     """
     try:
         with open(partial_path(output), "rb") as file:
@@ -117,7 +117,7 @@ def partial_version(output: str | os.PathLike[str]) -> int | None:
 
 @contextlib.contextmanager
 def _opened(partial: pathlib.Path) -> Iterator[IO[bytes]]:
-    """Opens the partial file, which may be new, for this job alone; one that is still empty at the end is removed."""
+    """Opens or creates the partial file and locks it for this job; removes it at the end if it is empty."""
     while True:
         file = os.fdopen(
             os.open(partial, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600), "r+b"
@@ -125,9 +125,9 @@ def _opened(partial: pathlib.Path) -> Iterator[IO[bytes]]:
         if try_lock(file.fileno()) is Lock.HELD:
             file.close()
             raise UserError(
-                f"{partial}: another job is writing it; wait until that one has ended, or name another --output"
+                f"{partial}: another job is writing this file; wait until it ends, or use another --output"
             )
-        # Else another job has just finished and removed it.
+        # Otherwise, another job has just finished and removed the file.
         if os.fstat(file.fileno()).st_nlink:
             break
         file.close()
@@ -142,13 +142,13 @@ def _opened(partial: pathlib.Path) -> Iterator[IO[bytes]]:
 def _begin(
     file: IO[bytes], partial: pathlib.Path, model: str, version: int | None, expected: int | None
 ) -> None:
-    """Writes the first line of a new file, or checks that its records are of this version."""
+    """Writes the first line of a new file, or checks that the version is that of the existing records."""
     if not file.tell():
         head = {_MODEL: model} | ({} if version is None else {_VERSION: version})
         file.write(f"{json.dumps(head, ensure_ascii=False)}\n".encode())
     elif version != expected:
         raise UserError(
-            f"{partial}:1: its records are of version {expected}, and now version {version} answers; ask for "
+            f"{partial}:1: version {expected} annotated its records, but the server now uses version {version}; give "
             f"--version={expected}, or remove the file to start again"
         )
 
@@ -156,7 +156,7 @@ def _begin(
 def _skip_finished(
     file: IO[bytes], partial: pathlib.Path, model: str, documents: Iterator[Document]
 ) -> tuple[int | None, int]:
-    """Cuts a half-written last line off and takes the records that stand in `partial` off `documents`.
+    """Removes an incomplete last line, and skips the documents whose records `partial` already contains.
 
     Returns:
         The version in the first line, and the number of records.
@@ -171,7 +171,7 @@ def _skip_finished(
             document = next(documents, None)
             if document is None or _text_of(line, partial, number) != document.text:
                 raise UserError(
-                    f"{partial}:{number}: not made from this input; name the same --input, "
+                    f"{partial}:{number}: the record does not match this input; use the same --input, "
                     "or remove the file to start again"
                 )
         end += len(line)
@@ -187,9 +187,7 @@ def _version_of(line: bytes, partial: pathlib.Path, model: str) -> int | None:
     except ValueError:
         head = None
     if not isinstance(head, dict) or head.get(_MODEL) != model:
-        raise UserError(
-            f"{partial}:1: not the beginning of a job with this model ({model}); remove the file to start again"
-        )
+        raise UserError(f"{partial}:1: not a job of this model ({model}); remove the file to start again")
     return head.get(_VERSION)
 
 
@@ -198,12 +196,12 @@ def _text_of(line: bytes, partial: pathlib.Path, number: int) -> str:
         return json.loads(line)["originalText"]
     except (ValueError, KeyError, TypeError):
         raise UserError(
-            f"{partial}:{number}: not a record that a job has written; remove the file to start again"
+            f"{partial}:{number}: not a record that a job wrote; remove the file to start again"
         ) from None
 
 
 def _finish(partial: pathlib.Path, output: pathlib.Path) -> None:
-    """Copies all lines but the first beside `output`, renames, and removes the partial file."""
+    """Copies all lines but the first to a file beside `output`, renames it, and removes the partial file."""
     with open(partial, "rb") as source, atomic_writer(output, "wb") as target:
         source.readline()
         shutil.copyfileobj(source, target)

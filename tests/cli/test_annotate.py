@@ -71,7 +71,7 @@ def test_resume_goes_on_and_gives_the_whole(cli, bundles, corpus, tmp_path):
     assert "--resume" in refused.stderr
     resumed = cli("annotate", *flags, "--resume")
     assert resumed.returncode == 0, resumed.stderr
-    assert "5 of an earlier try" in resumed.stderr
+    assert "5 of them from before --resume" in resumed.stderr
     # Other records share a batch now, so that scores may differ in their last digits, and nothing else.
     found, wanted = (
         [json.loads(line) for line in content.splitlines()] for content in (output.read_bytes(), expected)
@@ -86,8 +86,8 @@ def test_resume_goes_on_and_gives_the_whole(cli, bundles, corpus, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "status", "message"),
     [
-        (("--text=x", "--input=y"), 2, "one of the two"),
-        ((), 2, "one of the two"),
+        (("--text=x", "--input=y"), 2, "exactly one of"),
+        ((), 2, "exactly one of"),
         (("--text=x", "--resume"), 2, "--output"),
         (("--input=absent.jsonl",), 1, "absent.jsonl"),
         # A byte that is not UTF-8 comes from the shell as a lone surrogate.
@@ -106,7 +106,7 @@ def test_wrong_calls(cli, bundles, flags, status, message):
     [
         ("--version=9223372036854775808", "--version=9223372036854775808"),
         ("--version=-1", "--version=-1"),
-        ("--version=1 --version_label=stable", "--version or --version_label, one of the two"),
+        ("--version=1 --version_label=stable", "--version and --version_label cannot be given together"),
         ("--deadline_s=nan", "--deadline_s=nan: it must be a finite number"),
         ("--deadline_s=inf", "--deadline_s=inf: it must be a finite number"),
         ("--deadline_s=1e12", "--deadline_s=1e12"),
@@ -142,7 +142,7 @@ def test_an_address_that_is_none(cli, server):
 def test_a_key_alone_is_no_plain_connection(cli):
     done = cli("annotate", "--server=localhost:1", "--retry_timeout_s=0", "--tls_key=key.pem", "--text=x")
     assert done.returncode == 1
-    assert "certificate and its key go together" in done.stderr
+    assert "certificate and its key must be given together" in done.stderr
 
 
 def test_no_bundle(cli, tmp_path):

@@ -124,7 +124,7 @@ def test_validate_gives_each_remedy_once(cli, tmp_path):
     *listed, last = done.stderr.splitlines()
     assert len(listed) == 3
     assert not any("use --" in line for line in listed)
-    assert last.startswith("3 of 4 records are bad; use --labels=infer")
+    assert last.startswith("3 of 4 records are bad; for 2 of them, use --labels=infer")
     assert last.count("use --labels=infer") == last.count("use --overlaps=longest") == 1
 
 
@@ -159,7 +159,7 @@ def test_files_without_records(cli, tmp_path, content):
     for word, *flags in (("validate",), ("stats",), ("stats", "--json"), ("split", f"--output={output}")):
         done = cli("data", word, f"--input={path}", *flags)
         assert (done.returncode, done.stdout) == (1, "")
-        assert f"--input={path}: must hold a good record, and the files hold no record" in done.stderr
+        assert f"--input={path}: must contain a good record, but the files contain no record" in done.stderr
         assert not output.exists()
     # A day without records is a file without lines.
     done = _good(cli("data", "convert", f"--input={path}", f"--output={output}"))
@@ -174,7 +174,8 @@ def test_a_file_of_bad_records_alone(cli, tmp_path):
         done = cli("data", word, f"--input={path}", "--on_error=skip", f"--output={output}")
         assert (done.returncode, done.stdout) == (1, "")
         assert (
-            f"must hold a good record, and all 1 of them are bad, see {output}.rejects.jsonl" in done.stderr
+            f"must contain a good record, but all 1 records are bad, see {output}.rejects.jsonl"
+            in done.stderr
         )
         assert len(_read(tmp_path / f"{word}.rejects.jsonl")) == 1
         assert not output.exists()
@@ -308,12 +309,12 @@ def test_an_output_may_be_the_input(cli, records):
         (("validate", "--input=IN", "IN"), 2, "unexpected argument"),
         (("validate", "--input=IN", "--nonsense"), 2, "nonsense"),
         (("validate", "--input=IN", "--format=csv"), 2, "format"),
-        (("validate", "--input=IN", "--ratio=1:1"), 2, "--ratio is no flag of validate"),
-        (("split", "--input=IN", "--output=OUT", "--json"), 2, "--json is no flag of split"),
-        (("split", "--input=IN"), 2, "split needs --output"),
-        (("convert", "--input=IN"), 2, "convert needs --output"),
+        (("validate", "--input=IN", "--ratio=1:1"), 2, "--ratio is not a flag of validate"),
+        (("split", "--input=IN", "--output=OUT", "--json"), 2, "--json is not a flag of split"),
+        (("split", "--input=IN"), 2, "split requires --output"),
+        (("convert", "--input=IN"), 2, "convert requires --output"),
         (("stats", "--input=IN", "--on_error=skip"), 2, "--on_error=skip needs --output"),
-        (("split", "--input=IN", "--output=OUT", "--ratio=0.7"), 2, "like 7:3, got '0.7'"),
+        (("split", "--input=IN", "--output=OUT", "--ratio=0.7"), 2, "such as 7:3, got '0.7'"),
         (("validate", "--input=ABSENT"), 1, "ABSENT: no such file"),
         (("split", "--input=IN", "--output=IN"), 1, "IN"),
         (("validate", "--input=IN", "--labels=ABSENT"), 1, "there is no such file"),

@@ -17,7 +17,7 @@ def _file(path, *records):
 @pytest.mark.parametrize(
     ("records", "has"),
     [
-        ((), "it holds no good record"),
+        ((), "it contains no good record"),
         ([{"originalText": TEXT, "entities": []}] * 2, "none of its 2 good records has a mention"),
     ],
 )
@@ -25,7 +25,7 @@ def test_nothing_to_score(cli, bundles, tmp_path, records, has):
     path, output = _file(tmp_path / "in.jsonl", *records), tmp_path / "scores.json"
     done = cli("evaluate", f"--bundle={bundles}", f"--input={path}", f"--output={output}")
     assert (done.returncode, done.stdout) == (1, "")
-    assert f"--input={path}: must hold annotated records to score, and {has}" in done.stderr
+    assert f"--input={path}: must contain annotated records to score, but {has}" in done.stderr
     assert not output.exists()
 
 
@@ -34,7 +34,7 @@ def test_nothing_left_to_score(cli, bundles, tmp_path):
     done = cli("evaluate", f"--bundle={bundles}", f"--input={path}", f"--output={output}", "--on_error=skip")
     assert (done.returncode, done.stdout) == (1, "")
     assert f"1 records rejected and not scored, see {output}.rejects.jsonl" in done.stderr
-    assert "it holds no good record" in done.stderr
+    assert "it contains no good record" in done.stderr
     assert not output.exists()
 
 
@@ -42,7 +42,7 @@ def test_training_records_without_mentions(cli, bundles, corpus, tmp_path):
     train = _file(tmp_path / "train.jsonl", {"originalText": TEXT, "entities": []})
     done = cli("evaluate", f"--bundle={bundles}", f"--input={corpus}/test.jsonl", f"--train={train}")
     assert (done.returncode, done.stdout) == (1, "")
-    assert f"--train={train}: must hold annotated records, and none of 1 good records has" in done.stderr
+    assert f"--train={train}: must contain annotated records, but none of 1 good records has" in done.stderr
 
 
 def test_a_label_that_the_model_does_not_know(cli, bundles, tmp_path):
@@ -51,7 +51,7 @@ def test_a_label_that_the_model_does_not_know(cli, bundles, tmp_path):
     done = cli("evaluate", f"--bundle={bundles}", f"--input={path}")
     assert done.returncode == 1
     assert f"{path}:1: entity 1: `label_type`='症状' is not one of the labels" in done.stderr
-    assert "the model knows no other label" in done.stderr
+    assert "the model has no such label" in done.stderr
     # A flag that this command does not have is no remedy.
     assert "--labels" not in done.stderr
 

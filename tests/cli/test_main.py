@@ -49,5 +49,8 @@ def test_it_runs_the_main_and_hands_its_status_on(cli, tmp_path):
 def test_unknown_word_and_version(cli):
     done = cli("main", "no_such")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"the command must be one of {', '.join(COMMANDS)}, got 'no_such'\n"
+    choices = ", ".join(COMMANDS)
+    assert (
+        done.stderr == f"the command must be one of {choices}, got 'no_such'; emr-ner --help describes them\n"
+    )
     assert cli("main", "--version").stdout == f"emr-ner {__version__}\n"

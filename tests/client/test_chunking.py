@@ -79,5 +79,7 @@ def test_a_mention_over_a_border_is_told_once():
 
 def test_an_entity_of_another_text_is_refused():
     pieces = split_text(0, "four", 2000)
-    with pytest.raises(UserError, match=r"an answer .* 4 characters that were sent, got an entity to 5"):
+    with pytest.raises(
+        UserError, match=r"has an entity that ends at 5, past the end of the 4 characters that were sent"
+    ):
         merge(1, pieces, [[Entity(3, 5, "x", 1.0)]])

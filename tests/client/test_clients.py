@@ -124,7 +124,7 @@ def test_server_absent(kind):
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         target = f"127.0.0.1:{closed.getsockname()[1]}"
-        with pytest.raises(ServingError, match=rf"^{target}: UNAVAILABLE: .*is the server there"):
+        with pytest.raises(ServingError, match=rf"^{target}: UNAVAILABLE: .*is the server running"):
             CLIENTS[kind](target, ONCE).predict(["患者入院。"])
 
 
@@ -153,7 +153,7 @@ def test_lone_surrogates_are_refused_here(server, kind):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"version": 1, "label": "stable"}, "a version or a label, got both"),
+        ({"version": 1, "label": "stable"}, "version and label cannot be given together"),
         ({"max_characters": 5}, "max_characters must be at least 1024, got 5"),
         ({"deadline_s": 0}, "deadline_s must be at least"),
         ({"deadline_s": float("nan")}, "deadline_s must be at least .* got nan"),
@@ -188,7 +188,7 @@ def test_the_main_annotates_from_a_server_as_from_the_bundle(cli, server, bundle
     assert outputs[1] == outputs[0] == outputs[2]
     neither = cli("annotate", "--text=患者")
     assert neither.returncode == 2
-    assert "give --bundle or --server" in neither.stderr
+    assert "exactly one of --bundle and --server" in neither.stderr
 
 
 def test_a_server_that_is_killed_and_comes_back(serve, bundles, tmp_path):
@@ -261,7 +261,7 @@ def test_wrong_certificates_are_refused(secured, certificates, kind, wrong):
 
 
 def test_certificate_without_its_key(certificates):
-    with pytest.raises(UserError, match="go together"):
+    with pytest.raises(UserError, match="must be given together"):
         TlsFiles(cert=str(certificates / "client.pem"))
     with pytest.raises(UserError, match=r"absent\.pem: no such file"):
         TlsFiles(ca=str(certificates / "absent.pem"))

@@ -79,7 +79,7 @@ def test_a_version_that_is_gone_is_an_error_that_says_how_to_go_on(local, toy_ve
     toy_versions(2)
     server.versions.refresh()
     with pytest.raises(
-        VersionGoneError, match=r"version 1 gave the earlier answers .* serve it again"
+        VersionGoneError, match=r"version 1, which gave the earlier answers, .* serve it again"
     ) as caught:
         client.predict(["x"])
     assert (caught.value.code, caught.value.version) == ("NOT_FOUND", 1)
@@ -171,7 +171,7 @@ def test_first_requests_at_the_same_time_end_with_one_version(newest, kind):
 
 def test_an_answer_without_a_version_is_not_taken(newest):
     _, target = newest(named=False)
-    with pytest.raises(ServingError, match=r"does not say which version .* set pin_version to False"):
+    with pytest.raises(ServingError, match=r"does not name the version .* set pin_version to False"):
         GrpcClient(target).predict(["x"])
     for options in (ClientOptions(pin_version=False), ClientOptions(version=3)):
         assert len(GrpcClient(target, options).predict(["x"])) == 1
@@ -179,7 +179,7 @@ def test_an_answer_without_a_version_is_not_taken(newest):
 
 def test_an_answer_by_another_version_is_not_taken():
     options = ClientOptions(version=3)
-    with pytest.raises(ServingError, match="asked for version 3, answered by version 4"):
+    with pytest.raises(ServingError, match="version 4 answered a request for version 3"):
         VersionPin("host:1", options).take(4, options)
 
 
@@ -212,7 +212,7 @@ def test_a_job_whose_version_leaves_is_resumed_with_that_version_only(cli, tmp_p
         done = cli(*flags)
         assert done.returncode == 1
         (message,) = [line for line in done.stderr.splitlines() if "version 1" in line]
-        assert f"version 1 of ner, which the records in {partial} are from, is no longer served" in message
+        assert f"version 1 of ner, which annotated the records in {partial}, is no longer served" in message
         assert "--resume" in message
         lines = partial.read_text(encoding="utf-8").splitlines()
         assert json.loads(lines[0]) == {"partial_output_of": f"{target} ner", "version": 1}
@@ -220,7 +220,7 @@ def test_a_job_whose_version_leaves_is_resumed_with_that_version_only(cli, tmp_p
         assert partial.stat().st_mode & 0o777 == 0o600
         done = cli(*flags, "--resume", "--version=2")
         assert done.returncode == 1
-        assert "ask for --version=1" in done.stderr
+        assert "give --version=1" in done.stderr
         servicer.asked.clear()
         servicer.left = 1000
         done = cli(*flags, "--resume")

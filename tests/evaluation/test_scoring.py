@@ -199,7 +199,7 @@ def test_seen_mentions_are_pairs_of_form_and_label():
     [
         ([Document("a", "胃癌")], [], "1 annotated and 0 predicted"),
         ([Document("a", "胃癌")], [Document("b", "胃癌")], "'a' and with id 'b'"),
-        ([Document("a", "胃癌")], [Document("a", "胃癌 ")], "2 characters and 3"),
+        ([Document("a", "胃癌")], [Document("a", "胃癌 ")], "different texts of 2 and 3 characters"),
         (
             [Document("a", "胃癌", (Entity(0, 2, "x"),))],
             [Document("a", "胃癌")],

@@ -121,7 +121,7 @@ def test_a_model_that_finds_nothing_is_called_so(trained, tmp_path):
 @pytest.mark.parametrize(
     ("f1", "entities", "warned", "next_step"),
     [
-        (0.0, 20, "the F1 of this checkpoint on the validation records is 0", False),
+        (0.0, 20, "the validation F1 of this checkpoint is 0", False),
         (None, 0, "neither model finds an entity in the 8 records", True),
         (0.9, 0, "neither model finds an entity in the 8 records", True),
         (0.9, 20, None, True),

@@ -82,10 +82,10 @@ def test_a_partial_file_that_is_damaged_is_told(tmp_path):
     header = '{"partial_output_of": "m"}\n'
     for damage in (b'{"originalTe\n', b"\xff\n", b"[]\n", b"5\n", b"{}\n"):
         partial.write_bytes(header.encode() + damage)
-        with pytest.raises(UserError, match=r"out\.jsonl\.partial:2: not a record that a job has written"):
+        with pytest.raises(UserError, match=r"out\.jsonl\.partial:2: not a record that a job wrote"):
             annotate_to_file(documents, _Of(_first_characters, "m"), output, resume=True)
     partial.write_bytes(b"\xff\n")
-    with pytest.raises(UserError, match=r"out\.jsonl\.partial:1: not the beginning"):
+    with pytest.raises(UserError, match=r"out\.jsonl\.partial:1: not a job of this model"):
         annotate_to_file(documents, _Of(_first_characters, "m"), output, resume=True)
 
 
@@ -111,7 +111,7 @@ def test_a_job_that_dies_is_resumed(tmp_path):
         annotate_to_file(documents, _Of(_first_characters, "m"), output)
     with pytest.raises(UserError, match="this model"):
         annotate_to_file(documents, _Of(_first_characters, "other"), output, resume=True)
-    with pytest.raises(UserError, match="not made from this input"):
+    with pytest.raises(UserError, match="does not match this input"):
         annotate_to_file(reversed(documents), _Of(_first_characters, "m"), output, resume=True)
     result = annotate_to_file(documents, _Of(_first_characters, "m"), output, resume=True)
     assert (result.records, result.resumed) == (600, finished)
@@ -140,7 +140,7 @@ def test_a_job_is_of_one_version(tmp_path):
     assert partial_version(output) == 3
     for other in (4, None):
         with pytest.raises(
-            UserError, match=r"partial:1: its records are of version 3, .* ask for --version=3"
+            UserError, match=r"partial:1: version 3 annotated its records, .* give --version=3"
         ):
             annotate_to_file(
                 documents,
@@ -167,7 +167,7 @@ def test_two_jobs_do_not_write_one_file(tmp_path):
     output = tmp_path / "out.jsonl"
 
     def another(texts):
-        with pytest.raises(UserError, match=r"out\.jsonl\.partial: another job is writing it"):
+        with pytest.raises(UserError, match=r"out\.jsonl\.partial: another job is writing this file"):
             annotate_to_file([Document("1", "字")], _Of(_first_characters, "m"), output, resume=True)
         return _first_characters(texts)
 

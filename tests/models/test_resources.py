@@ -60,7 +60,8 @@ def test_vectors_of_nothing_that_is_there(tmp_path):
     config.char.vectors = str(tmp_path / "char.vec")
     (tmp_path / "char.vec").write_text("右肾 1 2 3\n肝 4 5 6\n", encoding="utf-8")
     with pytest.raises(
-        UserError, match=r"char\.vec: must contain vectors of the training records' characters, got 2 tokens and none"
+        UserError,
+        match=r"char\.vec: must contain vectors of the training records' characters, got 2 tokens and none",
     ):
         build_resources(config, _DOCUMENTS)
 

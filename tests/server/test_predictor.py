@@ -262,6 +262,6 @@ def test_health(server):
 def test_the_log_names_the_server_and_no_text(server, stub, request_of):
     stub.Predict(request_of([SECRET]), timeout=60)
     log = server.log.read_text(encoding="utf-8")
-    assert "a server for development; in production use TensorFlow Serving" in log
+    assert "this server is for development; in production, use TensorFlow Serving" in log
     assert SECRET not in log
     assert "Traceback" not in log
