@@ -171,7 +171,8 @@ def export(
     Args:
         model_dir: of a finished run.
         output: directory of the bundle's versions; the new one gets the next integer.
-        options: as `emr_ner_tf.exporting.export.export`: `verify_on`, `checkpoint`, `weights`, `licence`, `keep`.
+        options: as `emr_ner_tf.exporting.export.export`: `verify_on`, `checkpoint`, `weights`,
+            `precision`, `licence`, `keep`.
 
     Returns:
         The version's `path`, its size in `megabytes`, and how it was proven (`verification`).

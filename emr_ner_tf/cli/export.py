@@ -29,6 +29,13 @@ _WEIGHTS = flags.DEFINE_enum(
     ["float32", "bfloat16", "float16"],
     "Data type of large weights in the bundle; 16 bits halve its size and round each weight.",
 )
+_PRECISION = flags.DEFINE_enum(
+    "precision",
+    "float32",
+    ["float32", "bfloat16", "auto"],
+    "Data type in which the encoder and the attention compute. bfloat16 is faster on processors that multiply in it "
+    "(AVX512_BF16, AMX) and slower on others; auto asks the processor of this machine.",
+)
 _LICENCE = define_path(
     "licence", None, "Licence of the weights: a file with its text, its name or its address.", remote=True
 )
@@ -55,6 +62,7 @@ def main() -> None:
             verify_on=_VERIFY_ON.value,
             checkpoint=_CHECKPOINT.value,
             weights=_WEIGHTS.value,
+            precision=_PRECISION.value,
             licence=_LICENCE.value,
             keep=_KEEP.value,
         )
@@ -68,6 +76,8 @@ def report(result: "ExportResult") -> None:
         f"{result.path}: the reloaded bundle finds the same {proof.entities} entities in {proof.records} records "
         f"(scores within {proof.largest_score_difference:.1e}); {result.megabytes:.1f} MB"
     )
+    if result.comparison is not None:
+        print(f"{result.path}: {_compared(result)}")
     for path in result.removed:
         print(f"{path}: removed (--keep)")
     if result.validation_f1 == 0:
@@ -86,6 +96,17 @@ def report(result: "ExportResult") -> None:
     print(
         f"next: {command_line('annotate', f'--bundle={result.path.parent}', '--text=患者因右肺上叶腺癌入院。')}"
     )
+
+
+def _compared(result: "ExportResult") -> str:
+    comparison = result.comparison
+    text = (
+        f"computes in {result.precision}; {comparison.different} entities differ from the {comparison.entities} that "
+        f"the model finds in float32"
+    )
+    if comparison.f1 is not None:
+        text += f" (exact F1 {comparison.f1:.4f} against {comparison.float32_f1:.4f})"
+    return text
 
 
 if __name__ == "__main__":

@@ -19,7 +19,12 @@ from emr_ner_tf.errors import UserError, describe_os_error
 from emr_ner_tf.exporting.bundle import Bundle, write_bundle
 from emr_ner_tf.exporting.parity_check import Verification, verify
 from emr_ner_tf.exporting.publishing import keep_newest, publish, unpublished_version
-from emr_ner_tf.exporting.reduced_precision import ReducedPrecisionTagger
+from emr_ner_tf.exporting.reduced_precision import (
+    PrecisionComparison,
+    ReducedPrecisionTagger,
+    choose_precision,
+    compare_with_float32,
+)
 from emr_ner_tf.training.checkpoints import BEST, LAST
 from emr_ner_tf.training.failed_writes import as_os_error
 from emr_ner_tf.training.loading import InProcessTagger, restore
@@ -42,6 +47,8 @@ class ExportResult(NamedTuple):
         megabytes: size of the version, in 1e6 bytes.
         removed: older versions that made room.
         validation_f1: of the exported checkpoint; None where it was not scored.
+        precision: "float32" or "bfloat16", in which encoder and attention compute.
+        comparison: of reduced precision with float32; None where both are the same.
     """
 
     path: pathlib.Path
@@ -49,6 +56,8 @@ class ExportResult(NamedTuple):
     megabytes: float
     removed: list[pathlib.Path]
     validation_f1: float | None
+    precision: str = "float32"
+    comparison: PrecisionComparison | None = None
 
 
 def export(
@@ -58,6 +67,7 @@ def export(
     verify_on: str | None = None,
     checkpoint: str = BEST,
     weights: str = "float32",
+    precision: str = "float32",
     licence: str | None = None,
     keep: int = 0,
 ) -> ExportResult:
@@ -69,6 +79,8 @@ def export(
         verify_on: records in CCKS2019 JSON lines; None compares on synthetic ones.
         checkpoint: "best" or "last".
         weights: dtype in which large variables are stored: "float32", "bfloat16" or "float16".
+        precision: dtype in which encoder and attention compute: "float32", "bfloat16", or "auto", which chooses
+            bfloat16 if this machine's processor multiplies in it.
         licence: a file with the weights' licence, or its name; None says that none was stated.
         keep: newest versions to keep; 0 keeps all.
 
@@ -80,18 +92,26 @@ def export(
     problem = pattern_problem(output)
     if problem:
         raise UserError(f"{os.fspath(output)}: {problem}")
-    metrics = _metrics(pathlib.Path(model_dir) / METRICS, checkpoint, weights)
+    metrics = _metrics(pathlib.Path(model_dir) / METRICS, checkpoint)
+    precision = choose_precision(precision)
+    metrics["exported"] |= {"weights": weights, "compute_dtype": precision}
     with contextlib.ExitStack() as stack:
         # Before the work, so that what cannot be written to is found at once.
         with _failed_writes_named(output):
             unpublished = stack.enter_context(unpublished_version(output))
         tagger, definition = restore(model_dir, checkpoint)
         documents = _documents(verify_on)
-        reading = contextlib.nullcontext()
-        if weights != "float32":
-            half = ReducedPrecisionTagger(tagger.ner_pipeline.tagger, definition, weights)
-            tagger, reading = InProcessTagger(half.ner_pipeline), half.reading()
-        with reading, _failed_writes_named(output):
+        comparison = None
+        if (weights, precision) != ("float32", "float32"):
+            reduced = ReducedPrecisionTagger(
+                tagger.ner_pipeline.tagger, definition, weights=weights, precision=precision
+            )
+            stack.enter_context(reduced.reading())
+            float32, tagger = tagger, InProcessTagger(reduced.ner_pipeline)
+            logging.info("comparing the model with itself in float32 on %d records", len(documents))
+            comparison = compare_with_float32(tagger, float32, documents)
+            metrics["exported"]["compared_with_float32"] = comparison._asdict()
+        with _failed_writes_named(output):
             write_bundle(
                 tagger.ner_pipeline,
                 definition,
@@ -99,9 +119,8 @@ def export(
                 metrics=json.dumps(metrics, indent=2) + "\n",
                 licence=terms,
             )
-        with reading:
-            logging.info("written; comparing the reloaded bundle on %d records", len(documents))
-            verification = verify(Bundle(unpublished), tagger, documents)
+        logging.info("written; comparing the reloaded bundle on %d records", len(documents))
+        verification = verify(Bundle(unpublished), tagger, documents)
         # Once it is published, another export may remove it at any moment.
         size = sum(file.stat().st_size for file in unpublished.rglob("*") if file.is_file())
         with _failed_writes_named(output):
@@ -114,7 +133,9 @@ def export(
             raise UserError(
                 f"{path}: published, but an older version cannot be removed (--keep): {describe_os_error(error)}"
             ) from error
-    return ExportResult(path, verification, size / 1e6, removed, metrics["exported"].get("f1"))
+    return ExportResult(
+        path, verification, size / 1e6, removed, metrics["exported"].get("f1"), precision, comparison
+    )
 
 
 def _documents(verify_on: str | None) -> list[Document]:
@@ -140,7 +161,7 @@ def _failed_writes_named(output: str | os.PathLike[str]) -> Iterator[None]:
         ) from error
 
 
-def _metrics(path: pathlib.Path, checkpoint: str, weights: str) -> dict[str, Any]:
+def _metrics(path: pathlib.Path, checkpoint: str) -> dict[str, Any]:
     """The run's metrics, and under `exported` what is in the bundle, with its epoch's scores."""
     if not path.exists():
         raise UserError(
@@ -151,7 +172,7 @@ def _metrics(path: pathlib.Path, checkpoint: str, weights: str) -> dict[str, Any
         epoch = metrics["best"]
         if checkpoint == LAST:
             epoch = _read_json(path.with_name(HISTORY))[-1]
-        metrics["exported"] = {"checkpoint": checkpoint, "weights": weights} | epoch
+        metrics["exported"] = {"checkpoint": checkpoint} | epoch
         _ = metrics["parameters"], metrics["epochs"], metrics["exported"]["epoch"]
     except (KeyError, IndexError, TypeError) as error:
         raise UserError(

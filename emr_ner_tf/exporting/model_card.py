@@ -19,7 +19,11 @@ def model_card(definition: ModelDefinition, metrics: str) -> str:
     config, encoder = definition.config, definition.encoder or {}
     run = json.loads(metrics)
     exported = run["exported"]
-    weights = exported["weights"]
+    weights, precision = exported["weights"], exported["compute_dtype"]
+    stored = "bfloat16 in the encoder, float32 elsewhere" if precision != "float32" == weights else weights
+    computed = "computed with in float32"
+    if precision != "float32":
+        computed = f"encoder and attention compute in {precision}, the rest in float32"
     scored = "not scored during training"
     if "f1" in exported:
         chosen = ", which also chose the checkpoint" if exported["checkpoint"] == BEST else ""
@@ -27,10 +31,18 @@ def model_card(definition: ModelDefinition, metrics: str) -> str:
             f"exact-match F1 {exported['f1']:.4f} (precision {exported['precision']:.4f}, recall "
             f"{exported['recall']:.4f}) on the validation records{chosen}"
         )
-        if weights != "float32":
-            scored += "; measured before the weights were rounded"
+        if (weights, precision) != ("float32", "float32"):
+            scored += "; measured in float32"
         if not exported["f1"]:
             scored += ". **It finds no mention of those records: do not use this model**"
+    compared = ""
+    if comparison := exported.get("compared_with_float32"):
+        compared = (
+            f"\n- on {comparison['records']} records, {comparison['different']} entities differ from the "
+            f"{comparison['entities']} that the model finds in float32"
+        )
+        if comparison["f1"] is not None:
+            compared += f"; exact-match F1 {comparison['f1']:.4f} against {comparison['float32_f1']:.4f}"
     if encoder.get("num_hidden_layers"):
         source = f"{encoder['num_hidden_layers']} layers, hidden {encoder.get('hidden_size')}"
     else:
@@ -50,7 +62,7 @@ probabilities out.
 ## Model
 - encoder: {config.model.encoder} `{config.encoder}` ({source}); context: {config.model.context}, \
 {config.model.units} units; attention: {config.model.attention}; a CRF over {config.model.scheme} tags
-- {run["parameters"]} trainable parameters; weights stored as {weights}, computed with in float32
+- {run["parameters"]} trainable parameters; weights stored as {stored}; {computed}{compared}
 - windows of {config.text.window} characters that share {config.text.overlap}; records of any length
 
 ## Labels

@@ -17,7 +17,7 @@ from emr_ner_tf.models.tagger import SpecialTokens, Tagger, build_attention
 
 
 def build_tagger(
-    definition: ModelDefinition, resources: Resources | None = None
+    definition: ModelDefinition, resources: Resources | None = None, encoder: Encoder | None = None
 ) -> tuple[Tagger, ModelDefinition]:
     """Builds a tagger under the current precision policy and the current strategy's scope.
 
@@ -25,6 +25,7 @@ def build_tagger(
         definition: with `encoder` None the encoder's weights are read from `config.encoder`; otherwise the encoder
             is built from its configuration and waits for a checkpoint.
         resources: vectors to begin embeddings from; None where there are none, or where a checkpoint follows.
+        encoder: the definition's encoder, already built by `build_encoder_of`; None builds it.
 
     Returns:
         The tagger, its variables made, and the definition with `encoder` filled in.
@@ -33,7 +34,7 @@ def build_tagger(
         UserError: a missing or mismatched encoder, or an unknown name in `config.model`.
     """
     config, vocabulary = definition.config, definition.vocabulary
-    encoder = _build_encoder(definition)
+    encoder = encoder or build_encoder_of(definition)
     if isinstance(encoder, Elmo):
         encoder.language_model.trainable = config.elmo.trainable
     if config.text.window + 2 > encoder.max_positions:
@@ -59,7 +60,12 @@ def build_tagger(
     return tagger, dataclasses.replace(definition, encoder=dict(encoder.hf_config))
 
 
-def _build_encoder(definition: ModelDefinition) -> Encoder:
+def build_encoder_of(definition: ModelDefinition) -> Encoder:
+    """Builds the encoder of a definition, as `build_tagger` does.
+
+    Raises:
+        UserError: a missing or mismatched encoder.
+    """
     config = definition.config
     kind, rows = config.model.encoder, len(definition.vocabulary.tokens)
     own = {"character_size": config.char.size} if kind == ELMO else {}

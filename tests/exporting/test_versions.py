@@ -111,9 +111,10 @@ def test_the_card_speaks_of_the_checkpoint_that_is_exported(trained, tmp_path):
     result = export(tmp_path / "model", tmp_path / "bundles", checkpoint="last", weights="bfloat16")
     assets = result.path / "assets"
     exported = json.loads((assets / "metrics.json").read_text(encoding="utf-8"))["exported"]
-    assert exported == {"checkpoint": "last", "weights": "bfloat16"} | history[-1]
+    assert exported.pop("compared_with_float32")["records"] == 64
+    assert exported == {"checkpoint": "last", "weights": "bfloat16", "compute_dtype": "float32"} | history[-1]
     card = (assets / "model_card.md").read_text(encoding="utf-8")
     assert f"the checkpoint is that of epoch {len(history)}\n" in card
     scores = f"exact-match F1 {history[-1]['f1']:.4f} (precision"
     assert scores in card
-    assert "on the validation records; measured before the weights were rounded" in card
+    assert "on the validation records; measured in float32" in card

@@ -1,0 +1,96 @@
+"""Bundles whose encoder computes in bfloat16."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from emr_ner_tf.data.document import Document, Entity
+from emr_ner_tf.errors import UserError
+from emr_ner_tf.exporting import reduced_precision
+from emr_ner_tf.exporting.bundle import Bundle
+from emr_ner_tf.exporting.export import export
+from emr_ner_tf.exporting.reduced_precision import choose_precision, compare_with_float32
+
+
+@pytest.fixture(scope="module")
+def exported(trained, corpus, made_once):
+    def make(output):
+        result = export(trained, output, verify_on=str(corpus / "test.jsonl"), precision="bfloat16")
+        assert (result.precision, result.comparison.records) == ("bfloat16", 16)
+        assert result.comparison.different <= 0.05 * result.comparison.entities
+        assert abs(result.comparison.f1 - result.comparison.float32_f1) < 0.02
+
+    return made_once("bfloat16", make)
+
+
+def test_its_encoder_multiplies_in_bfloat16_and_its_recurrence_in_float32(exported, bundles):
+    tokens, length = tf.constant([[20, 30, 40, 50]], tf.int32), tf.constant([4], tf.int32)
+    reduced, full = (
+        Bundle(path).signatures["marginals"](token_ids=tokens, length=length)["marginals"].numpy()
+        for path in (exported, bundles)
+    )
+    np.testing.assert_allclose(reduced, full, atol=0.05)
+    assert np.abs(reduced - full).max() > 0
+    functions = tf.saved_model.load(str(exported / "1")).signatures["serving_default"].graph.as_graph_def()
+    products = [
+        node.attr["T"].type
+        for function in functions.library.function
+        for node in function.node_def
+        if node.op == "MatMul"
+    ]
+    types = {tf.dtypes.as_dtype(kind) for kind in products}
+    assert types == {tf.bfloat16, tf.float32}
+
+
+def test_what_is_stored_and_what_the_card_says(exported):
+    reader = tf.train.load_checkpoint(str(exported / "1/variables/variables"))
+    types = reader.get_variable_to_dtype_map()
+    sizes = {name: int(np.prod(shape)) for name, shape in reader.get_variable_to_shape_map().items()}
+    # Of the tiny model, only the encoder has variables of this size.
+    assert {types[name] for name in types if sizes[name] >= 4096} == {tf.bfloat16}
+    assert tf.float32 in types.values()
+    card = (exported / "1/assets/model_card.md").read_text(encoding="utf-8")
+    assert "stored as bfloat16 in the encoder, float32 elsewhere" in card
+    assert "encoder and attention compute in bfloat16, the rest in float32" in card
+    metrics = json.loads((exported / "1/assets/metrics.json").read_text(encoding="utf-8"))
+    compared = metrics["exported"]["compared_with_float32"]
+    assert f"F1 {compared['f1']:.4f} against {compared['float32_f1']:.4f}" in card
+
+
+def test_the_policy_of_the_process_is_as_before(exported):
+    assert tf.keras.mixed_precision.global_policy().name == "float32"
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [("fpu avx512f avx512_bf16", "bfloat16"), ("fpu amx_bf16", "bfloat16"), ("fpu avx512f", "float32")],
+)
+def test_auto_asks_the_processor(flags, expected, tmp_path, monkeypatch):
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nflags\t\t: {flags}\n", encoding="utf-8")
+    monkeypatch.setattr(reduced_precision, "_CPU_INFO", tmp_path / "cpuinfo")
+    assert choose_precision("auto") == expected
+    assert choose_precision("float32") == "float32"
+    monkeypatch.setattr(reduced_precision, "_CPU_INFO", tmp_path / "none")
+    assert choose_precision("auto") == "float32"
+
+
+class _Annotator:
+    """Finds the same mentions in every record."""
+
+    labels = ("疾病和诊断",)
+
+    def __init__(self, *spans):
+        self.entities = tuple(Entity(start, end, "疾病和诊断") for start, end in spans)
+
+    def annotate(self, documents):
+        return [Document(document.id, document.text, self.entities) for document in documents]
+
+
+def test_a_model_that_another_precision_changes_is_refused():
+    documents = [Document(str(i), "右肺上叶腺癌", ()) for i in range(10)]
+    same = compare_with_float32(_Annotator((0, 2)), _Annotator((0, 2)), documents)
+    assert same == (10, 10, 0, None, None)
+    with pytest.raises(UserError, match=r"finds 20 entities that differ from its 10 .*--precision=float32"):
+        compare_with_float32(_Annotator((0, 3)), _Annotator((0, 2)), documents)
