@@ -1,4 +1,4 @@
-"""What every encoder offers, and how it takes a checkpoint's weights: each variable accounted for, or an error."""
+"""The interface of all encoders, and the assignment of a checkpoint's weights, which accounts for every variable."""
 
 import abc
 import json
@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from emr_ner_tf.errors import UserError
 
-# What a checkpoint may hold and an encoder does not take: the pooler, the heads of pre-training and of tasks, and
-# buffers of integers. The written exceptions to "every variable is accounted for".
+# Variables of a checkpoint that an encoder ignores: the pooler, the heads of pre-training and of tasks, and integer
+# buffers. They are the only exceptions to "every variable is accounted for".
 _NOT_TAKEN = re.compile(
     r"(pooler|cls|mlm|nsp|lm_head|predictions|sop_classifier|generator_predictions|generator_lm_head"
     r"|discriminator_predictions|classifier|pre_classifier|qa_outputs|vocab_transform|vocab_layer_norm"
@@ -21,13 +21,13 @@ _NOT_TAKEN = re.compile(
 
 
 class WeightMapping(NamedTuple):
-    """Where one tensor of a checkpoint goes.
+    """Maps one tensor of a checkpoint to a variable.
 
     Attributes:
-        name: as PyTorch's class in the Hugging Face layout names it, without the base model's prefix.
-        variable: takes the value.
-        shape: of the tensor in a checkpoint.
-        axes: order in which the tensor's axes stand in the variable, which may split them further.
+        name: name in PyTorch's class of the Hugging Face layout, without the prefix of the base model.
+        variable: the variable.
+        shape: shape of the tensor in a checkpoint.
+        axes: order of the tensor's axes in the variable, which may split them further.
     """
 
     name: str
@@ -36,28 +36,28 @@ class WeightMapping(NamedTuple):
     axes: tuple[int, ...]
 
     def value(self) -> np.ndarray:
-        """Returns the tensor of a checkpoint, float32."""
+        """Returns the value of the variable as the tensor of a checkpoint, float32."""
         value = self.variable.numpy().reshape([self.shape[axis] for axis in self.axes])
         return value.transpose(np.argsort(self.axes))
 
     def assign(self, value: np.ndarray) -> None:
-        """Takes the tensor of a checkpoint."""
+        """Assigns the tensor of a checkpoint to the variable."""
         self.variable.assign(value.transpose(self.axes).reshape(self.variable.shape))
 
 
 class Encoder(tf.keras.layers.Layer, abc.ABC):
-    """Token ids, special tokens included, to a vector for each.
+    """Maps token ids, special tokens included, to one vector each.
 
-    Its dropout is all in `tf.keras.layers.Dropout` objects that `submodules` reaches.
+    All dropout is in `tf.keras.layers.Dropout` objects that `submodules` contains.
 
     Attributes:
-        backend: the library that it is built on.
-        hidden_size: width H of its output.
-        max_positions: most tokens that it takes at once, special ones included.
-        vocabulary_size: rows of its token embedding.
-        prefix: what the Hugging Face layout puts before a name when a head stands on the model: `bert`.
+        backend: the library on which the encoder is built.
+        hidden_size: width H of the output.
+        max_positions: maximum number of tokens, special tokens included.
+        vocabulary_size: number of rows of the token embedding.
+        prefix: prefix of names in the Hugging Face layout if the model has a head, such as `bert`.
         token_table: name of the token embedding in `weight_mappings`.
-        num_segments: segment ids that it tells apart; with 1, `call` takes none.
+        num_segments: number of segment ids; with 1, `call` accepts no segment ids.
     """
 
     backend: str
@@ -69,7 +69,7 @@ class Encoder(tf.keras.layers.Layer, abc.ABC):
         self, hf_config: Mapping[str, Any], *, vocabulary_size: int, hidden_size: int, max_positions: int
     ) -> None:
         super().__init__(name="encoder")
-        # As text: Keras would wrap a dict into something that is saved with the weights and is no dict any more.
+        # As text, because Keras would wrap a dict into an object that is saved with the weights and is not a dict.
         self._hf_config = json.dumps(dict(hf_config) | {"vocab_size": vocabulary_size})
         self.vocabulary_size = vocabulary_size
         self.hidden_size = hidden_size
@@ -77,7 +77,7 @@ class Encoder(tf.keras.layers.Layer, abc.ABC):
 
     @property
     def hf_config(self) -> dict[str, Any]:
-        """The configuration as `config.json` of the Hugging Face layout has it; `vocab_size` counts all rows."""
+        """The configuration, as in `config.json` of the Hugging Face layout; `vocab_size` counts all rows."""
         return json.loads(self._hf_config)
 
     @abc.abstractmethod
@@ -88,13 +88,13 @@ class Encoder(tf.keras.layers.Layer, abc.ABC):
         training: bool | None = None,
         segment_ids: tf.Tensor | None = None,
     ) -> tf.Tensor:
-        """Encodes.
+        """Encodes tokens.
 
         Args:
             token_ids: int32 [B, T], [CLS] and [SEP] included; T at most `max_positions`.
-            padding_mask: bool [B, T], True at real tokens. No position attends to another where it is False.
+            padding_mask: bool [B, T], True at tokens and False at padding. No position attends to padding.
             training: whether dropout is on.
-            segment_ids: int32 [B, T], below `num_segments`; None: all 0.
+            segment_ids: int32 [B, T], below `num_segments`; None means 0.
 
         Returns:
             float [B, T, H] in the policy's compute dtype.
@@ -102,25 +102,25 @@ class Encoder(tf.keras.layers.Layer, abc.ABC):
 
     @abc.abstractmethod
     def weight_mappings(self) -> Iterator[WeightMapping]:
-        """Yields every variable with its place in a checkpoint."""
+        """Yields the mapping of every variable."""
 
     def randomly_initialized_variables(self) -> list[tf.Variable]:
-        """Trainable variables that no checkpoint began: they learn at the head's rate."""
+        """Returns the trainable variables that are not in a checkpoint, which have the head's learning rate."""
         return []
 
     def hf_weights(self) -> dict[str, np.ndarray]:
-        """Returns the weights, float32, as PyTorch's class in the Hugging Face layout has them."""
+        """Returns the weights, float32, in the layout of PyTorch's class (Hugging Face)."""
         return {mapping.name: mapping.value() for mapping in self.weight_mappings()}
 
     def assign(self, weights: Mapping[str, np.ndarray], source: str) -> None:
-        """Gives every variable its value.
+        """Assigns a value to every variable.
 
         Args:
-            weights: by name, `prefix` taken off; the token table with a row for each token of the vocabulary.
-            source: of the weights, for errors.
+            weights: weights by name without `prefix`; the token table has a row for each token of the vocabulary.
+            source: origin of the weights, for errors.
 
         Raises:
-            UserError: a name is missing or not expected, or a shape differs.
+            UserError: a name is missing or unexpected, or a shape differs.
         """
         weight_mappings = list(self.weight_mappings())
         expected = {mapping.name for mapping in weight_mappings}

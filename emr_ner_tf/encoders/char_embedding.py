@@ -1,4 +1,4 @@
-"""Character embeddings as the encoder: a vector for each token, the same wherever it stands."""
+"""Character embeddings as the encoder: one vector for each token, independent of its context."""
 
 import math
 import sys
@@ -14,10 +14,10 @@ MODEL_TYPE = "char_embedding"
 
 
 class CharEmbedding(Encoder):
-    """A table of vectors, learnt from scratch or begun from given ones (`assign_vectors`).
+    """A table of vectors that is learned from scratch or from initial values (`assign_vectors`).
 
     Attributes:
-        embedding: `tf.keras.layers.Embedding` of V rows.
+        embedding: `tf.keras.layers.Embedding` with V rows.
     """
 
     backend = "tf.keras"
@@ -25,7 +25,7 @@ class CharEmbedding(Encoder):
     token_table = "embeddings.word_embeddings.weight"
 
     def __init__(self, hf_config: Mapping[str, Any], vocabulary_size: int) -> None:
-        """Builds the table, drawn uniformly with a variance of 1 / `hidden_size`."""
+        """Builds the table, initialized uniformly with a variance of 1 / `hidden_size`."""
         size = hf_config["hidden_size"]
         super().__init__(
             hf_config, vocabulary_size=vocabulary_size, hidden_size=size, max_positions=sys.maxsize
@@ -41,25 +41,25 @@ class CharEmbedding(Encoder):
         self.built = True
 
     def call(self, token_ids: tf.Tensor, padding_mask: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        """As `Encoder.call`; 0 in the padding."""
+        """See `Encoder.call`; the output is 0 in the padding."""
         outputs = self.embedding(token_ids)
         return outputs * tf.cast(padding_mask, outputs.dtype)[:, :, tf.newaxis]
 
     def weight_mappings(self) -> Iterator[WeightMapping]:
-        """As `Encoder.weight_mappings`."""
+        """See `Encoder.weight_mappings`."""
         table = self.embedding.embeddings
         yield WeightMapping(self.token_table, table, tuple(table.shape), (0, 1))
 
     def randomly_initialized_variables(self) -> list[tf.Variable]:
-        """As `Encoder.randomly_initialized_variables`: the table, whatever it began from."""
+        """See `Encoder.randomly_initialized_variables`: the table, also if it has initial values."""
         return [self.embedding.embeddings]
 
     def assign_vectors(self, rows: np.ndarray, values: np.ndarray) -> None:
-        """Gives tokens their vectors.
+        """Assigns vectors to tokens.
 
         Args:
             rows: int [N], token ids.
-            values: float32 [N, hidden_size].
+            values: float32 [N, hidden_size], their vectors.
         """
         table = self.embedding.embeddings.numpy()
         table[rows] = values

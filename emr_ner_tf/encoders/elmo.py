@@ -1,4 +1,4 @@
-"""ELMo over characters: a bidirectional language model's layers, weighted, beside the tagger's own embedding."""
+"""ELMo over characters: the weighted layers of a bidirectional language model, and the tagger's own embedding."""
 
 import math
 import sys
@@ -17,14 +17,14 @@ MODEL_TYPE = "elmo"
 
 
 class LanguageModel(tf.keras.layers.Layer):
-    """The stack of a character language model in both directions: embedding, LSTMs with projection, residual.
+    """The layers of a bidirectional character language model: embedding, LSTMs with projection, residual connections.
 
-    Directions share the embedding and nothing else; the input of each layer after the first is added to its output.
+    The directions only share the embedding. The input of each layer after the first is added to its output.
 
     Attributes:
-        embeddings: float32 [V, P], which the softmax of pre-training shares.
-        recurrences: a `ProjectedLSTM` for each layer, both directions in it.
-        dropouts: of the embedding and of each layer's output.
+        embeddings: float32 [V, P]; the softmax of pre-training shares it.
+        recurrences: a bidirectional `ProjectedLSTM` for each layer.
+        dropouts: dropout of the embedding and of the output of each layer.
     """
 
     def __init__(self, hf_config: Mapping[str, Any], vocabulary_size: int) -> None:
@@ -32,11 +32,11 @@ class LanguageModel(tf.keras.layers.Layer):
 
         Args:
             hf_config: `hidden_size` P of embedding and states, `intermediate_size` U of the cells,
-                `num_hidden_layers`, and `hidden_dropout_prob`, 0 where it is not there.
-            vocabulary_size: V.
+                `num_hidden_layers`, and `hidden_dropout_prob`, which is 0 by default.
+            vocabulary_size: number of tokens, V.
 
         Raises:
-            UserError: a size is missing or no whole number above 0.
+            UserError: a size is missing or is not a whole number above 0.
         """
         super().__init__(name="language_model", dtype="float32")
         for key in ("hidden_size", "intermediate_size", "num_hidden_layers"):
@@ -66,11 +66,11 @@ class LanguageModel(tf.keras.layers.Layer):
         """Runs both directions.
 
         Args:
-            token_ids: int32 [T, 2, B], as `reading_order` gives them.
+            token_ids: int32 [T, 2, B], from `reading_order`.
             training: whether dropout is on and a gradient will be taken.
 
         Returns:
-            float32 [T, 2, B, P] for the embedding and for each layer, in the same order of reading.
+            float32 [T, 2, B, P] for the embedding and for each layer, in the reading order of each direction.
         """
         outputs = [self.dropouts[0](tf.gather(self.embeddings, token_ids), training=training)]
         for recurrence, dropout in zip(self.recurrences, self.dropouts[1:], strict=True):
@@ -81,7 +81,7 @@ class LanguageModel(tf.keras.layers.Layer):
         return outputs
 
     def weight_mappings(self) -> Iterator[WeightMapping]:
-        """As `Encoder.weight_mappings`; the first axis of a layer's values is the direction, forward first."""
+        """See `Encoder.weight_mappings`; the first axis of a layer's values is the direction, forward first."""
         yield WeightMapping(Elmo.token_table, self.embeddings, tuple(self.embeddings.shape), (0, 1))
         for index, layer in enumerate(self.recurrences):
             kernels = {
@@ -99,9 +99,9 @@ class LayerMix(tf.keras.layers.Layer):
     """gamma * sum_j softmax(w)_j h_j (Peters et al. 2018, eq. 1).
 
     Attributes:
-        layers: how many h there are.
-        weights_of_layers: w, float32 [layers], equal at the start.
-        gamma: float32 scalar, 1 at the start.
+        layers: number of layers.
+        weights_of_layers: w, float32 [layers], initially equal.
+        gamma: float32 scalar, initially 1.
     """
 
     def __init__(self, layers: int, **kwargs) -> None:
@@ -112,7 +112,7 @@ class LayerMix(tf.keras.layers.Layer):
         self.built = True
 
     def call(self, inputs: Sequence[tf.Tensor]) -> tf.Tensor:
-        """Weighted sum of `layers` tensors of one shape."""
+        """Returns the weighted sum of `layers` tensors of the same shape."""
         shares = tf.unstack(tf.nn.softmax(self.weights_of_layers))
         return self.gamma * tf.add_n([share * layer for share, layer in zip(shares, inputs, strict=True)])
 
@@ -122,17 +122,16 @@ class LayerMix(tf.keras.layers.Layer):
 
 
 class Elmo(Encoder):
-    """A learnt character embedding joined to the weighted layers of a character language model.
+    """A learned character embedding, concatenated to the weighted layers of a character language model.
 
-    A checkpoint holds the language model alone. The embedding beside it and the weights of the layers are the
-    tagger's, made new (`randomly_initialized_variables`). [CLS] and [SEP] are the begin and the end of the text that
-    the language model was trained with. Where `language_model.trainable` is False no gradient reaches it, and its
-    dropout is off.
+    A checkpoint only has the language model. The embedding and the layer weights are new variables of the tagger
+    (`randomly_initialized_variables`). [CLS] and [SEP] are the begin and end tokens with which the language model was
+    trained. If `language_model.trainable` is False, the language model gets no gradient and its dropout is off.
 
     Attributes:
-        characters: the tagger's own embedding, `character_size` wide (`hidden_size` where that is not there).
-        language_model: both directions, P wide each.
-        mix: of its layers, the embedding counted as the first.
+        characters: the tagger's own embedding, of width `character_size` (by default, `hidden_size`).
+        language_model: the bidirectional language model; each direction has width P.
+        mix: weighted sum of its layers; the embedding is the first layer.
     """
 
     backend = "tf.keras"
@@ -143,7 +142,7 @@ class Elmo(Encoder):
         """Builds the variables.
 
         Raises:
-            UserError: as `LanguageModel`.
+            UserError: a size is invalid; see `LanguageModel`.
         """
         language_model = LanguageModel(hf_config, vocabulary_size)
         width = hf_config["hidden_size"]
@@ -173,20 +172,20 @@ class Elmo(Encoder):
         return tf.concat([own, joined], axis=-1)
 
     def weight_mappings(self) -> Iterator[WeightMapping]:
-        """As `Encoder.weight_mappings`: those of the language model."""
+        """See `Encoder.weight_mappings`: the variables of the language model."""
         return self.language_model.weight_mappings()
 
     def randomly_initialized_variables(self) -> list[tf.Variable]:
-        """As `Encoder.randomly_initialized_variables`: the tagger's own embedding and the weights of the layers."""
+        """See `Encoder.randomly_initialized_variables`: the tagger's own embedding and the weights of the layers."""
         return [*self.characters.trainable_variables, *self.mix.trainable_variables]
 
     def assign_vectors(self, rows: np.ndarray, values: np.ndarray) -> None:
-        """As `CharEmbedding.assign_vectors`, of the tagger's own embedding."""
+        """See `CharEmbedding.assign_vectors`; it changes the tagger's own embedding."""
         self.characters.assign_vectors(rows, values)
 
 
 def reading_order(token_ids: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
-    """Each sequence as both directions read it: from the first token, and from the last real one.
+    """Returns each sequence in the reading order of both directions: from the first token, and from the last token.
 
     Args:
         token_ids: int32 [B, T].

@@ -1,4 +1,4 @@
-"""Checkpoints of Google's BERT (`bert_model.ckpt.index`, `.data-*`): variables under the names of PyTorch's classes.
+"""Reads checkpoints of Google's BERT (`bert_model.ckpt.index`, `.data-*`) under the names of PyTorch's classes.
 
 Source: the variable scopes of google-research/bert, modeling.py, run_pretraining.py and optimization.py.
 """
@@ -14,7 +14,7 @@ from emr_ner_tf.encoders.tensor_files import open_tensors, read_tensor
 from emr_ner_tf.encoders.tensor_paths import INDEX, tensor_paths
 from emr_ner_tf.errors import UserError
 
-# The optimizer's moments, powers and scale, and the count of updates.
+# The optimizer's moments, powers and loss scale, and the number of updates.
 _OPTIMIZER = re.compile(
     r"(^|.*/)(global_step|good_steps|loss_scale|beta[12]_power|(adam|lamb)_[mv]|\w*(Adam|LAMB|Momentum)\w*)(/.*|$)"
 )
@@ -26,22 +26,22 @@ _LAST_PARTS = {
     "output_weights": "weight",
     "output_bias": "bias",
 }
-# The head of a fine-tuned classifier stands outside of any scope.
+# The head of a fine-tuned classifier is outside any scope.
 _CLASSIFIER = ("output_weights", "output_bias")
 
 
 def read_google_checkpoint(index: pathlib.Path) -> Iterator[tuple[str, np.ndarray]]:
-    """Reads every variable but the optimizer's.
+    """Reads all variables except those of the optimizer.
 
     Args:
-        index: the file `*.index`; its data lies beside it.
+        index: the file `*.index`; its data files are in the same directory.
 
     Yields:
         Names and arrays in the layout of PyTorch's classes (a dense kernel is [out, in]), floats as float32. A variable
         of another model keeps its own name.
 
     Raises:
-        UserError: a file is missing, empty, cut off or damaged, or holds no named variables.
+        UserError: a file is missing, empty, cut off or damaged, or has no named variables.
     """
     prefix = _prefix(index)
     data = tensor_paths(prefix)[1]
@@ -62,7 +62,7 @@ def read_google_checkpoint(index: pathlib.Path) -> Iterator[tuple[str, np.ndarra
 
 
 def pytorch_name(name: str) -> str:
-    """Returns the name that PyTorch's classes have for a variable of Google's BERT; a name of others is returned as is.
+    """Returns the name of a variable of Google's BERT in PyTorch's classes; other names are returned unchanged.
 
     >>> pytorch_name("bert/encoder/layer_0/attention/self/query/kernel")
     'bert.encoder.layer.0.attention.self.query.weight'
@@ -78,10 +78,10 @@ def pytorch_name(name: str) -> str:
 
 
 def describe_variables(index: pathlib.Path) -> str:
-    """Counts the variables of a checkpoint by what they are for, in words.
+    """Describes how many variables of a checkpoint belong to the encoder, the pooler, heads and the optimizer.
 
     Raises:
-        UserError: as `read_google_checkpoint`.
+        UserError: see `read_google_checkpoint`.
     """
     names = open_tensors(_prefix(index)).get_variable_to_shape_map()
     counts = collections.Counter(map(_kind, names))

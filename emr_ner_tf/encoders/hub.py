@@ -1,4 +1,4 @@
-"""Files of an encoder, in the Hugging Face layout or Google's: in a directory, or in the Hugging Face hub."""
+"""Finds the files of an encoder, in the layout of Hugging Face or Google: in a directory or on the Hugging Face hub."""
 
 import os
 import pathlib
@@ -12,9 +12,9 @@ from emr_ner_tf.encoders.tensor_paths import INDEX, tensor_paths
 from emr_ner_tf.errors import UserError
 
 CONFIG, VOCABULARY, ADDED_TOKENS = "config.json", "vocab.txt", "added_tokens.json"
-# Of Google's layout.
+# File names of Google's layout.
 BERT_CONFIG, BERT_CHECKPOINT = "bert_config.json", "bert_model.ckpt"
-# In the order in which they are looked for. An index lists the parts of weights in several files.
+# In the order of preference. An index lists the files of weights in several parts.
 WEIGHTS = (
     "model.safetensors",
     "model.safetensors.index.json",
@@ -35,10 +35,10 @@ def find_file(name_or_dir: str, *names: str) -> pathlib.Path:
         names: file names, the preferred one first.
 
     Returns:
-        A local path. A file that the hub's cache holds is taken from there, others are fetched into it.
+        A local path. A file of the hub comes from the hub's cache, into which it is downloaded if necessary.
 
     Raises:
-        UserError: none is there; the message names what was looked for and where.
+        UserError: there is no such file; the message has the names and the place.
     """
     wanted = " or ".join(names)
     folder = local_folder(name_or_dir)
@@ -49,7 +49,7 @@ def find_file(name_or_dir: str, *names: str) -> pathlib.Path:
         raise UserError(f"encoder {str(folder)!r}: the directory must hold {wanted}, and it does not")
     if not name_or_dir or name_or_dir[0] in "./~" or name_or_dir.count("/") > 1 or "\\" in name_or_dir:
         raise UserError(f"encoder {name_or_dir!r}: there is no such directory; looked for {wanted} in it")
-    # The model may have got a file since the cache noted that it has none.
+    # The file may have been added to the model after the cache recorded its absence.
     for trust_cache in (True, False):
         for name in names:
             path = _from_hub(name_or_dir, name, wanted, trust_cache=trust_cache)
@@ -62,7 +62,7 @@ def find_file(name_or_dir: str, *names: str) -> pathlib.Path:
 
 
 def find_optional_file(name_or_dir: str, name: str) -> pathlib.Path | None:
-    """Finds a file that an encoder may have; None where it has none, or where the hub cannot be reached."""
+    """Finds an optional file of an encoder; None if there is none or if the hub cannot be reached."""
     folder = local_folder(name_or_dir)
     if folder is not None:
         return folder / name if (folder / name).is_file() else None
@@ -73,10 +73,10 @@ def find_optional_file(name_or_dir: str, name: str) -> pathlib.Path | None:
 
 
 def local_folder(name_or_dir: str) -> pathlib.Path | None:
-    """Returns the folder of an encoder that lies here; None for a hub name, or what is not there.
+    """Returns the local folder of an encoder; None for a hub name or a path that does not exist.
 
     Raises:
-        UserError: it is a file.
+        UserError: the path is a file.
     """
     if os.path.isdir(name_or_dir):
         return pathlib.Path(name_or_dir)
@@ -94,15 +94,15 @@ def find_weights(name_or_dir: str) -> list[pathlib.Path]:
     """Finds the weights of an encoder: one file, the parts that an index lists, or a TensorFlow checkpoint's files.
 
     Raises:
-        UserError: as `find_file`; or an index is malformed, or lists a part that is not there; or it cannot be told
-            which of several checkpoints is meant.
+        UserError: there are no weights, an index is malformed or lists a missing part, or the directory has several
+            checkpoints.
     """
     prefix = _checkpoint_prefix(name_or_dir)
     if prefix is not None:
         return tensor_paths(prefix)
     path = find_file(name_or_dir, *WEIGHTS)
     if path.suffix == INDEX:
-        # From the hub, where a file is there only once it has been asked for.
+        # On the hub, the data file must be requested, too.
         return [path, find_file(name_or_dir, f"{BERT_CHECKPOINT}.data-00000-of-00001")]
     if path.suffix != ".json":
         return [path]
@@ -113,10 +113,10 @@ def find_weights(name_or_dir: str) -> list[pathlib.Path]:
 
 
 def encoder_files(name_or_dir: str) -> list[pathlib.Path]:
-    """Returns every file that an encoder is read from: configuration, vocabulary, weights.
+    """Returns all files of an encoder: configuration, vocabulary and weights.
 
     Raises:
-        UserError: as `find_weights`.
+        UserError: a file is missing; see `find_weights`.
     """
     files = [find_file(name_or_dir, CONFIG, BERT_CONFIG), find_file(name_or_dir, VOCABULARY)]
     added = find_optional_file(name_or_dir, ADDED_TOKENS)
@@ -127,7 +127,7 @@ def read_config(name_or_dir: str) -> dict[str, Any]:
     """Reads an encoder's `config.json`, or Google's `bert_config.json`, whose `model_type` is `bert`.
 
     Raises:
-        UserError: it is missing, is no JSON object, or has no `model_type` or `vocab_size`.
+        UserError: the file is missing, is not a JSON object, or has no `model_type` or `vocab_size`.
     """
     path = find_file(name_or_dir, CONFIG, BERT_CONFIG)
     config = read_object(path)
@@ -143,7 +143,7 @@ def read_config(name_or_dir: str) -> dict[str, Any]:
 
 
 def _checkpoint_prefix(name_or_dir: str) -> pathlib.Path | None:
-    """The prefix of the TensorFlow checkpoint that holds the weights; None where they are in another format."""
+    """Returns the prefix of the TensorFlow checkpoint with the weights; None if they are in another format."""
     folder = local_folder(name_or_dir)
     if folder is None:
         return None
@@ -154,7 +154,7 @@ def _checkpoint_prefix(name_or_dir: str) -> pathlib.Path | None:
         return None
     if (folder / f"{BERT_CHECKPOINT}{INDEX}").is_file():
         return folder / BERT_CHECKPOINT
-    # Other makers' names, such as roberta_zh_large_model.ckpt or model.ckpt-100000.
+    # Other names in use, such as roberta_zh_large_model.ckpt or model.ckpt-100000.
     found = sorted(path.name.removesuffix(INDEX) for path in folder.glob(f"*.ckpt*{INDEX}"))
     if not found or any((folder / name).is_file() for name in WEIGHTS):
         return None
@@ -168,13 +168,13 @@ def _checkpoint_prefix(name_or_dir: str) -> pathlib.Path | None:
 
 
 def _from_hub(name: str, file: str, wanted: str, *, trust_cache: bool) -> pathlib.Path | None:
-    """Returns a file of the hub's model, from the cache or fetched into it; None where the model has no such file.
+    """Returns a file of a model on the hub, from the cache or after a download; None if the model has no such file.
 
     Args:
-        name: of the model.
+        name: name of the model.
         file: name of the file.
-        wanted: the files that are looked for, in a message.
-        trust_cache: whether a note in the cache that the model has no such file counts.
+        wanted: names of the searched files, for messages.
+        trust_cache: whether to rely on the cache if it has recorded that the file does not exist.
 
     Raises:
         UserError: the hub cannot be reached, or does not give access to the model.
@@ -205,7 +205,7 @@ def _from_hub(name: str, file: str, wanted: str, *, trust_cache: bool) -> pathli
 
 
 def _check_hub(name: str, wanted: str) -> None:
-    """Raises where the hub cannot be reached; its own client would retry for half a minute and log each retry."""
+    """Raises if the hub cannot be reached; its own client would retry for half a minute and log each retry."""
     if urllib.request.getproxies():
         return
     place = urllib.parse.urlsplit(_endpoint())

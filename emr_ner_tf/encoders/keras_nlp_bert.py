@@ -91,7 +91,7 @@ class KerasNlpBert(Encoder):
         training: bool | None = None,
         segment_ids: tf.Tensor | None = None,
     ) -> tf.Tensor:
-        """As `Encoder.call`."""
+        """See `Encoder.call`."""
         shape = tf.shape(token_ids)
         places = self._part("position_embedding").position_embeddings[: shape[1]]
         segments = self._part("segment_embedding").embeddings
@@ -111,7 +111,7 @@ class KerasNlpBert(Encoder):
         return outputs
 
     def weight_mappings(self) -> Iterator[WeightMapping]:
-        """As `Encoder.weight_mappings`."""
+        """See `Encoder.weight_mappings`."""
         yield _table("embeddings.word_embeddings.weight", self._part("token_embedding").embeddings)
         positions = self._part("position_embedding").position_embeddings
         yield _table("embeddings.position_embeddings.weight", positions)

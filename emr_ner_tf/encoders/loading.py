@@ -1,4 +1,4 @@
-"""Encoders by name and backend."""
+"""Builds and loads encoders by name and backend."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -29,8 +29,8 @@ def load_vocabulary(name_or_dir: str) -> Vocabulary:
         name_or_dir: a directory or a hub name, in the Hugging Face layout or Google's.
 
     Returns:
-        A token for each row of the embedding: of `vocab.txt`, of `added_tokens.json`, and `[unused]` ones for the rows
-        that no token names.
+        A token for each row of the embedding: those of `vocab.txt` and `added_tokens.json`, and `[unused]` tokens for
+        the other rows.
 
     Raises:
         UserError: a file is missing or malformed.
@@ -44,12 +44,12 @@ def build_encoder(
     """Builds an encoder from its configuration, with random weights, under the current precision policy.
 
     Args:
-        hf_config: as `config.json` of the Hugging Face layout has it.
-        backend: "keras_nlp" (BERT) or "transformers" (what transformers has a TensorFlow class for).
-        vocabulary_size: rows of the token embedding; None takes the configuration's `vocab_size`.
+        hf_config: configuration, as in `config.json` of the Hugging Face layout.
+        backend: "keras_nlp" (BERT) or "transformers" (every model with a TensorFlow class in transformers).
+        vocabulary_size: number of rows of the token embedding; None uses `vocab_size` of the configuration.
 
     Raises:
-        UserError: an unknown backend, or a configuration that it cannot express.
+        UserError: the backend is unknown, or does not support the configuration.
     """
     rows = hf_config.get("vocab_size") if vocabulary_size is None else vocabulary_size
     if not isinstance(rows, int) or rows < 1:
@@ -58,7 +58,7 @@ def build_encoder(
         return CharEmbedding(hf_config, rows)
     if hf_config.get("model_type") == ELMO:
         return Elmo(hf_config, rows)
-    # Each library takes seconds to import, so only the one that is asked for.
+    # Each library takes seconds to import, so only the requested one is imported.
     if backend == "keras_nlp":
         from emr_ner_tf.encoders.keras_nlp_bert import KerasNlpBert
 
@@ -77,15 +77,15 @@ def load_encoder(
     backend: str = "keras_nlp",
     changes: Mapping[str, Any] | None = None,
 ) -> Encoder:
-    """Builds an encoder and reads its weights, each variable accounted for in both directions.
+    """Builds an encoder and loads its weights, accounting for every variable in both directions.
 
     Args:
         name_or_dir: a directory or a hub name in the Hugging Face layout; or a directory in Google's
             (`bert_config.json`, `bert_model.ckpt.*`, `vocab.txt`), or the prefix of the checkpoint in it.
-        vocabulary: the tagger's; None takes the encoder's own. Rows past the encoder's own start as copies of
-            [UNK]'s; those that were [unused] keep their values.
+        vocabulary: vocabulary of the tagger; None uses that of the encoder. Additional rows start as copies of the
+            row of [UNK]; rows that were [unused] keep their values.
         backend: "keras_nlp" or "transformers".
-        changes: keys of the configuration that take other values than the encoder's own.
+        changes: changes of the encoder's configuration by key.
 
     Raises:
         UserError: a missing, broken or mismatched file, or vocabulary; the message says what was looked for and
@@ -124,7 +124,7 @@ def load_encoder(
 
 
 def _check_extends(vocabulary: Vocabulary, own: Vocabulary, name: str) -> None:
-    """Raises unless each row of the encoder's own vocabulary still has its token, or was [unused]."""
+    """Raises unless each row of the encoder's vocabulary still has its token or was [unused]."""
     if len(vocabulary.tokens) < len(own.tokens):
         raise UserError(
             f"encoder {name!r}: the vocabulary in use must hold at least the {len(own.tokens)} tokens of its "

@@ -1,4 +1,4 @@
-"""A checkpoint in the Hugging Face layout, as `transformers` and `load_encoder` read it."""
+"""Writes a checkpoint in the Hugging Face layout, which `transformers` and `load_encoder` read."""
 
 import json
 import os
@@ -24,12 +24,11 @@ def save_encoder(
     """Writes `config.json`, `vocab.txt` and `model.safetensors`, in float32.
 
     Args:
-        encoder: its weights get its prefix.
-        vocabulary: a token for each row of its embedding.
-        directory: is made; files of these names in it are replaced.
-        heads: what else the checkpoint holds, by full name. What shares the token embedding is left out, as
-            transformers leaves it out.
-        architecture: transformers' class of encoder and heads together, for `config.json`; None leaves what it says.
+        encoder: the encoder; the names of its weights get its prefix.
+        vocabulary: the vocabulary, with a token for each row of the embedding.
+        directory: directory, which is created if necessary; files with these names in it are replaced.
+        heads: further weights by full name, without those that share the token embedding, as in transformers.
+        architecture: transformers' class of the encoder with its heads, for `config.json`; None keeps the value.
     """
     import safetensors.numpy
 

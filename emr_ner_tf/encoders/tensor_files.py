@@ -1,4 +1,4 @@
-"""Variables as TensorFlow stores them, an index and its data files, opened only where they are whole."""
+"""Opens variables in TensorFlow's format (an index and its data files), if the files are complete."""
 
 import pathlib
 from typing import Any
@@ -10,20 +10,20 @@ from emr_ner_tf.data.whole_files import COPY_AGAIN, damaged
 from emr_ner_tf.encoders.tensor_paths import pattern_problem, tensor_paths
 from emr_ner_tf.errors import UserError
 
-# Raised for an index that is not one: by its table, its header, or an entry.
+# Exceptions for a damaged index: by its table, its header or an entry.
 _UNREADABLE = (tf.errors.OpError, IndexError, KeyError, RuntimeError, UnicodeDecodeError, ValueError)
-# A string tensor has a check sum between its lengths and its bytes.
+# A string tensor has a checksum between its lengths and its bytes.
 _CHECK_SUM = 4
 
 
 def open_tensors(prefix: pathlib.Path) -> Any:
-    """Opens variables; their data must have the size that the index says, so that half a copy is found at once.
+    """Opens variables and compares the size of their data with the index, so that an incomplete copy is detected.
 
     Args:
-        prefix: as in `tensor_paths`.
+        prefix: see `tensor_paths`.
 
     Raises:
-        UserError: a file is missing, empty or cut off; the message names it. Or TensorFlow cannot open such a path.
+        UserError: a file is missing, empty or cut off (the message names it), or TensorFlow cannot open the path.
     """
     index, *data = tensor_paths(prefix)
     for path in (index, *data):
@@ -49,11 +49,11 @@ def open_tensors(prefix: pathlib.Path) -> Any:
 
 
 def read_tensor(reader: Any, name: str, source: pathlib.Path) -> np.ndarray:
-    """Reads a variable and compares its check sum.
+    """Reads a variable and compares its checksum.
 
     Args:
-        reader: of `open_tensors`.
-        name: of the variable.
+        reader: reader from `open_tensors`.
+        name: name of the variable.
         source: the data file, for errors.
 
     Returns:
@@ -69,11 +69,11 @@ def read_tensor(reader: Any, name: str, source: pathlib.Path) -> np.ndarray:
 
 
 def _size(reader: Any, name: str, dtype: tf.DType, shape: list[int], source: pathlib.Path) -> int:
-    """Bytes that a variable takes on the disk."""
+    """Returns the size of a variable in its file, in bytes."""
     if dtype != tf.string:
         return tf.TensorShape(shape).num_elements() * dtype.size
     value = read_tensor(reader, name, source)
     strings = [value] if isinstance(value, bytes) else list(value.flat)
-    # Each length is a number of seven bits a byte.
+    # Each length is stored with seven bits per byte.
     lengths = sum(max(1, -(-len(string).bit_length() // 7)) for string in strings)
     return lengths + _CHECK_SUM + sum(map(len, strings))

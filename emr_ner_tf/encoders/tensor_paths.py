@@ -1,4 +1,4 @@
-"""The names of the files in which TensorFlow stores variables. Without TensorFlow, for all who look for files."""
+"""Names of the files in which TensorFlow stores variables; this module does not import TensorFlow."""
 
 import os
 import pathlib
@@ -19,7 +19,7 @@ def tensor_paths(prefix: pathlib.Path) -> list[pathlib.Path]:
         prefix: their common path, such as `bert_model.ckpt`.
 
     Raises:
-        UserError: one is missing.
+        UserError: a file is missing.
     """
     index = prefix.with_name(f"{prefix.name}{INDEX}")
     parts = {
@@ -36,7 +36,7 @@ def tensor_paths(prefix: pathlib.Path) -> list[pathlib.Path]:
 
 
 def pattern_problem(path: str | os.PathLike[str]) -> str | None:
-    """Says that TensorFlow cannot open variables under this path; None where it can."""
+    """Returns the reason why TensorFlow cannot open variables under this path, or None if it can."""
     found = _PATTERN.search(os.fspath(path))
     if not found:
         return None

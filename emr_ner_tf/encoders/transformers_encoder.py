@@ -1,4 +1,4 @@
-"""Any encoder that transformers has a TensorFlow class for: BERT, RoFormer, ELECTRA, ALBERT and others."""
+"""Encoders with a TensorFlow class in transformers: BERT, RoFormer, ELECTRA, ALBERT and others."""
 
 import inspect
 import logging
@@ -22,16 +22,16 @@ logging.getLogger("transformers.modeling_tf_utils").addFilter(
 
 
 class TransformersEncoder(Encoder):
-    """A `TFAutoModel` up to its last layer's output, without a pooler where its class allows.
+    """A `TFAutoModel` up to the output of its last layer, without a pooler if its class allows that.
 
     Attributes:
-        model: transformers' model, its variables made.
+        model: the model of transformers, with its variables.
     """
 
     backend = "transformers"
 
     def __init__(self, hf_config: Mapping[str, Any], vocabulary_size: int) -> None:
-        """Builds the variables, drawn as transformers draws them.
+        """Builds the variables with the initialization of transformers.
 
         Raises:
             UserError: transformers has no TensorFlow encoder for this configuration.
@@ -39,7 +39,7 @@ class TransformersEncoder(Encoder):
         model = _build(dict(hf_config) | {"vocab_size": vocabulary_size})
         body = getattr(model, model.base_model_prefix)
         positions = model.config.max_position_embeddings
-        # RoBERTa and its kin count positions from behind the id of their padding.
+        # RoBERTa and similar models count positions from the id of the padding token onwards.
         padding_row = getattr(getattr(body, "embeddings", None), "padding_idx", None)
         super().__init__(
             hf_config,
@@ -50,7 +50,7 @@ class TransformersEncoder(Encoder):
         self.model = model
         self.prefix = model.base_model_prefix
         self.num_segments = getattr(model.config, "type_vocab_size", 1)
-        # Nothing trains these: a pooler that the class insists on, RoFormer's table of sines.
+        # These are not trained: a pooler that the class requires, and RoFormer's table of sines.
         for layer in model.submodules:
             if layer.name in ("pooler", "embed_positions"):
                 layer.trainable = False
@@ -67,8 +67,8 @@ class TransformersEncoder(Encoder):
         training: bool | None = None,
         segment_ids: tf.Tensor | None = None,
     ) -> tf.Tensor:
-        """As `Encoder.call`."""
-        # Looked up here: given ids, transformers puts an assertion into the graph.
+        """See `Encoder.call`."""
+        # Looked up here, because transformers adds an assertion to the graph if it gets ids.
         embedded = tf.gather(self.model.get_input_embeddings().weight, token_ids)
         inputs = {
             "inputs_embeds": tf.cast(embedded, self.compute_dtype),
@@ -80,7 +80,7 @@ class TransformersEncoder(Encoder):
         return tf.cast(outputs.last_hidden_state, self.compute_dtype)
 
     def weight_mappings(self) -> Iterator[WeightMapping]:
-        """As `Encoder.weight_mappings`; a pooler is left out."""
+        """See `Encoder.weight_mappings`; a pooler is left out."""
         from transformers.modeling_tf_pytorch_utils import convert_tf_weight_name_to_pt_weight_name
 
         for variable in self.model.variables:

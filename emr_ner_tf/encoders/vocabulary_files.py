@@ -1,4 +1,4 @@
-"""The vocabulary of an encoder, a token for each row of its embedding, from the files that it may be in."""
+"""Reads the vocabulary of an encoder, with a token for each row of its embedding, from its files."""
 
 import pathlib
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from emr_ner_tf.encoders.hub import ADDED_TOKENS, VOCABULARY, find_file, find_op
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.text.vocabulary import Vocabulary, is_unused
 
-# Tables are padded to a multiple of at most this many rows; a file that lacks more is rather cut off.
+# Tables are padded to a multiple of at most this many rows; a file that lacks more tokens is probably cut off.
 _MAX_PADDING = 1024
 
 
@@ -17,8 +17,8 @@ class EncoderVocabulary(NamedTuple):
     """The content of the files of an encoder.
 
     Attributes:
-        vocabulary: with a token for each of the `vocab_size` rows, or for more.
-        notes: what is unusual about it, a sentence each.
+        vocabulary: the vocabulary, with a token for each of the `vocab_size` rows, or for more.
+        notes: unusual properties of the files, one sentence each.
     """
 
     vocabulary: Vocabulary
@@ -26,16 +26,16 @@ class EncoderVocabulary(NamedTuple):
 
 
 def read_vocabulary(name_or_dir: str) -> EncoderVocabulary:
-    """Reads `vocab.txt` and, where it is there, `added_tokens.json`.
+    """Reads `vocab.txt` and, if it exists, `added_tokens.json`.
 
-    A token that stands on several lines has the row of the last one, as in transformers. Rows of the embedding that no
-    token names, which pad it to a round size, count as `[unused]` ones, so that new characters take them.
+    A token on several lines has the row of the last line, as in transformers. Rows without a token, which pad the
+    embedding to a round size, count as `[unused]`, so that new characters can use them.
 
     Args:
         name_or_dir: a directory, a prefix of a checkpoint, or a hub name.
 
     Raises:
-        UserError: a file is missing, malformed or cut off, or an added token has the row of another.
+        UserError: a file is missing, malformed or cut off, or an added token has the row of another token.
     """
     path = find_file(name_or_dir, VOCABULARY)
     tokens = list(Vocabulary.load(path).tokens)
@@ -74,7 +74,7 @@ def _read_added_tokens(path: pathlib.Path) -> dict[str, int]:
 
 
 def _place(tokens: list[str], ids: Mapping[str, int], path: pathlib.Path) -> None:
-    """Gives added tokens their rows: those behind the vocabulary, or ones that it does not use."""
+    """Places added tokens in rows after the vocabulary, or in rows that it does not use."""
     for token, row in sorted(ids.items(), key=lambda item: item[1]):
         if row > len(tokens):
             raise UserError(
@@ -88,7 +88,7 @@ def _place(tokens: list[str], ids: Mapping[str, int], path: pathlib.Path) -> Non
             raise UserError(
                 f"{path}: an added token must have a row of its own, got row {row}, which is another's"
             )
-        # An added token counts before a line of the vocabulary.
+        # An added token takes precedence over a line of the vocabulary.
         for other, same in enumerate(tokens):
             if same == token and other != row:
                 tokens[other] = _unused(other)

@@ -1,4 +1,4 @@
-"""Weights under the names of the Hugging Face layout as NumPy arrays, whichever library wrote the file."""
+"""Reads weights of several file formats as NumPy arrays under the names of the Hugging Face layout."""
 
 import pathlib
 import re
@@ -17,25 +17,25 @@ def read_weights(paths: Iterable[pathlib.Path], *, prefix: str) -> dict[str, np.
     """Reads every tensor of a checkpoint.
 
     Args:
-        paths: of one `model.safetensors`, `tf_model.h5` or `pytorch_model.bin`, or of its parts; or the index and the
-            data of a checkpoint of Google's BERT.
-        prefix: of the base model, such as `bert`; it is taken off where names have it.
+        paths: one `model.safetensors`, `tf_model.h5` or `pytorch_model.bin`, or its parts; or the index and the data
+            of a checkpoint of Google's BERT.
+        prefix: prefix of the base model, such as `bert`, which is removed from names.
 
     Returns:
         Arrays under the names and in the layout of PyTorch's classes (a dense kernel is [out, in]), floats as
-        float32; the old names `gamma` and `beta` read as `weight` and `bias`.
+        float32. The old names `gamma` and `beta` become `weight` and `bias`.
 
     Raises:
-        UserError: a file cannot be read, or is PyTorch's where torch is not installed; or a name has two values.
+        UserError: a file cannot be read, torch is required but not installed, or a name has two values.
     """
     weights: dict[str, np.ndarray] = {}
-    # Data is read by way of its index.
+    # Data files are read through their index.
     paths = [path for path in paths if not DATA.search(path.name)]
     for path in paths:
         for name, value in _READERS[path.suffix](path):
             name = name.removeprefix(f"{prefix}.")
             name = re.sub(r"\b(gamma|beta)$", lambda ending: _OLD_ENDINGS[ending[0]], name)
-            # Keras writes a layer that a head shares once for each.
+            # Keras writes a layer once for each head that shares it.
             if name in weights and not np.array_equal(weights[name], value):
                 raise UserError(
                     f"{path}: a tensor must have one value, got `{name}` a second time with another"
@@ -49,14 +49,14 @@ def _safetensors(path: pathlib.Path) -> Iterator[tuple[str, np.ndarray]]:
     import tensorflow as tf
 
     try:
-        # Read as TensorFlow's: NumPy has no bfloat16.
+        # Read as TensorFlow tensors, because NumPy has no bfloat16.
         with safetensors.safe_open(path, framework="tf") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     except (safetensors.SafetensorError, OSError) as error:
         raise UserError(f"{path}: no safetensors can be read here: {error}") from error
     for name, tensor in tensors.items():
         value = (tf.cast(tensor, tf.float32) if tensor.dtype.is_floating else tensor).numpy()
-        # transformers' TensorFlow classes write their own names, less the first scope.
+        # transformers' TensorFlow classes write their own names without the first scope.
         yield _from_tensorflow(f"model/{name}", value) if "/" in name else (name, value)
 
 
@@ -67,7 +67,7 @@ def _hdf5(path: pathlib.Path) -> Iterator[tuple[str, np.ndarray]]:
 
     def visit(name: str, node: object) -> None:
         if isinstance(node, h5py.Dataset):
-            # The first part is the layer's group, not of the name.
+            # The first part is the group of the layer and does not belong to the name.
             found.append(_from_tensorflow(name.partition("/")[2], _float32(np.asarray(node))))
 
     try:
@@ -107,11 +107,11 @@ def _from_tensorflow(name: str, value: np.ndarray) -> tuple[str, np.ndarray]:
 
 
 def axes_in_tensorflow(transpose: str, rank: int) -> tuple[int, ...]:
-    """Order in which the axes of PyTorch's tensor stand in TensorFlow's.
+    """Returns the order of the axes of PyTorch's tensor in TensorFlow's tensor.
 
     Args:
-        transpose: "no", "simple", "conv1d" or "conv2d", as transformers names the ways.
-        rank: of the tensor.
+        transpose: "no", "simple", "conv1d" or "conv2d", as in transformers.
+        rank: rank of the tensor.
     """
     ways = {"simple": (1, 0), "conv1d": (2, 1, 0), "conv2d": (2, 3, 1, 0)}
     return ways.get(transpose, tuple(range(rank)))
