@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from emr_ner_tf.api import connect, evaluate, export, load, read_documents, train, write_documents
     from emr_ner_tf.inference.annotator import Annotator
 
-# transformers' TensorFlow classes set TF_USE_LEGACY_KERAS=1 when nothing has, and TensorFlow 2.15 then looks
-# for a `tf_keras` that this stack must not have (tests/test_imports.py). Its own Keras is Keras 2 already.
+# transformers' TensorFlow classes set TF_USE_LEGACY_KERAS=1 if it is unset. TensorFlow 2.15 then looks for `tf_keras`,
+# which this stack must not have (tests/test_imports.py). TensorFlow 2.15's own Keras is already Keras 2.
 os.environ["TF_USE_LEGACY_KERAS"] = "0"
 
 __version__ = "0.1.0"
@@ -37,7 +37,7 @@ __all__ = [
     "write_documents",
 ]
 
-# Imported at their first use: `import emr_ner_tf` itself costs milliseconds and no TensorFlow.
+# Names that are imported at their first use, so that `import emr_ner_tf` takes milliseconds and imports no TensorFlow.
 _LAZY = dict.fromkeys(
     ("connect", "evaluate", "export", "load", "read_documents", "train", "write_documents"), "emr_ner_tf.api"
 ) | {"Annotator": "emr_ner_tf.inference.annotator"}

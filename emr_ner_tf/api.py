@@ -1,6 +1,6 @@
-"""The interface behind `import emr_ner_tf`: load or connect, annotate, train, evaluate, export.
+"""The functions behind `import emr_ner_tf`: load, connect, train, evaluate and export.
 
-Everything heavy is imported when it is called.
+TensorFlow and other large modules are imported when a function is called.
 """
 
 import os
@@ -29,14 +29,14 @@ def load(path: str | os.PathLike[str], *, checkpoint: str = "best") -> Annotator
     """Loads a model into this process.
 
     Args:
-        path: a bundle, a directory of bundle versions (the newest is taken), or a model directory.
-        checkpoint: "best" or "last", for a model directory.
+        path: a bundle, a directory of bundle versions (the newest is loaded), or a model directory.
+        checkpoint: "best" or "last"; only for a model directory.
 
     Returns:
         The annotator. Call it with one text, or its `annotate` with any number of texts or documents.
 
     Raises:
-        UserError: there is no model, or a file of it is missing or cut off.
+        UserError: there is no model at `path`, or one of its files is missing or cut off.
 
     Example:
         >>> import emr_ner_tf
@@ -58,19 +58,20 @@ def load(path: str | os.PathLike[str], *, checkpoint: str = "best") -> Annotator
 
 
 def connect(target: str, *, protocol: str = "grpc", **options: Any) -> Annotator:
-    """Returns an annotator that asks a server: TensorFlow Serving, or `emr-ner serve`.
+    """Returns an annotator that uses a model on a server: TensorFlow Serving or `emr-ner serve`.
 
     Args:
         target: `HOST:PORT`.
         protocol: "grpc" or "rest".
-        options: settings of `emr_ner_tf.client.options.ClientOptions` by name, such as `model`, `version`,
-            `retry_timeout_s`, `tls` or `headers`.
+        options: fields of `emr_ner_tf.client.options.ClientOptions`, such as `model`, `version`, `retry_timeout_s`,
+            `tls` or `headers`.
 
     Returns:
-        The annotator, with the same interface as that of `load`; close it, or use it in a `with` statement.
+        The annotator, with the same interface as that of `load`. Close it, or use it in a `with` statement. It connects
+        when the first text is annotated.
 
     Raises:
-        UserError: a wrong address, protocol or setting. The server is not asked before the first text is.
+        UserError: the address, the protocol or an option is invalid.
 
     Example:
         >>> import emr_ner_tf
@@ -87,7 +88,7 @@ def connect(target: str, *, protocol: str = "grpc", **options: Any) -> Annotator
         settings = ClientOptions(**options)
     except TypeError as error:
         known = ", ".join(ClientOptions.__dataclass_fields__)
-        raise UserError(f"connect: a setting must be one of {known}, got {', '.join(options)}") from error
+        raise UserError(f"connect: an option must be one of {known}, got {', '.join(options)}") from error
     if protocol == "rest":
         from emr_ner_tf.client.rest_client import RestClient
 
@@ -107,16 +108,16 @@ def train(
     """Trains a tagger, or resumes the run that `model_dir` holds.
 
     Args:
-        recipe: the name of a recipe ("default", "quickstart", "paper:ROW"), the path of one, or a configuration.
-        model_dir: takes checkpoints, configuration, metrics and the learning curve.
+        recipe: name of a recipe ("default", "quickstart", "paper:ROW"), path of a recipe, or a configuration.
+        model_dir: directory for checkpoints, configuration, metrics and the learning curve.
         settings: values by dotted key, such as `{"data.train": "train.jsonl", "train.epochs": 5}`.
         strategy: "one_device", "mirrored" or "multi_worker_mirrored".
 
     Returns:
-        The metrics: `epochs`, `best` (scores of the best epoch), `training_seconds`, `parameters`, `updates` and more.
+        The metrics, such as `epochs`, `best` (the scores of the best epoch), `training_seconds` and `parameters`.
 
     Raises:
-        UserError: a wrong recipe, key, value, record or model directory.
+        UserError: the recipe, a key, a value, a record or the model directory is invalid.
 
     Example:
         >>> import emr_ner_tf
@@ -137,15 +138,15 @@ def evaluate(
     """Scores an annotator on annotated documents: exact and relaxed match, by label.
 
     Args:
-        annotator: of `load` or `connect`.
-        documents: annotated by people.
-        train_documents: of training; mentions whose form they do not have are scored apart.
+        annotator: annotator from `load` or `connect`.
+        documents: documents with gold annotation.
+        train_documents: training documents; if given, mentions that do not occur in them are also scored separately.
 
     Returns:
-        The report; `report.exact.micro.f1` is the exact-match F1, `report.to_json()` has everything.
+        The report. `report.exact.micro.f1` is the exact-match F1; `report.to_json()` has all scores.
 
     Raises:
-        UserError: no document has a mention to score.
+        UserError: no document has a mention.
 
     Example:
         >>> import emr_ner_tf
@@ -166,19 +167,19 @@ def evaluate(
 def export(
     model_dir: str | os.PathLike[str], output: str | os.PathLike[str], **options: Any
 ) -> "ExportResult":
-    """Writes a trained model as a SavedModel bundle, reloads it, compares it, and only then publishes it.
+    """Writes a trained model as a SavedModel bundle, and publishes it after the reloaded bundle passed a comparison.
 
     Args:
-        model_dir: of a finished run.
-        output: directory of the bundle's versions; the new one gets the next integer.
+        model_dir: model directory of a finished run.
+        output: directory of the bundle's versions; the new version gets the next integer.
         options: as `emr_ner_tf.exporting.export.export`: `verify_on`, `checkpoint`, `weights`,
             `precision`, `licence`, `keep`.
 
     Returns:
-        The version's `path`, its size in `megabytes`, and how it was proven (`verification`).
+        The `path` of the version, its size in `megabytes`, and the result of the comparison (`verification`).
 
     Raises:
-        UserError: nothing to export, a full disk, or a bundle that does not find what the model finds.
+        UserError: there is no model, the disk is full, or the bundle does not find the same entities as the model.
 
     Example:
         >>> import emr_ner_tf
