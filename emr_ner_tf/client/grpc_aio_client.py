@@ -16,7 +16,6 @@ from emr_ner_tf.client.retry import retry_policy
 from emr_ner_tf.client.version_pin import VersionPin
 from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.data.texts import check_texts
-from emr_ner_tf.errors import UserError
 from emr_ner_tf.inference.annotator import pool_documents
 
 
@@ -26,21 +25,17 @@ class AsyncGrpcClient:
     Attributes:
         target: `host:port`, or any name that gRPC resolves.
         options: see `ClientOptions`.
-        concurrency: maximum number of requests in flight.
     """
 
-    def __init__(self, target: str, options: ClientOptions | None = None, *, concurrency: int = 4) -> None:
+    def __init__(self, target: str, options: ClientOptions | None = None) -> None:
         """Opens the channel; must be called in a running event loop.
 
         Raises:
-            UserError: `target` is not an address, or `concurrency` is below 1.
+            UserError: `target` is not an address.
         """
-        if concurrency < 1:
-            raise UserError(f"concurrency must be at least 1, got {concurrency}")
         self.target = check_target(target, resolvers=True)
         self.options = options or ClientOptions()
         self._pin = VersionPin(target, self.options)
-        self.concurrency = concurrency
         secured = messages.credentials(self.options)
         arguments = messages.channel_arguments(self.options)
         if secured is None:
@@ -49,7 +44,7 @@ class AsyncGrpcClient:
             self._channel = grpc.aio.secure_channel(target, secured, arguments)
         self._prediction = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
         self._model = model_service_pb2_grpc.ModelServiceStub(self._channel)
-        self._slots = asyncio.Semaphore(concurrency)
+        self._slots = asyncio.Semaphore(self.options.concurrency)
 
     @property
     def version(self) -> int | None:
@@ -63,7 +58,7 @@ class AsyncGrpcClient:
                 yield found
 
     async def predict(self, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
-        """See `GrpcClient.predict`; up to `concurrency` requests are in flight."""
+        """See `GrpcClient.predict`; up to `options.concurrency` requests are in flight."""
         texts = check_texts(texts)  # an invalid text is an error before anything is sent
         options = self.options
         requests = plan_requests(

@@ -1,6 +1,7 @@
 """The client of TensorFlow Serving over gRPC."""
 
-from collections.abc import Callable, Sequence
+import collections
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import grpc
@@ -9,7 +10,7 @@ from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_p
 
 from emr_ner_tf.client import protos as messages
 from emr_ner_tf.client.chunking import Piece
-from emr_ner_tf.client.options import ClientOptions, ServingError, check_target
+from emr_ner_tf.client.options import ClientOptions, ServingError, TlsHandshakeError, check_target
 from emr_ner_tf.client.pinned_client import PinnedClient
 from emr_ner_tf.client.retry import retry_policy
 from emr_ner_tf.data.document import Entity
@@ -53,6 +54,44 @@ class GrpcClient(PinnedClient, Annotator):
     def close(self) -> None:
         """Closes the connection."""
         self._channel.close()
+
+    def _answers(
+        self, texts: Sequence[str], requests: Sequence[Sequence[Piece]]
+    ) -> Iterator[list[tuple[Entity, ...]]]:
+        requests = collections.deque(requests)
+        if self._pin.open and requests:
+            # Its answer pins the version that the others ask for.
+            yield self._predict(texts, requests.popleft())
+        in_flight: collections.deque[tuple[Sequence[Piece], ClientOptions, Any]] = collections.deque()
+        try:
+            while requests or in_flight:
+                while requests and len(in_flight) < self.options.concurrency:
+                    request, asked = requests.popleft(), self._pin.asked
+                    message = messages.predict_request(texts, request, asked, self.target)
+                    call = self._prediction.Predict.future(
+                        message, timeout=self.options.deadline_s, metadata=messages.metadata(self.options)
+                    )
+                    in_flight.append((request, asked, call))
+                yield self._finish(texts, *in_flight.popleft())
+        finally:
+            for *_, call in in_flight:
+                call.cancel()
+
+    def _finish(
+        self, texts: Sequence[str], request: Sequence[Piece], asked: ClientOptions, call: Any
+    ) -> list[tuple[Entity, ...]]:
+        """Waits for a request in flight; repeats it if the server is unavailable or the version is another one."""
+        try:
+            answer = call.result()
+        except grpc.RpcError as error:
+            failure = messages.from_rpc_error(self.target, error)
+        else:
+            if self._pin.take(messages.version_of(answer), asked):
+                return messages.predicted(answer)
+            return self._predict(texts, request)
+        if failure.code == "UNAVAILABLE" and not isinstance(failure, TlsHandshakeError):
+            return self._predict(texts, request)
+        raise self._pin.explain(failure, asked)
 
     def _predict(self, texts: Sequence[str], request: Sequence[Piece]) -> list[tuple[Entity, ...]]:
         while True:

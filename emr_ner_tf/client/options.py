@@ -126,6 +126,8 @@ class ClientOptions:
         max_records: maximum number of texts in a request; must not exceed the server's `max_batch_size`.
         max_characters: maximum number of characters in a request, padding to its longest text included; a longer
             text is cut into overlapping pieces.
+        concurrency: maximum number of requests in flight at a time, over gRPC; a server with batching computes them
+            together. The REST client sends one at a time.
         max_message_bytes: maximum size of a request or an answer; checked before a request is sent.
         tls: files for TLS; None means plain text.
         headers: headers of every request (metadata in gRPC), such as an access token; printable ASCII.
@@ -140,6 +142,7 @@ class ClientOptions:
     retry_timeout_s: float = 30.0
     max_records: int = 32
     max_characters: int = 16_384
+    concurrency: int = 4
     max_message_bytes: int = 64 << 20
     tls: TlsFiles | None = None
     headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -157,6 +160,7 @@ class ClientOptions:
             ("retry_timeout_s", 0, MAX_SECONDS),
             ("max_records", 1, None),
             ("max_characters", 1024, None),
+            ("concurrency", 1, None),
             ("max_message_bytes", 1, MAX_MESSAGE_BYTES),
         ):
             value = getattr(self, name)

@@ -1,12 +1,13 @@
 """The parts that the gRPC and the REST client share: name, version, and the distribution of texts over requests."""
 
 import abc
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Iterator, Sequence
 
 from emr_ner_tf.client.chunking import Piece, merge, plan_requests
 from emr_ner_tf.client.options import ClientOptions
 from emr_ner_tf.client.version_pin import VersionPin
-from emr_ner_tf.data.document import Entity
+from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.data.texts import check_texts
 
 
@@ -43,11 +44,23 @@ class PinnedClient(abc.ABC):
         """
         texts = check_texts(texts)  # an invalid text is an error before anything is sent
         limits = self.options.max_records, self.options.max_characters
-        pieces, entities = [], []
-        for request in plan_requests(texts, max_records=limits[0], max_characters=limits[1]):
-            pieces += request
-            entities += self._predict(texts, request)
+        requests = plan_requests(texts, max_records=limits[0], max_characters=limits[1])
+        pieces = [piece for request in requests for piece in request]
+        entities = [members for answer in self._answers(texts, requests) for members in answer]
         return merge(len(texts), pieces, entities)
+
+    def _annotate_pool(self, pool: Sequence[Document], batch_characters: int) -> Iterator[Document]:
+        # `options` limits the requests, and several of them may be in flight.
+        found = self.predict([document.text for document in pool])
+        for document, entities in zip(pool, found, strict=True):
+            yield dataclasses.replace(document, entities=entities)
+
+    def _answers(
+        self, texts: Sequence[str], requests: Sequence[Sequence[Piece]]
+    ) -> Iterator[list[tuple[Entity, ...]]]:
+        """Yields the entities of each piece of each request."""
+        for request in requests:
+            yield self._predict(texts, request)
 
     @abc.abstractmethod
     def _predict(self, texts: Sequence[str], request: Sequence[Piece]) -> list[tuple[Entity, ...]]:

@@ -117,18 +117,9 @@ class Vocabulary:
         form if that is one character, and the lower case of that form. Otherwise, the id is that of `[UNK]`.
 
         Returns:
-            int32 [0x110000].
+            int32 [0x110000], read-only.
         """
-        # One more entry, so that the index -1 for "no such form" finds "no such row".
-        row_of = np.full(CODE_POINTS + 1, -1, np.int32)
-        for row, token in enumerate(self.tokens):
-            if len(token) == 1:
-                row_of[ord(token)] = row
-        table = row_of[:CODE_POINTS].copy()
-        for form in _forms():
-            np.copyto(table, row_of[form], where=table < 0)
-        table[table < 0] = self.unk_id
-        return table
+        return self._code_points
 
     def break_table(self) -> np.ndarray:
         """Returns whether a window should preferably end after a token: white space, closing bracket, end of a clause.
@@ -183,6 +174,20 @@ class Vocabulary:
         known = [(self._rows[token], i) for i, token in enumerate(vectors.tokens) if token in self._rows]
         ids, places = np.array(known, np.int64).reshape(-1, 2).T
         return ids, vectors.values[places]
+
+    @functools.cached_property
+    def _code_points(self) -> np.ndarray:
+        # One more entry, so that the index -1 for "no such form" finds "no such row".
+        row_of = np.full(CODE_POINTS + 1, -1, np.int32)
+        for row, token in enumerate(self.tokens):
+            if len(token) == 1:
+                row_of[ord(token)] = row
+        table = row_of[:CODE_POINTS].copy()
+        for form in _forms():
+            np.copyto(table, row_of[form], where=table < 0)
+        table[table < 0] = self.unk_id
+        table.flags.writeable = False
+        return table
 
     @functools.cached_property
     def _rows(self) -> dict[str, int]:

@@ -22,9 +22,14 @@ class InProcessTagger(Annotator):
 
     def __init__(self, ner_pipeline: NerPipeline) -> None:
         self.ner_pipeline = ner_pipeline
-        self._entities = tf.function(
-            ner_pipeline.entities, input_signature=[tf.TensorSpec([None], tf.string)]
-        )
+
+        def entities(text: tf.Tensor) -> dict[str, tf.Tensor]:
+            outputs = ner_pipeline.entities(text)
+            # Python takes the mentions from its own texts.
+            del outputs["mention"]
+            return outputs
+
+        self._entities = tf.function(entities, input_signature=[tf.TensorSpec([None], tf.string)])
 
     @property
     def name(self) -> str:

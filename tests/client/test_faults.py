@@ -181,9 +181,12 @@ def test_headers_that_cannot_be_sent(name, value, message):
 class _Service(prediction_service_pb2_grpc.PredictionServiceServicer):
     def __init__(self):
         self.asked = []
+        self.meet = None
 
     def Predict(self, request, context):
         self.asked.append((request, dict(context.invocation_metadata())))
+        if self.meet is not None:
+            self.meet.wait()
         (text,) = request.inputs["text"].string_val
         if text:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"cannot parse {text.decode()}")
@@ -227,6 +230,21 @@ def test_what_grpc_sends_and_says(service, kind, monkeypatch):
     with pytest.raises(ServingError, match=r"INVALID_ARGUMENT: .*not shown") as caught:
         _ask(kind, target, options, [SECRET])
     assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["grpc", "aio"])
+def test_requests_in_flight(service, kind):
+    # Each request is answered only while another one waits.
+    service[0].meet = threading.Barrier(2, timeout=60)
+    options = ClientOptions(retry_timeout_s=0, concurrency=2, max_records=1, version=1)
+    assert _ask(kind, service[1], options, [""] * 6) == [()] * 6
+
+
+def test_the_requests_in_flight_end_with_the_first_that_fails(service):
+    options = ClientOptions(retry_timeout_s=0, concurrency=2, max_records=1, version=1)
+    with pytest.raises(ServingError, match=r"INVALID_ARGUMENT: .*not shown"):
+        _ask("grpc", service[1], options, [SECRET] * 9)
+    assert len(service[0].asked) <= 2
 
 
 def test_the_main_sends_what_its_flags_say(service, cli, tmp_path):
