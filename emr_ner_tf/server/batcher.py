@@ -107,7 +107,7 @@ class Batcher:
             if self._held >= self._options.max_requests:
                 raise RequestError(
                     grpc.StatusCode.UNAVAILABLE,
-                    f"{self._held} requests are waiting or in work, and this server holds no more",
+                    f"{self._held} requests are waiting or running, which is the limit of this server",
                 )
             self._held += 1
             self._queue.append(pending)

@@ -179,7 +179,7 @@ def _bytes(name: str, value: Any) -> bytes:
             return base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
     except UnicodeEncodeError:
         raise invalid_argument(
-            f"input {name}: a string holds a lone surrogate, which UTF-8 cannot hold"
+            f"input {name}: a string has a lone surrogate, which UTF-8 cannot encode"
         ) from None
     except (binascii.Error, ValueError):
         raise invalid_argument("Unable to base64 decode") from None

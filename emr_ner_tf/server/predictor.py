@@ -124,8 +124,8 @@ class Predictor:
         rows, longest = _size(inputs)
         if rows * longest > self._max_characters:
             raise invalid_argument(
-                f"{rows} x {longest} characters, and this server takes at most {self._max_characters} a request: "
-                "send long texts each on its own, or in pieces"
+                f"{rows} x {longest} characters exceed the limit of {self._max_characters} in a request; "
+                "send long texts one by one or in pieces"
             )
         return inputs
 

@@ -194,7 +194,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         length = self.headers.get("Content-Length", "")
         if not (length.isascii() and length.isdigit() and len(length) <= _DIGITS):
             self.close_connection = True
-            raise invalid_argument(f"the request must say its Content-Length, in at most {_DIGITS} digits")
+            raise invalid_argument(f"the request must have a Content-Length of at most {_DIGITS} digits")
         if int(length) > self.server.max_message_bytes:
             self.close_connection = True
             self._unread = int(length)

@@ -70,14 +70,16 @@ class VersionManager:
         """
         if (self._directory / GRAPH).exists():
             raise UserError(
-                f"{self._directory}: a version's own directory: name the directory that holds it, "
+                f"{self._directory}: is the directory of one version; name the directory of all versions, "
                 f"{self._directory.resolve().parent}"
             )
         if not find_versions(self._directory, _is_version):
-            raise UserError(f"{self._directory}: no versions: looked for folders named by an integer")
+            raise UserError(
+                f"{self._directory}: has no version; a version is a folder whose name is an integer"
+            )
         self.refresh()
         if not self.available():
-            raise UserError(f"{self._directory}: no version of it could be loaded: {self._reasons()}")
+            raise UserError(f"{self._directory}: no version could be loaded: {self._reasons()}")
         self._check_labels()
         if poll_s > 0:
             self._watcher = threading.Thread(target=self._watch, args=(poll_s,), name="versions", daemon=True)

@@ -150,7 +150,7 @@ def test_too_many_requests_and_a_deadline_in_the_queue(toy, batcher):
         entered = []
         waiting = pool.submit(one.run, work(toy, ["late"], deadline=time.monotonic() + 0.1), entered.append)
         wait_for(lambda: entered)
-        with pytest.raises(RequestError, match="waiting or in work") as caught:
+        with pytest.raises(RequestError, match="waiting or running") as caught:
             one.run(work(toy, ["x"]))
         assert caught.value.code == grpc.StatusCode.UNAVAILABLE
         assert waiting.exception().code == grpc.StatusCode.DEADLINE_EXCEEDED

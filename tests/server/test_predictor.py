@@ -185,7 +185,7 @@ WRONG = {
     "characters": (
         lambda r: r.inputs["text"].string_val.__setitem__(0, (SECRET * 11_000).encode()[:900_000]),
         "INVALID_ARGUMENT",
-        "this server takes at most 65536 a request",
+        "characters exceed the limit of 65536 in a request",
     ),
     "message": (
         lambda r: r.inputs["text"].string_val.__setitem__(0, b"x" * (1 << 20)),

@@ -141,12 +141,10 @@ def test_nothing_to_serve(tmp_path, toy_versions):
             Server(ServerOptions(bundle=str(directory), port=0, rest_port=None))
         return str(caught.value)
 
-    assert "folders named by an integer" in message(tmp_path / "absent")
+    assert "whose name is an integer" in message(tmp_path / "absent")
     assert str(toy_versions.directory) in message(toy_versions.directory / "1")
     (toy_versions.directory / "1" / "saved_model.pb").write_bytes(b"\x00 nothing")
-    assert re.search(
-        "no version of it could be loaded: version 1: DecodeError: .", message(toy_versions.directory)
-    )
+    assert re.search("no version could be loaded: version 1: DecodeError: .", message(toy_versions.directory))
 
 
 def test_a_label_names_a_version_that_is_there(toy_versions):
