@@ -4,8 +4,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from emr_ner_tf.data.atomic_io import atomic_writer
 from emr_ner_tf.experiments.tables import SeedGroup
+from emr_ner_tf.training.learning_curve import new_figure, save_figure
 
 _PAPER, _OURS, _ADAPTED, _BASELINE = "#b8bcc4", "#5b9bd5", "#1f5a94", "#c44e52"
 _BERT = ("base", "adapted")
@@ -22,7 +22,7 @@ def draw_f1(lines: Sequence[Mapping[str, Any]], lookup_f1: float, path: str | os
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    figure = _figure(9, 1.2 + 0.42 * len(lines))
+    figure = new_figure(9, 1.2 + 0.42 * len(lines))
     axis = figure.subplots()
     for place, line in enumerate(lines):
         exact = line["ours"]["exact"]["f1"]
@@ -58,7 +58,7 @@ def draw_f1(lines: Sequence[Mapping[str, Any]], lookup_f1: float, path: str | os
         ncols=4,
         fontsize=8,
     )
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def draw_losses(groups: Sequence[SeedGroup], path: str | os.PathLike[str]) -> None:
@@ -74,7 +74,7 @@ def draw_losses(groups: Sequence[SeedGroup], path: str | os.PathLike[str]) -> No
 
     with_bert = [group for group in groups if group.kind in _BERT]
     panels = [panel for panel in ([g for g in groups if g not in with_bert], with_bert) if panel]
-    figure = _figure(6 * len(panels), 5)
+    figure = new_figure(6 * len(panels), 5)
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for axis, panel in zip(axes, panels, strict=True):
         rows = list(dict.fromkeys(group.row for group in panel))
@@ -99,7 +99,7 @@ def draw_losses(groups: Sequence[SeedGroup], path: str | os.PathLike[str]) -> No
         axis.grid(visible=True, which="major", alpha=0.3)
         axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, fontsize=7)
     axes[0].set_ylabel("training loss (nats a window)")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def curve(group: SeedGroup) -> tuple[list[float], list[float]]:
@@ -123,17 +123,3 @@ def curve(group: SeedGroup) -> tuple[list[float], list[float]]:
 
 def _name(system: str, kind: str) -> str:
     return system + {"base": ", encoder as it is", "adapted": ", adapted encoder"}.get(kind, "")
-
-
-def _figure(width: float, height: float):
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), dpi=120)
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _save(figure, path: str | os.PathLike[str]) -> None:
-    with atomic_writer(path, "wb") as file:
-        figure.savefig(file, format="png", bbox_inches="tight")

@@ -17,11 +17,7 @@ def draw_learning_curve(
         path: of the picture.
         best_epoch: the epoch whose weights are kept as the best; its F1, if it has one, is written beside its point.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 4), dpi=120)
-    FigureCanvasAgg(figure)
+    figure = new_figure(7, 4)
     epochs = [entry["epoch"] for entry in history]
     loss_axis = figure.subplots()
     lines = loss_axis.plot(epochs, [entry["loss"] for entry in history], "o-", color="#4c72b0", label="loss")
@@ -50,5 +46,20 @@ def draw_learning_curve(
                 ha="center",
             )
     loss_axis.legend(handles=lines, loc="center right")
+    save_figure(figure, path)
+
+
+def new_figure(width: float, height: float) -> Any:
+    """Returns an empty figure of matplotlib, sizes in inches, that needs no display."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=120)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save_figure(figure: Any, path: str | os.PathLike[str]) -> None:
+    """Writes a figure as PNG."""
     with atomic_writer(path, "wb") as file:
         figure.savefig(file, format="png", bbox_inches="tight")
