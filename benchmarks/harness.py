@@ -203,9 +203,18 @@ def machine(threads: int, packages: Sequence[str] = _PACKAGES) -> dict[str, Any]
         "processors": os.cpu_count(),
         "threads": threads,
         "load_average_before": os.getloadavg(),
+        "features": _features(),
         "versions": {"python": platform.python_version()}
         | {package: importlib.metadata.version(package) for package in packages},
     }
+
+
+def _features() -> list[str]:
+    """The processor's vector and matrix instructions, as Linux names them."""
+    for line in pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        if line.startswith("flags"):
+            return sorted(name for name in line.split() if name.startswith(("avx", "amx", "fma")))
+    return []
 
 
 def write_report(report: Mapping[str, Any], output: str) -> None:

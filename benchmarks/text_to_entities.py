@@ -1,15 +1,17 @@
 """Raw text to entities: this project's bundle against the same architecture in PyTorch, on real records.
 
 .venv-bench/bin/python benchmarks/text_to_entities.py --model_dir=DIR --bundle=DIR --records=FILE \
-  --output=FILE
+  --output=FILE [--peer=float32|bfloat16|onnx_float32|onnx_int8] [--peer_window=510] [--one_by_one]
 
-What ours computes in addition: the probability of each entity, and its surface form.
+Ours also computes the probability of each entity. If the records are annotated, the report has the F1 of both sides.
 """
 
 import tempfile
 
 from absl import app, flags
 from harness import Worker, machine, measure_pairs, summarise, write_report
+
+from emr_ner_tf.data.reading import read_documents
 
 _MODEL_DIR = flags.DEFINE_string("model_dir", None, "Of a finished training run.", required=True)
 _BUNDLE = flags.DEFINE_string("bundle", None, "The bundle exported from it.", required=True)
@@ -23,6 +25,22 @@ _TRIES = flags.DEFINE_integer(
 )
 _THREADS = flags.DEFINE_integer("threads", 2, "Threads, and processors, of each side.", lower_bound=1)
 
+_PEER = flags.DEFINE_enum(
+    "peer",
+    "float32",
+    ["float32", "bfloat16", "onnx_float32", "onnx_int8"],
+    "What the peer computes with: PyTorch in float32, PyTorch with bfloat16 autocast, or ONNX Runtime for the encoder, "
+    "in float32 or with dynamic 8-bit quantization.",
+)
+_PEER_WINDOW = flags.DEFINE_integer(
+    "peer_window",
+    0,
+    "Size of the peer's windows; 0 takes that of the bundle.",
+    lower_bound=0,
+    upper_bound=510,
+)
+_ONE_BY_ONE = flags.DEFINE_bool("one_by_one", False, "Annotate one record at a time.")
+
 _TUNED_ON = 16
 
 
@@ -33,13 +51,20 @@ def main(argv: list[str]) -> None:
     report = {"benchmark": "raw text to entities", "machine": machine(_THREADS.value)}
     with tempfile.TemporaryDirectory() as folder:
         arguments = {"records": _RECORDS.value, "folder": folder}
+        peer_kind = {"kind": _PEER.value, "window": _PEER_WINDOW.value}
+        report |= {"peer": peer_kind, "one_by_one": _ONE_BY_ONE.value}
         bundle = {"model_dir": _MODEL_DIR.value, "bundle": _BUNDLE.value}
         with Worker("ours", "tensorflow_impl.tagging", _THREADS.value, arguments | bundle) as ours:
             mine = ours.ask(do="entities")["entities"]
-            with Worker("peer", "pytorch_baseline.tagging", _THREADS.value, arguments) as peer:
-                report["check"] = _check(mine, peer.ask(do="entities")["entities"])
+            with Worker("peer", "pytorch_baseline.tagging", _THREADS.value, arguments | peer_kind) as peer:
+                theirs = peer.ask(do="entities")["entities"]
+                report["check"] = _check(mine, theirs)
+                report["exact_f1"] = {"ours": _f1(mine), "peer": _f1(theirs)}
                 report["peer_window_budget"] = peer.ask(do="tune", records=_TUNED_ON)["window_budget"]
-                commands = [{"do": "measure", "first": i, "step": _PAIRS.value} for i in range(_PAIRS.value)]
+                commands = [
+                    {"do": "measure", "first": i, "step": _PAIRS.value, "one_by_one": _ONE_BY_ONE.value}
+                    for i in range(_PAIRS.value)
+                ]
                 report["each"] = measure_pairs(
                     ours, peer, commands, threads=_THREADS.value, tries=_TRIES.value
                 )
@@ -60,6 +85,17 @@ def _check(ours: list, peer: list) -> dict:
         "entities": {"ours": sum(map(len, ours)), "peer": sum(map(len, peer))},
         "records_that_differ": differing,
     }
+
+
+def _f1(found: list) -> float | None:
+    """Exact-match F1 against the records' own mentions; None where they have none."""
+    documents = list(read_documents(_RECORDS.value, require_entities=False))
+    gold = [
+        {(entity.start, entity.end, entity.label) for entity in document.entities} for document in documents
+    ]
+    both = sum(len(wanted & set(map(tuple, members))) for wanted, members in zip(gold, found, strict=True))
+    total = sum(map(len, gold)) + sum(map(len, found))
+    return 2 * both / total if any(gold) else None
 
 
 if __name__ == "__main__":

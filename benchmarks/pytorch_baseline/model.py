@@ -24,6 +24,7 @@ class PeerTagger(nn.Module):
         attention: `nn.MultiheadAttention` without dropout.
         emissions: linear, to the K tags.
         crf: `torchcrf.CRF`.
+        other_encoder: computes in place of `bert`; None where there is none.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class PeerTagger(nn.Module):
         self.attention = nn.MultiheadAttention(2 * units, heads, batch_first=True)
         self.emissions = nn.Linear(2 * units, tags)
         self.crf = torchcrf.CRF(tags, batch_first=True)
+        self.other_encoder = None
 
     @classmethod
     def from_folder(cls, folder: pathlib.Path, settings: dict) -> "PeerTagger":
@@ -61,6 +63,8 @@ class PeerTagger(nn.Module):
     def encode(self, token_ids: torch.Tensor, length: torch.Tensor) -> torch.Tensor:
         """The encoder's output for the characters, float [B, T, H]."""
         mask = torch.arange(token_ids.shape[1]) < length[:, None] + 2
+        if self.other_encoder is not None:
+            return self.other_encoder(token_ids, mask)[:, 1:-1]
         return self.bert(token_ids, attention_mask=mask.long()).last_hidden_state[:, 1:-1]
 
     def recur(self, hidden: torch.Tensor, length: torch.Tensor) -> torch.Tensor:

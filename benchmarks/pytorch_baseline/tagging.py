@@ -17,6 +17,8 @@ from pytorch_baseline.text import by_budget, cut, entities, token_ids
 # Characters of a batch, padding included. Which is the fastest depends on caches and threads.
 _WINDOW_BUDGETS = (1024, 2048, 4096, 8192)
 _RECORD_BUDGET = 65_536
+# What computes the model: PyTorch, in float32 or by its autocast; or ONNX Runtime the encoder and PyTorch the rest.
+KINDS = ("float32", "bfloat16", "onnx_float32", "onnx_int8")
 
 
 class PeerAnnotator:
@@ -30,8 +32,17 @@ class PeerAnnotator:
         window_budget: most characters in a batch of windows.
     """
 
-    def __init__(self, folder: pathlib.Path) -> None:
-        """Reads what the other side wrote into `folder`: weights, settings and tables."""
+    def __init__(
+        self, folder: pathlib.Path, kind: str = "float32", window: int = 0, threads: int = 1
+    ) -> None:
+        """Reads what the other side wrote into `folder`: weights, settings and tables.
+
+        Args:
+            folder: of `save_model`.
+            kind: one of `KINDS`: what computes, in which precision.
+            window: size of its windows; 0 takes the other side's.
+            threads: of ONNX Runtime.
+        """
         settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
         tables = np.load(folder / "tables.npz")
         self.model = PeerTagger.from_folder(folder, settings).eval()
@@ -40,6 +51,15 @@ class PeerAnnotator:
         self._tags = settings["tag_names"]
         self.cuts = settings["windows"]
         self.codes, self.breaks = tables["code_points"], tables["breaks"]
+        if window:
+            self.cuts = self.cuts | {"size": window}
+        self._autocast = kind == "bfloat16"
+        if kind.startswith("onnx"):
+            from pytorch_baseline.onnx_encoder import OnnxEncoder
+
+            self.model.other_encoder = OnnxEncoder(
+                self.model.bert, folder, quantized=kind == "onnx_int8", threads=threads
+            )
         self._special = settings["special"]
         self.window_budget = _WINDOW_BUDGETS[0]
 
@@ -87,22 +107,24 @@ class PeerAnnotator:
                 inputs[row, 1 : end - start + 1] = tokens[record][start:end]
                 inputs[row, end - start + 1] = special["sep"]
             length = torch.tensor([window.end - window.start for window in members])
-            outputs = self.model(torch.from_numpy(inputs), length)
+            with torch.autocast("cpu", torch.bfloat16, enabled=self._autocast):
+                outputs = self.model(torch.from_numpy(inputs), length).float()
             for row, (record, start, _, own_start, own_end) in enumerate(members):
                 emissions[record][own_start:own_end] = outputs[row, own_start - start : own_end - start]
         return emissions
 
 
-def load(folder: str, records: str, threads: int) -> Handlers:
+def load(folder: str, records: str, threads: int, kind: str = "float32", window: int = 0) -> Handlers:
     """Reads weights and records."""
     start_torch(threads)
-    annotator = PeerAnnotator(pathlib.Path(folder))
+    annotator = PeerAnnotator(pathlib.Path(folder), kind, window, threads)
     texts = [document.text for document in read_documents(records, require_entities=False)]
 
-    def measure(first: int, step: int) -> dict[str, Any]:
+    def measure(first: int, step: int, one_by_one: bool = False) -> dict[str, Any]:
         chosen = texts[first::step]
         began = time.perf_counter()
-        found = annotator.annotate(chosen)
+        batches = [[text] for text in chosen] if one_by_one else [chosen]
+        found = [members for batch in batches for members in annotator.annotate(batch)]
         seconds = time.perf_counter() - began
         return {"seconds": seconds, "characters": sum(map(len, chosen)), "entities": sum(map(len, found))}
 

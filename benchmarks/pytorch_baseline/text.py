@@ -23,32 +23,33 @@ def token_ids(text: str, table: np.ndarray) -> np.ndarray:
 
 
 def cut(record: int, breakable: np.ndarray, *, size: int, overlap: int, slack: int) -> list[Window]:
-    """Overlapping windows that end on a good place; neighbours part in the middle of what they share.
+    """Windows of equal length, cut at good places; the same rule as `emr_ner_tf.text.windows.plan_windows`.
 
     Args:
         record: index that the windows take.
-        breakable: bool [T], a window may well end after this character.
+        breakable: bool [T], a cut may well fall after this character.
         size: most characters in a window.
         overlap: characters that neighbours share.
-        slack: how much earlier than at full size a window may end to end on a good place.
+        slack: by how much a cut may move to fall on a good place.
     """
     length = len(breakable)
-    bounds, start = [], 0
-    while start < length:
-        end = start + size
-        if end >= length:
-            bounds.append((max(0, length - size), length))
-            break
-        places = np.flatnonzero(breakable[end - slack : end])
-        end = end - slack + int(places[-1]) + 1 if len(places) else end
-        bounds.append((start, end))
-        start = end - overlap
-    if not bounds:
-        return []
-    middles = [(end + start) // 2 for (_, end), (start, _) in itertools.pairwise(bounds)]
+    if length <= size:
+        return [Window(record, 0, length, 0, length)] if length else []
+    count = -(-(length - overlap) // (size - overlap - slack))
+    longest, shortest = -(-(length - overlap) // count), (length - overlap) // count
+    reach = max(0, min((size - overlap - longest) // 2, (shortest - 1) // 2, slack))
+    before = overlap // 2
+    cuts = [0]
+    for index in range(1, count):
+        equal = index * (length - overlap) // count + before
+        places = np.flatnonzero(breakable[equal - reach - 1 : equal + reach]) + equal - reach
+        cuts.append(int(min(places, key=lambda at: (abs(at - equal), -at), default=equal)))
+    cuts.append(length)
     return [
-        Window(record, *window, own_start, own_end)
-        for window, own_start, own_end in zip(bounds, [0, *middles], [*middles, length], strict=True)
+        Window(
+            record, max(own_start - before, 0), min(own_end + overlap - before, length), own_start, own_end
+        )
+        for own_start, own_end in itertools.pairwise(cuts)
     ]
 
 
