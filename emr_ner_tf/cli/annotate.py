@@ -4,10 +4,11 @@ One text, in colour:
 
   emr-ner annotate --bundle=runs/bundles/ner --text='患者因腹痛入院。'
 
-A file of JSON lines, or of plain text with one record per line, to JSON lines:
+A file of records in any format of docs/data.md, to JSON lines:
 
   emr-ner annotate --bundle=runs/bundles/ner --input=records.jsonl --output=found.jsonl
   emr-ner annotate --bundle=runs/bundles/ner --input=notes.txt --format=text --output=found.jsonl
+  emr-ner annotate --bundle=runs/bundles/ner --input=notes.csv --encoding=gb18030 --output=found.jsonl
 
 With a server (TensorFlow Serving or `emr-ner serve`), over gRPC or, with --protocol=rest, over REST:
 
@@ -24,6 +25,7 @@ from collections.abc import Iterator
 from absl import flags, logging
 
 from emr_ner_tf.cli.deprecated_flags import define_deprecated_alias
+from emr_ner_tf.cli.format_flags import define_format_flags, format_options
 from emr_ner_tf.cli.number_flags import define_float, define_seconds
 from emr_ner_tf.cli.path_flags import define_path
 from emr_ner_tf.cli.runner import run
@@ -77,12 +79,7 @@ _TLS_CERT = define_path("tls_cert", None, "Client certificate (PEM), for a serve
 _TLS_KEY = define_path("tls_key", None, "Private key of --tls_cert (PEM).")
 _TEXT = flags.DEFINE_string("text", None, "Text of one record to annotate.")
 _INPUT = define_path("input", None, "File of records to annotate.", stream="input")
-_FORMAT = flags.DEFINE_enum(
-    "format",
-    "ccks2019",
-    ["ccks2019", "text"],
-    "Format of --input: ccks2019 (JSON lines) or text (one record per line).",
-)
+_FORMAT = define_format_flags()
 _OUTPUT = define_path(
     "output", None, "File to write as JSON lines; by default, standard output.", stream="output"
 )
@@ -147,7 +144,12 @@ def main() -> None:
         documents = iter([Document("--text", _TEXT.value)])
     else:
         documents = read_documents(
-            _INPUT.value, format=_FORMAT.value, overlaps="longest", rejects=rejects, require_entities=False
+            _INPUT.value,
+            format=_FORMAT.value,
+            overlaps="longest",
+            rejects=rejects,
+            require_entities=False,
+            options=format_options(),
         )
     with contextlib.nullcontext() if rejects is None else rejects:
         if not to_stream:

@@ -18,10 +18,11 @@ split      Splits records at random into OUTPUT/train.jsonl and OUTPUT/heldout.j
   emr-ner data split --input=records.jsonl --output=split --seed=1
   emr-ner data split --input=records.jsonl --output=split --keep_near_duplicates_together
 
-convert    Converts CCKS2019 JSON lines to BIO columns, and BIO columns or plain text to JSON lines.
+convert    Converts records from any format to any other, and says what the other format cannot hold.
 
   emr-ner data convert --input=records.jsonl --output=records.bio
-  emr-ner data convert --input=records.bio --format=bio --output=records.jsonl
+  emr-ner data convert --input=CMeEE_train.json --output=brat_folder --to=brat --labels=infer --overlaps=keep
+  emr-ner data convert --input=notes.csv --encoding=gb18030 --noannotated --output=notes.jsonl
 """
 
 import collections
@@ -37,13 +38,17 @@ from absl import flags, logging
 from rich.table import Table
 
 from emr_ner_tf.cli.console import print_table, results
+from emr_ner_tf.cli.format_flags import define_format_flags, format_options
 from emr_ner_tf.cli.path_flags import define_path, define_paths
 from emr_ner_tf.cli.runner import run
 from emr_ner_tf.data.atomic_io import STANDARD, atomic_writer, check_not_an_input
 from emr_ner_tf.data.document import Document
+from emr_ner_tf.data.formats.detection import detect
+from emr_ner_tf.data.formats.options import SCHEMES, FormatOptions
+from emr_ner_tf.data.formats.table import AUTO, FORMATS
 from emr_ner_tf.data.labels import CCKS2019_LABELS, resolve_labels
 from emr_ner_tf.data.lines import check_rereadable
-from emr_ner_tf.data.reading import READ_FORMATS, read_again, read_documents
+from emr_ner_tf.data.reading import read_again, read_documents
 from emr_ner_tf.data.record_error import RecordError
 from emr_ner_tf.data.rejects import Rejects, RejectsWriter
 from emr_ner_tf.data.splitting import SHARED_CHARACTERS, assign_split, near_duplicate_groups
@@ -59,17 +64,15 @@ _OUTPUT = define_path(
     "File to write; for split, the folder of its two files; for stats, the figures as JSON.",
     stream="output",
 )
-_FORMAT = flags.DEFINE_enum(
-    "format",
-    "ccks2019",
-    READ_FORMATS,
-    "Format of --input: ccks2019 (JSON lines), bio (BIO columns) or text (one record per line).",
-)
+_FORMAT = define_format_flags()
 _TO = flags.DEFINE_enum(
     "to",
     None,
     WRITE_FORMATS,
-    "Format of --output; by default that of --input, and for convert the other one.",
+    "Format of --output; by default that of --input, and for convert bio for ccks2019 and ccks2019 for others.",
+)
+_TO_SCHEME = flags.DEFINE_enum(
+    "to_scheme", "bio", SCHEMES, "Tag scheme of --output, for conll and huggingface."
 )
 _ON_ERROR = flags.DEFINE_enum(
     "on_error",
@@ -86,10 +89,10 @@ _OVERLAPS = flags.DEFINE_enum(
     "overlaps",
     "error",
     OVERLAPS,
-    "What to do with overlapping mentions: error refuses them, longest keeps the longest.",
+    "What to do with overlapping mentions: error refuses them, longest keeps the longest, keep keeps them all.",
 )
 _ANNOTATED = flags.DEFINE_bool(
-    "annotated", True, "Require `entities` in JSON lines; --noannotated accepts records without them."
+    "annotated", True, "Require annotated records; --noannotated accepts texts without mentions."
 )
 _JSON = flags.DEFINE_bool("json", False, "Print JSON instead of tables (stats).")
 _RATIO = flags.DEFINE_string("ratio", "7:3", "Ratio of training records to held-out records (split).")
@@ -100,12 +103,11 @@ _TOGETHER = flags.DEFINE_bool(
     f"Put records that share {SHARED_CHARACTERS} consecutive characters on the same side (split).",
 )
 _LISTED = 100
-_EXTENSIONS = {"ccks2019": "jsonl", "bio": "bio"}
 _FLAGS = {
-    "validate": ("output", "to"),
+    "validate": ("output", "to", "to_scheme"),
     "stats": ("output", "json"),
-    "split": ("output", "to", "ratio", "seed", "keep_near_duplicates_together"),
-    "convert": ("output", "to"),
+    "split": ("output", "to", "to_scheme", "ratio", "seed", "keep_near_duplicates_together"),
+    "convert": ("output", "to", "to_scheme"),
 }
 SUBCOMMANDS = tuple(_FLAGS)
 _NEED_OUTPUT = ("split", "convert")
@@ -133,9 +135,7 @@ def main(subcommand: str) -> None:
     labels = resolve_labels(
         _LABELS.value,
         _INPUT.value,
-        format=_FORMAT.value,
-        overlaps=_OVERLAPS.value,
-        require_entities=_ANNOTATED.value,
+        **_reading(),
     )
     action = {"validate": _validate, "stats": _stats, "split": _split, "convert": _convert}[subcommand]
     if rejects is None:
@@ -187,7 +187,7 @@ def _validate(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
         for _ in checked():
             pass
     else:
-        write_documents(_OUTPUT.value, checked(), _format_to(_FORMAT.value))
+        write_documents(_OUTPUT.value, checked(), _format_to(_format_found()), options=_writing())
     if repeated:
         logging.warning("%d records have the id of an earlier record", repeated)
     _say(f"{records} good records with {mentions} mentions")
@@ -215,9 +215,13 @@ def _split(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
     else:
         groups = list(range(sum(1 for _ in documents)))
     sides = assign_split(groups, (int(match[1]), int(match[2])), _SEED.value)
-    format = _format_to(_FORMAT.value)
-    paths = [pathlib.Path(_OUTPUT.value, f"{name}.{_EXTENSIONS[format]}") for name in ("train", "heldout")]
-    with document_writers(paths, format) as (write_train, write_heldout):
+    format = _format_to(_format_found())
+    extension = FORMATS[format].extension
+    paths = [
+        pathlib.Path(_OUTPUT.value, f"{name}.{extension}" if extension else name)
+        for name in ("train", "heldout")
+    ]
+    with document_writers(paths, format, options=_writing()) as (write_train, write_heldout):
         # The records are read a second time rather than kept in memory.
         for train, document in itertools.zip_longest(sides, _documents_again(labels)):
             if train is None or document is None:
@@ -230,9 +234,9 @@ def _split(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
 
 
 def _convert(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
-    format = _format_to("bio" if _FORMAT.value == "ccks2019" else "ccks2019")
+    format = _format_to("bio" if _format_found() == "ccks2019" else "ccks2019")
     documents = _some(_documents(labels, rejects), rejects, or_empty=True)
-    records = write_documents(_OUTPUT.value, documents, format)
+    records = write_documents(_OUTPUT.value, documents, format, options=_writing())
     name = "<stdout>" if _OUTPUT.value == STANDARD else _OUTPUT.value
     _say(f"{name}: {records} records as {format}")
 
@@ -281,7 +285,24 @@ def _documents_again(labels: tuple[str, ...]) -> Iterator[Document]:
 
 
 def _reading() -> dict[str, Any]:
-    return {"format": _FORMAT.value, "overlaps": _OVERLAPS.value, "require_entities": _ANNOTATED.value}
+    return {
+        "format": _FORMAT.value,
+        "overlaps": _OVERLAPS.value,
+        "require_entities": _ANNOTATED.value,
+        "options": format_options(),
+    }
+
+
+def _writing() -> FormatOptions:
+    return FormatOptions(scheme=_TO_SCHEME.value)
+
+
+def _format_found() -> str:
+    """The format of the first input, as named or found."""
+    if _FORMAT.value != AUTO:
+        return _FORMAT.value
+    found = detect(_INPUT.value[0], format_options().encoding)
+    return found.format if found else "ccks2019"
 
 
 def _format_to(default: str) -> str:

@@ -16,10 +16,12 @@ from typing import Any
 from absl import flags, logging
 
 from emr_ner_tf.cli.console import results
+from emr_ner_tf.cli.format_flags import define_format_flags, format_options
 from emr_ner_tf.cli.path_flags import define_path
 from emr_ner_tf.cli.runner import run
 from emr_ner_tf.data.atomic_io import STANDARD, atomic_writer, check_not_an_input
 from emr_ner_tf.data.document import Document
+from emr_ner_tf.data.formats.options import DEFAULT_OPTIONS
 from emr_ner_tf.data.lines import source_name
 from emr_ner_tf.data.path_lists import split_paths
 from emr_ner_tf.data.reading import REMEDIES, read_again, read_documents
@@ -36,12 +38,7 @@ _MODEL_DIR = define_path(
 )
 _CHECKPOINT = flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Checkpoint of --model_dir to score.")
 _INPUT = define_path("input", None, "Annotated records to score the model on.", stream="input")
-_FORMAT = flags.DEFINE_enum(
-    "format",
-    "ccks2019",
-    ["ccks2019", "bio"],
-    "Format of --input and --train: ccks2019 (JSON lines) or bio (BIO columns).",
-)
+_FORMAT = define_format_flags("--input and --train")
 _TRAIN = define_path("train", None, "Training records, to tell seen mentions from unseen ones.", several=True)
 _OVERLAPS = flags.DEFINE_enum(
     "overlaps",
@@ -92,7 +89,12 @@ def main() -> None:
         tagger, definition = restore(_MODEL_DIR.value, _CHECKPOINT.value)
     labels = definition.labels
 
-    reading = {"format": _FORMAT.value, "labels": labels, "overlaps": _OVERLAPS.value}
+    reading = {
+        "format": _FORMAT.value,
+        "labels": labels,
+        "overlaps": _OVERLAPS.value,
+        "options": format_options(),
+    }
     with rejects or contextlib.nullcontext():
         gold = _annotated_records(reading, rejects)
     train = _training_records(definition.config, reading)
@@ -159,7 +161,9 @@ def _training_records(config: Any, reading: dict[str, Any]) -> list[Document]:
             ", ".join(absent),
         )
         return []
-    reading = reading | {"format": config.data.format, "overlaps": config.data.overlaps}
+    # Flags about --input say nothing about these files.
+    own = {"format": config.data.format, "overlaps": config.data.overlaps, "options": DEFAULT_OPTIONS}
+    reading = reading | own
     # The training run has already reported its bad records.
     return [document for path in named for document in read_again(path, **reading)]
 

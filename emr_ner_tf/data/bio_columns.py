@@ -91,11 +91,14 @@ def bio_block(document: Document) -> str:
             raise RecordError(problem, key="label", value=truncate(repr(entity.label)), entity=number)
         tags[entity.start : entity.end] = [f"I-{entity.label}"] * (entity.end - entity.start)
         tags[entity.start] = f"B-{entity.label}"
-    rows = [f"{_written(character)}\t{tag}\n" for character, tag in zip(document.text, tags, strict=True)]
+    rows = [
+        f"{written_character(character)}\t{tag}\n" for character, tag in zip(document.text, tags, strict=True)
+    ]
     return "".join([*_comment(document), *rows, "\n"])
 
 
-def _written(character: str) -> str:
+def written_character(character: str) -> str:
+    """Returns how columns write a character: `<U+0020>` where a reader of columns may lose it."""
     plain = character.isprintable() and not character.isspace()
     return character if plain else f"<U+{ord(character):04X}>"
 

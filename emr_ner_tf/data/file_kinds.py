@@ -1,5 +1,7 @@
 """Files that are obviously of another format than the one they are read as: said once, not for every line."""
 
+import codecs
+import itertools
 import json
 import os
 import re
@@ -20,15 +22,18 @@ _BINARY = (
     (b"\xd0\xcf\x11\xe0", "an Office document", "save it as plain text in UTF-8"),
     (b"%PDF-", "a PDF document", "export its text in UTF-8"),
 )
-_UTF16 = ("UTF-16 text", "convert it to UTF-8 (iconv -f UTF-16 -t UTF-8)")
-_GB18030 = ("GBK or GB18030 text", "convert it to UTF-8 (iconv -f GB18030 -t UTF-8)")
+_UTF16 = ("UTF-16 text", "read it with --encoding=utf-16, or convert it to UTF-8 (iconv -f UTF-16 -t UTF-8)")
+_GB18030 = (
+    "GBK or GB18030 text",
+    "read it with --encoding=gb18030, or convert it to UTF-8 (iconv -f GB18030 -t UTF-8)",
+)
 _ARRAY = (
     "one JSON array, and JSON lines have one object on each line, without brackets and commas around them",
-    "convert it: jq -c '.[]' FILE > FILE.jsonl",
+    "read it with --format=ccks2019, or convert it: jq -c '.[]' FILE > FILE.jsonl",
 )
 _SPREAD = (
     "JSON objects that are spread over several lines, and JSON lines have one object on each line",
-    "convert it: jq -c . FILE > FILE.jsonl",
+    "read it with --format=ccks2019, or convert it: jq -c . FILE > FILE.jsonl",
 )
 _JSON_LINES = ("JSON lines", "read it with --format=ccks2019 (in training: --config.data.format=ccks2019)")
 _BIO = (
@@ -97,6 +102,56 @@ def read_text_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
             error.path = name
             raise
         yield line.number, text
+
+
+def looks_like(head: bytes) -> str:
+    """Says what the first bytes of a file look like: an encoding, a compressed file, or "" where nothing is certain."""
+    kind = _encoding(head)
+    if kind is not None:
+        return kind[0]
+    try:
+        # The last character may be cut.
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return ""
+    return "" if head.isascii() else "UTF-8 text"
+
+
+def spread_json(head: bytes) -> bool:
+    """Whether the beginning of a file is one JSON array, or objects over several lines: not JSON lines."""
+    sample = _sample_of(head.split(b"\n"))
+    return bool(sample) and _not_json_lines(sample) in (_ARRAY, _SPREAD)
+
+
+def looks_like_columns(lines: Sequence[bytes]) -> bool:
+    """Whether lines are columns of which the last is a tag."""
+    sample = _sample_of(lines)
+    return bool(sample) and _are_tagged(sample)
+
+
+def looks_like_text(lines: Sequence[bytes], *, named_so: bool) -> bool:
+    """Whether lines are plain text in UTF-8.
+
+    Args:
+        lines: of a file.
+        named_so: whether its name says so; else a single line is not enough.
+    """
+    sample = _sample_of(lines)
+    if not sample or any(map(_may_be_json, sample)) or _encoding(b"\n".join(sample)) is not None:
+        return False
+    return named_so or _not_json_lines(sample) is _TEXT
+
+
+def encoding_remedy(raw: bytes, *, is_first: bool) -> str | None:
+    """Returns the remedy for a line that is not UTF-8, if it surely is of another encoding; else None."""
+    if is_first and raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "it looks like {}: {}".format(*_UTF16)
+    return "it looks like {}: {}".format(*_GB18030) if _is_gb18030(raw) else None
+
+
+def _sample_of(lines: Iterable[bytes]) -> list[bytes]:
+    stripped = (line.strip(b" \t\r") for line in lines)
+    return list(itertools.islice(filter(None, stripped), _SAMPLE))
 
 
 def _refuse_encoding(first: bytes, path: str, number: int) -> None:

@@ -4,6 +4,8 @@ import os
 from collections.abc import Sequence
 
 from emr_ner_tf.data.file_kinds import read_text_lines
+from emr_ner_tf.data.formats.options import DEFAULT_OPTIONS, FormatOptions
+from emr_ner_tf.data.formats.table import AUTO
 from emr_ner_tf.data.lines import check_rereadable
 from emr_ner_tf.data.reading import read_labels
 from emr_ner_tf.data.record_error import RecordError
@@ -24,9 +26,10 @@ def resolve_labels(
     spec: str,
     paths: Sequence[str | os.PathLike[str]] = (),
     *,
-    format: str = "ccks2019",
+    format: str = AUTO,
     overlaps: str = "longest",
     require_entities: bool = False,
+    options: FormatOptions = DEFAULT_OPTIONS,
 ) -> tuple[str, ...]:
     """Resolves what the user names as labels.
 
@@ -38,6 +41,7 @@ def resolve_labels(
         overlaps: as the records are read afterwards. With "longest" the labels of mentions that are left out count,
             too: such a label may stand alone in another file.
         require_entities: as the records are read afterwards.
+        options: as the records are read afterwards.
 
     Returns:
         The labels in their order.
@@ -48,7 +52,7 @@ def resolve_labels(
     if spec == "ccks2019":
         return tuple(CCKS2019_LABELS)
     if spec == "infer":
-        return _inferred(paths, format, overlaps, require_entities)
+        return _inferred(paths, format, overlaps, require_entities, options)
     return _labels_of_file(spec)
 
 
@@ -65,14 +69,23 @@ class _First:
 
 
 def _inferred(
-    paths: Sequence[str | os.PathLike[str]], format: str, overlaps: str, require_entities: bool
+    paths: Sequence[str | os.PathLike[str]],
+    format: str,
+    overlaps: str,
+    require_entities: bool,
+    options: FormatOptions,
 ) -> tuple[str, ...]:
     labels: set[str] = set()
     bad = _First()
     for path in paths:
         check_rereadable(path, "labels=infer reads it once for the labels and once for the records")
         labels |= read_labels(
-            path, format=format, overlaps=overlaps, require_entities=require_entities, rejects=bad
+            path,
+            format=format,
+            overlaps=overlaps,
+            require_entities=require_entities,
+            rejects=bad,
+            options=options,
         )
     if not labels:
         names = ", ".join(map(os.fspath, paths))

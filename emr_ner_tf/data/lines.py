@@ -13,6 +13,8 @@ from emr_ner_tf.data.record_error import RecordError
 from emr_ner_tf.errors import UserError
 
 BOM = b"\xef\xbb\xbf"
+# The rule of a line with other bytes.
+NOT_UTF8 = "the line is not valid UTF-8"
 # Legal inside a JSON string, but some programs (str.splitlines among them) would break the line there.
 _LINE_BREAKS = {"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
@@ -61,15 +63,20 @@ def read_lines(path: str | os.PathLike[str]) -> Iterator[Line]:
     """
     offset = 0
     try:
-        with _opened(path) as file:
+        with opened(path) as file:
             for number, raw in enumerate(file, start=1):
                 line = Line(number, offset, raw.removesuffix(b"\n"))
                 yield without_mark(line) if number == 1 else line
                 offset += len(raw)
-    except FileNotFoundError:
-        raise RecordError(f"no such file{_renamed(path)}", path=os.fspath(path)) from None
     except OSError as error:
-        raise RecordError("cannot be read", value=error.strerror, path=source_name(path)) from None
+        raise read_error(path, error) from None
+
+
+def read_error(path: str | os.PathLike[str], error: OSError) -> RecordError:
+    """Returns the error for an input that cannot be opened or read."""
+    if isinstance(error, FileNotFoundError):
+        return RecordError(f"no such file{_renamed(path)}", path=os.fspath(path))
+    return RecordError("cannot be read", value=error.strerror, path=source_name(path))
 
 
 def without_mark(line: Line) -> Line:
@@ -86,7 +93,8 @@ def _renamed(path: str | os.PathLike[str]) -> str:
     return f"; data split now writes {renamed}" if missing.stem == "held" and renamed.exists() else ""
 
 
-def _opened(path: str | os.PathLike[str]) -> contextlib.AbstractContextManager[IO[bytes]]:
+def opened(path: str | os.PathLike[str]) -> contextlib.AbstractContextManager[IO[bytes]]:
+    """Opens an input; `-` is standard input, which stays open."""
     if os.fspath(path) == STANDARD:
         if sys.stdin is None:
             raise UserError("<stdin>: standard input is closed; name a file, or send records to the command")
@@ -104,11 +112,8 @@ def decoded(line: Line) -> str:
         return line.raw.removesuffix(b"\r").decode("utf-8")
     except UnicodeDecodeError as error:
         at = error.start
-        raise RecordError(
-            "the line is not valid UTF-8",
-            value=f"0x{line.raw[at]:02x} at byte {at} of the line, {line.offset + at} of the file, from 0",
-            line=line.number,
-        ) from None
+        value = f"0x{line.raw[at]:02x} at byte {at} of the line, {line.offset + at} of the file, from 0"
+        raise RecordError(NOT_UTF8, value=value, line=line.number) from None
 
 
 def json_line(value: Any) -> str:

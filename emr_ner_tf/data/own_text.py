@@ -30,6 +30,11 @@ def check_own_text(keys: Mapping[str, Any], text: str, start: int, end: int, *, 
             raise RecordError(problem, key=key, value=describe_value(own), entity=entity)
 
 
+def own_text_key(keys: Mapping[str, Any]) -> str | None:
+    """Returns the key under which a mention has its own text; None where it has none."""
+    return next((key for key in _KEYS if isinstance(keys.get(key), str)), None)
+
+
 def other_counting(keys: Mapping[str, Any], text: str, start: int, end: int) -> str | None:
     """Says with which other meaning of the offsets a mention's own text would fit; None with none of them.
 

@@ -1,4 +1,7 @@
-"""Files of records as streams of documents, in every format that is read."""
+"""Files of records as streams of documents, in every format that is read.
+
+Three formats are read line by line here; the others have a reader in `formats`.
+"""
 
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -8,8 +11,15 @@ from absl import logging
 
 from emr_ner_tf.data import bio_columns, ccks2019
 from emr_ner_tf.data.document import Document
-from emr_ner_tf.data.file_kinds import check_kind
-from emr_ner_tf.data.lines import Line, decoded, read_lines, source_name, without_mark
+from emr_ner_tf.data.file_kinds import check_kind, encoding_remedy, spread_json
+from emr_ner_tf.data.formats.detection import detect, head_of
+from emr_ner_tf.data.formats.losses import Losses
+from emr_ner_tf.data.formats.offsets import resolve
+from emr_ner_tf.data.formats.options import DEFAULT_OPTIONS, FormatOptions
+from emr_ner_tf.data.formats.records import Source, document_of
+from emr_ner_tf.data.formats.sources import encoded_lines
+from emr_ner_tf.data.formats.table import AUTO, FORMATS, LINE_FORMATS, READ_FORMATS
+from emr_ner_tf.data.lines import NOT_UTF8, Line, decoded, source_name, without_mark
 from emr_ner_tf.data.record_error import RecordError
 from emr_ner_tf.data.rejects import NullRejects, Rejects, RejectsWriter
 from emr_ner_tf.data.validation import OVERLAPS
@@ -25,7 +35,7 @@ __all__ = [
     "read_labels",
 ]
 
-READ_FORMATS = ("ccks2019", "bio", "text")
+_KEEP_ALL = ("keep", "all")
 # By the option of the reader that decides; the commands have flags of these names.
 REMEDIES = {
     "labels": "use --labels=infer, the labels of the records, or --labels=FILE with one label a line "
@@ -39,31 +49,35 @@ class _Rules(NamedTuple):
     labels: Collection[str] | None
     overlaps: str
     require_entities: bool
+    options: FormatOptions
     remedies: Mapping[str, str] = REMEDIES
+    is_quiet: bool = True
 
 
 def read_documents(
     path: str | os.PathLike[str],
     *,
-    format: str = "ccks2019",
+    format: str = AUTO,
     labels: Collection[str] | None = None,
     overlaps: str = "error",
     rejects: Rejects | None = None,
     require_entities: bool = True,
     remedies: Mapping[str, str] = REMEDIES,
+    options: FormatOptions = DEFAULT_OPTIONS,
 ) -> Iterator[Document]:
     """Reads records one by one, with no more than one of them in memory.
 
     Args:
-        path: UTF-8 with or without a byte order mark, lines ended by LF or CRLF; blank lines are no records.
-        format: "ccks2019" (JSON lines), "bio" (BIO columns) or "text" (one record a line, without mentions).
+        path: a file, a folder of files (such as brat's), or `-` for standard input.
+        format: a name of `emr_ner_tf.data.formats.table`; "auto" finds it by looking, and the log says what it found.
         labels: the labels in use; None takes any.
-        overlaps: "error", or "longest": of mentions that overlap the longest is kept, of two with the same span the
-            first given. How many were left out is logged at the end of the file.
+        overlaps: "error"; "longest": of mentions that overlap the longest is kept, of two with the same span the
+            first given, and how many were left out is logged at the end of the file; or "keep", which keeps them all.
         rejects: receives bad records, and the reader continues after them; None raises at the first one.
         require_entities: whether a record of "ccks2019" must have `entities`; one to be annotated need not.
         remedies: what the user can do, for the message: by "labels" where a label is not in use, by "overlaps" where
             mentions overlap.
+        options: settings that a file does not state itself, such as its encoding.
 
     Returns:
         The documents in the order of the file. One without an id is named `PATH:LINE`. A file without records is a
@@ -81,7 +95,8 @@ def read_documents(
         (16, True)
     """
     counted = rejects and _Counted(rejects)
-    pairs = _read(path, format, _Rules(labels, overlaps, require_entities, remedies), counted)
+    rules = _Rules(labels, overlaps, require_entities, options, remedies, is_quiet=False)
+    pairs = _read(path, format, rules, counted)
 
     def documents() -> Iterator[Document]:
         read = dropped = 0
@@ -100,30 +115,33 @@ def read_documents(
 def read_again(
     path: str | os.PathLike[str],
     *,
-    format: str = "ccks2019",
+    format: str = AUTO,
     labels: Collection[str] | None = None,
     overlaps: str = "error",
     require_entities: bool = True,
+    options: FormatOptions = DEFAULT_OPTIONS,
 ) -> Iterator[Document]:
     """Yields the good records of a file, silently: for a second pass over what another one reports on."""
-    pairs = _read(path, format, _Rules(labels, overlaps, require_entities), NullRejects())
+    rules = _Rules(labels, overlaps, require_entities, options)
+    pairs = _read(path, format, rules, NullRejects())
     return (document for document, _ in pairs)
 
 
 def read_labels(
     path: str | os.PathLike[str],
     *,
-    format: str = "ccks2019",
+    format: str = AUTO,
     overlaps: str = "error",
     require_entities: bool = True,
     rejects: Rejects | None = None,
+    options: FormatOptions = DEFAULT_OPTIONS,
 ) -> set[str]:
     """Returns the labels of all mentions of the good records, those too that `overlaps` leaves out.
 
     Arguments are those of `read_documents`, whose check of labels these pass.
     """
     # A record whose mentions overlap is good under "longest", and the labels of all of them are checked.
-    rules = _Rules(None, "all" if overlaps == "longest" else overlaps, require_entities)
+    rules = _Rules(None, "all" if overlaps == "longest" else overlaps, require_entities, options)
     pairs = _read(path, format, rules, rejects)
     return {entity.label for document, _ in pairs for entity in document.entities}
 
@@ -144,12 +162,28 @@ def _read(
     path: str | os.PathLike[str], format: str, rules: _Rules, rejects: Rejects | None
 ) -> Iterator[tuple[Document, int]]:
     """Yields documents, each with the number of its mentions that were left out."""
-    if format not in READ_FORMATS:
-        raise UserError(f"format of records must be one of {', '.join(READ_FORMATS)}, got {format!r}")
-    if rules.overlaps not in (*OVERLAPS, "all"):
+    if format not in (AUTO, *READ_FORMATS):
+        names = ", ".join((AUTO, *READ_FORMATS))
+        raise UserError(f"format of records must be one of {names}, got {format!r}")
+    if rules.overlaps not in (*OVERLAPS, *_KEEP_ALL):
         raise UserError(f"overlaps must be one of {', '.join(OVERLAPS)}, got {rules.overlaps!r}")
-    path = os.fspath(path)
-    lines = read_lines(path)
+    return _pairs(os.fspath(path), format, rules, rejects)
+
+
+def _pairs(path: str, format: str, rules: _Rules, rejects: Rejects | None) -> Iterator[tuple[Document, int]]:
+    encoding = rules.options.encoding
+    if format == AUTO:
+        found = detect(path, encoding)
+        format = found.format if found else "ccks2019"
+        if found and format != "ccks2019" and not rules.is_quiet:
+            logging.info("%s: read as %s, found by %s", source_name(path), format, found.why)
+    options = rules.options
+    asked = options.offset_unit or options.offset_end or options.offset_crlf
+    if format not in LINE_FORMATS or (
+        format == "ccks2019" and (asked or spread_json(head_of(path, encoding)))
+    ):
+        return _of_format(path, format, rules, rejects)
+    lines = encoded_lines(path, encoding)
     if format == "ccks2019":
         # Files that were joined by hand have marks within; in a text such a mark may be a character.
         lines = map(without_mark, lines)
@@ -160,6 +194,51 @@ def _read(
         records = ([line] for line in lines if line.raw.strip())
         parse = _parse_text if format == "text" else _parse_ccks2019
     return _parsed(records, source_name(path), parse, rules, rejects)
+
+
+def _of_format(
+    path: str, name: str, rules: _Rules, rejects: Rejects | None
+) -> Iterator[tuple[Document, int]]:
+    """Reads by the reader of a format's module."""
+    format = FORMATS[name]
+    source = Source(path, rules.options, rules.require_entities, Losses(), [])
+    records = format.read(source)
+    if format.readings:
+        records = resolve(records, format.readings, rules.options, source.notes)
+    try:
+        for record in records:
+            place = record.path or source.name
+            try:
+                if record.error is not None:
+                    raise record.error
+                parsed = document_of(
+                    record, f"{place}:{record.line}", labels=rules.labels, overlaps=rules.overlaps
+                )
+            except RecordError as error:
+                error.path = error.path or place
+                error.line = error.line or record.line or None
+                error.remedy = error.remedy or _remedy(error, record.raw, rules)
+                if rejects is None:
+                    raise
+                rejects.add(error, record.raw)
+            else:
+                yield parsed
+    except RecordError as error:
+        error.path = error.path or source.name
+        error.remedy = error.remedy or _remedy(error, head_of(path), rules)
+        raise
+    if rules.is_quiet:
+        return
+    for note in source.notes:
+        logging.info("%s: %s", source.name, note)
+    if source.losses:
+        logging.warning("%s: not read: %s", source.name, source.losses)
+
+
+def _remedy(error: RecordError, raw: bytes, rules: _Rules) -> str | None:
+    return rules.remedies.get(error.option or "") or (
+        encoding_remedy(raw, is_first=error.line == 1) if error.rule == NOT_UTF8 else None
+    )
 
 
 def _parsed(
@@ -175,10 +254,11 @@ def _parsed(
         except RecordError as error:
             error.path = path
             error.line = error.line or lines[0].number
-            error.remedy = rules.remedies.get(error.option or "")
+            raw = b"\n".join(line.raw for line in lines)
+            error.remedy = _remedy(error, raw, rules)
             if rejects is None:
                 raise
-            rejects.add(error, b"\n".join(line.raw for line in lines))
+            rejects.add(error, raw)
         else:
             yield parsed
 
@@ -188,7 +268,7 @@ def _parse_ccks2019(lines: Sequence[Line], default_id: str, rules: _Rules) -> tu
         decoded(lines[0]),
         default_id,
         labels=rules.labels,
-        overlaps=rules.overlaps,
+        overlaps="all" if rules.overlaps in _KEEP_ALL else rules.overlaps,
         require_entities=rules.require_entities,
     )
 

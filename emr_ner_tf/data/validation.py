@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from emr_ner_tf.data.document import Entity
 from emr_ner_tf.data.record_error import RecordError, truncate
 
-OVERLAPS = ("error", "longest")
+OVERLAPS = ("error", "longest", "keep")
 
 
 def lone_surrogate(text: str) -> int | None:

@@ -3,31 +3,42 @@
 import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import IO
 
-from emr_ner_tf.data.atomic_io import atomic_writer, errors_named
-from emr_ner_tf.data.bio_columns import bio_block
+from absl import logging
+
 from emr_ner_tf.data.ccks2019 import record_line
 from emr_ner_tf.data.document import Document
+from emr_ner_tf.data.formats.format import Format, Writer
+from emr_ner_tf.data.formats.losses import Losses, count_losses
+from emr_ner_tf.data.formats.options import DEFAULT_OPTIONS, FormatOptions
+from emr_ner_tf.data.formats.table import FORMATS, WRITE_FORMATS
+from emr_ner_tf.data.lines import source_name
+from emr_ner_tf.data.record_error import RecordError
+from emr_ner_tf.data.validation import check_overlaps
 from emr_ner_tf.errors import UserError
 
 __all__ = ["WRITE_FORMATS", "document_writers", "record_line", "write_documents"]
 
-WRITE_FORMATS = ("ccks2019", "bio")
+_OVERLAPS_REMEDY = "this format holds no overlapping mentions: use --overlaps=longest, or write one that does"
 
 
 def write_documents(
-    path: str | os.PathLike[str], documents: Iterable[Document], format: str = "ccks2019"
+    path: str | os.PathLike[str],
+    documents: Iterable[Document],
+    format: str = "ccks2019",
+    *,
+    options: FormatOptions = DEFAULT_OPTIONS,
 ) -> int:
     """Writes documents as they come; the file begins to exist when all are in it.
 
     Args:
-        path: the file; its folder is made.
+        path: the file, or the folder of a format that is one; the folder that it is in is made.
         documents: any number of them.
-        format: "ccks2019" (JSON lines) or "bio" (BIO columns).
+        format: a name of `emr_ner_tf.data.formats.table`.
+        options: of the writer, such as `scheme`.
 
     Returns:
-        How many were written.
+        How many were written. What the format cannot hold is counted by kind in the log.
 
     Raises:
         UserError: an unknown format, or a document that the format cannot hold.
@@ -41,7 +52,7 @@ def write_documents(
         '左肾结石'
     """
     count = 0
-    with document_writers([path], format) as (write,):
+    with document_writers([path], format, options=options) as (write,):
         for document in documents:
             write(document)
             count += 1
@@ -50,13 +61,17 @@ def write_documents(
 
 @contextlib.contextmanager
 def document_writers(
-    paths: Sequence[str | os.PathLike[str]], format: str = "ccks2019"
+    paths: Sequence[str | os.PathLike[str]],
+    format: str = "ccks2019",
+    *,
+    options: FormatOptions = DEFAULT_OPTIONS,
 ) -> Iterator[list[Callable[[Document], object]]]:
     """Opens several files that begin to exist together, once the block has ended well.
 
     Args:
         paths: the files.
         format: of all of them, see `write_documents`.
+        options: of the writers.
 
     Yields:
         For each file, the function that writes a document to it.
@@ -66,20 +81,41 @@ def document_writers(
     """
     if format not in WRITE_FORMATS:
         raise UserError(f"format to write must be one of {', '.join(WRITE_FORMATS)}, got {format!r}")
+    found = FORMATS[format]
+    losses = [Losses() for _ in paths]
     with contextlib.ExitStack() as stack:
-        files = [stack.enter_context(atomic_writer(path)) for path in paths]
-        yield [_writer(file, path, format) for file, path in zip(files, paths, strict=True)]
+        writers = [
+            stack.enter_context(found.open(path, options, lost))
+            for path, lost in zip(paths, losses, strict=True)
+        ]
+        yield [_write(found, *each) for each in zip(writers, losses, paths, strict=True)]
         # A full disk shows here, before the first file is renamed.
-        for file, path in zip(files, paths, strict=True):
-            with errors_named(path):
-                file.flush()
+        for writer in writers:
+            writer.finish()
+    for path, lost in zip(paths, losses, strict=True):
+        if lost:
+            logging.warning(
+                "%s: not written, since %s does not hold them: %s", source_name(path), format, lost
+            )
 
 
-def _writer(file: IO[str], path: str | os.PathLike[str], format: str) -> Callable[[Document], object]:
+def _write(
+    format: Format, writer: Writer, losses: Losses, path: str | os.PathLike[str]
+) -> Callable[[Document], object]:
+    number = 0
+
     def write(document: Document) -> None:
-        text = bio_block(document) if format == "bio" else f"{record_line(document)}\n"
-        # Here, since of several files the one that is closed first would be named.
-        with errors_named(path):
-            file.write(text)
+        nonlocal number
+        number += 1
+        try:
+            if not {"overlapping mentions"} & format.holds and "mentions" in format.holds:
+                check_overlaps(document.entities, range(1, len(document.entities) + 1))
+            writer.write(document)
+        except RecordError as error:
+            error.path = error.path or f"{source_name(path)}: record {number}"
+            if error.option == "overlaps":
+                error.remedy = _OVERLAPS_REMEDY
+            raise
+        count_losses(document, format.holds, losses)
 
     return write

@@ -56,15 +56,17 @@ def test_a_label_that_the_model_does_not_know(cli, bundles, tmp_path):
     assert "--labels" not in done.stderr
 
 
-def test_a_json_array_is_one_message(cli, bundles, corpus, tmp_path):
+def test_records_in_another_format_have_the_same_scores(cli, bundles, corpus, tmp_path):
     path = tmp_path / "in.json"
     lines = (corpus / "test.jsonl").read_text(encoding="utf-8").splitlines()
-    path.write_text(f"[{', '.join(lines)}]", encoding="utf-8")
-    flags = (f"--input={path}", "--on_error=skip", f"--output={tmp_path}/scores.json")
-    done = cli("evaluate", f"--bundle={bundles}", *flags)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.count("one JSON array") == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["in.json"]
+    path.write_text(f"[{', '.join(lines)}]", encoding="utf-16")
+    scores = []
+    for number, flags in enumerate(([f"--input={corpus}/test.jsonl"], [f"--input={path}", "--encoding=utf-16"])):
+        output = tmp_path / f"{number}.json"
+        done = cli("evaluate", f"--bundle={bundles}", *flags, f"--output={output}")
+        assert done.returncode == 0, done.stderr
+        scores.append(json.loads(output.read_text(encoding="utf-8")))
+    assert scores[0] == scores[1]
 
 
 def test_scores_are_written_before_they_are_shown(bundles, corpus, tmp_path):

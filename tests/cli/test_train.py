@@ -163,7 +163,7 @@ def test_evaluate_and_its_errors(cli, bundles, trained, corpus, tmp_path):
     assert by_model["unseen"] == by_bundle["unseen"]
     rejects = (tmp_path / "scores.json.rejects.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line)["file"] for line in rejects] == [str(records)]
-    for wrong, message in ((flags, "exactly one of"), ((*flags, "--format=text"), "ccks2019|bio")):
+    for wrong, message in ((flags, "exactly one of"), ((*flags, "--format=xml"), "ccks2019|bio")):
         done = cli("evaluate", *wrong)
         assert done.returncode == 2
         assert message in done.stderr

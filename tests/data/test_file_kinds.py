@@ -36,12 +36,6 @@ def _read(tmp_path, content, format, rejects=None):
 @pytest.mark.parametrize(
     ("format", "content", "looks", "remedy"),
     [
-        ("ccks2019", PRETTY, "one JSON array", "jq -c '.[]'"),
-        ("ccks2019", json.dumps(RECORDS), "one JSON array", "jq -c '.[]'"),
-        ("ccks2019", f"\ufeff\n \n{PRETTY}", "one JSON array", "jq -c '.[]'"),
-        ("ccks2019", f"[\n{LINES}", "one JSON array", "jq -c '.[]'"),
-        ("ccks2019", "[]", "one JSON array", "jq -c '.[]'"),
-        ("ccks2019", SPREAD, "JSON objects that are spread", "jq -c ."),
         ("ccks2019", COLUMNS, "BIO columns", "--format=bio"),
         ("ccks2019", f'# {{"id": 1}}\n{COLUMNS}', "BIO columns", "--format=bio"),
         ("ccks2019", "左 NN B-病\n肾 NN I-病\n", "BIO columns", "--format=bio"),
@@ -122,7 +116,16 @@ def test_files_that_have_faults_or_none(tmp_path, format, content, good, bad):
     assert (len(documents), rejects.count) == (good, bad)
 
 
-@pytest.mark.parametrize("content", [PRETTY, json.dumps(RECORDS), SPREAD, gzip.compress(TEXT.encode())])
+@pytest.mark.parametrize(
+    "content", [PRETTY, json.dumps(RECORDS), f"\ufeff\n \n{PRETTY}", f"[\n{LINES}", SPREAD]
+)
+@pytest.mark.parametrize("format", ["ccks2019", "auto"])
+def test_one_array_and_objects_over_several_lines_are_read(tmp_path, content, format):
+    _, documents = _read(tmp_path, content, format)
+    assert [document.text for document in documents] == [record["originalText"] for record in RECORDS]
+
+
+@pytest.mark.parametrize("content", [PRETTY, json.dumps(RECORDS), gzip.compress(TEXT.encode())])
 def test_passages_are_not_taken_from_what_is_no_text(tmp_path, content):
     path = tmp_path / "in"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())

@@ -48,5 +48,5 @@ def test_several_files_appear_together(tmp_path):
 
 
 def test_unknown_format(tmp_path):
-    with pytest.raises(UserError, match="ccks2019, bio, got 'text'"):
-        write_documents(tmp_path / "x", [], "text")
+    with pytest.raises(UserError, match=r"ccks2019, bio, text, .*, got 'webanno'"):
+        write_documents(tmp_path / "x", [], "webanno")

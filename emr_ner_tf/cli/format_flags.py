@@ -1,0 +1,80 @@
+"""Flags of every command that reads records: the format and what a file does not state itself."""
+
+from typing import Any
+
+from absl import flags
+
+from emr_ner_tf.cli.path_flags import define_path
+from emr_ner_tf.data.formats.options import (
+    DISCONTINUOUS,
+    LABEL_STUDIO,
+    OFFSET_CRLF,
+    OFFSET_ENDS,
+    OFFSET_UNITS,
+    SCHEMES,
+    FormatOptions,
+)
+from emr_ner_tf.data.formats.table import AUTO, READ_FORMATS
+
+# A flag belongs to the command that defines it, so that its help lists it.
+flags.disclaim_key_flags()
+
+_ENUMS = {
+    "offset_unit": (OFFSET_UNITS, "Unit of the offsets, where the mentions' own text does not tell it."),
+    "offset_end": (OFFSET_ENDS, "Whether a mention's end is one past its last character or that character."),
+    "offset_crlf": (OFFSET_CRLF, "Whether CR LF counts as one or as two in the offsets."),
+    "scheme": (SCHEMES, "Tag scheme of columns; by default, found by looking."),
+    "label_studio": (
+        LABEL_STUDIO,
+        "Results of Label Studio to read; by default, annotations where there are any.",
+    ),
+}
+_STRINGS = {
+    "text_column": "Column (CSV, XLSX) or key (Label Studio) of the text; by default, found by its name.",
+    "id_column": "Column of the id (CSV, XLSX).",
+    "layer": "Annotation layer to read, as NAME or NAME:FEATURE (WebAnno, UIMA).",
+}
+
+
+def define_format_flags(what: str = "--input") -> flags.FlagHolder[str]:
+    """Defines `--format` and the flags of `FormatOptions`.
+
+    Args:
+        what: the flags whose files these are about, for the help.
+
+    Returns:
+        The holder of `--format`.
+    """
+    holder = flags.DEFINE_enum(
+        "format", AUTO, [AUTO, *READ_FORMATS], f"Format of {what}; auto finds it by looking at the file."
+    )
+    flags.DEFINE_string(
+        "encoding", "utf-8", f"Character encoding of {what}, such as gb18030 or utf-16; never guessed."
+    )
+    for name, (choices, help) in _ENUMS.items():
+        flags.DEFINE_enum(name, None, list(choices), help)
+    for name, help in _STRINGS.items():
+        flags.DEFINE_string(name, "", help)
+    flags.DEFINE_integer("tag_column", 0, "Column of the tags, counted from 1; 0 is the last one (conll).", 0)
+    define_path("tag_names", None, "File with one tag a line, in the order of their numbers (huggingface).")
+    flags.DEFINE_enum(
+        "discontinuous",
+        "error",
+        list(DISCONTINUOUS),
+        "What to do with mentions of several parts (brat): error refuses them, join reads one span over all parts.",
+    )
+    return holder
+
+
+def format_options(**others: Any) -> FormatOptions:
+    """Returns what the flags say.
+
+    Args:
+        others: values that do not come from these flags.
+
+    Raises:
+        UserError: a wrong value.
+    """
+    names = (*_ENUMS, *_STRINGS, "encoding", "tag_column", "tag_names", "discontinuous")
+    values = {name: flags.FLAGS[name].value for name in names}
+    return FormatOptions(**{name: value for name, value in values.items() if value is not None} | others)

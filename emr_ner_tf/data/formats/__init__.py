@@ -1,0 +1,1 @@
+"""Annotation formats: one module for each, `table` lists them, `detection` finds the one a file is in."""

@@ -1,0 +1,111 @@
+"""CCKS2017 and CCKS2018: two files a record, the text and its mentions, the latter one a line.
+
+The corpora differ in the end of a mention (2017 inclusive, 2018 exclusive), and copies of them do not keep to it, so
+the mentions' own text decides.
+"""
+
+import contextlib
+import functools
+import os
+import pathlib
+import re
+from collections.abc import Iterator
+
+from emr_ner_tf.data.document import Document
+from emr_ner_tf.data.formats.folders import FolderWriter, files_of, new_folder, read_text_file
+from emr_ner_tf.data.formats.format import Format
+from emr_ner_tf.data.formats.losses import Losses
+from emr_ner_tf.data.formats.offsets import Reading, readings
+from emr_ner_tf.data.formats.options import FormatOptions
+from emr_ner_tf.data.formats.records import Mention, Record, Source
+from emr_ner_tf.data.formats.written import offsets_of
+from emr_ner_tf.data.record_error import RecordError, describe_value
+
+TEXT_SUFFIX = ".txtoriginal.txt"
+SUFFIX = ".txt"
+_BREAKS = re.compile(r"[\r\n\t]")
+
+
+def _read(source: Source) -> Iterator[Record]:
+    for path in files_of(source, TEXT_SUFFIX):
+        name = path.name.removesuffix(TEXT_SUFFIX).removesuffix(SUFFIX)
+        pair = [path.with_name(f"{name}{suffix}") for suffix in (TEXT_SUFFIX, SUFFIX)]
+        record = Record(1, b"", path=os.fspath(pair[0]), extra={"id": name})
+        try:
+            record.text = read_text_file(pair[0], source.options.encoding)
+            record.raw = record.text.encode("utf-8", "surrogatepass")
+            record.path = os.fspath(pair[1])
+            if pair[1].exists() or source.require_entities:
+                record.mentions = list(_mentions(pair[1], source.options.encoding))
+        except RecordError as error:
+            record.error, record.line = error, error.line or 0
+        yield record
+
+
+def _mentions(path: pathlib.Path, encoding: str) -> Iterator[Mention]:
+    number = 0
+    for line, text in enumerate(read_text_file(path, encoding).split("\n"), start=1):
+        if not text.strip():
+            continue
+        number += 1
+        columns = text.removesuffix("\r").split("\t")
+        if len(columns) != 4:
+            problem = "the line is not mention, start, end and label with tabs between, and has columns"
+            raise RecordError(problem, value=str(len(columns)), entity=number, line=line)
+        for key, value in zip(("start", "end"), columns[1:3], strict=True):
+            if not value.strip().isdecimal():
+                value = describe_value(value)
+                raise RecordError("is not a whole number", key=key, value=value, entity=number, line=line)
+        yield Mention(int(columns[1]), int(columns[2]), columns[3], columns[0], line=line)
+
+
+class _PairsWriter(FolderWriter):
+    """Writes the two files of each document."""
+
+    def __init__(
+        self, folder: pathlib.Path, path: str | os.PathLike[str], reading: Reading, losses: Losses
+    ) -> None:
+        super().__init__(folder, path)
+        self._reading = reading
+        self._losses = losses
+
+    def write(self, document: Document) -> None:
+        """Writes a document."""
+        offsets = offsets_of(document, self._reading)
+        rows = [
+            (_BREAKS.sub(" ", entity.text), *map(str, offsets(entity)), entity.label)
+            for entity in document.entities
+        ]
+        name, is_id = self.names.of(document)
+        self._losses.add("ids", document.extra.get("id") not in (None, "") and not is_id)
+        self.save(f"{name}{TEXT_SUFFIX}", document.text)
+        self.save(f"{name}{SUFFIX}", "".join("\t".join(row) + "\n" for row in rows))
+
+    def finish(self) -> None:
+        """Does nothing more."""
+
+
+@contextlib.contextmanager
+def _open(
+    reading: Reading, path: str | os.PathLike[str], options: FormatOptions, losses: Losses
+) -> Iterator[_PairsWriter]:
+    with new_folder(path) as folder:
+        yield _PairsWriter(folder, path, reading, losses)
+
+
+def _format(year: str, end: str) -> Format:
+    return Format(
+        name=f"ccks{year}",
+        summary=f"CCKS{year}: a folder with X.txtoriginal.txt and X.txt for each record",
+        extension="",
+        unit=f"code points, {end} ends",
+        holds=frozenset(("ids", "overlapping mentions", "mentions", "records without text")),
+        read=_read,
+        readings=readings(end=end),
+        open=functools.partial(_open, Reading("codepoint", end, "two")),
+        folder=True,
+    )
+
+
+CCKS2017 = _format("2017", "inclusive")
+CCKS2018 = _format("2018", "exclusive")

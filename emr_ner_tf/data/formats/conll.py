@@ -1,0 +1,149 @@
+"""CoNLL columns: a token and its tag on a line, a blank line between records, columns between them allowed."""
+
+import contextlib
+import itertools
+import os
+import re
+from collections.abc import Iterator, Sequence
+
+from emr_ner_tf.data.atomic_io import atomic_writer
+from emr_ner_tf.data.bio_columns import blocks, written_character
+from emr_ner_tf.data.document import Document
+from emr_ner_tf.data.formats.format import Format, TextWriter
+from emr_ner_tf.data.formats.losses import Losses
+from emr_ner_tf.data.formats.options import FormatOptions
+from emr_ner_tf.data.formats.records import Record, Source
+from emr_ner_tf.data.formats.tags import TaggedRecord, encode, join_tokens, resolve_tags
+from emr_ner_tf.data.lines import Line, decoded
+from emr_ner_tf.data.record_error import RecordError
+
+DOCUMENT_START = "-DOCSTART-"
+_MAX_COLUMNS = 4
+_CODE = re.compile(r"<U\+([0-9A-F]{4,6})>")
+_TAG = re.compile(r"O|[BIEMSLU]-\S.*")
+# spaCy's form with one sentence a line: word|tag or word|part of speech|tag, with blanks between.
+_SENTENCE = re.compile(r"(?:\S+\|(?:O|[BIEMSLU]-\S+)(?:\s+|$))+")
+
+
+def _read(source: Source) -> Iterator[Record]:
+    return resolve_tags(_tagged(source), source.options.scheme, source.notes)
+
+
+def _tagged(source: Source) -> Iterator[TaggedRecord]:
+    for block in blocks(source.lines()):
+        raw = b"\n".join(line.raw for line in block)
+        if _is_sentence(block[0]):
+            for line in block:
+                yield _guarded(Record(line.number, line.raw), [line], source, one_line=True)
+        elif not block[0].raw.lstrip().startswith(DOCUMENT_START.encode()):
+            yield _guarded(Record(block[0].number, raw), block, source)
+        elif len(block) > 1:
+            yield _guarded(Record(block[1].number, raw), block[1:], source)
+
+
+def _is_sentence(line: Line) -> bool:
+    return _SENTENCE.fullmatch(line.raw.decode("utf-8", "replace").strip()) is not None
+
+
+def _guarded(
+    record: Record, block: Sequence[Line], source: Source, *, one_line: bool = False
+) -> TaggedRecord:
+    try:
+        rows = _sentence_rows(block[0]) if one_line else _rows(block)
+        return _of_rows(record, rows, [line.number for line in block], source.options.tag_column)
+    except RecordError as error:
+        record.error = error
+        return TaggedRecord(record)
+
+
+def _sentence_rows(line: Line) -> list[list[str]]:
+    return [field.split("|") for field in decoded(line).split()]
+
+
+def _rows(block: Sequence[Line]) -> list[list[str]]:
+    rows: list[list[str]] = []
+    for line in block:
+        columns = _columns(decoded(line))
+        first = len(rows[0]) if rows else len(columns)
+        if not 2 <= len(columns) <= _MAX_COLUMNS:
+            problem = f"a line must have 2 to {_MAX_COLUMNS} columns, token first and tag last, got"
+            raise RecordError(problem, value=str(len(columns)), line=line.number)
+        if len(columns) != first:
+            problem = f"a line must have as many columns as the record's first ({first}), got"
+            raise RecordError(problem, value=str(len(columns)), line=line.number)
+        rows.append(columns)
+    return rows
+
+
+def _columns(text: str) -> list[str]:
+    """Splits a line at its tabs, since labels may hold blanks, else at blanks; the first character may be one."""
+    separator = r"[ ]*\t[ ]*" if "\t" in text else r"[ ]+"
+    rest = re.split(separator, text[1:].rstrip(" \t"))
+    return [text[:1] + rest[0], *rest[1:]]
+
+
+def _of_rows(
+    record: Record, rows: Sequence[Sequence[str]], lines: Sequence[int], tag_column: int
+) -> TaggedRecord:
+    columns = len(rows[0])
+    if tag_column > columns:
+        raise RecordError(f"--tag_column={tag_column} is past the last of {columns} columns")
+    if not tag_column and columns == 3 and _has_two_tags(rows):
+        raise RecordError(
+            "two columns hold tags, as for a comparison of a model with its gold annotation",
+            remedy="name the column to read: --tag_column=2 or --tag_column=3",
+        )
+    tokens = [_token(row[0]) for row in rows]
+    record.text, starts, ends = join_tokens(tokens)
+    tags = [row[tag_column - 1] for row in rows]
+    return TaggedRecord(record, starts, ends, tags, lines if len(lines) == len(rows) else ())
+
+
+def _has_two_tags(rows: Sequence[Sequence[str]]) -> bool:
+    both = [(row[1], row[2]) for row in rows]
+    labels = [{tag.partition("-")[2] for tag in column} - {""} for column in zip(*both, strict=True)]
+    return all(_TAG.fullmatch(tag) for pair in both for tag in pair) and (
+        bool(labels[0] & labels[1]) or not labels[1]
+    )
+
+
+def _token(written: str) -> str:
+    match = _CODE.fullmatch(written)
+    return chr(min(int(match[1], 16), 0x10FFFF)) if match else written
+
+
+def tagged_lines(document: Document, scheme: str, losses: Losses) -> list[tuple[str, str]]:
+    """Returns the characters of a document, each with its tag.
+
+    Args:
+        document: no two of its mentions overlap.
+        scheme: of `options.SCHEMES`.
+        losses: takes what the scheme cannot say.
+    """
+    spans = [(entity.start, entity.end, entity.label) for entity in document.entities]
+    if scheme == "io":
+        touching = sum(a[1:] == (b[0], b[2]) for a, b in itertools.pairwise(spans))
+        losses.add("bounds between touching mentions", touching)
+    return list(zip(document.text, encode(spans, len(document.text), scheme), strict=True))
+
+
+@contextlib.contextmanager
+def _open(path: str | os.PathLike[str], options: FormatOptions, losses: Losses) -> Iterator[TextWriter]:
+    def render(document: Document) -> str:
+        rows = tagged_lines(document, options.scheme or "bio", losses)
+        lines = [f"{written_character(character)}\t{tag}\n" for character, tag in rows]
+        return "".join([*lines, "\n"]) if lines else ""
+
+    with atomic_writer(path) as file:
+        yield TextWriter(file, path, render)
+
+
+FORMAT = Format(
+    name="conll",
+    summary="CoNLL columns of 2 to 4: token first, tag last, in six tag schemes",
+    extension="conll",
+    unit="none",
+    holds=frozenset(("mentions",)),
+    read=_read,
+    open=_open,
+)

@@ -1,0 +1,241 @@
+"""The format of an input, found by looking at its beginning."""
+
+import itertools
+import os
+import pathlib
+import re
+import sys
+import zipfile
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from emr_ner_tf.data.atomic_io import STANDARD, is_stream
+from emr_ner_tf.data.bio_columns import blocks
+from emr_ner_tf.data.file_kinds import looks_like_columns, looks_like_text
+from emr_ner_tf.data.formats.ccks_pairs import TEXT_SUFFIX
+from emr_ner_tf.data.formats.conll import DOCUMENT_START
+from emr_ner_tf.data.formats.huggingface import TAGS, TOKENS
+from emr_ner_tf.data.formats.json_values import json_values
+from emr_ner_tf.data.formats.sources import encoded_chunks, split_lines
+from emr_ner_tf.data.formats.tables import TEXT_NAMES
+from emr_ner_tf.data.formats.tags import decode
+from emr_ner_tf.data.formats.webanno import HEADER
+from emr_ner_tf.data.lines import BOM, parsed_object
+from emr_ner_tf.data.record_error import RecordError
+
+_HEAD_BYTES = 1 << 16
+_MAX_FILES = 10_000
+_SENTENCE = re.compile(r"(?:\S+\|\S+\s+)*\S+\|(?:O|[BI]-\S+)")
+
+
+class Detected(NamedTuple):
+    """What an input is.
+
+    Attributes:
+        format: a name of the table.
+        why: what was seen.
+    """
+
+    format: str
+    why: str
+
+
+def detect(path: str | os.PathLike[str], encoding: str = "utf-8") -> Detected | None:
+    """Finds the format of an input.
+
+    Args:
+        path: a file, a folder, or `-`, of which no more is read than stays readable.
+        encoding: of text files.
+
+    Returns:
+        None where nothing is certain: the file is missing, empty, a pipe, or of none of the formats.
+    """
+    path = os.fspath(path)
+    if path != STANDARD and os.path.isdir(path):
+        return _of_folder(path)
+    by_name = _by_name(pathlib.Path(path))
+    if by_name is not None:
+        return by_name
+    head = head_of(path, encoding)
+    if not head.strip():
+        return None
+    if head.startswith(b"PK\x03\x04"):
+        return Detected("xlsx", "an XLSX workbook") if _is_workbook(path) else None
+    if head.startswith(HEADER.encode()):
+        return Detected("webanno", "its first line")
+    if head.lstrip().startswith(b"<"):
+        return Detected("uima_xmi", "XMI") if b"xmi:XMI" in head else None
+    if head.lstrip()[:1] in (b"{", b"["):
+        found = _of_json(path, head, encoding)
+        if found is not None or head.lstrip()[:1] == b"{":
+            return found
+    return _of_lines(path, head)
+
+
+def head_of(path: str, encoding: str = "utf-8") -> bytes:
+    """Returns the beginning of an input as UTF-8 without a byte order mark; b"" where it cannot be read twice."""
+    if path == STANDARD:
+        peek = getattr(getattr(sys.stdin, "buffer", None), "peek", None)
+        return peek(_HEAD_BYTES).removeprefix(BOM) if peek is not None else b""
+    if is_stream(path):
+        return b""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(_HEAD_BYTES)
+    except OSError:
+        return b""
+    if encoding.lower().replace("_", "-") in ("utf-8", "utf8", "utf-8-sig"):
+        return head.removeprefix(BOM)
+    return head.decode(encoding, "ignore").removeprefix("\ufeff").encode("utf-8", "ignore")
+
+
+def _of_folder(path: str) -> Detected | None:
+    names = list(itertools.islice((name for _, _, names in os.walk(path) for name in names), _MAX_FILES))
+    if any(name.endswith(TEXT_SUFFIX) for name in names):
+        # Both are read alike: the mentions' own text tells the ends.
+        return Detected("ccks2018", f"files named *{TEXT_SUFFIX}")
+    for suffix, format in ((".ann", "brat"), (".xmi", "uima_xmi")):
+        if any(name.endswith(suffix) for name in names):
+            return Detected(format, f"files named *{suffix}")
+    for folder, _, files in os.walk(path):
+        for name in sorted(files):
+            if name.endswith(".json"):
+                found = detect(os.path.join(folder, name))
+                return found if found and found.format == "uima_json" else None
+    return None
+
+
+def _by_name(path: pathlib.Path) -> Detected | None:
+    if path.name.endswith(TEXT_SUFFIX):
+        return Detected("ccks2018", f"its name, *{TEXT_SUFFIX}")
+    if path.suffix == ".ann" or (path.suffix == ".txt" and path.with_suffix(".ann").is_file()):
+        return Detected("brat", "files named *.txt and *.ann")
+    if path.with_name(f"{path.name.removesuffix('.txt')}{TEXT_SUFFIX}").is_file() and path.suffix == ".txt":
+        return Detected("ccks2018", f"the file *{TEXT_SUFFIX} beside it")
+    return None
+
+
+def _is_workbook(path: str) -> bool:
+    if path == STANDARD:
+        return True
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return "xl/workbook.xml" in archive.namelist() or any(
+                name.startswith("xl/") for name in archive.namelist()
+            )
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def _of_json(path: str, head: bytes, encoding: str) -> Detected | None:
+    record = _first_object(iter((head,)))
+    if record is None and path != STANDARD:
+        # The first record may be longer than the head.
+        record = _first_object(itertools.islice(encoded_chunks(path, encoding), 16))
+    if record is None:
+        return None
+    for format, why in _KEYS:
+        if why(record):
+            return Detected(format, "the keys of its first record")
+    return None
+
+
+def _first_object(chunks: Iterator[bytes]) -> dict[str, Any] | None:
+    try:
+        line = next(json_values(chunks), None)
+        return None if line is None else parsed_object(line.raw.decode("utf-8"))
+    except (RecordError, UnicodeDecodeError):
+        return None
+
+
+def _has(record: dict[str, Any], *keys: str) -> bool:
+    return all(key in record for key in keys)
+
+
+def _mentions(record: dict[str, Any], key: str, *keys: str) -> bool:
+    values = record.get(key)
+    return isinstance(values, list) and all(isinstance(each, dict) and _has(each, *keys) for each in values)
+
+
+def _lists(record: dict[str, Any], key: str) -> bool:
+    values = record.get(key)
+    return isinstance(values, list) and all(isinstance(each, list) for each in values)
+
+
+def _is_doccano(record: dict[str, Any]) -> bool:
+    if not (_has(record, "text") or isinstance(record.get("data"), str)):
+        return False
+    objects = any(
+        _mentions(record, key, "start_offset", "end_offset") for key in ("entities", "annotations", "label")
+    )
+    return objects or any(_lists(record, key) for key in ("label", "labels", "entities"))
+
+
+def _is_label_studio(record: dict[str, Any]) -> bool:
+    if isinstance(record.get("data"), dict):
+        return any(key in record for key in ("annotations", "predictions", "completions"))
+    flat = any(_mentions(record, key, "start", "end", "labels") and record[key] for key in record)
+    return flat or _has(record, "annotation_id", "annotator")
+
+
+# In this order: what only one format has before what several might.
+_KEYS = (
+    ("ccks2019", lambda record: _has(record, "originalText")),
+    ("uima_json", lambda record: _has(record, "%FEATURE_STRUCTURES")),
+    ("uie", lambda record: _has(record, "content", "prompt", "result_list")),
+    ("label_studio", _is_label_studio),
+    (
+        "huggingface",
+        lambda record: any(key in record for key in TOKENS) and any(key in record for key in TAGS),
+    ),
+    (
+        "cmeee",
+        lambda record: (
+            _has(record, "text")
+            and bool(record.get("entities"))
+            and _mentions(record, "entities", "start_idx", "end_idx")
+        ),
+    ),
+    ("doccano", _is_doccano),
+    ("cmeee", lambda record: _has(record, "text", "entities")),
+)
+
+
+def _of_lines(path: str, head: bytes) -> Detected | None:
+    lines = list(split_lines(iter((head,))))
+    if len(head) >= _HEAD_BYTES - len(BOM) and len(lines) > 1:
+        # The head cuts the last one.
+        lines.pop()
+    suffix = pathlib.Path(path).suffix.lower()
+    first = next(line.raw.decode("utf-8", "replace").strip() for line in lines if line.raw.strip())
+    if first.startswith(DOCUMENT_START) or _SENTENCE.fullmatch(first):
+        return Detected("conll", "columns with a tag")
+    if suffix in (".conll", ".iob", ".bmes", ".bioes") and not looks_like_columns(
+        [line.raw for line in lines]
+    ):
+        return Detected("conll", "its name")
+    if looks_like_columns([line.raw for line in lines]):
+        found = list(blocks(line for line in lines))
+        return Detected("bio" if _is_bio(found) else "conll", "columns with a tag last")
+    names = {name.strip().lower().strip('"') for name in re.split(r"[,;\t]", first)}
+    if suffix in (".csv", ".tsv") or (len(names) > 1 and names & set(TEXT_NAMES)):
+        return Detected("csv", "its name" if suffix in (".csv", ".tsv") else "the names of its columns")
+    if looks_like_text([line.raw for line in lines], named_so=suffix == ".txt"):
+        return Detected("text", "lines of text")
+    return None
+
+
+def _is_bio(found: Sequence[Sequence[Any]]) -> bool:
+    """Whether rows are single characters with tags that follow BIO's rules."""
+    whole = found[:-1] or found
+    for block in whole:
+        rows = [
+            re.fullmatch(
+                r"(?:<U\+[0-9A-F]{4,6}>|.)[ \t]+(\S.*?)", line.raw.decode("utf-8", "replace").rstrip()
+            )
+            for line in block
+            if not line.raw.startswith(b"# {")
+        ]
+        if not all(rows) or isinstance(decode([row[1] for row in rows if row], "bio"), int):
+            return False
+    return True

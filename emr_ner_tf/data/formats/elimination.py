@@ -1,0 +1,60 @@
+"""Finds the one reading of a file that all of its records fit, while they stream by."""
+
+import collections
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Generic, TypeVar
+
+_Reading = TypeVar("_Reading")
+_Item = TypeVar("_Item")
+_Value = TypeVar("_Value")
+
+
+class Elimination(Generic[_Reading, _Item, _Value]):
+    """Drops readings that a record does not fit, and releases records once the others agree on what they say.
+
+    Attributes:
+        remaining: readings that every record so far fits; the format's own convention first.
+    """
+
+    def __init__(self, readings: Sequence[_Reading]) -> None:
+        self.remaining = list(readings)
+        self._waiting: collections.deque[tuple[_Item, Mapping[_Reading, _Value]]] = collections.deque()
+
+    def offer(self, item: _Item, values: Mapping[_Reading, _Value]) -> None:
+        """Takes a record.
+
+        Args:
+            item: the record.
+            values: what each remaining reading that it fits makes of it; not empty.
+        """
+        self.remaining = [reading for reading in self.remaining if reading in values]
+        self._waiting.append((item, values))
+
+    def add_settled(self, item: _Item, value: _Value) -> None:
+        """Takes a record that is the same under every reading, or is an error, and keeps its place in the order."""
+        self._waiting.append((item, dict.fromkeys(self.remaining, value)))
+
+    def released(self) -> Iterator[tuple[_Item, _Value]]:
+        """Yields the records, in order, on which the remaining readings agree."""
+        while self._waiting:
+            item, values = self._waiting[0]
+            left = [values[reading] for reading in self.remaining]
+            if any(value != left[0] for value in left):
+                return
+            self._waiting.popleft()
+            yield item, left[0]
+
+    def settle(self) -> None:
+        """Keeps the first of the remaining readings alone."""
+        del self.remaining[1:]
+
+    @property
+    def waiting(self) -> int:
+        """How many records wait for a later one to decide."""
+        return len(self._waiting)
+
+    @property
+    def first_waiting(self) -> tuple[_Item, Mapping[_Reading, _Value]]:
+        """The record on which the remaining readings disagree, and what each makes of it."""
+        item, values = self._waiting[0]
+        return item, {reading: values[reading] for reading in self.remaining}

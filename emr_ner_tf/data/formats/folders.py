@@ -1,0 +1,129 @@
+"""Folders of files, a pair for each record: found in order on the way in, whole or absent on the way out."""
+
+import contextlib
+import os
+import pathlib
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+
+from emr_ner_tf.data.atomic_io import errors_named
+from emr_ner_tf.data.document import Document
+from emr_ner_tf.data.formats.records import Source
+from emr_ner_tf.data.lines import STANDARD, read_error
+from emr_ner_tf.data.record_error import RecordError
+from emr_ner_tf.errors import UserError
+
+_SAFE = re.compile(r"[A-Za-z0-9\u3400-\u9fff][A-Za-z0-9._\u3400-\u9fff-]{0,79}")
+
+
+def files_of(source: Source, suffix: str) -> list[pathlib.Path]:
+    """Returns the files of a folder, and of those in it, whose names end with `suffix`; or the one file that is named.
+
+    Raises:
+        RecordError: the input cannot be read.
+    """
+    if source.path == STANDARD:
+        raise UserError("<stdin>: the format has several files a record; name the folder that holds them")
+    path = pathlib.Path(source.path)
+    if not source.is_folder:
+        try:
+            path.stat()
+        except OSError as error:
+            raise read_error(path, error) from None
+        return [path]
+    return sorted(
+        pathlib.Path(folder, name)
+        for folder, _, names in os.walk(path)
+        for name in names
+        if name.endswith(suffix) and not name.startswith(".")
+    )
+
+
+def read_text_file(path: pathlib.Path, encoding: str) -> str:
+    """Reads a whole text file with its line ends as they are, without a byte order mark.
+
+    Raises:
+        RecordError: it cannot be read or is not of the encoding; with path and line.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise read_error(path, error) from None
+    try:
+        return raw.decode(encoding).removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise RecordError(
+            f"the file is not valid {encoding}",
+            value=f"0x{error.object[error.start]:02x} at byte {error.start}, from 0",
+            path=os.fspath(path),
+            line=line,
+            remedy="name its encoding: --encoding=gb18030, utf-16, ...",
+        ) from None
+
+
+class Names:
+    """Names of files for documents: the id where it can be one, else the number of the document."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+        self._number = 0
+
+    def of(self, document: Document) -> tuple[str, bool]:
+        """Returns a name that no earlier document has, and whether it is the document's id."""
+        self._number += 1
+        identifier = document.extra.get("id")
+        name = "" if identifier is None else str(identifier)
+        is_id = _SAFE.fullmatch(name) is not None and name.lower() not in self._taken
+        if not is_id:
+            name = f"{self._number:06d}"
+            while name in self._taken:
+                name = f"{name}_"
+        self._taken.add(name.lower())
+        return name, is_id
+
+
+@contextlib.contextmanager
+def new_folder(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
+    """Yields a folder beside `path` that gets its name once the block has ended well.
+
+    Raises:
+        UserError: `path` is there already, and is no empty folder.
+    """
+    target = pathlib.Path(os.path.realpath(path))
+    if os.fspath(path) == STANDARD:
+        raise UserError("<stdout>: the format is a folder of files; name one with --output")
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise UserError(
+            f"{os.fspath(path)}: the format is a folder of files, and this is there already; name another"
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    with errors_named(path):
+        beside.mkdir()
+        try:
+            yield beside
+            if target.exists():
+                target.rmdir()
+            beside.rename(target)
+        except BaseException:
+            shutil.rmtree(beside, ignore_errors=True)
+            raise
+
+
+class FolderWriter:
+    """What writers of folders share; a subclass writes one document."""
+
+    def __init__(self, folder: pathlib.Path, path: str | os.PathLike[str]) -> None:
+        self.folder = folder
+        self.names = Names()
+        self._path = path
+
+    def save(self, name: str, text: str) -> None:
+        """Writes a file of the folder as UTF-8, line ends as they are."""
+        # A reader takes a first one off, as the mark of UTF-8.
+        text = f"\ufeff{text}" if text.startswith("\ufeff") else text
+        with errors_named(self._path):
+            (self.folder / name).write_bytes(text.encode("utf-8"))

@@ -1,0 +1,26 @@
+"""What formats of JSON objects share: a reader of records one by one, and a writer of lines or of one array."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from emr_ner_tf.data.formats.json_values import json_values
+from emr_ner_tf.data.formats.records import Record, Source
+from emr_ner_tf.data.lines import decoded, parsed_object
+from emr_ner_tf.data.record_error import RecordError
+
+
+def read_json(source: Source, parse: Callable[[dict[str, Any]], Record]) -> Iterator[Record]:
+    """Yields the records of JSON lines, of one array, or of objects over several lines.
+
+    Args:
+        source: the input.
+        parse: makes a record of an object, with its line and bytes left open.
+    """
+    for line in json_values(source.chunks()):
+        try:
+            record = parse(parsed_object(decoded(line)))
+        except RecordError as error:
+            yield Record(line.number, line.raw, error=error)
+        else:
+            record.line, record.raw = line.number, line.raw
+            yield record

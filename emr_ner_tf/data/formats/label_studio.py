@@ -1,0 +1,149 @@
+"""Label Studio's tasks: annotations or predictions of an export (JSON), and its flat form (JSON_MIN)."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from emr_ner_tf.data.document import Document, Entity
+from emr_ner_tf.data.formats.format import Format, text_writer
+from emr_ner_tf.data.formats.json_format import read_json
+from emr_ner_tf.data.formats.offsets import CODE_POINTS, readings
+from emr_ner_tf.data.formats.records import Mention, Record, Source, list_of, mention_of, object_of, string_of
+from emr_ner_tf.data.formats.written import offsets_of
+from emr_ner_tf.data.lines import json_line
+from emr_ner_tf.data.record_error import RecordError, describe_value
+
+FROM_NAME, TO_NAME = "label", "text"
+MODEL_VERSION = "emr_ner_tf"
+# Of JSON_MIN, whose own keys are beside those of the data.
+_MIN_KEYS = ("annotator", "annotation_id", "created_at", "updated_at", "lead_time")
+
+
+def _read(source: Source) -> Iterator[Record]:
+    def parse(item: dict[str, Any]) -> Record:
+        return _task(item, source) if isinstance(item.get("data"), dict) else _flat(item, source)
+
+    return read_json(source, parse)
+
+
+def _task(item: dict[str, Any], source: Source) -> Record:
+    data = item["data"]
+    key = _text_key(data, source)
+    extra = {name: value for name, value in data.items() if name != key}
+    if "id" not in extra and type(item.get("id")) in (int, str):
+        extra["id"] = item["id"]
+    mentions: list[Mention] = []
+    for result in _results(item, source):
+        result = object_of(result, len(mentions) + 1)
+        value = result.get("value")
+        if not isinstance(value, dict) or result.get("type") != "labels":
+            is_relation = result.get("type") == "relation"
+            source.losses.add("relations" if is_relation else "results that are no labels of spans")
+            continue
+        score = {"score": result["score"]} if result.get("score") is not None else {}
+        mentions += _mentions(value | score, len(mentions) + 1)
+    return Record(0, b"", string_of(data, key), mentions, extra)
+
+
+def _results(item: dict[str, Any], source: Source) -> list[Any]:
+    """The results of one annotation or prediction of a task."""
+    found = {
+        "annotations": _live(item, "annotations") or _live(item, "completions"),
+        "predictions": _live(item, "predictions"),
+    }
+    kind = source.options.label_studio or ("annotations" if found["annotations"] else "predictions")
+    others = [each for name, each in found.items() if name != kind]
+    source.losses.add("annotations or predictions of the same task", sum(map(len, others)))
+    if not found[kind]:
+        if source.require_entities:
+            # A task that nobody has finished is not a record without mentions.
+            key = source.options.label_studio or "annotations"
+            raise RecordError("has none to read; --noannotated of `data` reads such tasks", key=key)
+        return []
+    chosen = next((each for each in found[kind] if each.get("ground_truth")), found[kind][0])
+    source.losses.add("annotations or predictions of the same task", len(found[kind]) - 1)
+    return list_of(chosen, "result")
+
+
+def _live(item: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    values = list_of(item, key, required=False)
+    return [each for each in values if isinstance(each, dict) and not each.get("was_cancelled")]
+
+
+def _flat(item: dict[str, Any], source: Source) -> Record:
+    key = _text_key({name: value for name, value in item.items() if name not in _MIN_KEYS}, source)
+    names = [name for name, value in item.items() if isinstance(value, list) and _are_labels(value)]
+    mentions: list[Mention] = []
+    for name in names:
+        for value in item[name]:
+            mentions += _mentions(object_of(value, len(mentions) + 1), len(mentions) + 1)
+    extra = {name: value for name, value in item.items() if name not in (key, *names, *_MIN_KEYS)}
+    return Record(0, b"", string_of(item, key), mentions, extra)
+
+
+def _are_labels(values: list[Any]) -> bool:
+    return bool(values) and all(isinstance(value, dict) and "labels" in value for value in values)
+
+
+def _mentions(value: dict[str, Any], number: int) -> list[Mention]:
+    """One mention for each label of a span."""
+    labels = list_of(value, "labels")
+    if not labels:
+        raise RecordError("is empty", key="labels", entity=number)
+    rest = {key: each for key, each in value.items() if key in ("start", "end", "text", "score")}
+    return [mention_of(rest | {"label": label}, number, "start", "end", "label", "text") for label in labels]
+
+
+def _text_key(data: dict[str, Any], source: Source) -> str:
+    named = source.options.text_column
+    if named:
+        return named
+    strings = [name for name, value in data.items() if isinstance(value, str) and name != "id"]
+    if TO_NAME in strings or len(strings) != 1:
+        if TO_NAME not in data:
+            raise RecordError(
+                "is missing, and no other key is the only one with a string; name it with --text_column",
+                key=TO_NAME,
+                value=describe_value(data),
+            )
+        return TO_NAME
+    return strings[0]
+
+
+def _render(document: Document) -> str:
+    return json_line(task_of(document))
+
+
+def task_of(document: Document) -> dict[str, Any]:
+    """Returns the task of a document, its mentions as a prediction where each has a score, else as an annotation."""
+    offsets = offsets_of(document, CODE_POINTS)
+    result = [_result(entity, number, offsets(entity)) for number, entity in enumerate(document.entities, 1)]
+    data = {TO_NAME: document.text} | {key: value for key, value in document.extra.items() if key != TO_NAME}
+    scores = [entity.score for entity in document.entities if entity.score is not None]
+    if not scores or len(scores) < len(result):
+        return {"data": data, "annotations": [{"result": result}]}
+    prediction = {
+        "model_version": MODEL_VERSION,
+        "score": sum(scores) / len(scores),
+        "result": result,
+    }
+    return {"data": data, "predictions": [prediction]}
+
+
+def _result(entity: Entity, number: int, offsets: tuple[int, int]) -> dict[str, Any]:
+    value = {"start": offsets[0], "end": offsets[1], "text": entity.text, "labels": [entity.label]}
+    names = {"id": f"m{number}", "from_name": FROM_NAME, "to_name": TO_NAME, "type": "labels"}
+    return names | {"value": value} | ({} if entity.score is None else {"score": entity.score})
+
+
+FORMAT = Format(
+    name="label_studio",
+    summary="Label Studio's tasks (JSON and JSON_MIN): annotations or predictions",
+    extension="json",
+    unit="code points (UTF-16 units in old exports), exclusive ends, CR LF as two",
+    holds=frozenset(
+        ("ids", "keys of records", "scores", "overlapping mentions", "mentions", "records without text")
+    ),
+    read=_read,
+    readings=readings(fixed=("end", "crlf")),
+    open=text_writer(_render, head="[\n", separator=",\n", tail="\n]\n"),
+)

@@ -1,0 +1,86 @@
+"""Counts of what a format cannot hold, by kind: nothing is lost without being named."""
+
+import collections
+from collections.abc import Collection
+from typing import Any
+
+from emr_ner_tf.data.document import Document, Entity
+
+ID = "id"
+FRAGMENTS = "fragments"
+_OWN_TEXT = ("entity", "text", "mention")
+# What a format may hold beside text and mentions; a format's `holds` names some of them.
+HOLDS = (
+    "ids",
+    "keys of records",
+    "keys of mentions",
+    "scores",
+    "parts of discontinuous mentions",
+    "overlapping mentions",
+    "mentions",
+    "records without text",
+)
+
+
+class Losses:
+    """Counts by kind.
+
+    Attributes:
+        counts: kind, in the plural, to number.
+    """
+
+    def __init__(self) -> None:
+        self.counts: collections.Counter[str] = collections.Counter()
+
+    def add(self, kind: str, number: int = 1) -> None:
+        """Counts `number` more of a kind."""
+        if number:
+            self.counts[kind] += number
+
+    def __str__(self) -> str:
+        return ", ".join(f"{number} {kind}" for kind, number in self.counts.items())
+
+    def __bool__(self) -> bool:
+        return bool(self.counts)
+
+
+def count_losses(document: Document, holds: Collection[str], losses: Losses) -> None:
+    """Counts what a document has and a format does not hold.
+
+    Args:
+        document: about to be written.
+        holds: of `HOLDS`.
+        losses: takes the counts.
+    """
+    if "mentions" not in holds:
+        losses.add("mentions", len(document.entities))
+        return _count_keys(document, holds, losses)
+    for entity in document.entities:
+        keys = mention_keys(entity)
+        if FRAGMENTS in keys:
+            losses.add(
+                "parts of discontinuous mentions",
+                "parts of discontinuous mentions" not in holds and "keys of mentions" not in holds,
+            )
+            del keys[FRAGMENTS]
+        losses.add("keys of mentions", 0 if "keys of mentions" in holds else len(keys))
+        losses.add("scores", entity.score is not None and "scores" not in holds)
+    return _count_keys(document, holds, losses)
+
+
+def _count_keys(document: Document, holds: Collection[str], losses: Losses) -> None:
+    losses.add("ids", document.extra.get(ID) not in (None, "") and "ids" not in holds)
+    others = len(document.extra) - (ID in document.extra)
+    losses.add("keys of records", 0 if "keys of records" in holds else others)
+    losses.add("records without text", not document.text and "records without text" not in holds)
+
+
+def mention_keys(entity: Entity) -> dict[str, Any]:
+    """Returns a mention's keys, without those that say nothing: `overlap` 0, and its own text."""
+    keys = dict(entity.extra)
+    if type(keys.get("overlap")) is int and keys["overlap"] == 0:
+        del keys["overlap"]
+    for key in _OWN_TEXT:
+        if keys.get(key) == entity.text:
+            keys.pop(key, None)
+    return keys

@@ -1,0 +1,71 @@
+"""The formats that `reading` reads line by line: CCKS2019, BIO columns, plain text; and CCKS2019 in other shapes."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from emr_ner_tf.data.bio_columns import bio_block
+from emr_ner_tf.data.ccks2019 import END, ENTITIES, LABEL, START, TEXT, record_line
+from emr_ner_tf.data.document import Document
+from emr_ner_tf.data.formats.format import Format, text_writer
+from emr_ner_tf.data.formats.json_format import read_json
+from emr_ner_tf.data.formats.losses import HOLDS
+from emr_ner_tf.data.formats.offsets import CODE_POINTS
+from emr_ner_tf.data.formats.records import Record, Source, list_of, mention_of, object_of, string_of
+from emr_ner_tf.data.own_text import own_text_key
+from emr_ner_tf.data.record_error import RecordError
+
+
+def _read_ccks2019(source: Source) -> Iterator[Record]:
+    """Yields the records of one array, or of offsets that count otherwise."""
+
+    def parse(item: dict[str, Any]) -> Record:
+        text = string_of(item, TEXT)
+        mentions = []
+        entities = list_of(item, ENTITIES, required=source.require_entities)
+        for number, entity in enumerate(entities, start=1):
+            entity = object_of(entity, number)
+            key = own_text_key(entity)
+            mention = mention_of(entity, number, START, END, LABEL, key)
+            if key is not None:
+                mention.extra[key] = entity[key]
+            mentions.append(mention)
+        extra = {key: value for key, value in item.items() if key not in (TEXT, ENTITIES)}
+        return Record(0, b"", text, mentions, extra)
+
+    return read_json(source, parse)
+
+
+def _text_line(document: Document) -> str:
+    at = document.text.find("\n")
+    if at >= 0:
+        problem = "holds a line feed, which would end the record; write ccks2019 instead"
+        raise RecordError(problem, key="text", value=f"character {at}")
+    return f"{document.text}\n"
+
+
+CCKS2019 = Format(
+    name="ccks2019",
+    summary="CCKS2019 task 1: JSON lines, or one array",
+    extension="jsonl",
+    unit="code points, exclusive ends",
+    holds=frozenset(HOLDS),
+    read=_read_ccks2019,
+    readings=(CODE_POINTS,),
+    open=text_writer(lambda document: f"{record_line(document)}\n"),
+)
+BIO = Format(
+    name="bio",
+    summary="one character and its BIO tag a line; keys are kept in comments",
+    extension="bio",
+    unit="none",
+    holds=frozenset(HOLDS) - {"overlapping mentions"},
+    open=text_writer(bio_block),
+)
+TEXT_LINES = Format(
+    name="text",
+    summary="one bare text a line",
+    extension="txt",
+    unit="none",
+    holds=frozenset(),
+    open=text_writer(_text_line),
+)

@@ -1,0 +1,343 @@
+"""Offsets of a file into code points with exclusive ends: decided by the mentions' own text where they have one.
+
+The reading of a file is a unit (code points, UTF-16 code units, grapheme clusters), whether the end is exclusive or
+inclusive, and whether CR LF counts as one unit or two. A record under which several readings give different spans waits
+for a later record to decide; where none does, the reader asks for a flag.
+"""
+
+import itertools
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import regex
+
+from emr_ner_tf.data.formats.elimination import Elimination
+from emr_ner_tf.data.formats.losses import FRAGMENTS
+from emr_ner_tf.data.formats.options import FormatOptions
+from emr_ner_tf.data.formats.records import Mention, Record
+from emr_ner_tf.data.record_error import RecordError, describe_value
+
+# More records than these are not kept in memory to wait for one that decides.
+_MAX_WAITING = 1000
+# Of each mention, the start and end of its parts, one after the other; most mentions have one part.
+_Spans = tuple[tuple[int, ...], ...]
+_BREAKS = re.compile(r"[\r\n\t]")
+_CRLF_OR_BREAK = re.compile(r"\r\n|[\r\n\t]")
+
+
+class Reading(NamedTuple):
+    """How a file counts.
+
+    Attributes:
+        unit: "codepoint", "utf16" or "grapheme".
+        end: "exclusive" or "inclusive".
+        crlf: CR LF is "one" unit or "two".
+    """
+
+    unit: str
+    end: str
+    crlf: str
+
+    def __str__(self) -> str:
+        return f"{_UNITS[self.unit]}, {self.end} ends, CR LF as {self.crlf}"
+
+
+_UNITS = {"codepoint": "code points", "utf16": "UTF-16 units", "grapheme": "grapheme clusters"}
+_FLAGS = {"unit": "offset_unit", "end": "offset_end", "crlf": "offset_crlf"}
+_DIFFERENCES = {
+    "unit": "whether they count code points or UTF-16 units",
+    "end": "whether their ends are exclusive or inclusive",
+    "crlf": "whether CR LF counts as one or two",
+}
+CODE_POINTS = Reading("codepoint", "exclusive", "two")
+
+
+def readings(
+    unit: str = "codepoint", end: str = "exclusive", crlf: str = "two", *, fixed: Sequence[str] = ()
+) -> tuple[Reading, ...]:
+    """Returns the readings that a format allows, its own convention first.
+
+    Args:
+        unit: of the convention.
+        end: of the convention.
+        crlf: of the convention.
+        fixed: of "unit", "end" and "crlf", those in which files do not differ.
+    """
+    choices = (
+        (unit, *({"codepoint", "utf16"} - {unit})),
+        (end, *({"exclusive", "inclusive"} - {end})),
+        (crlf, *({"one", "two"} - {crlf})),
+    )
+    kept = (
+        values[:1] if name in fixed else values
+        for name, values in zip(("unit", "end", "crlf"), choices, strict=True)
+    )
+    return tuple(Reading(*values) for values in itertools.product(*kept))
+
+
+def resolve(
+    records: Iterable[Record], allowed: Sequence[Reading], options: FormatOptions, notes: list[str]
+) -> Iterator[Record]:
+    """Turns the mentions' offsets into code points with exclusive ends.
+
+    Args:
+        records: of one input, offsets in its own reading. They are changed in place.
+        allowed: the format's readings; a flag narrows them further.
+        options: of the reader.
+        notes: takes what the mentions' own text has decided, for the log.
+
+    Returns:
+        The records in their order. One that no remaining reading fits has an `error`.
+
+    Raises:
+        RecordError: while iterating: nothing tells which of several readings is meant; it names the flag.
+    """
+    elimination: Elimination[Reading, Record, _Spans] = Elimination(_asked(allowed, options))
+    before, has_text = len(elimination.remaining), False
+    convention = elimination.remaining[0]
+    for record in records:
+        if record.error is not None or not record.mentions:
+            elimination.add_settled(record, ())
+        else:
+            values = _values(record, elimination.remaining)
+            if values:
+                has_text = has_text or any(mention.text is not None for mention in record.mentions)
+                elimination.offer(record, values)
+            else:
+                record.error = _misfit(record, elimination.remaining, allowed)
+                elimination.add_settled(record, ())
+        yield from _released(elimination, options)
+        if elimination.waiting > _MAX_WAITING:
+            _settle_or_ask(elimination, convention)
+            yield from _released(elimination, options)
+    while elimination.waiting:
+        _settle_or_ask(elimination, convention)
+        yield from _released(elimination, options)
+    if has_text and len(elimination.remaining) < before:
+        notes += _decided(elimination.remaining, allowed)
+
+
+def _released(elimination: Elimination[Reading, Record, _Spans], options: FormatOptions) -> Iterator[Record]:
+    for record, spans in elimination.released():
+        yield _moved(record, spans, options)
+
+
+def _settle_or_ask(elimination: Elimination[Reading, Record, _Spans], convention: Reading) -> None:
+    """Takes the convention where mentions have texts that occur at both places; where they have none, asks."""
+    record, values = elimination.first_waiting
+    if any(mention.text is None for mention in record.mentions) or elimination.remaining[0] != convention:
+        raise _question(record, values)
+    elimination.settle()
+
+
+def _asked(allowed: Sequence[Reading], options: FormatOptions) -> list[Reading]:
+    """The readings that the flags leave; a flag may name one that the format does not have by itself."""
+    found = list(allowed)
+    for name, flag in _FLAGS.items():
+        value = getattr(options, flag)
+        if value:
+            found = list(dict.fromkeys(reading._replace(**{name: value}) for reading in found))
+    return found
+
+
+def _values(record: Record, remaining: Sequence[Reading]) -> dict[Reading, _Spans]:
+    """What each reading that the record fits makes of its mentions."""
+    found: dict[Reading, _Spans] = {}
+    plain: dict[str, _Spans | None] = {}
+    simple = is_simple(record.text)
+    for reading in remaining:
+        if simple and reading.unit != "grapheme":
+            # Units are characters here, and there is no CR LF.
+            if reading.end not in plain:
+                plain[reading.end] = _spans(record, reading, lambda offset: offset)
+            spans = plain[reading.end]
+        else:
+            spans = _spans(record, reading, to_code_points(record.text, reading))
+        if spans is not None:
+            found[reading] = spans
+    return found
+
+
+def is_simple(text: str) -> bool:
+    """Returns whether code points and UTF-16 units are the same in `text`, and it holds no CR LF."""
+    return (text.isascii() and "\r\n" not in text) or (
+        max(text, default="") <= "\uffff" and "\r\n" not in text
+    )
+
+
+def to_code_points(text: str, reading: Reading) -> Callable[[int], int | None]:
+    """Returns the function from an offset of the reading to one in code points; None where it is inside a unit."""
+    return {unit: at for at, unit in enumerate(_boundaries(text, reading)) if unit is not None}.get
+
+
+def from_code_points(text: str, reading: Reading) -> Callable[[int], int | None]:
+    """Returns the function from an offset in code points to one of the reading; None where it is inside a unit."""
+    if is_simple(text) and reading.unit != "grapheme":
+        return lambda offset: offset
+    return _boundaries(text, reading).__getitem__
+
+
+def _boundaries(text: str, reading: Reading) -> list[int | None]:
+    """For each offset in code points, the one in units; None inside a unit."""
+    found: list[int | None] = [0]
+    if reading.unit == "grapheme":
+        found += [None] * len(text)
+        for number, match in enumerate(regex.finditer(r"\X", text), start=1):
+            found[match.end()] = number
+        return found
+    at = 0
+    for i, character in enumerate(text):
+        if reading.crlf == "one" and character == "\n" and i and text[i - 1] == "\r":
+            # The offset between the two is none; the LF adds nothing.
+            found[-1] = None
+            found.append(at)
+            continue
+        at += 2 if reading.unit == "utf16" and character > "\uffff" else 1
+        found.append(at)
+    return found
+
+
+def _spans(record: Record, reading: Reading, place: Callable[[int], int | None]) -> _Spans | None:
+    spans = []
+    for mention in record.mentions:
+        span = _span(record.text, mention, reading, place)
+        if span is None:
+            return None
+        spans.append(span)
+    return tuple(spans)
+
+
+def _span(
+    text: str, mention: Mention, reading: Reading, place: Callable[[int], int | None]
+) -> tuple[int, ...] | None:
+    found: list[int] = []
+    for start, end in mention.parts or ((mention.start, mention.end),):
+        first, last = place(start), place(end + (reading.end == "inclusive"))
+        if first is None or last is None or not (found[-1] if found else 0) <= first < last <= len(text):
+            return None
+        found += first, last
+    pairs = zip(found[::2], found[1::2], strict=True)
+    if mention.text is not None and not same_text(mention.text, " ".join(text[a:b] for a, b in pairs)):
+        return None
+    return tuple(found)
+
+
+def same_text(own: str, text: str) -> bool:
+    """Returns whether a mention's own text is `text`; files of lines write line breaks and tabs as blanks, or escaped.
+
+    Args:
+        own: as the file has it.
+        text: between the mention's offsets.
+    """
+    if own == text:
+        return True
+    if not _BREAKS.search(text):
+        return False
+    return own in (_BREAKS.sub(" ", text), _CRLF_OR_BREAK.sub(" ", text), _escaped(text))
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
+
+
+def _moved(record: Record, spans: _Spans, options: FormatOptions) -> Record:
+    for number, (mention, span) in enumerate(zip(record.mentions, spans, strict=False), start=1):
+        mention.start, mention.end = span[0], span[-1]
+        gaps = zip(span[1::2], span[2::2], strict=False)
+        # brat makes parts of a mention that goes over the end of a line.
+        if any(record.text[start:end].strip("\r\n") for start, end in gaps):
+            if options.discontinuous == "error":
+                record.error = RecordError(
+                    f"the mention has {len(mention.parts)} parts",
+                    entity=number,
+                    line=mention.line,
+                    remedy="--discontinuous=join reads it as one span from the first part to the last",
+                )
+            mention.extra[FRAGMENTS] = [list(part) for part in zip(span[::2], span[1::2], strict=True)]
+    return record
+
+
+def _misfit(record: Record, remaining: Sequence[Reading], allowed: Sequence[Reading]) -> RecordError:
+    """Says which mention does not fit, and whether another reading would fit the whole record."""
+    reading = remaining[0]
+    place = to_code_points(record.text, reading)
+    number, mention = next(
+        (number, mention)
+        for number, mention in enumerate(record.mentions, start=1)
+        if _span(record.text, mention, reading, place) is None
+    )
+    others = [other for other in readings() if other not in remaining]
+    fits = _values(record, others)
+    hint = f"; it would fit {next(iter(fits))}" if fits else ""
+    problem = _problem(record.text, mention, reading, place)
+    return RecordError(
+        f"{problem} (read as {reading}){hint}",
+        key="start, end",
+        value=describe_value(mention.start) + ", " + describe_value(mention.end),
+        entity=number,
+        line=mention.line,
+        remedy="correct it, or name how the file counts: --offset_unit, --offset_end, --offset_crlf",
+    )
+
+
+def _problem(text: str, mention: Mention, reading: Reading, place: Callable[[int], int | None]) -> str:
+    start, end = place(mention.start), place(mention.end + (reading.end == "inclusive"))
+    if mention.start < 0:
+        return "starts before the text"
+    if start is not None and end is not None and start >= end:
+        return "is empty or reversed"
+    if start is None or end is None:
+        units = _boundaries(text, reading)[-1]
+        past = mention.end + (reading.end == "inclusive") > (units or 0)
+        return f"is past the end of the text ({units} units)" if past else "is inside a character"
+    return "is not where the mention's own text is"
+
+
+def _question(record: Record, values: dict[Reading, _Spans]) -> RecordError:
+    """Asks for the flags of that in which the remaining readings differ."""
+    differ = [name for name in _FLAGS if len({getattr(reading, name) for reading in values}) > 1]
+    first = next(iter(values.values()))
+    # A dimension that changes nothing in this record is not asked for.
+    asked = [
+        name
+        for name in differ
+        if any(
+            values[one] != values[two]
+            for one, two in itertools.combinations(values, 2)
+            if all(getattr(one, other) == getattr(two, other) for other in _FLAGS if other != name)
+        )
+    ] or differ
+    number = next(i + 1 for i in range(len(first)) if len({spans[i] for spans in values.values()}) > 1)
+    what = " and ".join(_DIFFERENCES[name] for name in asked)
+    return RecordError(
+        f"nothing in the file tells how its offsets count: {what}",
+        path=record.path,
+        line=record.mentions[number - 1].line or record.line,
+        entity=number,
+        remedy="name it: " + " ".join(f"--{_FLAGS[name]}={'|'.join(_values_of(name))}" for name in asked),
+    )
+
+
+def _values_of(name: str) -> tuple[str, ...]:
+    return {
+        "unit": ("codepoint", "utf16"),
+        "end": ("exclusive", "inclusive"),
+        "crlf": ("one", "two"),
+    }[name]
+
+
+def _decided(remaining: Sequence[Reading], allowed: Sequence[Reading]) -> list[str]:
+    parts = []
+    for dimension in _FLAGS:
+        values = {getattr(reading, dimension) for reading in remaining}
+        if len(values) == 1 and len({getattr(reading, dimension) for reading in allowed}) > 1:
+            (value,) = values
+            parts.append(
+                {
+                    "unit": _UNITS.get(value, value),
+                    "end": f"{value} ends",
+                    "crlf": f"CR LF as {value}",
+                }[dimension]
+            )
+    return [f"offsets read as {', '.join(parts)} (by the mentions' own text)"] if parts else []

@@ -1,0 +1,109 @@
+"""Files in any character encoding, as chunks or lines of UTF-8; bytes that do not fit are named by row and byte."""
+
+import codecs
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import IO
+
+from emr_ner_tf.data.file_kinds import looks_like
+from emr_ner_tf.data.lines import BOM, Line, opened, read_error, read_lines, source_name
+from emr_ner_tf.data.record_error import RecordError
+
+CHUNK_BYTES = 1 << 20
+
+
+def encoded_chunks(path: str | os.PathLike[str], encoding: str = "utf-8") -> Iterator[bytes]:
+    """Yields a file in pieces of about 1 MiB.
+
+    Args:
+        path: the file, or `-` for standard input.
+        encoding: UTF-8 is passed through unchecked; anything else is decoded strictly.
+
+    Returns:
+        UTF-8 without a byte order mark.
+
+    Raises:
+        RecordError: while iterating: the file cannot be read, or holds bytes that are not of the encoding.
+    """
+    chunks = _chunks(path)
+    if not _is_utf8(encoding):
+        chunks = _transcoded(chunks, encoding, source_name(path))
+    first = next(chunks, b"")
+    while len(first) < len(BOM) and (more := next(chunks, b"")):
+        first += more
+    yield first.removeprefix(BOM)
+    yield from chunks
+
+
+def encoded_lines(path: str | os.PathLike[str], encoding: str = "utf-8") -> Iterator[Line]:
+    """Yields the lines of a file; only a line feed ends one.
+
+    Arguments and errors are those of `encoded_chunks`; offsets of another encoding are those of its UTF-8 form.
+    """
+    if _is_utf8(encoding):
+        yield from read_lines(path)
+        return
+    yield from split_lines(encoded_chunks(path, encoding))
+
+
+def split_lines(chunks: Iterator[bytes]) -> Iterator[Line]:
+    """Yields the lines of chunks."""
+    rest, number, offset = b"", 0, 0
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        for raw in lines:
+            number += 1
+            yield Line(number, offset, raw)
+            offset += len(raw) + 1
+    if rest:
+        yield Line(number + 1, offset, rest)
+
+
+def _is_utf8(encoding: str) -> bool:
+    return codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
+
+
+def _chunks(path: str | os.PathLike[str]) -> Iterator[bytes]:
+    file: IO[bytes]
+    with _errors(path), opened(path) as file:
+        while chunk := file.read(CHUNK_BYTES):
+            yield chunk
+
+
+@contextlib.contextmanager
+def _errors(path: str | os.PathLike[str]) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise read_error(path, error) from None
+
+
+def _transcoded(chunks: Iterator[bytes], encoding: str, name: str) -> Iterator[bytes]:
+    decoder = codecs.getincrementaldecoder(encoding)("strict")
+    row, offset, head = 1, 0, b""
+    ended = False
+    while not ended:
+        chunk = next(chunks, b"")
+        ended = not chunk
+        head = head or chunk
+        before = offset - len(decoder.getstate()[0])
+        try:
+            text = decoder.decode(chunk, final=ended)
+        except UnicodeError as error:
+            start = 0  # no byte order mark where the encoding requires one
+            if isinstance(error, UnicodeDecodeError):
+                start = error.start
+                row += error.object[:start].decode(encoding, "ignore").count("\n")
+            at = f"byte {before + start} of the file, from 0"
+            seen = looks_like(head[:4096])
+            raise RecordError(
+                f"the file is not valid {encoding}" + (f", and looks like {seen}" if seen else ""),
+                value=at,
+                path=name,
+                line=row,
+                remedy="name its encoding: --encoding=utf-8, gb18030, utf-16, ...",
+            ) from None
+        offset += len(chunk)
+        row += text.count("\n")
+        yield text.encode("utf-8", "surrogatepass")

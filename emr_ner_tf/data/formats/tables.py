@@ -1,0 +1,182 @@
+"""Records in the rows of a table (CSV, XLSX): a text a row on the way in, a mention a row on the way out.
+
+A table that has the columns `start`, `end` and `label` holds mentions: rows that follow one another and have the same
+`record` (or, without that column, the same id) are one record. Columns are found by their names in the first row.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from emr_ner_tf.data.document import Document
+from emr_ner_tf.data.formats.offsets import CODE_POINTS, readings
+from emr_ner_tf.data.formats.records import Mention, Record, Source
+from emr_ner_tf.data.formats.written import offsets_of
+from emr_ner_tf.data.lines import json_line
+from emr_ner_tf.data.record_error import RecordError, describe_value
+from emr_ner_tf.errors import UserError
+
+COLUMNS = ("record", "id", "text", "start", "end", "label", "mention", "score")
+READINGS = readings(fixed=("crlf",))
+HELD = frozenset(("ids", "scores", "overlapping mentions", "mentions", "records without text"))
+TEXT_NAMES = ("text", "originaltext", "content", "文本", "原文", "正文", "内容")
+_ID_NAMES = ("id", "编号", "序号")
+_MENTION_COLUMNS = ("start", "end", "label")
+_OWN = ("record", *_MENTION_COLUMNS, "mention", "score")
+
+
+class Row(NamedTuple):
+    """A row of a table.
+
+    Attributes:
+        line: where it is, counted from 1.
+        raw: its bytes, for the rejects file.
+        cells: its values as strings, "" where there is none.
+        problem: why it cannot be read; None where it can.
+    """
+
+    line: int
+    raw: bytes
+    cells: Sequence[str]
+    problem: RecordError | None = None
+
+
+def read_table(rows: Iterator[Row], source: Source) -> Iterator[Record]:
+    """Yields the records of rows, the first of which names the columns."""
+    first = next((row for row in rows if any(row.cells) or row.problem), None)
+    if first is None:
+        return
+    if first.problem is not None:
+        yield Record(first.line, first.raw, error=first.problem)
+        return
+    table = _Table(first, source)
+    group: list[Row] = []
+    for row in rows:
+        if row.problem is None and not any(cell.strip() for cell in row.cells):
+            continue
+        if group and not table.continues(group, row):
+            yield table.record(group)
+            group = []
+        group.append(row)
+    if group:
+        yield table.record(group)
+
+
+class _Table:
+    """The columns of a table, by name."""
+
+    def __init__(self, header: Row, source: Source) -> None:
+        self._source = source
+        self._names = [name.strip() for name in header.cells]
+        lower = [name.lower() for name in self._names]
+        options = source.options
+        self._text = self._find(options.text_column, TEXT_NAMES, lower, "text_column", header)
+        self._id = self._find(options.id_column, _ID_NAMES, lower, "id_column", header)
+        self._has_mentions = all(name in lower for name in _MENTION_COLUMNS)
+        self._own = {name: lower.index(name) for name in _OWN if self._has_mentions and name in lower}
+        if source.require_entities and not self._has_mentions:
+            # Texts that nobody has annotated are no records without mentions.
+            raise RecordError(
+                f"the table has no columns {', '.join(_MENTION_COLUMNS)}, and annotated records are needed",
+                path=source.name,
+                line=header.line,
+                remedy="in `data`, --noannotated reads texts alone",
+            )
+
+    def _find(
+        self, asked: str, known: Sequence[str], lower: Sequence[str], flag: str, header: Row
+    ) -> int | None:
+        if asked:
+            if asked not in self._names:
+                raise UserError(
+                    f"{self._source.name}:{header.line}: none of the {len(self._names)} columns of the first row is "
+                    f"named {asked!r}, which --{flag} asks for"
+                )
+            return self._names.index(asked)
+        found = next((lower.index(name) for name in known if name in lower), None)
+        if found is None and flag == "text_column":
+            raise UserError(
+                f"{self._source.name}:{header.line}: none of the {len(self._names)} columns of the first row is named "
+                f"{', '.join(known)}; name the column of the texts: --text_column=NAME"
+            )
+        return found
+
+    def continues(self, group: Sequence[Row], row: Row) -> bool:
+        """Whether a row has another mention of the record before it."""
+        if not self._has_mentions or row.problem is not None or group[-1].problem is not None:
+            return False
+        before = group[0]
+        column = self._own.get("record", self._id)
+        same = column is not None and _cell(row, column) == _cell(before, column) != ""
+        text = _cell(row, self._text)
+        return (same and text in ("", _cell(before, self._text))) or (
+            column is not None and text == "" and _cell(row, column) == ""
+        )
+
+    def record(self, rows: Sequence[Row]) -> Record:
+        """Makes the record of the rows of one text."""
+        first = rows[0]
+        record = Record(first.line, b"\n".join(row.raw for row in rows), _cell(first, self._text))
+        try:
+            for row in rows:
+                if row.problem is not None:
+                    raise row.problem
+                if len(row.cells) > len(self._names) and any(row.cells[len(self._names) :]):
+                    problem = f"must have at most {len(self._names)} columns, as the first row, got"
+                    raise RecordError(problem, value=str(len(row.cells)), line=row.line)
+            self._fill(record, rows)
+        except RecordError as error:
+            record.error = error
+        return record
+
+    def _fill(self, record: Record, rows: Sequence[Row]) -> None:
+        if self._id is not None and _cell(rows[0], self._id):
+            record.extra["id"] = _cell(rows[0], self._id)
+        taken = {self._text, self._id, *self._own.values()}
+        for column, name in enumerate(self._names):
+            if column not in taken and name:
+                record.extra[name] = _cell(rows[0], column)
+        for row in rows if self._has_mentions else ():
+            values = {name: _cell(row, column) for name, column in self._own.items()}
+            if any(values[name] for name in _MENTION_COLUMNS):
+                record.mentions.append(_mention(values, len(record.mentions) + 1, row.line))
+
+
+def _mention(values: dict[str, str], number: int, line: int) -> Mention:
+    for name in ("start", "end"):
+        if not values[name].strip().removesuffix(".0").isdecimal():
+            value = describe_value(values[name])
+            raise RecordError("is not a whole number", key=name, value=value, entity=number, line=line)
+    start, end = (int(values[name].strip().removesuffix(".0")) for name in ("start", "end"))
+    score = values.get("score", "")
+    try:
+        extra = {"score": float(score)} if score else {}
+    except ValueError:
+        value = describe_value(score)
+        raise RecordError("is not a number", key="score", value=value, entity=number, line=line) from None
+    return Mention(start, end, values["label"], values.get("mention") or None, extra, line)
+
+
+def _cell(row: Row, column: int | None) -> str:
+    return row.cells[column] if column is not None and column < len(row.cells) else ""
+
+
+def rows_of(document: Document, number: int) -> Iterable[list[str | int | float]]:
+    """Returns the rows of a document: one for each mention, or one without a mention.
+
+    Args:
+        document: to be written.
+        number: of the record in the table, counted from 1.
+    """
+    identifier = document.extra.get("id")
+    start = [number, "" if identifier is None else str(identifier), document.text]
+    offsets = offsets_of(document, CODE_POINTS)
+    rows = [
+        [*start, *offsets(entity), entity.label, entity.text, "" if entity.score is None else entity.score]
+        for entity in document.entities
+    ]
+    return rows or [[*start, "", "", "", "", ""]]
+
+
+def raw_of(cells: Sequence[str]) -> bytes:
+    """Returns cells as bytes for the rejects file, where the file itself has no lines."""
+    return json_line(list(cells)).encode("utf-8")

@@ -1,0 +1,91 @@
+"""PaddleNLP's UIE: one line for each label of a record, with the text, the label as prompt and the mentions."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from emr_ner_tf.data.document import Document
+from emr_ner_tf.data.formats.format import Format, text_writer
+from emr_ner_tf.data.formats.json_format import read_json
+from emr_ner_tf.data.formats.offsets import CODE_POINTS, readings
+from emr_ner_tf.data.formats.records import Mention, Record, Source, list_of, mention_of, object_of, string_of
+from emr_ner_tf.data.formats.written import offsets_of
+from emr_ner_tf.data.lines import json_line
+
+_OF = "的"
+
+
+def _read(source: Source) -> Iterator[Record]:
+    """Gathers the lines of a text wherever they are in the file, which is in memory for that."""
+    texts: dict[tuple[str, Any], list[Record]] = {}
+    order: list[Record | tuple[str, Any]] = []
+
+    def parse(item: dict[str, Any]) -> Record:
+        prompt = string_of(item, "prompt")
+        mentions = []
+        for number, result in enumerate(list_of(item, "result_list"), start=1):
+            result = object_of(result, number)
+            mentions.append(mention_of(result | {"prompt": prompt}, number, "start", "end", "prompt", "text"))
+        extra = {key: value for key, value in item.items() if key not in ("content", "prompt", "result_list")}
+        return Record(0, b"", string_of(item, "content"), mentions, extra)
+
+    for record in read_json(source, parse):
+        if record.error is not None:
+            order.append(record)
+            continue
+        key = (record.text, json_line(record.extra.get("id")))
+        if key not in texts:
+            order.append(key)
+        texts.setdefault(key, []).append(record)
+    for each in order:
+        yield each if isinstance(each, Record) else _joined(texts.pop(each), source)
+
+
+def _joined(records: list[Record], source: Source) -> Record:
+    """One record of the lines of a text; prompts such as `MENTION的LABEL` ask for a relation, and are left out."""
+    owns = {mention.text for record in records for mention in record.mentions}
+    kept: dict[tuple[int, int, str], Mention] = {}
+    for record in records:
+        for mention in record.mentions:
+            place = (mention.start, mention.end, mention.label)
+            subject = mention.label.rpartition(_OF)[0]
+            if subject and subject in owns:
+                source.losses.add("relations")
+            elif place in kept:
+                source.losses.add("repeated mentions")
+            else:
+                mention.line = record.line
+                kept[place] = mention
+    first = records[0]
+    raw = b"\n".join(record.raw for record in records)
+    extra = {key: value for record in records for key, value in record.extra.items()}
+    return Record(first.line, raw, first.text, list(kept.values()), extra)
+
+
+def _render(document: Document) -> str:
+    offsets = offsets_of(document, CODE_POINTS)
+    by_label: dict[str, list[dict[str, Any]]] = {}
+    for entity in document.entities:
+        start, end = offsets(entity)
+        by_label.setdefault(entity.label, []).append({"text": entity.text, "start": start, "end": end})
+    # A record without mentions keeps a line, or it would vanish.
+    by_label = by_label or {"": []}
+    return "".join(
+        json_line({"content": document.text, "result_list": found, "prompt": label} | _id(document)) + "\n"
+        for label, found in by_label.items()
+    )
+
+
+def _id(document: Document) -> dict[str, Any]:
+    return {"id": document.extra["id"]} if "id" in document.extra else {}
+
+
+FORMAT = Format(
+    name="uie",
+    summary="PaddleNLP's UIE: a line for each label, with content, prompt and result_list",
+    extension="jsonl",
+    unit="code points, exclusive ends",
+    holds=frozenset(("ids", "overlapping mentions", "mentions", "records without text")),
+    read=_read,
+    readings=readings(),
+    open=text_writer(_render),
+)

@@ -1,0 +1,194 @@
+"""UIMA CAS, the exchange format of INCEpTION, as XMI and as JSON, by dkpro-cassis (the extra `uima`)."""
+
+import contextlib
+import functools
+import os
+import pathlib
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from emr_ner_tf.data.document import Document
+from emr_ner_tf.data.formats.folders import FolderWriter, files_of, new_folder
+from emr_ner_tf.data.formats.format import Format
+from emr_ner_tf.data.formats.losses import Losses
+from emr_ner_tf.data.formats.offsets import CODE_POINTS
+from emr_ner_tf.data.formats.options import FormatOptions
+from emr_ner_tf.data.formats.records import Mention, Record, Source
+from emr_ner_tf.data.formats.written import offsets_of
+from emr_ner_tf.data.lines import read_error
+from emr_ner_tf.data.record_error import RecordError
+from emr_ner_tf.errors import UserError
+
+NAMED_ENTITY = "de.tudarmstadt.ukp.dkpro.core.api.ner.type.NamedEntity"
+METADATA = "de.tudarmstadt.ukp.dkpro.core.api.metadata.type.DocumentMetaData"
+TYPE_SYSTEM = "TypeSystem.xml"
+_ANNOTATION = "uima.tcas.Annotation"
+_FEATURES = ("value", "label", "name", "type")
+# Characters that XML 1.0 cannot hold.
+_ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+
+
+def _cassis() -> Any:
+    try:
+        import cassis
+    except ImportError:
+        raise UserError("UIMA CAS needs the package dkpro-cassis: pip install 'emr_ner_tf[uima]'") from None
+    return cassis
+
+
+def _read(suffix: str, source: Source) -> Iterator[Record]:
+    cassis = _cassis()
+    systems: dict[pathlib.Path, Any] = {}
+    for path in files_of(source, suffix):
+        record = Record(1, b"", path=os.fspath(path), extra={"id": path.stem})
+        try:
+            record.raw = path.read_bytes()
+            if path.parent not in systems:
+                systems[path.parent] = _type_system(cassis, path.parent)
+            # Its warnings may hold names of the record.
+            with warnings.catch_warnings(), open(path, "rb") as file:
+                warnings.simplefilter("ignore")
+                load = cassis.load_cas_from_xmi if suffix == ".xmi" else cassis.load_cas_from_json
+                _fill(record, load(file, typesystem=systems[path.parent]), source)
+        except RecordError as error:
+            record.error = error
+        except UserError:
+            raise
+        except OSError as error:
+            record.error, record.line = read_error(path, error), 0
+        except Exception as error:
+            # The library raises whatever its parsers do; a message of theirs may hold text.
+            record.error = RecordError("cannot be read as a CAS", value=type(error).__name__)
+        yield record
+
+
+def _type_system(cassis: Any, folder: pathlib.Path) -> Any:
+    found = sorted(path for path in folder.glob("*.xml") if "typesystem" in path.name.lower())
+    if not found:
+        return None
+    with open(found[0], "rb") as file:
+        return cassis.load_typesystem(file)
+
+
+def _fill(record: Record, cas: Any, source: Source) -> None:
+    record.text = cas.sofa_string or ""
+    annotations = list(cas.select_all())
+    for annotation in annotations:
+        if annotation.type.name == METADATA and getattr(annotation, "documentId", None):
+            record.extra["id"] = annotation.documentId
+    name, _, feature = source.options.layer.partition(":")
+    types = {annotation.type.name for annotation in annotations if hasattr(annotation, "begin")}
+    types -= {"uima.tcas.DocumentAnnotation", METADATA}
+    layer = _layer(types, name, source)
+    for annotation in annotations:
+        if annotation.type.name != layer:
+            source.losses.add("annotations of other layers", annotation.type.name in types)
+            continue
+        if annotation.begin == annotation.end:
+            source.losses.add("mentions without characters")
+            continue
+        label = _label(annotation, feature)
+        record.mentions.append(Mention(annotation.begin, annotation.end, label))
+
+
+def _layer(types: set[str], asked: str, source: Source) -> str | None:
+    if asked:
+        found = {name for name in types if name == asked or name.endswith(f".{asked}")}
+        return next(iter(found)) if len(found) == 1 else None
+    if NAMED_ENTITY in types or not types:
+        return NAMED_ENTITY
+    custom = {name for name in types if not name.startswith(("de.tudarmstadt.ukp.", "uima.", "org.dkpro."))}
+    found = custom or types & {_ANNOTATION}
+    if len(found) > 1:
+        names = ", ".join(sorted(found))
+        raise UserError(
+            f"{source.name}: one layer is read, and there are {names}; name it with --layer=NAME or "
+            "--layer=NAME:FEATURE"
+        )
+    return next(iter(found), NAMED_ENTITY)
+
+
+def _label(annotation: Any, feature: str) -> str:
+    for name in (feature,) if feature else _FEATURES:
+        value = getattr(annotation, name, None)
+        if isinstance(value, str) and value:
+            return value
+    return annotation.type.name.rpartition(".")[2]
+
+
+class _CasWriter(FolderWriter):
+    """Writes a CAS for each document, and the type system once."""
+
+    def __init__(
+        self, folder: pathlib.Path, path: str | os.PathLike[str], suffix: str, losses: Losses
+    ) -> None:
+        super().__init__(folder, path)
+        self._cassis = _cassis()
+        self._suffix = suffix
+        self._losses = losses
+        self._types = self._cassis.TypeSystem()
+        self._entity = self._types.create_type(NAMED_ENTITY, supertypeName=_ANNOTATION)
+        self._types.create_feature(self._entity, "value", "uima.cas.String")
+        self._types.create_feature(self._entity, "identifier", "uima.cas.String")
+        self._metadata = self._types.create_type(METADATA, supertypeName=_ANNOTATION)
+        for feature in ("documentId", "documentTitle"):
+            self._types.create_feature(self._metadata, feature, "uima.cas.String")
+
+    def write(self, document: Document) -> None:
+        """Writes a document.
+
+        Raises:
+            RecordError: XML cannot hold a character of it.
+        """
+        illegal = _ILLEGAL.search(document.text) if self._suffix == ".xmi" else None
+        if illegal is not None:
+            value = f"<U+{ord(illegal[0]):04X} at character {illegal.start()}>"
+            problem = "holds a character that XML cannot hold; write uima_json instead"
+            raise RecordError(problem, key="text", value=value)
+        offsets = offsets_of(document, CODE_POINTS)
+        cas = self._cassis.Cas(typesystem=self._types)
+        cas.sofa_string = document.text
+        cas.sofa_mime = "text/plain"
+        identifier = document.extra.get("id")
+        if identifier not in (None, ""):
+            end = len(document.text)
+            cas.add(
+                self._metadata(begin=0, end=end, documentId=str(identifier), documentTitle=str(identifier))
+            )
+        for entity in document.entities:
+            begin, end = offsets(entity)
+            cas.add(self._entity(begin=begin, end=end, value=entity.label))
+        name, _ = self.names.of(document)
+        self.save(f"{name}{self._suffix}", cas.to_xmi() if self._suffix == ".xmi" else cas.to_json())
+
+    def finish(self) -> None:
+        """Writes the type system."""
+        self.save(TYPE_SYSTEM, self._types.to_xml())
+
+
+@contextlib.contextmanager
+def _open(
+    suffix: str, path: str | os.PathLike[str], options: FormatOptions, losses: Losses
+) -> Iterator[_CasWriter]:
+    with new_folder(path) as folder:
+        yield _CasWriter(folder, path, suffix, losses)
+
+
+def _format(name: str, suffix: str, summary: str) -> Format:
+    read: Callable[[Source], Iterator[Record]] = functools.partial(_read, suffix)
+    return Format(
+        name=name,
+        summary=summary,
+        extension="",
+        unit="UTF-16 units, exclusive ends",
+        holds=frozenset(("ids", "overlapping mentions", "mentions", "records without text")),
+        read=read,
+        open=functools.partial(_open, suffix),
+        folder=True,
+    )
+
+
+XMI = _format("uima_xmi", ".xmi", "UIMA CAS as XMI (INCEpTION): a folder of files, or one")
+JSON = _format("uima_json", ".json", "UIMA CAS as JSON: a folder of files, or one")

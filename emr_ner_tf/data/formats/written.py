@@ -1,0 +1,43 @@
+"""What writers share: offsets in the format's reading, and the keys that a mention takes with it."""
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+from emr_ner_tf.data.document import Document, Entity
+from emr_ner_tf.data.formats.losses import mention_keys
+from emr_ner_tf.data.formats.offsets import Reading, from_code_points
+from emr_ner_tf.data.record_error import RecordError
+
+
+def offsets_of(document: Document, reading: Reading) -> Callable[[Entity], tuple[int, int]]:
+    """Returns the function from an entity to its start and end in the format's reading.
+
+    Raises:
+        RecordError: when the function is called: the mention is outside the text, or begins or ends within CR LF
+            where that counts as one.
+    """
+    place = from_code_points(document.text, reading)
+
+    def offsets(entity: Entity) -> tuple[int, int]:
+        if not 0 <= entity.start < entity.end <= len(document.text):
+            problem = f"must be a part of the text ({len(document.text)} characters), got"
+            raise RecordError(problem, value=f"{entity.start} to {entity.end}")
+        start, end = place(entity.start), place(entity.end)
+        if start is None or end is None:
+            value = f"{entity.start} to {entity.end}"
+            problem = "the mention begins or ends between CR and LF, which are one character in this format"
+            raise RecordError(problem, value=value)
+        return start, end - (reading.end == "inclusive")
+
+    return offsets
+
+
+def other_keys(entity: Entity, taken: Collection[str]) -> dict[str, Any]:
+    """Returns a mention's other keys and its score, for a format that holds them.
+
+    Args:
+        entity: the mention.
+        taken: keys that the format has a meaning for.
+    """
+    keys = {key: value for key, value in mention_keys(entity).items() if key not in taken}
+    return keys if entity.score is None else keys | {"score": entity.score}

@@ -1,0 +1,186 @@
+"""The format of a file, found by looking; what is not certain is not guessed."""
+
+import json
+
+import pytest
+from format_cases import plain
+
+from emr_ner_tf.data.document import Document, Entity
+from emr_ner_tf.data.formats.detection import detect
+from emr_ner_tf.data.formats.options import FormatOptions, parse_options
+from emr_ner_tf.data.formats.table import FORMATS, WRITE_FORMATS
+from emr_ner_tf.data.reading import RecordError, RejectsWriter, read_documents, read_labels
+from emr_ner_tf.data.writing import write_documents
+from emr_ner_tf.errors import UserError
+
+DOCUMENTS = [
+    Document("1", "左肾结石，予头孢。", (Entity(0, 4, "病"), Entity(6, 8, "药")), {"id": "1"}),
+    Document("2", "行阑尾切除术。", (Entity(1, 6, "手术"),), {"id": "2"}),
+    Document("3", "出院。\n随访。", (), {"id": "3"}),
+]
+
+
+@pytest.mark.parametrize("name", [name for name in WRITE_FORMATS if name != "text"])
+def test_what_is_written_is_found(tmp_path, caplog, name):
+    # Neither the name of the file nor its order tells.
+    path = tmp_path / "records"
+    write_documents(path, DOCUMENTS, name)
+    found = detect(path)
+    assert found is not None
+    # These are read alike.
+    assert found.format == {"ccks2017": "ccks2018", "conll": "bio"}.get(name, name)
+    with caplog.at_level("INFO", logger="absl"):
+        documents = list(read_documents(path))
+    assert [plain(document) for document in documents] == [plain(document) for document in DOCUMENTS]
+    assert (f"read as {found.format}, found by" in caplog.text) == (name != "ccks2019")
+    assert read_labels(path) == {"病", "药", "手术"}
+    if "ids" in FORMATS[name].holds:
+        assert [document.id for document in documents] == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "format"),
+    [
+        ("a", '{"id": 1, "data": "左肾", "label": [[0, 2, "病"]]}', "doccano"),
+        ("a", '{"id": 1, "text": "左肾", "label": []}', "doccano"),
+        (
+            "a",
+            '{"text": "左", "entities": [{"id": 1, "label": "病", "start_offset": 0, "end_offset": 1}]}',
+            "doccano",
+        ),
+        ("a", '[{"text": "左", "entities": [{"start_idx": 0, "end_idx": 0, "type": "病"}]}]', "cmeee"),
+        (
+            "a",
+            '[{"id": 1, "text": "左", "label": [{"start": 0, "end": 1, "labels": ["病"]}], "annotator": 1}]',
+            "label_studio",
+        ),
+        ("a", '[{"data": {"text": "左"}, "predictions": []}]', "label_studio"),
+        ("a", '{"tokens": ["左"], "ner_tags": [0]}', "huggingface"),
+        ("a", '{"originalText": "左"}', "ccks2019"),
+        ("a", '{"x": 1}', None),
+        ("a", '{"originalText": ', None),
+        ("a", "左\tB-病\n肾\tI-病\n", "bio"),
+        ("a", '# {"id": 1}\n左\tB-病\n', "bio"),
+        ("a", "左\tI-病\n肾\tI-病\n", "conll"),
+        ("a", "左\tB-病\n肾\tE-病\n", "conll"),
+        ("a", "CT\tB-查\n平\tO\n", "conll"),
+        ("a", "-DOCSTART- O\n\n左 O\n", "conll"),
+        ("a", "编号,文本\n1,左肾\n", "csv"),
+        ("a.csv", "病历\n左肾\n", "csv"),
+        ("a.txt", "左肾结石。\n", "text"),
+        ("a", "左肾结石。\n予头孢。\n", "text"),
+        ("a", "左肾结石。", None),
+        ("a", "#FORMAT=WebAnno TSV 3.3\n", "webanno"),
+        ("a", "<?xml version='1.0'?><a/>", None),
+        ("a", "", None),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030", "utf-16"])
+def test_kinds_of_content(tmp_path, name, content, format, encoding):
+    path = tmp_path / name
+    path.write_text(content, encoding=encoding, newline="")
+    found = detect(path, "utf-8" if encoding == "utf-8-sig" else encoding)
+    assert (found and found.format) == format
+
+
+def test_what_is_missing_is_not_found(tmp_path):
+    assert detect(tmp_path / "absent") is None
+    assert detect(tmp_path) is None
+    with pytest.raises(RecordError, match="absent: no such file"):
+        list(read_documents(tmp_path / "absent"))
+    for name in FORMATS:
+        with pytest.raises(RecordError, match="absent: no such file"):
+            list(read_documents(tmp_path / "absent", format=name))
+
+
+@pytest.mark.parametrize("encoding", ["gb18030", "gbk", "utf-16", "utf-16-le", "utf-8-sig"])
+@pytest.mark.parametrize(
+    "name", ["ccks2019", "bio", "cmeee", "doccano", "label_studio", "conll", "uie", "csv"]
+)
+def test_encodings(tmp_path, encoding, name):
+    path, other = tmp_path / "utf8", tmp_path / "other"
+    write_documents(path, DOCUMENTS, name)
+    other.write_bytes(path.read_bytes().decode("utf-8-sig").encode(encoding))
+    options = FormatOptions(encoding="utf-8" if encoding == "utf-8-sig" else encoding)
+    documents = list(read_documents(other, options=options))
+    assert [plain(document) for document in documents] == [plain(document) for document in DOCUMENTS]
+
+
+@pytest.mark.parametrize("name", ["ccks2019", "bio", "text", "cmeee", "doccano", "conll", "csv"])
+def test_gb18030_is_named_where_it_is_not_asked_for(tmp_path, name):
+    path = tmp_path / "in"
+    write_documents(path, DOCUMENTS[:2], name)
+    path.write_bytes(path.read_bytes().decode("utf-8-sig").encode("gb18030"))
+    with pytest.raises(
+        RecordError, match=r"in:[12]: .*not valid UTF-8.*GB18030.*--encoding=gb18030"
+    ) as caught:
+        list(read_documents(path, format=name))
+    assert "左肾" not in str(caught.value)
+
+
+def test_other_bytes_are_named_by_row_and_byte(tmp_path):
+    path = tmp_path / "in.jsonl"
+    write_documents(path, DOCUMENTS, "ccks2019")
+    content = path.read_bytes()
+    with pytest.raises(RecordError, match=r"in\.jsonl:1: .*not valid utf-16-le|looks like UTF-8") as caught:
+        list(read_documents(path, format="ccks2019", options=FormatOptions(encoding="gb18030")))
+    assert "looks like UTF-8 text" in str(caught.value)
+    bad = content.decode().encode("gb18030").replace(b"\n", b"\n\xff", 1)
+    path.write_bytes(bad)
+    at = bad.index(b"\xff")
+    with pytest.raises(
+        RecordError, match=rf"in\.jsonl:2: the file is not valid gb18030: byte {at} of the file, from 0"
+    ):
+        list(read_documents(path, format="ccks2019", options=FormatOptions(encoding="gb18030")))
+
+
+def test_line_ends_stay_as_they_are(tmp_path):
+    text = "左肾\r结石\r\n予\n头孢"
+    document = Document("1", text, (Entity(0, 5, "病"), Entity(9, 11, "药")), {"id": "1"})
+    for name in ("csv", "xlsx", "cmeee", "ccks2018", "brat", "label_studio"):
+        write_documents(tmp_path / name, [document], name)
+        (found,) = read_documents(tmp_path / name)
+        assert plain(found) == plain(document)
+    crlf = (tmp_path / "cmeee").read_bytes().replace(b"\n", b"\r\n")
+    (tmp_path / "crlf").write_bytes(crlf)
+    (found,) = read_documents(tmp_path / "crlf")
+    assert plain(found) == plain(document)
+
+
+def test_wrong_options():
+    for values, message in (
+        ({"scheme": "bieso"}, "scheme must be one of bio"),
+        ({"offset_unit": "byte"}, "offset_unit must be one of"),
+        ({"encoding": "klingon"}, "encoding must be a name such as"),
+        ({"encoding": "base64"}, "encoding must be a character encoding"),
+        ({"discontinuous": "split"}, "discontinuous must be one of"),
+        ({"tag_column": -1}, "tag_column must be 0"),
+    ):
+        with pytest.raises(UserError, match=message):
+            FormatOptions(**values)
+    assert parse_options("", "x") == FormatOptions()
+    assert parse_options("encoding=gb18030,tag_column=2", "x") == FormatOptions(
+        encoding="gb18030", tag_column=2
+    )
+    with pytest.raises(UserError, match=r"config\.data\.reading must be NAME=VALUE"):
+        parse_options("encodings=gb18030", "config.data.reading")
+
+
+@pytest.mark.parametrize("name", ["cmeee", "doccano", "label_studio", "huggingface", "uie"])
+def test_bad_records_are_rejected_one_by_one(tmp_path, name):
+    path = tmp_path / "in.json"
+    write_documents(path, DOCUMENTS, name)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    at = next(number for number, line in enumerate(lines) if line.startswith("{"))
+    lines[at + 1 : at + 1] = [
+        '{"text": 7, "tokens": 7, "content": 7, "data": {"text": 7}},',
+        '{"text": "左},',
+        "[7]",
+    ]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    with RejectsWriter(tmp_path / "rejects.jsonl") as rejects:
+        documents = list(read_documents(path, format=name, rejects=rejects))
+    assert rejects.count >= 3
+    rejected = [json.loads(line)["line"] for line in rejects.path.read_text(encoding="utf-8").splitlines()]
+    assert rejected[:2] == [at + 2, at + 3]
+    assert plain(DOCUMENTS[1]) in [plain(document) for document in documents]

@@ -1,0 +1,161 @@
+"""Any document through each writer and reader: equal, or the losses named."""
+
+import hypothesis
+import pytest
+from format_cases import PIECES, documents, plain
+from hypothesis import strategies as st
+
+from emr_ner_tf.data.document import Document, Entity
+from emr_ner_tf.data.formats.losses import Losses, count_losses
+from emr_ner_tf.data.formats.options import FormatOptions
+from emr_ner_tf.data.formats.table import FORMATS, WRITE_FORMATS
+from emr_ner_tf.data.reading import RecordError, read_documents
+from emr_ner_tf.data.writing import write_documents
+
+# doccano's files have no text of a mention, and say nothing of how they count.
+READING = {"doccano": FormatOptions(offset_unit="utf16", offset_crlf="two")}
+BOTH_WAYS = [name for name in WRITE_FORMATS if name != "text"]
+# Those of which XML can hold every character.
+XML_PIECES = tuple(piece for piece in PIECES if piece not in ("\x0b", "\x00"))
+
+
+def _splits_crlf(document):
+    bounds = {at for entity in document.entities for at in (entity.start, entity.end)}
+    return any(document.text[at - 1 : at + 1] == "\r\n" for at in bounds if at)
+
+
+@pytest.mark.parametrize("name", BOTH_WAYS)
+def test_documents_come_back(tmp_path_factory, name):
+    format = FORMATS[name]
+    pieces = XML_PIECES if name == "uima_xmi" else PIECES
+    drawn = documents(overlapping="overlapping mentions" in format.holds, pieces=pieces)
+    if name == "brat":
+        drawn = drawn.filter(lambda document: not _splits_crlf(document))
+    unique = {"unique_by": lambda document: document.text} if name == "uie" else {}
+
+    @hypothesis.settings(max_examples=20)
+    @hypothesis.given(st.lists(drawn, max_size=3, **unique))
+    def check(given):
+        path = tmp_path_factory.mktemp(name) / f"records.{format.extension}"
+        assert write_documents(path, given, name) == len(given)
+        options = READING.get(name, FormatOptions())
+        found = [
+            plain(document)
+            for document in read_documents(path, format=name, overlaps="keep", options=options)
+        ]
+        expected = [
+            plain(document, scores="scores" in format.holds)
+            for document in given
+            if document.text or "records without text" in format.holds
+        ]
+        # Files of a folder come in the order of their names.
+        assert (sorted(found, key=repr), sorted(expected, key=repr)) if format.folder else (found, expected)
+        assert (sorted(found, key=repr) == sorted(expected, key=repr)) if format.folder else found == expected
+
+    check()
+
+
+@pytest.mark.parametrize("scheme", ["bio", "iob1", "io", "bioes", "bmes", "bilou"])
+@pytest.mark.parametrize("name", ["conll", "huggingface"])
+def test_every_scheme_is_written_and_found(tmp_path, caplog, name, scheme):
+    document = Document(
+        "1",
+        "左肾结石CT平扫药",
+        (Entity(0, 1, "a b"), Entity(1, 4, "病"), Entity(4, 6, "查"), Entity(8, 9, "药")),
+    )
+    path = tmp_path / "records"
+    write_documents(path, [document], name, options=FormatOptions(scheme=scheme))
+    for options in (FormatOptions(), FormatOptions(scheme=scheme)):
+        (found,) = read_documents(path, format=name, options=options)
+        assert plain(found) == plain(document)
+
+
+def test_io_names_the_bounds_that_it_loses(tmp_path, caplog):
+    document = Document("1", "左肾", (Entity(0, 1, "病"), Entity(1, 2, "病")))
+    path = tmp_path / "records.conll"
+    with caplog.at_level("WARNING", logger="absl"):
+        write_documents(path, [document], "conll", options=FormatOptions(scheme="io"))
+    assert "1 bounds between touching mentions" in caplog.text
+    (found,) = read_documents(path, format="conll")
+    assert [(entity.start, entity.end) for entity in found.entities] == [(0, 2)]
+
+
+@pytest.mark.parametrize("name", WRITE_FORMATS)
+def test_every_loss_is_named(tmp_path, caplog, name):
+    extra = {"id": "a/b", "科室": "外科"}
+    entities = [Entity(0, 2, "病", 0.5, {"note": "x"}), Entity(3, 4, "药", None, {"fragments": [[3, 4]]})]
+    with caplog.at_level("WARNING", logger="absl"):
+        write_documents(tmp_path / "out", [Document("a/b", "左肾。药", tuple(entities), extra)], name)
+    lost = Losses()
+    count_losses(Document("a/b", "左肾。药", tuple(entities), extra), FORMATS[name].holds, lost)
+    for kind in lost.counts:
+        assert kind in caplog.text
+    if FORMATS[name].folder and not name.startswith("uima"):
+        assert "1 ids" in caplog.text, "it is no name of a file"
+    assert bool(lost) == (name not in ("ccks2019", "bio", "cmeee"))
+    assert "左肾" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in BOTH_WAYS if "overlapping mentions" not in FORMATS[name].holds]
+)
+def test_what_holds_no_overlaps_refuses_them(tmp_path, name):
+    document = Document("1", "左肾结石", (Entity(0, 4, "病"), Entity(0, 2, "部位")))
+    with pytest.raises(RecordError, match=r"record 1: entity 2: .*--overlaps=longest"):
+        write_documents(tmp_path / "out", [document], name)
+    assert not (tmp_path / "out").exists()
+
+
+def test_plain_text_keeps_texts_and_refuses_line_feeds(tmp_path, caplog):
+    path = tmp_path / "out.txt"
+    with caplog.at_level("WARNING", logger="absl"):
+        write_documents(path, [Document("1", "左肾\r结石", (Entity(0, 2, "病"),))], "text")
+    assert "1 mentions" in caplog.text
+    assert [document.text for document in read_documents(path, format="text")] == ["左肾\r结石"]
+    with pytest.raises(RecordError, match="holds a line feed"):
+        write_documents(path, [Document("1", "左\n肾")], "text")
+
+
+def test_characters_that_xml_cannot_hold_are_refused(tmp_path):
+    with pytest.raises(RecordError, match=r"U\+0000 at character 1.*uima_json"):
+        write_documents(tmp_path / "out", [Document("1", "左\x00")], "uima_xmi")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_mention_between_cr_and_lf_is_refused_where_they_are_one(tmp_path):
+    with pytest.raises(RecordError, match="between CR and LF"):
+        write_documents(tmp_path / "out", [Document("1", "左\r\n", (Entity(0, 2, "病"),))], "brat")
+
+
+def test_discontinuous_mentions(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "1.txt").write_text("左、右肾结石\n第二行", encoding="utf-8")
+    (tmp_path / "in" / "1.ann").write_text(
+        "T1\tD 0 1;3 6\t左 肾结石\nT2\tD 5 6;7 9\t石 第二\n", encoding="utf-8"
+    )
+    with pytest.raises(
+        RecordError, match=r"1\.ann:1: entity 1: the mention has 2 parts; --discontinuous=join"
+    ):
+        list(read_documents(tmp_path / "in", overlaps="keep"))
+    options = FormatOptions(discontinuous="join")
+    for name in ("brat", "ccks2019", "cmeee"):
+        (document,) = read_documents(tmp_path / "in", overlaps="keep", options=options)
+        first, second = document.entities
+        assert (first.text, first.extra["fragments"]) == ("左、右肾结石", [[0, 1], [3, 6]])
+        # A mention over the end of a line is one mention.
+        assert (second.text, dict(second.extra)) == ("石\n第二", {})
+        out = tmp_path / name
+        write_documents(out, [document], name)
+        (again,) = read_documents(out, overlaps="keep", options=options)
+        assert plain(again) == plain(document)
+        assert again.entities[0].extra["fragments"] == [[0, 1], [3, 6]]
+        if name == "brat":
+            assert (out / "1.ann").read_text(encoding="utf-8").startswith("T1\tD 0 1;3 6\t左 肾结石\n")
+
+
+def test_a_folder_that_is_there_is_not_written_to(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "kept.txt").write_text("x", encoding="utf-8")
+    with pytest.raises(Exception, match="there already"):
+        write_documents(tmp_path / "out", [Document("1", "左")], "brat")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
