@@ -9,7 +9,17 @@ from typing import Any
 
 import tensorflow as tf
 
-from emr_ner_tf.layers.forward_backward import FORBIDDEN, Potentials, make_chain, posterior, scan_steps
+from emr_ner_tf.layers.crf_viterbi import viterbi
+from emr_ner_tf.layers.forward_backward import (
+    FORBIDDEN,
+    Chain,
+    Messages,
+    Potentials,
+    log_messages,
+    log_ratios,
+    make_chain,
+    scaled_messages,
+)
 
 __all__ = [
     "FORBIDDEN",
@@ -68,55 +78,34 @@ def marginals(potentials: Potentials) -> tf.Tensor:
     Returns:
         float32 [B, T, K]; 0 in the padding.
     """
-    return posterior(_prepare(potentials)).marginals
-
-
-def viterbi(potentials: Potentials) -> tuple[tf.Tensor, tf.Tensor]:
-    """Finds the path with the highest score (eq. 14).
-
-    Among paths with equal scores it returns the one whose last tag is the lowest; if these are equal too, the tag
-    before it decides, and so on.
-
-    Returns:
-        Tag ids int32 [B, T], 0 in the padding, and their score float32 [B], 0 where `length` is 0.
-    """
-    chain = make_chain(_prepare(potentials))
-    arriving = tf.transpose(chain.transitions)
-    best = scan_steps(
-        lambda state, emission: tf.reduce_max(state[:, tf.newaxis, :] + arriving, -1) + emission,
-        chain.emissions[0] + chain.start,
-        chain.emissions,
+    chain = make_chain(potentials.prepared())
+    scaled, within = scaled_messages(chain)
+    weight = tf.ones_like(chain.shift)
+    probability = tf.cond(
+        within,
+        lambda: _scaled_posterior(chain, scaled, weight)[0],
+        lambda: _log_posterior(chain, log_messages(chain), weight)[0],
     )
-    # Backtracking starts at the end of each record. There are no back-pointers: each step repeats the comparison.
-    backward = chain.reversed(best)
-    last = backward[0] + chain.end
-    steps = scan_steps(
-        lambda tag, state: tf.argmax(state + tf.gather(arriving, tag), -1, tf.int32),
-        tf.argmax(last, -1, tf.int32),
-        backward,
-    )
-    tag_ids = tf.transpose(tf.where(chain.real, chain.reversed(steps[:, :, tf.newaxis]), 0)[:, :, 0])
-    score = tf.where(chain.length > 0, tf.reduce_max(last, -1), tf.zeros([], tf.float64))
-    return tag_ids[:, : tf.shape(potentials.emissions)[1]], tf.cast(score, tf.float32)
+    return tf.cast(probability, tf.float32)
 
 
 def _path_score(potentials: Potentials, tag_ids: tf.Tensor) -> tf.Tensor:
     """Returns float64 [B]."""
-    emissions, length, transitions, start, end = _prepare(potentials)
+    emissions, length, transitions, start, end = potentials.prepared()
     position = tf.range(tf.shape(emissions)[1])
     real = position < length[:, tf.newaxis]
     last = position == length[:, tf.newaxis] - 1
     tag_ids = tf.where(real, tf.cast(tag_ids, tf.int32), 0)
-    # Selected with a mask, because the gradient of a batched gather fails on an empty batch.
     tags = tf.shape(transitions)[0]
-    chosen = (tf.range(tags) == tag_ids[:, :, tf.newaxis]) & real[:, :, tf.newaxis]
+    cells = tf.range(tf.size(tag_ids)) * tags + tf.reshape(tag_ids, [-1])
+    chosen = tf.reshape(tf.gather(tf.reshape(emissions, [-1]), cells), tf.shape(tag_ids))
     steps = tag_ids[:, :-1] * tags + tag_ids[:, 1:]
 
     def total(values: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
         return tf.reduce_sum(tf.where(counted, tf.cast(values, tf.float64), tf.zeros([], tf.float64)), 1)
 
     return (
-        total(tf.reduce_sum(tf.where(chosen, emissions, 0.0), -1), real)
+        total(chosen, real)
         + total(tf.gather(tf.reshape(transitions, [-1]), steps), real[:, 1:])
         + total(tf.gather(start, tag_ids[:, :1]), real[:, :1])
         + total(tf.gather(end, tag_ids), last)
@@ -128,29 +117,83 @@ def _log_partition(potentials: Potentials) -> tf.Tensor:
 
     @tf.custom_gradient
     def function(*tensors: tf.Tensor) -> Any:
-        prepared = Potentials(*tensors)
-        result = posterior(prepared)
+        chain = make_chain(Potentials(*tensors))
+        some = chain.positions.length > 0
+        scaled, within = scaled_messages(chain)
+        total = tf.cond(within, lambda: scaled.log_partition, lambda: log_messages(chain).log_partition)
 
         def gradient(upstream: tf.Tensor) -> tuple:
-            weight = tf.cast(upstream, tf.float32)[:, tf.newaxis, tf.newaxis]
-            d_emissions = result.marginals * weight
-            last = tf.one_hot(prepared.length - 1, tf.shape(d_emissions)[1])[:, :, tf.newaxis]
-            # In the order of the fields of `Potentials`.
-            return (
-                d_emissions,
-                None,
-                tf.reduce_sum(result.transition_counts * weight, 0),
-                tf.reduce_sum(d_emissions[:, :1], [0, 1]),
-                tf.reduce_sum(d_emissions * last, [0, 1]),
+            weight = tf.where(some, upstream, tf.zeros_like(upstream))
+            d_emissions, d_transitions, d_end = tf.cond(
+                within,
+                lambda: _scaled_posterior(chain, scaled, weight),
+                lambda: _log_posterior(chain, log_messages(chain), weight),
             )
+            d_emissions = tf.cast(d_emissions, tf.float32)
+            d_start = tf.reduce_sum(d_emissions[:, :1], [0, 1])
+            # In the order of the fields of `Potentials`.
+            return d_emissions, None, tf.cast(d_transitions, tf.float32), d_start, tf.cast(d_end, tf.float32)
 
-        return result.log_partition, gradient
+        return tf.where(some, total + chain.shift, tf.zeros_like(total)), gradient
 
-    return function(*_prepare(potentials))
+    return function(*potentials.prepared())
 
 
-def _prepare(potentials: Potentials) -> Potentials:
-    """Returns the potentials as float32, with lengths clipped to 0 to T."""
-    steps = tf.shape(potentials.emissions)[1]
-    length = tf.clip_by_value(tf.cast(potentials.length, tf.int32), 0, steps)
-    return potentials._replace(length=length).as_float32()
+def _scaled_posterior(
+    chain: Chain, messages: Messages, weight: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Computes the posterior from scaled messages.
+
+    Args:
+        chain: the potentials.
+        messages: of the chain.
+        weight: float64 [B], a weight for each record.
+
+    Returns:
+        Weighted tag probabilities float64 [B, T, K], 0 in the padding, and over all records the sums of the weighted
+        transitions [K, K] and last tags [K].
+    """
+    at, between = (tf.exp(ratio) * weight[:, tf.newaxis] for ratio in log_ratios(chain, messages))
+    forward, backward = chain.positions.by_position(messages.values)
+    factors = tf.gather(messages.emissions, chain.positions.in_order)
+    until, after = forward * factors, factors * backward
+    tags = tf.shape(chain.start)[:1]
+    pairs = tf.matmul(
+        # Each row times the next one; `between` is 0 where a record begins.
+        tf.reshape(until, [-1, tags[0]])[:-1],
+        tf.reshape(after * between[:, :, tf.newaxis], [-1, tags[0]])[1:],
+        transpose_a=True,
+    )
+    last = tf.linalg.matvec(tf.nn.softmax(messages.last_tag), weight, transpose_a=True)
+    return forward * after * at[:, :, tf.newaxis], tf.exp(chain.transitions) * pairs, last
+
+
+def _log_posterior(
+    chain: Chain, messages: Messages, weight: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Computes the same from messages in log space."""
+    zero = tf.zeros([], tf.float64)
+    positions = chain.positions
+    forward, backward = positions.by_position(messages.values)
+    emissions = tf.gather(messages.emissions, positions.in_order)
+    until, after = forward + emissions, emissions + backward
+    probability = tf.exp(forward + after - messages.log_partition[:, tf.newaxis, tf.newaxis])
+    probability = tf.where(
+        positions.real[:, :, tf.newaxis], probability * weight[:, tf.newaxis, tf.newaxis], zero
+    )
+
+    # A loop, so that memory does not grow by [K, K] with each step.
+    def add(total: tf.Tensor, step: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        before, after, counted = step
+        scores = before[:, :, tf.newaxis] + chain.transitions + after[:, tf.newaxis, :]
+        pairs = tf.exp(scores - messages.log_partition[:, tf.newaxis, tf.newaxis])
+        weighted = tf.where(
+            counted[:, tf.newaxis, tf.newaxis], pairs * weight[:, tf.newaxis, tf.newaxis], zero
+        )
+        return total + tf.reduce_sum(weighted, 0)
+
+    by_time = [tf.transpose(until, [1, 0, 2])[:-1], tf.transpose(after, [1, 0, 2])[1:]]
+    real = tf.transpose(positions.real)[1:]
+    transitions = tf.foldl(add, (*by_time, real), initializer=tf.zeros_like(chain.transitions))
+    last = tf.linalg.matvec(tf.nn.softmax(messages.last_tag), weight, transpose_a=True)
+    return probability, transitions, last

@@ -1,14 +1,15 @@
-"""Forward and backward messages of a linear-chain CRF, in float64, and the posterior that follows from them.
+"""Forward and backward messages of a linear-chain CRF, in float64.
 
-Both directions run in one loop, and each iteration of the loop unrolls several time steps: with few tags the cost is
-the number of kernels, not their arithmetic. Two recursions compute the same posterior. The scaled one works in
-probability space with one matrix product per step; the exact one uses log-sum-exp and takes over when the potentials
-differ by more than the scaled one can represent.
+Both directions run in one loop, each from its own end of every record, and each iteration of the loop unrolls several
+time steps: with few tags the cost is the number of kernels, not their arithmetic. Two recursions compute the same
+messages. The scaled one works in probability space with one matrix product per step; the exact one uses log-sum-exp and
+takes over when the potentials differ by more than the scaled one can represent.
 """
 
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 # Score of a forbidden transition. Its exponential is 0, its multiples are finite, and no difference of emissions that
@@ -16,12 +17,11 @@ import tensorflow as tf
 # record without an allowed path still has a best path.
 FORBIDDEN = -1e6
 
-_STEPS_PER_ITERATION = 8
-# In probability space a value below 2e-308 is rounded to 0. As long as the states of each step sum to _MIN_SUM or more,
-# such a value is less than 1e-100 of the sum. As long as the paths through each step have at least _MIN_FRACTION of
-# the weight that all pairs of a prefix and a suffix would have, it is less than 1e-20 of the weight of all paths.
-_MIN_SUM = 1e-200
-_MIN_FRACTION = 1e-80
+STEPS_PER_ITERATION = 8
+# The error bound of `scaled_messages`: see there.
+_INJECTED = 1e-280
+_MAX_LOG_RATIO = 506.0
+_MAX_TAGS = 400
 
 
 class Potentials(NamedTuple):
@@ -42,227 +42,299 @@ class Potentials(NamedTuple):
     start: tf.Tensor
     end: tf.Tensor
 
-    def as_float32(self) -> "Potentials":
-        """Returns the same scores as float32."""
+    def prepared(self) -> "Potentials":
+        """Returns the same scores as float32, with lengths clipped to 0 to T."""
+        length = tf.clip_by_value(tf.cast(self.length, tf.int32), 0, tf.shape(self.emissions)[1])
         return Potentials(
             tf.cast(self.emissions, tf.float32),
-            self.length,
+            length,
             tf.cast(self.transitions, tf.float32),
             tf.cast(self.start, tf.float32),
             tf.cast(self.end, tf.float32),
         )
 
 
-class Posterior(NamedTuple):
-    """The quantities that training and marginals need; all are 0 for a record of length 0.
+class Positions(NamedTuple):
+    """Where the loops find each position: forward from a record's first position, backward from its last.
 
     Attributes:
-        log_partition: float64 [B], log of the sum over all paths (the denominator of eq. 13).
-        marginals: float32 [B, T, K], probability of each tag; 0 in the padding.
-        transition_counts: float32 [B, K, K], expected number of times that tag j follows tag i.
+        length: int32 [B].
+        steps: int32, T.
     """
 
-    log_partition: tf.Tensor
-    marginals: tf.Tensor
-    transition_counts: tf.Tensor
-
-
-class Chain(NamedTuple):
-    """Potentials in the layout of the recursions: float64, time first, and at least one time step.
-
-    Attributes:
-        emissions: [T, B, K], 0 in the padding.
-        real: bool [T, B, 1], False in the padding.
-        length: int32 [B], clipped to 0 to T.
-        transitions: as in `Potentials`.
-        start: as in `Potentials`.
-        end: as in `Potentials`.
-    """
-
-    emissions: tf.Tensor
-    real: tf.Tensor
     length: tf.Tensor
-    transitions: tf.Tensor
-    start: tf.Tensor
-    end: tf.Tensor
+    steps: tf.Tensor
+
+    @property
+    def real(self) -> tf.Tensor:
+        """bool [B, T], False in the padding."""
+        return tf.sequence_mask(self.length, self.steps)
 
     @property
     def last(self) -> tf.Tensor:
-        """bool [T, B, 1], True at the last real position of each record."""
-        position = tf.range(tf.shape(self.emissions)[0])
-        return (position[:, tf.newaxis] == self.length - 1)[:, :, tf.newaxis]
+        """int32 [B, 3], where values of both directions, [N, 2, B], hold the last position, going forward."""
+        record = tf.range(tf.size(self.length))
+        return tf.stack([tf.maximum(self.length - 1, 0), tf.zeros_like(record), record], 1)
 
-    def reversed(self, values: tf.Tensor) -> tf.Tensor:
-        """Returns [T, B, K] values with the real part of each record reversed in time."""
-        return tf.reverse_sequence(values, self.length, seq_axis=0, batch_axis=1)
+    def rows(self, times: tf.Tensor) -> tf.Tensor:
+        """Returns the rows of `table` that both directions read.
+
+        Args:
+            times: int32 [N], steps from the direction's end of the record.
+
+        Returns:
+            int32 [N, 2, B]; the last row of the table outside the record.
+        """
+        batch = tf.size(self.length)
+        first, time = tf.range(batch) * self.steps, times[:, tf.newaxis]
+        rows = tf.stack([first + time, first + self.length - 1 - time], 1)
+        inside = (time < self.length)[:, tf.newaxis]
+        return tf.where(inside, rows, batch * self.steps)
+
+    def blocks(self, first: int, steps: tf.Tensor) -> tf.Tensor:
+        """Returns the rows of at least so many steps in blocks for `scan_blocks`, int32 [N, U, 2, B], N at least 1."""
+        number = tf.maximum((steps + STEPS_PER_ITERATION - 1) // STEPS_PER_ITERATION, 1)
+        rows = self.rows(first + tf.range(number * STEPS_PER_ITERATION))
+        return tf.reshape(rows, tf.stack([number, STEPS_PER_ITERATION, 2, tf.size(self.length)]))
+
+    def table(self, emissions: tf.Tensor) -> tf.Tensor:
+        """Returns [B, T, K] emissions as one row per position, [B * T + 1, K], the last row 0."""
+        tags = tf.shape(emissions)[2]
+        return tf.concat([tf.reshape(emissions, [-1, tags]), tf.zeros([1, tags], emissions.dtype)], 0)
+
+    @property
+    def in_order(self) -> tf.Tensor:
+        """int32 [B, T], the row of `table` of each position; the last row in the padding."""
+        return tf.transpose(self.rows(tf.range(self.steps))[:, 0])
+
+    @property
+    def cells(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """int32 [B, T] twice, where values of both directions, [N * 2 * B], hold each position; 0 in the padding."""
+        batch = tf.size(self.length)
+        record, time = tf.range(batch)[:, tf.newaxis], tf.range(self.steps)
+        forward = time * 2 * batch + record
+        backward = (self.length[:, tf.newaxis] - 1 - time) * 2 * batch + batch + record
+        return tf.where(self.real, forward, 0), tf.where(self.real, backward, 0)
+
+    def by_position(self, values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns values of both directions, [N, 2, B, ...], by position, [B, T, ...] each; anything in the padding."""
+        flat = tf.reshape(values, tf.concat([[-1], tf.shape(values)[3:]], 0))
+        forward, backward = self.cells
+        return tf.gather(flat, forward), tf.gather(flat, backward)
+
+
+class Chain(NamedTuple):
+    """Potentials in the layout of the recursions: float64, each kind of score shifted so that its maximum is 0.
+
+    Attributes:
+        emissions: [B * T + 1, K], a row for each position; its maximum is 0 in every row.
+        positions: the rows.
+        transitions: as in `Potentials`.
+        start: as in `Potentials`.
+        end: as in `Potentials`.
+        shift: [B], what the shifts took from the score of every path of a record.
+    """
+
+    emissions: tf.Tensor
+    positions: Positions
+    transitions: tf.Tensor
+    start: tf.Tensor
+    end: tf.Tensor
+    shift: tf.Tensor
+
+
+class Messages(NamedTuple):
+    """Messages of both directions, each without the emission at its own position; S is at least T and 1.
+
+    The message at [t, 0] of a record covers all beginnings of paths before position t, that at [t, 1] all endings after
+    position `length` - 1 - t. All scores are those of the chain, after its shifts.
+
+    Attributes:
+        values: float64 [S, 2, B, K], logs of the messages, or the messages divided by their scales.
+        log_scale: float64 [S, 2, B], logs of the scales; 0 if the messages are logs.
+        emissions: float64 [B * T + 1, K], those of the chain, or their exponentials.
+        last_tag: float64 [B, K], log of the sum over all paths that end in each tag.
+        log_partition: float64 [B], log of the sum over all paths.
+    """
+
+    values: tf.Tensor
+    log_scale: tf.Tensor
+    emissions: tf.Tensor
+    last_tag: tf.Tensor
+    log_partition: tf.Tensor
 
 
 def make_chain(potentials: Potentials) -> Chain:
-    """Converts potentials to the layout of the recursions."""
+    """Converts prepared potentials to the layout of the recursions."""
     emissions, length, transitions, start, end = potentials
-    steps = tf.shape(emissions)[1]
-    length = tf.clip_by_value(tf.cast(length, tf.int32), 0, steps)
-    real = tf.transpose(tf.sequence_mask(length, tf.maximum(steps, 1)))[:, :, tf.newaxis]
-    by_time = tf.transpose(tf.cast(emissions, tf.float64), [1, 0, 2])
-    by_time = tf.pad(by_time, [[0, tf.cast(steps == 0, tf.int32)], [0, 0], [0, 0]])
-    by_time = tf.where(real, by_time, tf.zeros([], tf.float64))
-    return Chain(
-        by_time,
-        real,
-        length,
-        tf.cast(transitions, tf.float64),
-        tf.cast(start, tf.float64),
-        tf.cast(end, tf.float64),
-    )
+    positions = Positions(length, tf.shape(emissions)[1])
+    rows = positions.table(emissions)
+    peak = tf.cast(tf.reduce_max(rows, -1, keepdims=True), tf.float64)
+    transitions, transition_peak = _shifted(transitions)
+    start, start_peak = _shifted(start)
+    end, end_peak = _shifted(end)
+
+    zero = tf.zeros([], tf.float64)
+    peaks = tf.where(positions.real, tf.reshape(peak[:-1], tf.shape(emissions)[:2]), zero)
+    steps = tf.cast(length - 1, tf.float64)
+    shift = tf.reduce_sum(peaks, 1) + steps * transition_peak + start_peak + end_peak
+    return Chain(tf.cast(rows, tf.float64) - peak, positions, transitions, start, end, shift)
 
 
-def scan_steps(
-    step: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+def _shifted(scores: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    scores = tf.cast(scores, tf.float64)
+    peak = tf.reduce_max(scores)
+    return scores - peak, peak
+
+
+def scan_blocks(
+    step: Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
     first: tf.Tensor,
-    inputs: tf.Tensor,
-    rescale: Callable[[tf.Tensor], tf.Tensor] = tf.identity,
-) -> tf.Tensor:
-    """Computes a recursion: `state[0] = first` and `state[t] = step(state[t - 1], inputs[t])`.
+    inputs: Callable[[tf.Tensor], tf.Tensor],
+    iterations: tf.Tensor,
+    *,
+    rescale: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]] | None = None,
+    from_last: bool = False,
+) -> tuple[tf.TensorArray, tf.TensorArray]:
+    """Computes a recursion, `STEPS_PER_ITERATION` (U) steps in each iteration of the loop.
 
     Args:
-        step: maps a state and an input to the next state, which has the same shape and dtype.
-        first: state at time 0; it already includes `inputs[0]`.
-        inputs: [T, ...], T at least 1.
-        rescale: applied once every few steps to the state that the next step starts from; the returned states are not
-            rescaled.
+        step: maps a state and an input to the next state, of the same shape and dtype, and the output of the step.
+        first: the first state.
+        inputs: maps the index of an iteration to its inputs, [U, ...].
+        iterations: int32, at least 1.
+        rescale: maps the state after each iteration to the state that the next one starts from, and its scale.
+        from_last: whether an iteration takes its inputs from the last to the first.
 
     Returns:
-        The states, [T, ...].
+        The outputs of each iteration, [U, ...], and the scales, if any.
     """
-    steps = tf.shape(inputs)[0] - 1
-    # At least one iteration: stacking an empty TensorArray needs a shape that a graph may not know.
-    iterations = tf.maximum((steps + _STEPS_PER_ITERATION - 1) // _STEPS_PER_ITERATION, 1)
-    shape = tf.shape(inputs)[1:]
-    missing = tf.zeros(tf.concat([[iterations * _STEPS_PER_ITERATION - steps], shape], 0), inputs.dtype)
-    blocks = tf.reshape(
-        tf.concat([inputs[1:], missing], 0), tf.concat([[iterations, _STEPS_PER_ITERATION], shape], 0)
-    )
 
-    def iteration(index: tf.Tensor, state: tf.Tensor, states: tf.TensorArray):
+    def iteration(index: tf.Tensor, state: tf.Tensor, outputs: tf.TensorArray, scales: tf.TensorArray):
         block = []
-        for value in tf.unstack(tf.gather(blocks, index), num=_STEPS_PER_ITERATION):
-            state = step(state, value)
-            block.append(state)
-        return index + 1, rescale(state), states.write(index, tf.stack(block))
+        values = tf.unstack(inputs(index), num=STEPS_PER_ITERATION)
+        for value in reversed(values) if from_last else values:
+            state, output = step(state, value)
+            block.append(output)
+        if rescale is not None:
+            state, scale = rescale(state)
+            scales = scales.write(index, scale)
+        return index + 1, state, outputs.write(index, tf.stack(block)), scales
 
-    states = tf.TensorArray(first.dtype, size=iterations)
-    unknown = tf.TensorShape([None] * first.shape.rank)
+    array = tf.TensorArray(first.dtype, size=iterations)
+    anything = tf.TensorShape(None)
     index = tf.zeros([], tf.int32)
-    _, _, states = tf.while_loop(
+    _, _, outputs, scales = tf.while_loop(
         lambda index, *_: index < iterations,
         iteration,
-        (index, first, states),
-        shape_invariants=(index.shape, unknown, tf.TensorShape(None)),
+        (index, first, array, tf.TensorArray(first.dtype, size=iterations)),
+        shape_invariants=(index.shape, tf.TensorShape([None] * first.shape.rank), anything, anything),
     )
-    later = tf.reshape(states.stack(), tf.concat([[iterations * _STEPS_PER_ITERATION], tf.shape(first)], 0))
-    return tf.concat([first[tf.newaxis], later[:steps]], 0)
+    return outputs, scales
 
 
-def log_messages(chain: Chain) -> tuple[tf.Tensor, tf.Tensor]:
-    """Computes forward and backward messages in log space.
-
-    Returns:
-        Two float64 [T, B, K]: the log-sum over all prefixes that end with tag k at t, and the log-sum over all suffixes
-        that begin with tag k at t. The emission at t is included in both.
-    """
-    both = tf.stack([chain.emissions, chain.reversed(chain.emissions)], 1)
-    # Rows are the tag that a step arrives at: the later tag going forward, the earlier tag going backward.
-    weights = tf.stack([tf.transpose(chain.transitions), chain.transitions])[:, tf.newaxis]
-
-    def step(state: tf.Tensor, emission: tf.Tensor) -> tf.Tensor:
-        scores = state[:, :, tf.newaxis, :] + weights
-        peak = tf.reduce_max(scores, -1, keepdims=True)
-        total = tf.reduce_sum(tf.exp(scores - peak), -1)
-        return emission + tf.squeeze(peak, -1) + tf.math.log(total)
-
-    # No rescaling is needed: float64 sums over 100,000 steps are still exact to 1e-9.
-    messages = scan_steps(step, both[0] + tf.stack([chain.start, chain.end])[:, tf.newaxis], both)
-    return messages[:, 0], chain.reversed(messages[:, 1])
+def joined(blocks: tf.TensorArray) -> tf.Tensor:
+    """Returns the blocks [U, ...] of a loop as one tensor, [N * U, ...]."""
+    values = blocks.stack()
+    return tf.reshape(values, tf.concat([[-1], tf.shape(values)[2:]], 0))
 
 
-def posterior(potentials: Potentials) -> Posterior:
-    """Computes the log-partition, tag marginals and expected transitions by forward-backward.
+def scaled_messages(chain: Chain) -> tuple[Messages, tf.Tensor]:
+    """Computes the messages in probability space, and whether a bound of their error holds.
+
+    All factors are at most 1, so that the sum of the states grows by K in a step at most. After each iteration the
+    states are divided by their sum, and _INJECTED times that sum is added to each. What float64 rounds to 0 in the 8
+    steps of an iteration comes to less than 8 * K^10 * 2.3e-308 of the sum at its beginning, which is less than
+    _INJECTED (K is at most _MAX_TAGS). Therefore the states that an iteration starts from are never too small. They are
+    too large by at most _INJECTED, and this excess has at most the weight
+
+        _INJECTED * K^9 * scale[t, 0] * scale[length - 1 - t, 1]
+
+    in the sum over all paths. While the product of the scales is at most 1e220 (exp(_MAX_LOG_RATIO)) times that sum,
+    the errors of a million positions come to less than 1e-30 of it.
 
     Source: Rabiner, "A tutorial on hidden Markov models", 1989, section V.A (scaling).
+
+    Returns:
+        The messages, and a bool: whether they are within the bound. It is also False for NaN, and for a record without
+        an allowed path, because only logs can rank forbidden paths.
     """
-    chain = make_chain(potentials)
-    fast, exact_enough = _scaled_posterior(chain)
-    log_partition, marginals, counts = tf.cond(exact_enough, lambda: fast, lambda: _exact_posterior(chain))
-    marginals = tf.transpose(marginals, [1, 0, 2])[:, : tf.shape(potentials.emissions)[1]]
-    return Posterior(log_partition, tf.cast(marginals, tf.float32), tf.cast(counts, tf.float32))
+    factors = tf.exp(chain.emissions)
+    weights = tf.exp(tf.stack([chain.transitions, tf.transpose(chain.transitions)]))
+    rows = chain.positions.blocks(0, chain.positions.steps)
 
+    def rescale(state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        total = tf.reduce_sum(state, -1, keepdims=True)
+        return state / total + _INJECTED, total
 
-def _scaled_posterior(chain: Chain) -> tuple[tuple[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]:
-    """Returns the posterior (time first), computed in probability space, and whether its rounding is negligible."""
-    zero = tf.zeros([], tf.float64)
-    transitions, transition_peak = _factors(chain.transitions, None)
-    start, start_peak = _factors(chain.start, None)
-    end, end_peak = _factors(chain.end, None)
-    emissions, emission_peak = _factors(chain.emissions, -1)
-
-    both = tf.stack([emissions, chain.reversed(emissions)], 1)
-    weights = tf.stack([transitions, tf.transpose(transitions)])
-    states = scan_steps(
-        lambda state, emission: tf.matmul(state, weights) * emission,
-        both[0] * tf.stack([start, end])[:, tf.newaxis],
-        both,
-        rescale=lambda state: _normalised(state)[0],
+    blocks, totals = scan_blocks(
+        lambda state, factor: (tf.matmul(state * factor, weights), state),
+        tf.exp(_first_messages(chain)),
+        lambda index: tf.gather(factors, tf.gather(rows, index)),
+        tf.shape(rows)[0],
+        rescale=rescale,
     )
-    forward, forward_sum = _normalised(states[:, 0])
-    backward, backward_sum = _normalised(chain.reversed(states[:, 1]))
-
-    # Weight of arriving at tag j at t, before its emission, relative to the sum over the tags at t - 1.
-    arriving = tf.concat([tf.zeros_like(forward[:1]) + start, tf.matmul(forward[:-1], transitions)], 0)
-    joint = arriving * backward
-    fraction = tf.reduce_sum(joint, -1, keepdims=True)
-    marginals = tf.where(chain.real, tf.math.divide_no_nan(joint, fraction), zero)
-    scaled_backward = tf.where(chain.real, tf.math.divide_no_nan(backward, fraction), zero)
-    counts = transitions * tf.einsum("tbi,tbj->bij", forward[:-1], scaled_backward[1:])
-
-    gain = tf.reduce_sum(arriving * emissions, -1, keepdims=True)
-    ending = tf.reduce_sum(forward * end, -1, keepdims=True)
-    logs = tf.where(chain.real, tf.math.log(gain) + emission_peak + transition_peak, zero)
-    logs += tf.where(chain.last, tf.math.log(ending) + start_peak + end_peak - transition_peak, zero)
-
-    # Also False for NaN, and for a record without an allowed path: the exact recursion then ranks the forbidden paths.
-    precise = (fraction >= _MIN_FRACTION) & (tf.minimum(forward_sum, backward_sum) >= _MIN_SUM)
-    precise = tf.reduce_all(precise | tf.logical_not(chain.real))
-    return (tf.reduce_sum(logs, [0, 2]), marginals, counts), precise
+    log_scale = tf.cumsum(tf.math.log(totals.stack()[..., 0]), exclusive=True)
+    log_scale = tf.repeat(log_scale, STEPS_PER_ITERATION, axis=0)
+    messages = _with_partition(chain, joined(blocks), log_scale, factors, tf.math.log)
+    within = tf.reduce_all(tf.stack(log_ratios(chain, messages)) <= _MAX_LOG_RATIO)
+    return messages, within & (tf.shape(chain.start)[0] <= _MAX_TAGS)
 
 
-def _factors(scores: tf.Tensor, axis: int | None) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns the scores as factors of at most 1, and the score whose factor is 1."""
-    peak = tf.reduce_max(scores, axis, keepdims=axis is not None)
-    return tf.exp(scores - peak), peak
+def log_messages(chain: Chain) -> Messages:
+    """Computes the messages in log space."""
+    # Rows are the tag that a step arrives at: the later tag going forward, the earlier tag going backward.
+    weights = tf.stack([tf.transpose(chain.transitions), chain.transitions])[:, tf.newaxis]
+    rows = chain.positions.blocks(0, chain.positions.steps)
+
+    def step(state: tf.Tensor, emission: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        scores = (state + emission)[:, :, tf.newaxis, :] + weights
+        peak = tf.reduce_max(scores, -1, keepdims=True)
+        total = tf.reduce_sum(tf.exp(scores - peak), -1)
+        return tf.squeeze(peak, -1) + tf.math.log(total), state
+
+    # No rescaling is needed: float64 sums over 100,000 steps are still exact to 1e-9.
+    blocks, _ = scan_blocks(
+        step,
+        _first_messages(chain),
+        lambda index: tf.gather(chain.emissions, tf.gather(rows, index)),
+        tf.shape(rows)[0],
+    )
+    values = joined(blocks)
+    scale = tf.zeros(tf.shape(values)[:-1], tf.float64)
+    return _with_partition(chain, values, scale, chain.emissions, tf.identity)
 
 
-def _normalised(states: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns the states scaled to sum to 1, and their sum before scaling."""
-    total = tf.reduce_sum(states, -1, keepdims=True)
-    return tf.math.divide_no_nan(states, total), total
+def log_ratios(chain: Chain, messages: Messages) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the logs of the products of scales that turn products of messages into probabilities.
+
+    Returns:
+        float64 [B, T] twice: for the two messages at a position, and for the forward message at the position before
+        and the backward message at this one. -inf in the padding, and for the second at the first position.
+    """
+    forward, backward = chain.positions.by_position(messages.log_scale)
+    before = tf.concat([tf.zeros_like(forward[:, :1]), forward[:, :-1]], 1)
+    ratios = tf.stack([forward, before]) + backward - messages.log_partition[:, tf.newaxis]
+    has_one_before = tf.range(chain.positions.steps) > 0
+    kept = tf.stack([chain.positions.real, chain.positions.real & has_one_before])
+    one, two = tf.unstack(tf.where(kept, ratios, tf.constant(-np.inf, tf.float64)))
+    return one, two
 
 
-def _exact_posterior(chain: Chain) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Returns the posterior (time first), computed in log space."""
-    zero = tf.zeros([], tf.float64)
-    forward, backward = log_messages(chain)
-    sums = tf.reduce_logsumexp(forward + chain.end, -1, keepdims=True)
-    log_partition = tf.reduce_sum(tf.where(chain.last, sums, zero), [0, 2])
-    marginals = tf.where(chain.real, tf.nn.softmax(forward + backward - chain.emissions), zero)
+def _first_messages(chain: Chain) -> tf.Tensor:
+    """Returns the logs, float64 [2, B, K]."""
+    first = tf.stack([chain.start, chain.end])[:, tf.newaxis]
+    return tf.tile(first, [1, tf.size(chain.positions.length), 1])
 
-    # A loop, so that memory does not grow by [K, K] with each step.
-    def add(counts: tf.Tensor, step: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
-        before, after, real = step
-        scores = before[:, :, tf.newaxis] + chain.transitions + after[:, tf.newaxis, :]
-        pairs = tf.exp(scores - log_partition[:, tf.newaxis, tf.newaxis])
-        return counts + tf.where(real[:, :, tf.newaxis], pairs, zero)
 
-    tags = tf.shape(chain.transitions)[0]
-    none = tf.zeros([tf.shape(chain.length)[0], tags, tags], tf.float64)
-    counts = tf.foldl(add, (forward[:-1], backward[1:], chain.real[1:]), initializer=none)
-    return log_partition, marginals, counts
+def _with_partition(
+    chain: Chain,
+    values: tf.Tensor,
+    log_scale: tf.Tensor,
+    emissions: tf.Tensor,
+    log: Callable[[tf.Tensor], tf.Tensor],
+) -> Messages:
+    last = chain.positions.last
+    scores = log(tf.gather_nd(values, last)) + tf.gather_nd(log_scale, last)[:, tf.newaxis]
+    scores += tf.gather(chain.emissions, chain.positions.rows(tf.zeros([1], tf.int32))[0, 1]) + chain.end
+    return Messages(values, log_scale, emissions, scores, tf.reduce_logsumexp(scores, -1))

@@ -1,13 +1,21 @@
 """The probability under a CRF that a span is a mention: the `score` of every entity."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import tensorflow as tf
 
 from emr_ner_tf.data.tag_scheme import TagTable
-from emr_ner_tf.layers.forward_backward import FORBIDDEN, Chain, Potentials, log_messages, make_chain
+from emr_ner_tf.layers.forward_backward import (
+    FORBIDDEN,
+    Chain,
+    Messages,
+    Potentials,
+    log_messages,
+    make_chain,
+    scaled_messages,
+)
 
 
 class SpanTensors(Protocol):
@@ -30,15 +38,12 @@ def span_log_probability(potentials: Potentials, spans: SpanTensors, table: TagT
     """Computes the log-probability that each span is exactly a mention of its label.
 
     This is the log of the sum of P(path) over all paths that have the label's first tag at the span's start, its inner
-    tags, its last tag, and then any tag but the one that would extend the mention; the tags elsewhere are free.
+    tags, its last tag, and then any tag but the one that would extend the mention; the tags elsewhere are free. It is
+    the product of the forward message at the span's start, the factors within the span, and the backward messages at
+    the position after it, divided by the sum over all paths.
 
-    In a linear chain the tags after position t, given the tag at t, do not depend on the tags before t. The sum
-    therefore factors into the marginal of the first tag and one conditional probability for each later position:
-
-        P(span) = P(first) * P(second | first) * P(inner | inner) ... * P(last | inner) * P(not extended | last)
-
-    The product over inner positions is a difference of two cumulative sums of logs over the record, so that the cost of
-    a span does not depend on its length.
+    The factors of inner positions are a difference of two cumulative sums over the record, so that the cost of a span
+    does not depend on its length.
 
     Args:
         potentials: of the records.
@@ -46,42 +51,51 @@ def span_log_probability(potentials: Potentials, spans: SpanTensors, table: TagT
         table: the K tags.
 
     Returns:
-        float32 [M].
+        float32 [M], at least `FORBIDDEN`.
     """
-    chain = make_chain(potentials.as_float32())
-    forward, backward = log_messages(chain)
-    span = _clamp(spans, chain.length, len(table.labels))
+    chain = make_chain(potentials.prepared())
+    scaled, within = scaled_messages(chain)
+    span = _clamp(spans, chain.positions.length, len(table.labels))
     one = span.end - span.start == 1
-    two = span.end - span.start == 2
     zero = tf.zeros([], tf.float64)
 
     middle, follower = _tag_ids(table.middle), _tag_ids(table.follower)
     first = tf.where(one, _of_label(table.single, span), _of_label(table.first, span))
     inner, last = tf.gather(middle, span.label), _of_label(table.last, span)
-    second = tf.where(two, last, inner)
-
-    def continuation(time: tf.Tensor, tag: tf.Tensor, following: tf.Tensor) -> tf.Tensor:
-        """Returns log P(`following` at `time` | `tag` at `time` - 1)."""
-        suffixes_after_tag = _at(backward, time - 1, span, tag) - _at(chain.emissions, time - 1, span, tag)
-        transition = tf.gather_nd(chain.transitions, tf.stack([tag, following], 1))
-        return transition + _at(backward, time, span, following) - suffixes_after_tag
-
-    # The tag at the start, the second tag, the inner tags up to the last but one, the last tag, and the end.
-    result = _at(tf.nn.log_softmax(forward + backward - chain.emissions), span.start, span, first)
-    result += tf.where(one, zero, continuation(span.start + 1, first, second))
-    cumulative = _cumulative_inner(chain.emissions, backward, chain.transitions, middle)
-    between = _at(cumulative, span.end - 2, span, span.label) - _at(
-        cumulative, span.start + 1, span, span.label
-    )
-    result += tf.where(one | two, zero, between + continuation(span.end - 1, inner, last))
     final_tag = tf.where(one, first, last)
-    extending = tf.gather(follower, span.label)
-    not_extended = _log_not_extended(chain, backward, span, final_tag, extending)
-    result += tf.where((extending >= 0) & (span.end < span.record_length), not_extended, zero)
+    before, after, log_partition = tf.cond(
+        within,
+        lambda: _log_messages_around(scaled, span, first, tf.math.log),
+        lambda: _log_messages_around(log_messages(chain), span, first, tf.identity),
+    )
+
+    def emission(time: tf.Tensor, tag: tf.Tensor) -> tf.Tensor:
+        return tf.gather_nd(chain.emissions, tf.stack([_row(chain, span, time), tag], 1))
+
+    def transition(tag: tf.Tensor, following: tf.Tensor) -> tf.Tensor:
+        return tf.gather_nd(chain.transitions, tf.stack([tag, following], 1))
+
+    # The tag at the start, the inner tags, the last tag.
+    result = before + emission(span.start, first)
+    cumulative = _cumulative_inner(chain, middle)
+    inner_tags = span.end - span.start - 2
+    between = tf.gather_nd(cumulative, tf.stack([span.record, span.end - 1, span.label], 1))
+    between -= tf.gather_nd(cumulative, tf.stack([span.record, span.start + 1, span.label], 1))
+    steps = tf.where(
+        inner_tags > 0, transition(first, inner) + transition(inner, last), transition(first, last)
+    )
+    steps += tf.cast(tf.maximum(inner_tags - 1, 0), tf.float64) * transition(inner, inner)
+    result += tf.where(one, zero, between + steps + emission(span.end - 1, last))
+    # The end.
+    others = tf.range(tf.size(chain.start)) != tf.gather(follower, span.label)[:, tf.newaxis]
+    following = tf.gather(chain.transitions, final_tag) + after
+    following += tf.gather(chain.emissions, _row(chain, span, span.end))
+    following = tf.reduce_logsumexp(tf.where(others, following, tf.constant(-np.inf, tf.float64)), -1)
+    result += tf.where(span.end < span.record_length, following, tf.gather(chain.end, final_tag))
 
     # Rounding may exceed log 1 by a little.
-    result = tf.where(span.valid, tf.minimum(result, zero), tf.constant(FORBIDDEN, tf.float64))
-    return tf.cast(result, tf.float32)
+    result = tf.clip_by_value(result - log_partition, tf.constant(FORBIDDEN, tf.float64), zero)
+    return tf.cast(tf.where(span.valid, result, FORBIDDEN), tf.float32)
 
 
 class _ClampedSpans(NamedTuple):
@@ -125,54 +139,46 @@ def _of_label(tags: Sequence[int], span: _ClampedSpans) -> tf.Tensor:
     return tf.gather(_tag_ids(tags), span.label)
 
 
-def _at(values: tf.Tensor, time: tf.Tensor, span: _ClampedSpans, column: tf.Tensor) -> tf.Tensor:
-    """Returns [M] entries of [T, B, ...] values at a time and column of each span's record; time is clipped."""
-    time = tf.clip_by_value(time, 0, tf.shape(values)[0] - 1)
-    return tf.gather_nd(values, tf.stack([time, span.record, column], 1))
+def _row(chain: Chain, span: _ClampedSpans, time: tf.Tensor) -> tf.Tensor:
+    """Returns int32 [M], the row of the chain's emissions at a time of each span's record, or the last one."""
+    steps = chain.positions.steps
+    inside = (time < span.record_length) & span.valid
+    return tf.where(inside, span.record * steps + time, tf.size(chain.positions.length) * steps)
 
 
-def _cumulative_inner(
-    emissions: tf.Tensor, backward: tf.Tensor, transitions: tf.Tensor, middle: tf.Tensor
-) -> tf.Tensor:
-    """Returns the cumulative sums over time of log P(inner tag of a label at t | the same tag at t - 1).
+def _log_messages_around(
+    messages: Messages, span: _ClampedSpans, first: tf.Tensor, log: Callable[[tf.Tensor], tf.Tensor]
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Gathers the logs of the messages that a span needs.
 
     Args:
-        emissions: float64 [T, B, K].
-        backward: float64 [T, B, K], the backward messages.
-        transitions: float64 [K, K].
-        middle: int32 [L], the inner tag of each label.
+        messages: of the chain.
+        span: the spans.
+        first: int32 [M], the tag at the start of each span.
+        log: from the values of the messages to their logs.
 
     Returns:
-        float64 [T, B, L]; 0 at the first position.
+        The forward messages float64 [M] of `first` at the start of each span, the backward messages [M, K] at the
+        position after it, any value if that is not in the record, and the log-partition [M] of its record.
     """
-    transition = tf.gather_nd(transitions, tf.stack([middle, middle], 1))
-    messages = tf.gather(backward, middle, axis=-1)
-    suffixes_after_tag = (messages - tf.gather(emissions, middle, axis=-1))[:-1]
-    steps = transition + messages[1:] - suffixes_after_tag
-    return tf.concat([tf.zeros_like(messages[:1]), tf.cumsum(steps, 0)], 0)
+    start = tf.stack([span.start, tf.zeros_like(span.start), span.record], 1)
+    end = tf.stack([tf.maximum(span.record_length - 1 - span.end, 0), tf.ones_like(span.end), span.record], 1)
+    before = log(tf.gather_nd(messages.values, tf.concat([start, first[:, tf.newaxis]], 1)))
+    before += tf.gather_nd(messages.log_scale, start)
+    after = log(tf.gather_nd(messages.values, end)) + tf.gather_nd(messages.log_scale, end)[:, tf.newaxis]
+    log_partition = tf.gather(messages.log_partition, span.record)
+    return before, after, log_partition
 
 
-def _log_not_extended(
-    chain: Chain, backward: tf.Tensor, span: _ClampedSpans, final_tag: tf.Tensor, extending: tf.Tensor
-) -> tf.Tensor:
-    """Returns log P(the tag after the span does not extend the mention | the span's final tag), float64 [M].
+def _cumulative_inner(chain: Chain, middle: tf.Tensor) -> tf.Tensor:
+    """Returns the sums of the inner tags' emissions before each position.
 
     Args:
         chain: the potentials.
-        backward: float64 [T, B, K], the backward messages.
-        span: the spans.
-        final_tag: int32 [M], the tag at the last position of each span.
-        extending: int32 [M], the tag that would extend the mention.
+        middle: int32 [L], the inner tag of each label.
+
+    Returns:
+        float64 [B, T + 2, L].
     """
-    others = tf.range(tf.shape(chain.transitions)[0]) != extending[:, tf.newaxis]
-    time = tf.minimum(span.end, tf.shape(backward)[0] - 1)
-    scores = tf.gather(chain.transitions, final_tag) + tf.gather_nd(
-        backward, tf.stack([time, span.record], 1)
-    )
-    scores = tf.where(others, scores, tf.constant(-np.inf, tf.float64))
-    last = span.end - 1
-    return (
-        tf.reduce_logsumexp(scores, -1)
-        - _at(backward, last, span, final_tag)
-        + _at(chain.emissions, last, span, final_tag)
-    )
+    emissions = tf.gather(tf.gather(chain.emissions, middle, axis=-1), chain.positions.in_order)
+    return tf.pad(tf.cumsum(emissions, 1), [[0, 0], [1, 1], [0, 0]])
