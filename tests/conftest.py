@@ -1,5 +1,6 @@
 """Shared fixtures: the research data where it is, and a tiny model trained once for all tests that need one."""
 
+import collections
 import json
 import os
 import pathlib
@@ -58,6 +59,12 @@ def run_command(
     )
     assert_no_record_text(command, arguments, done.stdout, done.stderr)
     return done
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the files with the most slow tests first, so that no process works on one alone at the end."""
+    slow = collections.Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
 
 
 @pytest.fixture(autouse=True)
@@ -142,11 +149,11 @@ def corpus(made_once) -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
-def trained(corpus, made_once) -> pathlib.Path:
+def trained(cli, corpus, made_once) -> pathlib.Path:
     """A model directory: the tiny model, trained for long enough that it finds entities."""
 
     def make(model_dir):
-        done = run_command(
+        done = cli(
             "train",
             *TINY,
             f"--config.data.train={corpus}/train.jsonl",
@@ -163,11 +170,11 @@ def trained(corpus, made_once) -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
-def bundles(trained, corpus, made_once) -> pathlib.Path:
+def bundles(cli, trained, corpus, made_once) -> pathlib.Path:
     """The directory of the tiny model's bundle."""
 
     def make(output):
-        done = run_command(
+        done = cli(
             "export", f"--model_dir={trained}", f"--output={output}", f"--verify_on={corpus}/test.jsonl"
         )
         assert done.returncode == 0, done.stderr

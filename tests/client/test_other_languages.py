@@ -29,6 +29,8 @@ from toolchains import maven
 from emr_ner_tf.exporting.bundle import Bundle
 from emr_ner_tf.server.tls import Tls
 
+pytestmark = pytest.mark.slow
+
 CLIENTS = pathlib.Path(__file__).parents[2] / "serving/clients"
 TOOLS = {"go": ("go", "make"), "java": ("mvn", "javac")}
 # Each language's own units, and how many of them a text has.

@@ -10,6 +10,8 @@ from workers import Worker
 from emr_ner_tf.exporting.signatures import ServingModule
 from emr_ner_tf.models.ner_pipeline import NerPipeline
 
+pytestmark = pytest.mark.slow
+
 _HARD = [
     b"",
     "😀😷🩺".encode(),

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from workers import Worker
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def worker():

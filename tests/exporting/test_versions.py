@@ -12,6 +12,8 @@ from emr_ner_tf.exporting.bundle import Bundle, find_version
 from emr_ner_tf.exporting.export import export
 from emr_ner_tf.exporting.warmup import MAX_WARMUP_RECORDS, PLACE
 
+pytestmark = pytest.mark.slow
+
 TEXT = "患者因右肺上叶腺癌入院，既往高血压病史10年，口服硝苯地平控释片。"
 
 
