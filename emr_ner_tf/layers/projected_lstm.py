@@ -1,6 +1,6 @@
 """A bidirectional LSTM with projected states in one loop, with a custom gradient.
 
-As in `gru_gradient`, the input products are computed before the loop, both directions share the loop, and the gradient
+As in `recurrence`, the input products are computed before the loop, both directions share the loop, and the gradient
 of each kernel is one product after it.
 """
 

@@ -1,16 +1,20 @@
 """Context layers by name; the context layer is between the encoder and the attention."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import tensorflow as tf
 from absl import logging
+from keras.src.layers.rnn.gru import gpu_gru
+from keras.src.layers.rnn.lstm import gpu_lstm
 
 from emr_ner_tf.config import ConfigDict
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.layers.cnn import IteratedDilatedCNN, WindowCNN
-from emr_ner_tf.layers.gru_gradient import GruWeights, bidirectional_gru
+from emr_ner_tf.layers.device_selection import call_by_device
 from emr_ner_tf.layers.lattice_lstm import LatticeLSTM
+from emr_ner_tf.layers.recurrence import gru_states, lstm_states
 from emr_ner_tf.text.trie import build_trie
 from emr_ner_tf.text.vocabulary import Vocabulary
 
@@ -40,8 +44,8 @@ class RecurrentContext(tf.keras.layers.Layer):
         else:
             layer = tf.keras.layers.LSTM(units, return_sequences=True, dtype=self.dtype, name="lstm")
         self.recurrence = tf.keras.layers.Bidirectional(layer, name="bidirectional", dtype=self.dtype)
-        # cuDNN has a fused gradient. On a CPU, the custom gradient takes a fraction of the time of Keras' loop.
-        self._own_gradient = cell == "gru" and reset_after and not tf.config.list_physical_devices("GPU")
+        # On a GPU cuDNN is faster than any loop. On a CPU our loop takes a fraction of the time of Keras' loop.
+        self._own_loop = (cell == "lstm" or reset_after) and not tf.config.list_physical_devices("GPU")
 
     def build(self, input_shape: tf.TensorShape) -> None:
         """Creates the variables of both directions."""
@@ -66,16 +70,36 @@ class RecurrentContext(tf.keras.layers.Layer):
         Returns:
             float [B, T, 2 * units], zeros in the padding.
         """
-        if training and self._own_gradient:
-            layers = (self.recurrence.forward_layer, self.recurrence.backward_layer)
-            forward, backward = (
-                GruWeights(*(tf.convert_to_tensor(weight) for weight in layer.trainable_weights))
-                for layer in layers
-            )
-            return bidirectional_gru(inputs, length, forward, backward)
+        if self._own_loop:
+            return self._run_loops(inputs, length, training=bool(training))
         mask = tf.sequence_mask(length, tf.shape(inputs)[1])
         outputs = self.recurrence(inputs, mask=mask, training=training)
         return outputs * tf.cast(mask, outputs.dtype)[:, :, tf.newaxis]
+
+    def _run_loops(self, inputs: tf.Tensor, length: tf.Tensor, *, training: bool) -> tf.Tensor:
+        by_time = tf.transpose(inputs, [1, 0, 2])
+        # Reversed within its length a record has its padding at the end in both directions, where it affects nothing.
+        ahead = self._states(self.recurrence.forward_layer, by_time, length, training)
+        back = self._states(self.recurrence.backward_layer, _reversed(by_time, length), length, training)
+        joined = tf.transpose(tf.concat([ahead, _reversed(back, length)], axis=-1), [1, 0, 2])
+        real = tf.sequence_mask(length, tf.shape(inputs)[1])[:, :, tf.newaxis]
+        return tf.where(real, joined, 0.0)
+
+    def _states(
+        self, layer: tf.keras.layers.Layer, inputs: tf.Tensor, length: tf.Tensor, training: bool
+    ) -> tf.Tensor:
+        """Runs the direction whose weights `layer` holds over [T, B, H] inputs."""
+        weights = [tf.convert_to_tensor(weight) for weight in layer.trainable_weights]
+        loop = gru_states if self.cell == "gru" else lstm_states
+        if training:
+            return loop(inputs, *weights, training=True)
+        return call_by_device(
+            lambda inputs, length, *weights: loop(inputs, *weights, training=False),
+            partial(_cudnn_states, self.cell),
+            inputs,
+            length,
+            *weights,
+        )
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
@@ -84,6 +108,28 @@ class RecurrentContext(tf.keras.layers.Layer):
             "units": self.units,
             "reset_after": self.reset_after,
         }
+
+
+def _reversed(values: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
+    """[T, B, W] values with the real part of each record reversed in time."""
+    return tf.reverse_sequence(values, length, seq_axis=0, batch_axis=1)
+
+
+def _cudnn_states(cell: str, inputs: tf.Tensor, length: tf.Tensor, *weights: tf.Tensor) -> tf.Tensor:
+    """States [T, B, U] by cuDNN, which takes no empty sequence; those of a record's padding are not read."""
+    zeros = tf.zeros(tf.stack([tf.shape(inputs)[1], weights[1].shape[0]]))
+    run, states = (gpu_gru, [zeros]) if cell == "gru" else (gpu_lstm, [zeros, zeros])
+    _, outputs, *_ = run(
+        inputs,
+        *states,
+        *weights,
+        mask=None,
+        time_major=True,
+        go_backwards=False,
+        sequence_lengths=tf.maximum(tf.cast(length, tf.int32), 1),
+        return_sequences=True,
+    )
+    return outputs
 
 
 class ContextParts(NamedTuple):

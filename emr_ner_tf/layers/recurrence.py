@@ -1,0 +1,256 @@
+"""One direction of a GRU or an LSTM over time, with gradients of their own, for a CPU.
+
+Keras multiplies the input kernel inside the time loop, and its gradient adds up both kernels' gradients step by step.
+Here the input products are computed before the loop, each kernel's gradient is one product after it, and an iteration
+unrolls several time steps. Whatever does not depend on the step before is computed for all steps at once: in the
+gradient's loop only the product with the recurrent kernel and a few element-wise kernels remain.
+
+Each direction has a loop of its own. The two do not depend on each other, so TensorFlow runs them on two threads
+without a barrier in each step, which is faster than one loop over both as a batched product.
+"""
+
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+
+_STEPS_PER_ITERATION = 4
+
+
+def gru_states(
+    inputs: tf.Tensor, kernel: tf.Tensor, recurrent_kernel: tf.Tensor, bias: tf.Tensor, *, training: bool
+) -> tf.Tensor:
+    """Runs a GRU (eq. 1-4, the reset gate after the product), gates in the order z, r, h.
+
+    Args:
+        inputs: float32 [T, B, H]; padding is at the end, where it affects no real step.
+        kernel: float32 [H, 3U].
+        recurrent_kernel: float32 [U, 3U].
+        bias: float32 [2, 3U], of the input and of the recurrence.
+        training: whether a gradient will be taken. Without it the loop keeps no gates, and an export holds no gradient
+            function; TensorFlow's own gradient works, but is slower.
+
+    Returns:
+        States, float32 [T, B, U].
+    """
+    units = recurrent_kernel.shape[0]
+    # The bias of the recurrence acts on z and r as that of the input does; on h the reset gate multiplies it.
+    gates, candidate = tf.split(bias[1], [2 * units, units])
+    products = _product(inputs, kernel) + (bias[0] + tf.pad(gates, [[0, units]]))
+    if training:
+        return _gru_with_gradient(products, recurrent_kernel, candidate)
+    return _gru_forward(products, recurrent_kernel, candidate)[0]
+
+
+def lstm_states(
+    inputs: tf.Tensor,
+    kernel: tf.Tensor,
+    recurrent_kernel: tf.Tensor,
+    bias: tf.Tensor,
+    projection: tf.Tensor | None = None,
+    *,
+    training: bool,
+) -> tf.Tensor:
+    """Runs an LSTM, gates in the order i, f, g, o.
+
+    Args:
+        inputs: float32 [T, B, H]; padding is at the end, where it affects no real step.
+        kernel: float32 [H, 4U].
+        recurrent_kernel: float32 [P, 4U].
+        bias: float32 [4U].
+        projection: float32 [U, P], which multiplies each state; None where P is U and nothing does.
+        training: as in `gru_states`.
+
+    Returns:
+        States, float32 [T, B, P].
+    """
+    products = _product(inputs, kernel) + bias
+    if not training:
+        return _lstm_forward(products, recurrent_kernel, projection)[0]
+    if projection is None:
+        return _lstm_with_gradient(products, recurrent_kernel)
+    return _lstm_with_gradient(products, recurrent_kernel, projection)
+
+
+def _gru_forward(products, recurrent, bias):
+    """States, and what the gradient needs: z and r [T, B, 2U], candidates, and the recurrence's part of them."""
+    units = recurrent.shape[0]
+
+    def step(carried, gate_input, candidate_input):
+        (state,) = carried
+        gate_product, product = tf.split(tf.matmul(state, recurrent), [2 * units, units], axis=-1)
+        gates = tf.sigmoid(gate_input + gate_product)
+        update, reset = tf.split(gates, 2, axis=-1)
+        product += bias
+        candidate = tf.tanh(candidate_input + reset * product)
+        state = candidate + update * (state - candidate)
+        return (state,), (state, gates, candidate, product)
+
+    inputs = tf.split(products, [2 * units, units], axis=-1)
+    return _scan(step, inputs, carried=[units], outputs=[units, 2 * units, units, units])
+
+
+@tf.custom_gradient
+def _gru_with_gradient(products, recurrent, bias):
+    units = recurrent.shape[0]
+    states, gates, candidate, product = _gru_forward(products, recurrent, bias)
+
+    def gradient(upstream):
+        update, reset = tf.split(gates, 2, axis=-1)
+        previous = _shifted(states)
+        # Factors between the gradient of a state and those of the sums inside the gates.
+        to_candidate = (1.0 - update) * (1.0 - candidate * candidate)
+        to_update = (previous - candidate) * update * (1.0 - update)
+        to_reset = to_candidate * product * reset * (1.0 - reset)
+        factors = tf.concat([to_update, to_reset, to_candidate * reset], axis=-1)
+
+        def step(carried, d_output, factor, update):
+            d_state = carried[0] + d_output
+            d_product = tf.tile(d_state, [1, 3]) * factor
+            d_previous = d_state * update + tf.matmul(d_product, recurrent, transpose_b=True)
+            return (d_previous,), (d_product, d_state)
+
+        d_product, d_state = _scan(
+            step, [upstream, factors, update], carried=[units], outputs=[3 * units, units], backward=True
+        )
+        d_inputs = tf.concat([d_product[..., : 2 * units], d_state * to_candidate], axis=-1)
+        d_bias = tf.reduce_sum(d_product[..., 2 * units :], axis=[0, 1])
+        return d_inputs, _kernel_gradient(previous, d_product), d_bias
+
+    return states, gradient
+
+
+def _lstm_forward(products, recurrent, projection):
+    """States, and what the gradient needs: i and f [T, B, 2U], g, o and cells [T, B, U]."""
+    width, units = recurrent.shape[0], recurrent.shape[1] // 4
+
+    def step(carried, inputs):
+        state, cell = carried
+        opened, candidate, out = tf.split(
+            inputs + tf.matmul(state, recurrent), [2 * units, units, units], axis=-1
+        )
+        opened, candidate, out = tf.sigmoid(opened), tf.tanh(candidate), tf.sigmoid(out)
+        enter, forget = tf.split(opened, 2, axis=-1)
+        cell = forget * cell + enter * candidate
+        state = out * tf.tanh(cell)
+        if projection is not None:
+            state = tf.matmul(state, projection)
+        return (state, cell), (state, opened, candidate, out, cell)
+
+    return _scan(step, [products], carried=[width, units], outputs=[width, 2 * units, units, units, units])
+
+
+@tf.custom_gradient
+def _lstm_with_gradient(products, recurrent, *projections):
+    width, units = recurrent.shape[0], recurrent.shape[1] // 4
+    projection = projections[0] if projections else None
+    states, opened, candidate, out, cells = _lstm_forward(products, recurrent, projection)
+
+    def gradient(upstream):
+        enter, forget = tf.split(opened, 2, axis=-1)
+        squashed = tf.tanh(cells)
+        # Factors between the gradients of a cell (i, f, g) and an output (o) and those of the sums inside the gates.
+        factors = tf.concat(
+            [
+                candidate * enter * (1.0 - enter),
+                _shifted(cells) * forget * (1.0 - forget),
+                enter * (1.0 - candidate * candidate),
+                squashed * out * (1.0 - out),
+            ],
+            axis=-1,
+        )
+        to_cell = out * (1.0 - squashed * squashed)
+
+        def step(carried, d_output, factor, to_cell, forget):
+            d_state, d_cell = carried[0] + d_output, carried[1]
+            d_out = d_state if projection is None else tf.matmul(d_state, projection, transpose_b=True)
+            d_cell += d_out * to_cell
+            d_product = tf.concat([d_cell, d_cell, d_cell, d_out], axis=-1) * factor
+            return (tf.matmul(d_product, recurrent, transpose_b=True), d_cell * forget), (d_product, d_state)
+
+        d_product, d_state = _scan(
+            step,
+            [upstream, factors, to_cell, forget],
+            carried=[width, units],
+            outputs=[4 * units, width],
+            backward=True,
+        )
+        d_weights = [_kernel_gradient(_shifted(states), d_product)]
+        if projection is not None:
+            d_weights.append(_kernel_gradient(out * squashed, d_state))
+        return d_product, *d_weights
+
+    return states, gradient
+
+
+def _scan(
+    step: Callable[..., tuple[Sequence[tf.Tensor], Sequence[tf.Tensor]]],
+    inputs: Sequence[tf.Tensor],
+    *,
+    carried: Sequence[int],
+    outputs: Sequence[int],
+    backward: bool = False,
+) -> list[tf.Tensor]:
+    """Computes a recursion over time that starts from zeros.
+
+    Args:
+        step: maps carried tensors [B, width] and one step of each input to the next carried tensors and the outputs.
+        inputs: float32 [T, B, width] each.
+        carried: widths of the carried tensors.
+        outputs: widths of the outputs.
+        backward: whether to go from the last step to the first.
+
+    Returns:
+        Each output of all steps, float32 [T, B, width].
+    """
+    steps, batch = tf.unstack(tf.shape(inputs[0])[:2])
+    # At least one iteration: a graph may not know the shape of an empty array.
+    iterations = tf.maximum((steps + _STEPS_PER_ITERATION - 1) // _STEPS_PER_ITERATION, 1)
+    missing = iterations * _STEPS_PER_ITERATION - steps
+    # Zeros at the end: forward, nothing follows them; backward, a gradient of zero stays zero.
+    blocks = [
+        tf.reshape(
+            tf.pad(values, [[0, missing], [0, 0], [0, 0]]),
+            tf.stack([iterations, _STEPS_PER_ITERATION, batch, values.shape[-1]]),
+        )
+        for values in inputs
+    ]
+
+    def iteration(index, state, arrays):
+        block = iterations - 1 - index if backward else index
+        values = zip(*(tf.unstack(tf.gather(b, block), _STEPS_PER_ITERATION) for b in blocks), strict=True)
+        found = []
+        for value in reversed(list(values)) if backward else values:
+            state, output = step(state, *value)
+            found.append(output)
+        columns = zip(*(reversed(found) if backward else found), strict=True)
+        written = [a.write(block, tf.stack(c)) for a, c in zip(arrays, columns, strict=True)]
+        return index + 1, tuple(state), tuple(written)
+
+    start = tuple(tf.zeros(tf.stack([batch, width])) for width in carried)
+    arrays = tuple(
+        tf.TensorArray(tf.float32, iterations, element_shape=[_STEPS_PER_ITERATION, None, width])
+        for width in outputs
+    )
+    loop = tf.while_loop(lambda index, *_: index < iterations, iteration, (tf.constant(0), start, arrays))
+    return [
+        tf.reshape(array.stack(), tf.stack([-1, batch, width]))[:steps]
+        for array, width in zip(loop[2], outputs, strict=True)
+    ]
+
+
+def _product(inputs, kernel):
+    flat = tf.matmul(tf.reshape(inputs, [-1, kernel.shape[0]]), kernel)
+    return tf.reshape(flat, tf.concat([tf.shape(inputs)[:2], [kernel.shape[1]]], 0))
+
+
+def _kernel_gradient(inputs, d_outputs):
+    return tf.matmul(
+        tf.reshape(inputs, [-1, inputs.shape[-1]]),
+        tf.reshape(d_outputs, [-1, d_outputs.shape[-1]]),
+        transpose_a=True,
+    )
+
+
+def _shifted(values):
+    """The values of the step before, zeros at the first."""
+    return tf.pad(values, [[1, 0], [0, 0], [0, 0]])[:-1]
