@@ -44,7 +44,7 @@ class OurTrainer:
         if config.train.deterministic:
             tf.config.experimental.enable_op_determinism()
         tf.keras.utils.set_random_seed(config.train.seed)
-        documents, _, labels = training_records(config, None)
+        documents, _, labels = training_records(config.data, config.train.seed, None)
         vocabulary = build_resources(config, documents).vocabulary
         examples = build_examples(
             documents,
@@ -61,7 +61,10 @@ class OurTrainer:
             step = tf.Variable(0, dtype=tf.int64, trainable=False)
             self.tagger, self.definition = build_tagger(ModelDefinition(config, vocabulary, labels))
             total_steps = len(plan.batches) * config.train.epochs
-            self.optimizer = build_optimizer(config, *self.tagger.encoder_and_head_variables(), total_steps)
+            variables = self.tagger.encoder_and_head_variables()
+            self.optimizer = build_optimizer(
+                config.optimizer, *variables, total_steps, config.train.precision
+            )
         make_dropout_stateless(self.tagger, seed=config.train.seed, step=step)
         dataset = training_dataset(
             examples, full, pad_id=self.tagger.special.pad, replicas=1, first=0, count=1

@@ -1,13 +1,15 @@
 """Passages as token ids, and what an epoch makes of them: pairs and masks."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
+from emr_ner_tf.config import ConfigDict
 from emr_ner_tf.pretraining.masking import Masked, mask, word_units
+from emr_ner_tf.pretraining.passage_selection import gather_passages
 from emr_ner_tf.pretraining.sentence_pairs import Pairs, Windows, cut_windows, pair_sentences
 from emr_ner_tf.text.characters import decode, token_ids
 from emr_ner_tf.text.vocabulary import Vocabulary
@@ -46,6 +48,63 @@ class Text(NamedTuple):
             if array is not None:
                 digest.update(array.tobytes())
         return digest.hexdigest()
+
+
+class Corpus(NamedTuple):
+    """The text of a run.
+
+    Attributes:
+        vocabulary: of both parts.
+        train: what a model learns from.
+        heldout: what it is measured on.
+        facts: counts for `metrics.json`.
+    """
+
+    vocabulary: Vocabulary
+    train: Text
+    heldout: Text
+    facts: dict[str, int]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of both parts, in hexadecimal."""
+        return hashlib.sha256((self.train.digest() + self.heldout.digest()).encode()).hexdigest()
+
+
+def read_corpus(
+    settings: ConfigDict,
+    seed: int,
+    make_vocabulary: Callable[[Sequence[str]], Vocabulary],
+    *,
+    size: int,
+    whole_words: bool = False,
+) -> Corpus:
+    """Reads the passages of a run.
+
+    Args:
+        settings: of `passage_selection.data_settings`.
+        seed: of the run.
+        make_vocabulary: returns the vocabulary, given the passages to learn from.
+        size: most characters in a window.
+        whole_words: whether the characters of a word are masked together.
+
+    Raises:
+        UserError: as `gather_passages`.
+    """
+    passages = gather_passages(settings, seed)
+    vocabulary = make_vocabulary(passages.train)
+    train, heldout = (
+        build_text(texts, vocabulary, size=size, whole_words=whole_words)
+        for texts in (passages.train, passages.heldout)
+    )
+    facts = {
+        "passages": len(passages.train) + len(passages.heldout),
+        "left_out": passages.left_out,
+        "held_out": len(passages.heldout),
+        "characters": len(train.token_ids) + len(heldout.token_ids),
+        "windows": len(train.windows.first),
+    }
+    return Corpus(vocabulary, train, heldout, facts)
 
 
 def build_text(passages: Sequence[str], vocabulary: Vocabulary, *, size: int, whole_words: bool) -> Text:

@@ -1,8 +1,7 @@
 """Domain pre-training: masked characters and next sentences, continued from any encoder of BERT's kind."""
 
-import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -13,21 +12,23 @@ from emr_ner_tf.encoders.loading import load_encoder, load_vocabulary
 from emr_ner_tf.encoders.saving import save_encoder
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.models.tagger import SpecialTokens
-from emr_ner_tf.pretraining.corpus import Text, build_text
+from emr_ner_tf.pretraining.corpus import Corpus, Text, read_corpus
 from emr_ner_tf.pretraining.head_weights import head_weights, read_heads
-from emr_ner_tf.pretraining.masking import NO_LABEL
+from emr_ner_tf.pretraining.masking import NO_LABEL, Masked
 from emr_ner_tf.pretraining.mlm_dataset import pretraining_dataset
 from emr_ner_tf.pretraining.model import PretrainingModel, Sums
-from emr_ner_tf.pretraining.passage_selection import gather_passages
 from emr_ner_tf.pretraining.rng import HELDOUT
-from emr_ner_tf.pretraining.run import Epoch, Task, check_output, run
+from emr_ner_tf.pretraining.sentence_pairs import Pairs
 from emr_ner_tf.pretraining.settings import check_pretrain_config, pretrain_config
+from emr_ner_tf.pretraining.task import BEFORE, PretrainingTask, check_output
+from emr_ner_tf.text.vocabulary import Vocabulary
 from emr_ner_tf.training.batching import plan_epoch
-from emr_ner_tf.training.failed_writes import failed_writes_named
 from emr_ner_tf.training.input_pipeline import worker_shard
-from emr_ner_tf.training.optimization import build_optimizer
+from emr_ner_tf.training.optimization import Optimizer, build_optimizer
+from emr_ner_tf.training.run import run
 from emr_ner_tf.training.stateless_dropout import make_dropout_stateless
-from emr_ner_tf.training.train_step import make_train_step
+from emr_ner_tf.training.task import Epoch
+from emr_ner_tf.training.train_step import TrainStep, make_train_step
 
 _ARCHITECTURE = "BertForPreTraining"
 
@@ -35,16 +36,16 @@ _ARCHITECTURE = "BertForPreTraining"
 def pretrain(
     config: ConfigDict, model_dir: str, output: str, *, strategy_name: str = "one_device"
 ) -> dict[str, object]:
-    """Adapts an encoder to unlabelled text, or goes on with the run that `model_dir` holds.
+    """Adapts an encoder to unlabelled text, or resumes the run that `model_dir` holds.
 
     Args:
         config: resolved; must equal the one that `model_dir` was begun with.
-        model_dir: as `emr_ner_tf.pretraining.run.run` describes it.
+        model_dir: takes `config.json` and what `emr_ner_tf.training.run.run` names.
         output: takes the adapted encoder with its heads, in the Hugging Face layout, at the end.
         strategy_name: of `emr_ner_tf.training.strategies`.
 
     Returns:
-        What `metrics.json` says.
+        The content of `metrics.json`.
 
     Raises:
         UserError: a wrong value, file, encoder or model directory; too little text.
@@ -61,149 +62,56 @@ def pretrain(
     return run(
         config,
         model_dir,
-        lambda strategy: _Pretraining(config, output, strategy).task(),
+        lambda: _read(config),
+        lambda corpus, strategy: _MlmTask(config, corpus, output, strategy),
         base=pretrain_config,
         strategy_name=strategy_name,
     )
 
 
-class _Pretraining:
-    """The parts of a task, made under a strategy."""
+def _read(config: ConfigDict) -> Corpus:
+    own = load_vocabulary(config.encoder)
 
-    def __init__(self, config: ConfigDict, output: str, strategy: tf.distribute.Strategy) -> None:
-        self.config = config
-        self.output = output
-        self.strategy = strategy
-        passages = gather_passages(config.data, config.train.seed)
-        own = load_vocabulary(config.encoder)
-        self.vocabulary = own.extended(passages.train) if config.text.extend_vocabulary else own
-        self.special = SpecialTokens(self.vocabulary.pad_id, self.vocabulary.cls_id, self.vocabulary.sep_id)
-        self.text, self.heldout = (
-            build_text(part, self.vocabulary, size=config.text.window, whole_words=config.masking.whole_words)
-            for part in (passages.train, passages.heldout)
-        )
+    def make_vocabulary(passages: Sequence[str]) -> Vocabulary:
+        return own.extended(passages) if config.text.extend_vocabulary else own
+
+    return read_corpus(
+        config.data,
+        config.train.seed,
+        make_vocabulary,
+        size=config.text.window,
+        whole_words=config.masking.whole_words,
+    )
+
+
+class _MlmTask(PretrainingTask):
+    """An encoder with BERT's heads: first the heads that begin anew, with the encoder frozen, then everything."""
+
+    def __init__(
+        self, config: ConfigDict, corpus: Corpus, output: str, strategy: tf.distribute.Strategy
+    ) -> None:
+        super().__init__(config, corpus, output)
+        self._corpus, self._strategy, vocabulary = corpus, strategy, corpus.vocabulary
+        self._special = SpecialTokens(vocabulary.pad_id, vocabulary.cls_id, vocabulary.sep_id)
         with strategy.scope():
             self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
-            encoder = load_encoder(config.encoder, vocabulary=self.vocabulary, backend=config.encoder_backend)
+            encoder = load_encoder(config.encoder, vocabulary=vocabulary, backend=config.encoder_backend)
             if config.text.window + 3 > encoder.max_positions:
                 raise UserError(
                     f"config.text.window must be at most {encoder.max_positions - 3}, the encoder's "
                     f"{encoder.max_positions} positions less [CLS] and two [SEP], got {config.text.window}"
                 )
             self.model = PretrainingModel(encoder, config.train.seed)
-            self.fresh = read_heads(self.model, config.encoder, own)
+            self._new_heads = read_heads(self.model, config.encoder, load_vocabulary(config.encoder))
         make_dropout_stateless(self.model, seed=config.train.seed, step=self.step)
-        self.heldout_batches = self._batches(self.heldout, HELDOUT, self._plan(self.heldout, HELDOUT))
-        self.sum_step = self._make_sum_step()
-        heldout_seed = {"seed": config.train.seed, "epoch": HELDOUT}
-        heldout_labels = self.heldout.masked(rate=config.masking.rate, **heldout_seed).labels
-        heldout_pairs = self.heldout.pairs(size=config.text.window, **heldout_seed)
-        self.facts = {
-            "passages": len(passages.train) + len(passages.heldout),
-            "left_out": passages.left_out,
-            "held_out": len(passages.heldout),
-            "held_masked": int((heldout_labels != NO_LABEL).sum()),
-            "held_pairs": int((heldout_pairs.other >= 0).sum()),
-            "characters": len(self.text.token_ids) + len(self.heldout.token_ids),
-            "windows": len(self.text.windows.first),
-            "added_tokens": len(self.vocabulary.added),
-        }
+        self._heldout = self._batches(corpus.heldout, HELDOUT, self._plan(corpus.heldout, HELDOUT))
+        self._sum_step = self._make_sum_step()
+        self.facts |= self._heldout_facts() | {"added_tokens": len(vocabulary.added)}
+        self.epochs = self._make_epochs()
 
-    def task(self) -> Task:
-        """Returns the task: the heads that begin anew with the encoder frozen, then everything."""
-        settings = self.config.train
-        heads: list[list[np.ndarray]] = []
-        left = settings.head_steps if self.fresh else 0
-        while left:
-            heads.append(self._plan(self.text, len(heads))[:left])
-            left -= len(heads[-1])
-        wholes = [self._plan(self.text, len(heads) + i) for i in range(settings.epochs)]
-        variables = self.model.trainable_variables
-        with self.strategy.scope():
-            head_optimizer = build_optimizer(self.config, [], self.fresh, sum(map(len, heads)))
-            optimizer = build_optimizer(self.config, variables, [], sum(map(len, wholes)))
-        head_step, whole_step = (
-            self._train_step(trained, by)
-            for trained, by in ((self.fresh, head_optimizer), (variables, optimizer))
-        )
-        logging.info(
-            "%d windows of %d characters; heads alone: %d updates; all %d parameters: %d updates; "
-            "%d characters take rows of the vocabulary",
-            self.facts["windows"],
-            len(self.text.token_ids),
-            sum(map(len, heads)),
-            sum(v.shape.num_elements() for v in variables),
-            sum(map(len, wholes)),
-            self.facts["added_tokens"],
-        )
-        warm_up = [
-            Epoch(f"heads {i + 1}/{len(heads)}", len(plan), self._batches_of(i, plan), head_step)
-            for i, plan in enumerate(heads)
-        ]
-        epochs = [
-            Epoch(
-                f"epoch {i + 1}/{len(wholes)}", len(plan), self._batches_of(len(heads) + i, plan), whole_step
-            )
-            for i, plan in enumerate(wholes)
-        ]
-        return Task(
-            model=self.model,
-            optimizer=tf.train.Checkpoint(heads=head_optimizer, all=optimizer),
-            step=self.step,
-            digest=hashlib.sha256((self.text.digest() + self.heldout.digest()).encode()).hexdigest(),
-            warm_up=warm_up,
-            epochs=epochs,
-            evaluate=self._evaluate,
-            save=self._save,
-            facts=self.facts,
-        )
-
-    def _plan(self, text: Text, epoch: int) -> list[np.ndarray]:
-        settings = self.config.train
-        lengths = text.pairs(size=self.config.text.window, seed=settings.seed, epoch=epoch).lengths
-        plan = plan_epoch(
-            lengths, seed=settings.seed, epoch=epoch, batch_size=1, token_budget=settings.token_budget
-        )
-        return list(plan.batches)
-
-    def _batches_of(
-        self, epoch: int, plan: list[np.ndarray]
-    ) -> Callable[[int], tf.distribute.DistributedDataset]:
-        return lambda first_step: self._batches(self.text, epoch, plan[first_step:])
-
-    def _batches(self, text: Text, epoch: int, plan: list[np.ndarray]) -> tf.distribute.DistributedDataset:
-        seed = self.config.train.seed
-        masked = text.masked(rate=self.config.masking.rate, seed=seed, epoch=epoch)
-        pairs = text.pairs(size=self.config.text.window, seed=seed, epoch=epoch)
-        return self.strategy.distribute_datasets_from_function(
-            lambda context: pretraining_dataset(masked, pairs, plan, self.special, **worker_shard(context))
-        )
-
-    def _train_step(self, variables: list[tf.Variable], optimizer):
-        return make_train_step(
-            self.model.scaled_loss,
-            variables,
-            optimizer,
-            self.step,
-            self.strategy,
-            self.config.optimizer.clip_norm,
-            self.heldout_batches.element_spec,
-        )
-
-    def _make_sum_step(self) -> Callable[..., tf.Tensor]:
-        def measure(*batch):
-            *inputs, _, _ = batch
-            return tf.stack(self.model.sums(*inputs))
-
-        @tf.function(input_signature=[self.heldout_batches.element_spec])
-        def sum_step(batch):
-            sums = self.strategy.run(measure, args=batch)
-            return self.strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None)
-
-        return sum_step
-
-    def _evaluate(self) -> dict[str, float]:
-        totals = sum(self.sum_step(batch).numpy().astype(np.float64) for batch in self.heldout_batches)
+    def measure(self) -> dict[str, float]:
+        """Cross-entropy and accuracy of the held-out masked characters and pairs."""
+        totals = sum(self._sum_step(batch).numpy().astype(np.float64) for batch in self._heldout)
         sums = Sums(*totals.tolist())
         figures = {
             "mlm_loss": sums.mlm_loss / max(sums.mlm_count, 1.0),
@@ -214,13 +122,114 @@ class _Pretraining:
             figures["nsp_accuracy"] = sums.nsp_hits / sums.nsp_count
         return figures
 
-    def _save(self) -> None:
+    def save_result(self, output: str) -> None:
+        """Writes the encoder with its heads."""
         encoder = self.model.encoder
-        with failed_writes_named(self.output):
-            save_encoder(
-                encoder,
-                self.vocabulary,
-                self.output,
-                heads=head_weights(self.model),
-                architecture=_ARCHITECTURE if encoder.prefix == "bert" else None,
+        save_encoder(
+            encoder,
+            self._corpus.vocabulary,
+            output,
+            heads=head_weights(self.model),
+            architecture=_ARCHITECTURE if encoder.prefix == "bert" else None,
+        )
+
+    def _make_epochs(self) -> list[Epoch]:
+        """Plans all updates and makes the optimizers of both parts of the run."""
+        settings, optimizing = self._config.train, self._config.optimizer
+        heads: list[list[np.ndarray]] = []
+        left = settings.head_steps if self._new_heads else 0
+        while left:
+            heads.append(self._plan(self._corpus.train, len(heads))[:left])
+            left -= len(heads[-1])
+        wholes = [self._plan(self._corpus.train, len(heads) + i) for i in range(settings.epochs)]
+        variables = self.model.trainable_variables
+        with self._strategy.scope():
+            of_heads, of_all = (
+                build_optimizer(optimizing, *of_each, sum(map(len, plans)), settings.precision)
+                for of_each, plans in ((([], self._new_heads), heads), ((variables, []), wholes))
             )
+        self.optimizer = tf.train.Checkpoint(heads=of_heads, all=of_all)
+        logging.info(
+            "%d windows of %d characters; heads alone: %d updates; all %d parameters: %d updates; "
+            "%d characters take rows of the vocabulary",
+            self.facts["windows"],
+            len(self._corpus.train.token_ids),
+            sum(map(len, heads)),
+            sum(v.shape.num_elements() for v in variables),
+            sum(map(len, wholes)),
+            self.facts["added_tokens"],
+        )
+        return [
+            *self._part("heads", heads, 0, self._train_step(self._new_heads, of_heads), measured=False),
+            BEFORE,
+            *self._part("epoch", wholes, len(heads), self._train_step(variables, of_all), measured=True),
+        ]
+
+    def _part(
+        self, kind: str, plans: list[list[np.ndarray]], first: int, train_step: TrainStep, *, measured: bool
+    ) -> list[Epoch]:
+        """The epochs of one part of the run; `first` counts those before, whose masks and pairs are other ones."""
+        names = [f"{kind} {number}/{len(plans)}" for number in range(1, len(plans) + 1)]
+        return [
+            Epoch(
+                name,
+                len(plan),
+                lambda taken, epoch=first + i, plan=plan: self._batches(
+                    self._corpus.train, epoch, plan[taken:]
+                ),
+                train_step,
+                {"name": name},
+                measured,
+            )
+            for i, (name, plan) in enumerate(zip(names, plans, strict=True))
+        ]
+
+    def _train_step(self, variables: list[tf.Variable], optimizer: Optimizer) -> TrainStep:
+        return make_train_step(
+            self.model.scaled_loss,
+            variables,
+            optimizer,
+            self.step,
+            self._strategy,
+            self._config.optimizer.clip_norm,
+            self._heldout.element_spec,
+        )
+
+    def _plan(self, text: Text, epoch: int) -> list[np.ndarray]:
+        settings = self._config.train
+        lengths = text.pairs(size=self._config.text.window, seed=settings.seed, epoch=epoch).lengths
+        plan = plan_epoch(
+            lengths, seed=settings.seed, epoch=epoch, batch_size=1, token_budget=settings.token_budget
+        )
+        return list(plan.batches)
+
+    def _masked_pairs(self, text: Text, epoch: int) -> tuple[Masked, Pairs]:
+        """The text as the model sees it in an epoch."""
+        seed = self._config.train.seed
+        masked = text.masked(rate=self._config.masking.rate, seed=seed, epoch=epoch)
+        return masked, text.pairs(size=self._config.text.window, seed=seed, epoch=epoch)
+
+    def _batches(self, text: Text, epoch: int, plan: list[np.ndarray]) -> tf.distribute.DistributedDataset:
+        masked, pairs = self._masked_pairs(text, epoch)
+        return self._strategy.distribute_datasets_from_function(
+            lambda context: pretraining_dataset(masked, pairs, plan, self._special, **worker_shard(context))
+        )
+
+    def _heldout_facts(self) -> dict[str, int]:
+        masked, pairs = self._masked_pairs(self._corpus.heldout, HELDOUT)
+        return {
+            "held_masked": int((masked.labels != NO_LABEL).sum()),
+            "held_pairs": int((pairs.other >= 0).sum()),
+        }
+
+    def _make_sum_step(self) -> Callable[..., tf.Tensor]:
+        def sum_replica(*batch):
+            *inputs, _, _ = batch
+            return tf.stack(self.model.sums(*inputs))
+
+        @tf.function(input_signature=[self._heldout.element_spec])
+        def sum_step(batch):
+            sums = self._strategy.run(sum_replica, args=batch)
+            return self._strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None)
+
+        return sum_step

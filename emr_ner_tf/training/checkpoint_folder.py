@@ -5,7 +5,7 @@ import os
 import pathlib
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import tensorflow as tf
 from absl import logging
@@ -21,6 +21,22 @@ _NAMED = re.compile(r'^model_checkpoint_path: "(?:[^"\n]*/)?(ckpt-\d+)"$', re.MU
 # Of that file; the line that counts is its first.
 _LONGEST = 65536
 _INDEX = re.compile(r"(ckpt-\d+)\.index")
+
+
+def read_values(checkpoint: tf.train.Checkpoint) -> dict[str, tf.Tensor]:
+    """Reads everything that a checkpoint of these objects holds, by its name in the file.
+
+    A value shares the memory of its variable until a later update, which then copies it: reading takes no time, and
+    while the values are kept, the memory of the variables is taken twice.
+    """
+    # `tf.train.Checkpoint.restore`, which reads the file, expects the counter.
+    checkpoint.save_counter.assign_add(1)
+    # Private in TensorFlow 2.15, whose public methods read and write in one call.
+    serialized, *_ = checkpoint._saver._gather_serialized_tensors()
+    values = {name: value for found in serialized.values() for name, value in found.items()}
+    # A variable comes as a specification that reads it here; an object without a value has none.
+    values = {name: getattr(value, "tensor", value) for name, value in values.items()}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def checkpoint_number(prefix: str) -> int:
@@ -76,11 +92,11 @@ class CheckpointFolder:
         """Returns whether the folder has data of any checkpoint, with or without an index."""
         return any(self.path.glob("ckpt-*.data-*"))
 
-    def save(self, checkpoint: tf.train.Checkpoint, number: int) -> None:
+    def save(self, values: Mapping[str, tf.Tensor], number: int) -> None:
         """Saves a checkpoint, which replaces the one in force.
 
         Args:
-            checkpoint: the objects to save.
+            values: of `read_values`.
             number: names the checkpoint.
 
         Raises:
@@ -88,9 +104,13 @@ class CheckpointFolder:
         """
         name = f"ckpt-{number}"
         with failed_writes_named(self.path), self._parts_removed(name):
-            # `tf.train.Checkpoint.restore`, which reads the file, expects the counter.
-            checkpoint.save_counter.assign_add(1)
-            checkpoint.write(str(self.path / name))
+            self.path.mkdir(parents=True, exist_ok=True)
+            tf.raw_ops.SaveV2(
+                prefix=str(self.path / name),
+                tensor_names=list(values),
+                shape_and_slices=[""] * len(values),
+                tensors=list(values.values()),
+            )
             for path in self.path.glob(f"{name}.*"):
                 _sync(path)
             with atomic_writer(self.path / _NAMES_THE_NEWEST) as file:
@@ -150,7 +170,6 @@ class CheckpointFolder:
         try:
             yield
         except (tf.errors.OpError, OSError):
-            _remove(self.path / f"{name}_temp")
             if self._named() != name:
                 for path in self.path.glob(f"{name}.*"):
                     _remove(path)

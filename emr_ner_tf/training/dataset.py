@@ -22,12 +22,13 @@ _INFERRED = REMEDIES | {
 
 
 def training_records(
-    config: ConfigDict, rejects: Rejects | None
+    settings: ConfigDict, seed: int, rejects: Rejects | None
 ) -> tuple[list[Document], list[Document], tuple[str, ...]]:
-    """Reads what `config.data` names.
+    """Reads the records of a run.
 
     Args:
-        config: the whole configuration.
+        settings: section `data` of the configuration.
+        seed: of the run; chooses the validation records where no file is named.
         rejects: takes bad records; None raises at the first.
 
     Returns:
@@ -36,7 +37,6 @@ def training_records(
     Raises:
         UserError: no file named, a bad record, or nothing to train on.
     """
-    settings = config.data
     paths = split_paths(settings.train, "config.data.train")
     if not paths:
         raise UserError("config.data.train must name a file of records (--config.data.train=FILE), got ''")
@@ -52,7 +52,7 @@ def training_records(
     if validation_paths:
         validation = [document for path in validation_paths for document in read(path)]
     else:
-        train, validation = train_validation_split(train, settings.validation_fraction, config.train.seed)
+        train, validation = train_validation_split(train, settings.validation_fraction, seed)
     if not any(document.text for document in train):
         raise UserError(f"config.data.train={settings.train}: no record with text to train on")
     logging.info(
@@ -64,13 +64,16 @@ def training_records(
     return train, validation, labels
 
 
-def check_mentions(config: ConfigDict, training: Sequence[Document], validation: Sequence[Document]) -> bool:
+def check_mentions(
+    settings: ConfigDict, training: Sequence[Document], validation: Sequence[Document], *, patience: int = 0
+) -> bool:
     """Checks that there is something to learn, and something by which epochs can be compared.
 
     Args:
-        config: the whole configuration.
+        settings: section `data` of the configuration.
         training: records to train on.
         validation: records that validation has.
+        patience: of the run, for a warning.
 
     Returns:
         Whether an F1 on the validation records says anything; if not, the last epoch counts as the best.
@@ -80,13 +83,12 @@ def check_mentions(config: ConfigDict, training: Sequence[Document], validation:
     """
     if not any(document.entities for document in training):
         raise UserError(
-            f"config.data.train={config.data.train}: no mention in {len(training)} training records, so there is "
+            f"config.data.train={settings.train}: no mention in {len(training)} training records, so there is "
             f"nothing to learn ({len(validation)} validation records, {_mentions(validation)} mentions); check "
             "config.data.format, or set config.data.validation_fraction lower"
         )
     if _mentions(validation):
         return True
-    settings = config.data
     asked = f"validation={settings.validation}" if settings.validation else ""
     if not asked and settings.validation_fraction:
         asked = f"validation_fraction={settings.validation_fraction:g}"
@@ -98,10 +100,10 @@ def check_mentions(config: ConfigDict, training: Sequence[Document], validation:
             asked,
             len(validation),
         )
-    if config.train.patience:
+    if patience:
         logging.warning(
             "config.train.patience=%d has no effect: without a score, no epoch is better than another",
-            config.train.patience,
+            patience,
         )
     return False
 

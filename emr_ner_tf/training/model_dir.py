@@ -92,36 +92,40 @@ def check_same_settings(
         )
 
 
-def check_resumable(model_dir: str | os.PathLike[str]) -> None:
+def check_resumable(model_dir: str | os.PathLike[str]) -> str | None:
     """Checks that a run in a directory can be resumed, before anything is written over it.
 
     Args:
         model_dir: holds a run, or what a run left that was killed before its first checkpoint, or nothing.
+
+    Returns:
+        The path of the last checkpoint; None if there is none.
 
     Raises:
         UserError: a run is there whose last state is not, or a file of it is missing, empty or cut off.
     """
     folder = pathlib.Path(model_dir)
     last, best = (checkpoint_folder(folder, which) for which in (LAST, BEST))
-    resumable = last.in_force() is not None
-    if resumable and not (folder / CONFIG).exists():
+    path = last.in_force()
+    if path is not None and not (folder / CONFIG).exists():
         raise UserError(
             f"{folder / CONFIG}: no such file, though {last.path} holds the state of a run; copy it here, too, or "
             "name another --model_dir"
         )
     found = [name for name in (METRICS, HISTORY) if (folder / name).is_file()]
     # A run that was killed before its first checkpoint may have measured, and has a history without an epoch.
-    if HISTORY in found and not resumable and _has_no_epoch(folder / HISTORY):
+    if HISTORY in found and path is None and _has_no_epoch(folder / HISTORY):
         found.remove(HISTORY)
     if best.holds_any():
         found.append(os.path.relpath(best.path, folder))
     if last.has_parts() and not (folder / CONFIG).exists():
         found.append(os.path.relpath(last.path, folder))
-    if found and not resumable:
+    if found and path is None:
         raise UserError(
             f"{folder} holds a run ({', '.join(found)}), and no checkpoint in {last.path} to resume it from; copy the "
             f"files of that run's checkpoints/{LAST} there, name another --model_dir, or remove {folder} to start over"
         )
+    return path
 
 
 def _has_no_epoch(history: pathlib.Path) -> bool:

@@ -83,22 +83,30 @@ class AdamW(tf.keras.optimizers.legacy.Adam):
 
 
 def build_optimizer(
-    config: ConfigDict,
+    settings: ConfigDict,
     encoder_variables: list[tf.Variable],
     head_variables: list[tf.Variable],
     total_steps: int,
+    precision: str,
 ) -> Optimizer:
-    """Builds the optimiser of `config.optimizer` for a run of `total_steps` updates, its variables made.
+    """Builds the optimizer and its variables.
+
+    Args:
+        settings: section `optimizer` of the configuration.
+        encoder_variables: learn at `encoder_rate`.
+        head_variables: learn at `head_rate`.
+        total_steps: updates of the whole run.
+        precision: policy of the run.
 
     Returns:
-        `AdamW`, inside a `LossScaleOptimizer` where `config.train.precision` is mixed_float16.
+        `AdamW`, inside a `LossScaleOptimizer` if `precision` is mixed_float16.
     """
-    settings = config.optimizer
     rates = {_name(variable): settings.encoder_rate for variable in encoder_variables}
     shared = rates.keys() & {_name(variable) for variable in head_variables}
     assert not shared, f"encoder and head share variable names: {shared}"
     rates |= {_name(variable): settings.head_rate for variable in head_variables}
-    schedule = WarmupDecay(total_steps, round(settings.warmup_fraction * total_steps), settings.decay)
+    warmup_steps = round(total_steps * float(settings.warmup_fraction or 0.0))
+    schedule = WarmupDecay(total_steps, warmup_steps, settings.decay)
     optimizer = AdamW(
         schedule,
         rates,
@@ -109,7 +117,7 @@ def build_optimizer(
     )
     # Here rather than at the first update: a function that makes variables is traced twice.
     optimizer._create_all_weights([*encoder_variables, *head_variables])
-    if config.train.precision == "mixed_float16":
+    if precision == "mixed_float16":
         return tf.keras.mixed_precision.LossScaleOptimizer(optimizer)
     return optimizer
 

@@ -15,41 +15,41 @@ class ProgressLog:
     def __init__(self, seconds: float, total_steps: int, first_step: int) -> None:
         self.total_steps = total_steps
         self._interval = LogInterval(seconds)
-        self._first_step = self._last_step = first_step
+        self._step = self._first_step = self._last_step = first_step
         self._tokens = 0
         self._loss = 0.0
         self._traced = False
 
-    def step(self, step: int, loss: float, tokens: int, where: str) -> None:
+    def step(self, loss: float, tokens: int, where: str) -> None:
         """Counts one step.
 
         Args:
-            step: steps taken since the run began, over all its processes.
             loss: of this step.
             tokens: real characters in it.
             where: the epoch and step as text.
         """
+        self._step += 1
         if not self._traced:
             # The first step traces the graph; counting it would promise a far too late end.
             self._traced = True
             self._interval.restart()
-            self._first_step = self._last_step = step
+            self._first_step = self._last_step = self._step
             return
         self._tokens += tokens
         self._loss += loss
         seconds = self._interval.due()
         if seconds is None:
             return
-        steps = step - self._last_step
-        pace = self._interval.elapsed() / (step - self._first_step)
+        steps = self._step - self._last_step
+        pace = self._interval.elapsed() / (self._step - self._first_step)
         logging.info(
             "%s: loss %.3f, %.0f characters/s, %s left",
             where,
             self._loss / steps,
             self._tokens / seconds,
-            clock(pace * (self.total_steps - step)),
+            clock(pace * (self.total_steps - self._step)),
         )
-        self._last_step, self._tokens, self._loss = step, 0, 0.0
+        self._last_step, self._tokens, self._loss = self._step, 0, 0.0
 
 
 def clock(seconds: float) -> str:

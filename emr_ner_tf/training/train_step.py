@@ -7,6 +7,9 @@ import tensorflow as tf
 
 from emr_ner_tf.training.optimization import Optimizer, clip_by_global_norm
 
+# Takes a distributed batch and returns the loss and the number of tokens.
+TrainStep = Callable[[Any], tuple[tf.Tensor, tf.Tensor]]
+
 
 def make_train_step(
     scaled_loss: Callable[..., tuple[tf.Tensor, tf.Tensor]],
@@ -16,7 +19,7 @@ def make_train_step(
     strategy: tf.distribute.Strategy,
     clip_norm: float,
     element_spec: Any,
-) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
+) -> TrainStep:
     """Builds the function that takes a distributed batch and updates the model.
 
     The loss is a mean over the *whole* batch: each replica sums its own part and divides by the global count, and

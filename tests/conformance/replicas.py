@@ -51,7 +51,8 @@ class Run:
         with strategy.scope():
             step = tf.Variable(0, dtype=tf.int64, trainable=False)
             self.tagger, self.definition = build(config, RECORDS, LABELS)
-            optimizer = build_optimizer(config, *self.tagger.encoder_and_head_variables(), _MAX_STEPS)
+            variables = self.tagger.encoder_and_head_variables()
+            optimizer = build_optimizer(config.optimizer, *variables, _MAX_STEPS, config.train.precision)
         self._examples = build_examples(
             RECORDS, self.definition.vocabulary, self.tagger.table, window=_WINDOW, slack=4
         )

@@ -15,7 +15,6 @@ from emr_ner_tf.pretraining.head_weights import read_heads
 from emr_ner_tf.pretraining.mlm_task import pretrain
 from emr_ner_tf.pretraining.model import PretrainingModel
 from emr_ner_tf.pretraining.settings import pretrain_config
-from emr_ner_tf.training.checkpoints import Checkpoints
 from emr_ner_tf.training.model_dir import exclusive_lock
 
 
@@ -58,24 +57,6 @@ def test_a_run_leaves_what_it_says(config, make_encoder, texts, tmp_path):
     config.train.epochs = 3
     with pytest.raises(UserError, match=r"train.epochs: 2 -> 3"):
         pretrain(config, str(tmp_path / "run"), str(tmp_path / "again"))
-
-
-def test_no_checkpoint_takes_the_name_of_the_one_in_force(config, make_encoder, monkeypatch, tmp_path):
-    saved = []
-    save_last = Checkpoints.save_last
-
-    def save(checkpoints):
-        save_last(checkpoints)
-        saved.append(tf.train.latest_checkpoint(str(tmp_path / "run/checkpoints/last")))
-
-    monkeypatch.setattr(Checkpoints, "save_last", save)
-    config.encoder = str(make_encoder(heads=False))
-    config.train.checkpoint_seconds = 0.0
-    pretrain(config, str(tmp_path / "run"), str(tmp_path / "adapted"))
-    assert len(saved) > config.train.head_steps
-    assert len(set(saved)) == len(saved)
-    history = json.loads((tmp_path / "run/history.json").read_text(encoding="utf-8"))
-    assert [entry["name"] for entry in history].count("before") == 1
 
 
 def test_a_run_that_was_copied_in_part(config, make_encoder, tmp_path):

@@ -1,5 +1,6 @@
 """Checkpoints: which one is in force in what a kill or a copy leaves; damage is named; a failed save harms nothing."""
 
+import functools
 import json
 import os
 import shutil
@@ -10,8 +11,9 @@ import tensorflow as tf
 from small_disk import no_file_beyond
 
 from emr_ner_tf.errors import UserError
-from emr_ner_tf.training.checkpoint_folder import CheckpointFolder
-from emr_ner_tf.training.checkpoints import BEST, LAST, Checkpoints, Progress, restore_weights
+from emr_ner_tf.training.checkpoint_folder import CheckpointFolder, read_values
+from emr_ner_tf.training.checkpoints import BEST, LAST, Checkpoints, check_same_data, restore_weights
+from emr_ner_tf.training.progress import Progress
 
 INDEX, DATA = "ckpt-12.index", "ckpt-12.data-00000-of-00001"
 
@@ -37,8 +39,7 @@ def model_dir(tmp_path):
     model.weight.assign([12.0, 12.0])
     progress.end_epoch({"f1": 0.5})
     progress.score_epoch(0.5, 12)
-    checkpoints.save_last()
-    checkpoints.save_best()
+    checkpoints.snapshot(best=True)()
     return tmp_path
 
 
@@ -48,8 +49,7 @@ def test_parts_of_other_checkpoints_are_removed(tmp_path):
     for number in (1, 12):
         step.assign(number)
         model.weight.assign([number, -number])
-        checkpoints.save_last()
-        checkpoints.save_best()
+        checkpoints.snapshot(best=True)()
     whole = [_names(folder) for folder in folders]
     assert whole == [["checkpoint", DATA, INDEX]] * 2
     for folder in folders:
@@ -58,6 +58,7 @@ def test_parts_of_other_checkpoints_are_removed(tmp_path):
         for name in (
             "ckpt-120_temp/part-00000-of-00001.data-00000-of-00001",
             "ckpt-120.data-00000-of-00001",
+            "ckpt-121.data-00000-of-00001.tempstate0123",
             "ckpt-1.data-00000-of-00001",
             "checkpoint.tmp0123",
         ):
@@ -67,7 +68,7 @@ def test_parts_of_other_checkpoints_are_removed(tmp_path):
     again.tidy()
     assert [_names(folder) for folder in folders] == whole
     assert (step.numpy(), model.weight.numpy().tolist()) == (12, [12.0, -12.0])
-    again.save_last()
+    again.snapshot(best=False)()
     assert again.restore_last()
 
 
@@ -85,6 +86,48 @@ def test_the_files_are_those_of_tensorflow(model_dir):
     for which in (LAST, BEST):
         folder = model_dir / "checkpoints" / which
         assert tf.train.latest_checkpoint(str(folder)) == str(folder / "ckpt-12")
+    # The same values under the same names as TensorFlow's own writer.
+    model = tf.keras.Sequential([tf.keras.layers.Dense(2, input_shape=(3,))])
+    optimizer = tf.keras.optimizers.legacy.Adam()
+    optimizer.apply_gradients([(tf.ones_like(variable), variable) for variable in model.variables])
+    checkpoint = tf.train.Checkpoint(model=model, optimizer=optimizer, progress=Progress("digest"))
+    # As `save` has it, which numbers its files by it.
+    checkpoint.save_counter.assign_add(1)
+    readers = [tf.train.load_checkpoint(checkpoint.write(str(model_dir / "theirs")))]
+    CheckpointFolder(model_dir).save(read_values(checkpoint), 1)
+    readers.append(tf.train.load_checkpoint(str(model_dir / "ckpt-1")))
+    theirs, ours = (
+        {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()} for reader in readers
+    )
+    assert theirs.pop("save_counter/.ATTRIBUTES/VARIABLE_VALUE") == 1
+    assert ours.pop("save_counter/.ATTRIBUTES/VARIABLE_VALUE") == 2
+    assert theirs.keys() == ours.keys()
+    assert any("OPTIMIZER_SLOT" in name for name in ours)
+    for name, value in theirs.items():
+        np.testing.assert_array_equal(value, ours[name], err_msg=name)
+
+
+def test_a_snapshot_is_of_its_moment(tmp_path):
+    _, model, step, progress = _checkpoints(tmp_path)
+    optimizer = tf.keras.optimizers.legacy.Adam(0.5)
+    optimizer._create_all_weights([model.weight])
+    both = Checkpoints(tmp_path, model, optimizer, step, progress)
+    optimizer.apply_gradients([(tf.constant([1.0, 2.0]), model.weight)])
+    step.assign(1)
+    moments = optimizer.get_slot(model.weight, "m").numpy(), model.weight.numpy()
+    save = both.snapshot(best=True)
+    progress.record_step(1.0, 2, 0.5)
+    step.assign_add(1)
+    optimizer.apply_gradients([(tf.constant([3.0, 4.0]), model.weight)])
+    model.weight.assign_sub([1.0, 1.0])
+    save()
+    assert both.restore_last()
+    assert (step.numpy(), progress.step) == (1, 0)
+    np.testing.assert_array_equal(optimizer.get_slot(model.weight, "m"), moments[0])
+    np.testing.assert_array_equal(model.weight, moments[1])
+    model.weight.assign([0.0, 0.0])
+    restore_weights(model, tmp_path)
+    np.testing.assert_array_equal(model.weight, moments[1])
 
 
 @pytest.mark.parametrize("kind", ["without", "older", "newer"])
@@ -107,7 +150,7 @@ def test_a_copy_whose_checkpoint_file_is_missing_or_of_another_time(model_dir, k
     # The next one takes its place, and is named.
     checkpoints.tidy()
     step.assign(13)
-    checkpoints.save_last()
+    checkpoints.snapshot(best=False)()
     assert _names(model_dir / "checkpoints/last") == ["checkpoint", DATA.replace("12", "13"), "ckpt-13.index"]
 
 
@@ -187,16 +230,16 @@ def test_progress_that_is_none(model_dir, monkeypatch, change, message):
     checkpoints, *_ = _checkpoints(model_dir)
     assert checkpoints.restore_last()
     monkeypatch.setattr(Progress, "serialize", change)
-    checkpoints.save_last()
+    checkpoints.snapshot(best=False)()
     with pytest.raises(UserError, match=rf"last/ckpt-12: must hold the progress of a run.*{message}"):
-        checkpoints.restore_last()
+        check_same_data(f"{model_dir}/checkpoints/last/ckpt-12", "digest")
 
 
 def test_weights_alone_are_no_state(model_dir):
     shutil.rmtree(model_dir / "checkpoints/last")
     shutil.copytree(model_dir / "checkpoints/best", model_dir / "checkpoints/last")
     with pytest.raises(UserError, match=r"last/ckpt-12: weights alone"):
-        _checkpoints(model_dir)[0].restore_last()
+        check_same_data(f"{model_dir}/checkpoints/last/ckpt-12", "digest")
 
 
 def test_a_kill_between_the_last_state_and_the_best_weights(model_dir):
@@ -206,7 +249,7 @@ def test_a_kill_between_the_last_state_and_the_best_weights(model_dir):
     model.weight.assign([24.0, 24.0])
     progress.end_epoch({"f1": 0.5})
     assert progress.score_epoch(0.5, 24)
-    checkpoints.save_last()
+    checkpoints.snapshot(best=False)()
     again, model, *_ = _checkpoints(model_dir)
     assert again.restore_last()
     again.tidy()
@@ -220,7 +263,7 @@ def test_best_weights_that_were_not_copied(model_dir, caplog):
     step.assign(24)
     progress.end_epoch({"f1": 0.25})
     assert not progress.score_epoch(0.25, 24)
-    checkpoints.save_last()
+    checkpoints.snapshot(best=False)()
     shutil.rmtree(model_dir / "checkpoints/best")
     again, _, _, progress = _checkpoints(model_dir)
     assert again.restore_last()
@@ -233,13 +276,14 @@ def test_best_weights_that_were_not_copied(model_dir, caplog):
 
 @pytest.mark.parametrize("size", [100, 40_000])
 def test_a_save_that_fails_harms_nothing(tmp_path, size):
-    checkpoints, _, step, _ = _checkpoints(tmp_path, 20_000)
+    checkpoints, model, step, _ = _checkpoints(tmp_path, 20_000)
     step.assign(1)
-    checkpoints.save_last()
-    checkpoints.save_best()
+    checkpoints.snapshot(best=True)()
     before = {path: path.read_bytes() for path in tmp_path.rglob("ckpt-*")}
     step.assign(2)
-    for save, which in ((checkpoints.save_last, LAST), (checkpoints.save_best, BEST)):
+    best, weights = CheckpointFolder(tmp_path / "checkpoints/best"), tf.train.Checkpoint(model=model)
+    save_best = functools.partial(best.save, read_values(weights), 2)
+    for save, which in ((checkpoints.snapshot(best=True), LAST), (save_best, BEST)):
         with no_file_beyond(size), pytest.raises(UserError) as caught:
             save()
         message = str(caught.value)
@@ -254,7 +298,7 @@ def test_a_save_that_fails_harms_nothing(tmp_path, size):
     assert step.numpy() == 1
     # With space again, it is saved as ever.
     step.assign(2)
-    again.save_last()
+    again.snapshot(best=False)()
     assert _names(tmp_path / "checkpoints/last")[1:] == ["ckpt-2.data-00000-of-00001", "ckpt-2.index"]
 
 
@@ -266,7 +310,7 @@ def test_the_file_that_names_the_newest_cannot_be_written(model_dir):
     (folder / "checkpoint").symlink_to("/proc/none/checkpoint")
     step.assign(13)
     with pytest.raises(UserError, match=r"cannot be written: No such file.* resumes from the last whole"):
-        checkpoints.save_last()
+        checkpoints.snapshot(best=False)()
     (folder / "checkpoint").unlink()
     assert _names(folder) == [DATA, INDEX]
     assert _checkpoints(model_dir)[0].restore_last()
@@ -281,7 +325,7 @@ def test_a_path_that_tensorflow_takes_for_a_pattern(tmp_path, name):
 @pytest.mark.parametrize("name", ["a*", "a?", "a]", "名 1"])
 def test_a_path_with_signs_that_do_no_harm(tmp_path, name):
     checkpoints, *_ = _checkpoints(tmp_path / name)
-    checkpoints.save_last()
+    checkpoints.snapshot(best=False)()
     assert _checkpoints(tmp_path / name)[0].restore_last()
 
 

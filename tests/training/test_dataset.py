@@ -15,22 +15,22 @@ def _file(path, *labels, text="左肾结石"):
     return str(path)
 
 
-def _config(**data):
-    config = base_config()
-    config.data.update({"validation_fraction": 0.0} | data)
-    return config
+def _settings(**data):
+    settings = base_config().data
+    settings.update({"validation_fraction": 0.0} | data)
+    return settings
 
 
 @pytest.mark.parametrize("key", ["train", "validation"])
 def test_a_list_with_an_empty_name(tmp_path, key):
     paths = {"train": _file(tmp_path / "a.jsonl", "药物"), "validation": ""} | {key: f"{tmp_path}/a.jsonl,"}
     with pytest.raises(UsageError, match=f"config.data.{key} must be paths .* path 2 of 2 has an empty name"):
-        training_records(_config(**paths), None)
+        training_records(_settings(**paths), 1, None)
 
 
 def test_labels_that_stand_only_inside_longer_mentions(tmp_path):
     path = _file(tmp_path / "a.jsonl", "部位", "病")
-    train, _, labels = training_records(_config(train=path, labels="infer", overlaps="longest"), None)
+    train, _, labels = training_records(_settings(train=path, labels="infer", overlaps="longest"), 1, None)
     assert labels == ("病", "部位")
     assert [entity.label for entity in train[0].entities] == ["病"]
 
@@ -38,10 +38,11 @@ def test_labels_that_stand_only_inside_longer_mentions(tmp_path):
 def test_remedies(tmp_path):
     odd, nested = _file(tmp_path / "odd.jsonl", "病"), _file(tmp_path / "nested.jsonl", "药物", "疾病和诊断")
     with pytest.raises(UserError, match=r"--config\.data\.labels=infer"):
-        training_records(_config(train=odd), None)
+        training_records(_settings(train=odd), 1, None)
     with pytest.raises(UserError, match=r"--config\.data\.overlaps=longest"):
-        training_records(_config(train=nested), None)
+        training_records(_settings(train=nested), 1, None)
+    settings = _settings(train=odd, validation=_file(tmp_path / "v", "症"), labels="infer")
     with pytest.raises(
         UserError, match=r"labels of config\.data\.train alone; use --config\.data\.labels=FILE"
     ):
-        training_records(_config(train=odd, validation=_file(tmp_path / "v", "症"), labels="infer"), None)
+        training_records(settings, 1, None)

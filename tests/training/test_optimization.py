@@ -30,7 +30,7 @@ def test_rates_and_decay_by_variable():
     kernel, head, bias = (
         tf.Variable(start, name=name) for name in ("dense/kernel", "head/kernel", "dense/bias")
     )
-    optimizer = build_optimizer(config, [kernel, bias], [head], total_steps=4)
+    optimizer = build_optimizer(config.optimizer, [kernel, bias], [head], 4, "float32")
     gradients = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
     for gradient in gradients:
         optimizer.apply_gradients([(tf.constant(gradient), variable) for variable in (kernel, head, bias)])

@@ -9,7 +9,7 @@ def _lines(caplog, seconds):
     log = ProgressLog(seconds, total_steps=10, first_step=4)
     with caplog.at_level(logging.INFO, logger="absl"):
         for step in range(5, 9):
-            log.step(step, float(step), 100, f"step {step}")
+            log.step(float(step), 100, f"step {step}")
     return [record.getMessage() for record in caplog.records]
 
 

@@ -13,7 +13,7 @@ from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.data.writing import write_documents
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.models.resources import build_resources
-from emr_ner_tf.training import trainer
+from emr_ner_tf.training import tagging_task
 from emr_ner_tf.training.dataset import check_mentions
 from emr_ner_tf.training.loading import restore
 from emr_ner_tf.training.trainer import train
@@ -94,7 +94,7 @@ def test_other_words_are_refused(config, tmp_path):
     # As many, so that every variable would fit.
     for words in ("患者\n出院\n", "入院\n患者\n"):
         (tmp_path / "words.txt").write_text(words, encoding="utf-8")
-        with pytest.raises(UserError, match=r"other records or words"):
+        with pytest.raises(UserError, match=r"other records, words or passages"):
             train(config, str(tmp_path / "model"))
     (tmp_path / "words.txt").write_text("患者\n入院\n", encoding="utf-8")
     assert train(config, str(tmp_path / "model")) == metrics
@@ -124,7 +124,7 @@ def test_nothing_is_begun_from_a_validation_record(config, monkeypatch, tmp_path
         begun.append(build_resources(*arguments))
         raise _Started
 
-    monkeypatch.setattr(trainer, "build_resources", begin)
+    monkeypatch.setattr(tagging_task, "build_resources", begin)
     for records, validation, fraction in (
         ("all.jsonl", "", 0.2),
         ("some.jsonl", f"{tmp_path}/others.jsonl", 0.0),
@@ -211,13 +211,13 @@ def test_validation_without_a_mention_counts_as_none(two_records, caplog, tmp_pa
     caplog.clear()
     documents = [Document("1", "患者胃癌。", (Entity(2, 4, "疾病和诊断"),))]
     two_records.data.validation, two_records.data.validation_fraction = "", 0.1
-    assert not check_mentions(two_records, documents, [])
+    assert not check_mentions(two_records.data, documents, [])
     assert "config.data.validation_fraction=0.1: no mention in 0 validation records" in caplog.text
     caplog.clear()
-    two_records.data.validation_fraction = two_records.train.patience = 0
-    assert not check_mentions(two_records, documents, [])
+    two_records.data.validation_fraction = 0.0
+    assert not check_mentions(two_records.data, documents, [])
     assert not caplog.text
-    assert check_mentions(two_records, documents, documents)
+    assert check_mentions(two_records.data, documents, documents)
 
 
 def test_nothing_to_learn(two_records, tmp_path):

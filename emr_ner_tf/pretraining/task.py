@@ -1,0 +1,83 @@
+"""What the tasks of pre-training share: held-out text measured before and after, and an encoder as the result."""
+
+import abc
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from emr_ner_tf.config import ConfigDict, save_config
+from emr_ner_tf.errors import UserError
+from emr_ner_tf.pretraining.corpus import Corpus
+from emr_ner_tf.training.failed_writes import failed_writes_named
+from emr_ner_tf.training.model_dir import CONFIG
+from emr_ner_tf.training.task import Epoch, Task
+
+_FIGURES = "held"
+# A measurement alone: what the model knows before it learns from the text.
+BEFORE = Epoch("before", 0, lambda taken: (), lambda batch: batch, {"name": "before"})
+
+
+class PretrainingTask(Task):
+    """A language model that learns from passages and is measured on others.
+
+    Attributes:
+        facts: what `metrics.json` says beside the figures.
+    """
+
+    facts: dict[str, Any]
+
+    def __init__(self, config: ConfigDict, corpus: Corpus, output: str) -> None:
+        self._config = config
+        self._output = output
+        self.facts = dict(corpus.facts)
+
+    def begin(self, model_dir: str | os.PathLike[str], *, resumed: bool) -> None:
+        """Writes the configuration of a new run."""
+        path = pathlib.Path(model_dir) / CONFIG
+        if not resumed:
+            with failed_writes_named(path):
+                save_config(self._config, path)
+
+    def evaluate(self) -> dict[str, Any]:
+        """Measures the model on the held-out passages."""
+        return {_FIGURES: self.measure()}
+
+    @abc.abstractmethod
+    def measure(self) -> dict[str, float]:
+        """Returns the figures of the held-out passages by name."""
+
+    def describe(self, entry: Mapping[str, Any]) -> str:
+        """Says every figure."""
+        figures = ", ".join(f"{name} {value:.4f}" for name, value in entry[_FIGURES].items())
+        return f"held-out passages: {figures}"
+
+    def finish(self, history: Sequence[Mapping[str, Any]], best_epoch: int) -> None:
+        """Writes the encoder."""
+        with failed_writes_named(self._output):
+            self.save_result(self._output)
+
+    @abc.abstractmethod
+    def save_result(self, output: str) -> None:
+        """Writes what a tagger takes over, in the Hugging Face layout."""
+
+    def metrics(self, history: Sequence[Mapping[str, Any]], best_epoch: int) -> dict[str, Any]:
+        """Returns the first and the last figures, the number of measured epochs of training, and the facts."""
+        figures = [entry[_FIGURES] for entry in history if _FIGURES in entry]
+        return {"before": figures[0], "after": figures[-1], "epochs": len(figures) - 1} | self.facts
+
+
+def check_output(output: str, model_dir: str) -> None:
+    """Checks, before hours of work, that the result can be written, and that it does not replace the run.
+
+    Raises:
+        UserError: one directory for both, which both have a `config.json`; or no directory can be made there.
+    """
+    if os.path.realpath(output) == os.path.realpath(model_dir):
+        raise UserError(f"--output must be another directory than --model_dir, got {output} for both")
+    path = pathlib.Path(os.path.realpath(output))
+    nearest = next(folder for folder in (path, *path.parents) if folder.exists())
+    if not nearest.is_dir():
+        raise UserError(f"--output must be a directory, got {output}, and {nearest} is a file")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise UserError(f"--output={output}: {nearest} cannot be written to; check its permissions")

@@ -1,0 +1,199 @@
+"""The tagger as a task: annotated records, windows of them, validation by exact-match F1."""
+
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from emr_ner_tf.config import ConfigDict
+from emr_ner_tf.data.document import Document
+from emr_ner_tf.data.rejects import Rejects
+from emr_ner_tf.data.tag_scheme import TagTable
+from emr_ner_tf.evaluation.scoring import score
+from emr_ner_tf.models.builder import build_tagger
+from emr_ner_tf.models.model_definition import ModelDefinition
+from emr_ner_tf.models.ner_pipeline import NerPipeline
+from emr_ner_tf.models.resources import Resources, build_resources
+from emr_ner_tf.training.batching import EpochPlan, plan_epoch
+from emr_ner_tf.training.dataset import check_mentions, training_records
+from emr_ner_tf.training.examples import Examples, build_examples
+from emr_ner_tf.training.failed_writes import failed_writes_named
+from emr_ner_tf.training.input_pipeline import training_dataset, worker_shard
+from emr_ner_tf.training.learning_curve import draw_learning_curve
+from emr_ner_tf.training.loading import InProcessTagger
+from emr_ner_tf.training.multi_worker import broadcast_from_chief
+from emr_ner_tf.training.optimization import build_optimizer
+from emr_ner_tf.training.stateless_dropout import make_dropout_stateless
+from emr_ner_tf.training.task import Epoch, Task
+from emr_ner_tf.training.train_step import make_train_step
+
+_EVENTS, _CURVE = "tensorboard", "learning_curve.png"
+
+
+class TaggingData(NamedTuple):
+    """What a tagger is trained and validated on.
+
+    Attributes:
+        examples: windows of the training records.
+        validation: records by which epochs are compared; none if they hold no mention.
+        labels: of the mentions, in the order of their tags.
+        resources: vocabulary, words and vectors.
+        digest: of all of these.
+    """
+
+    examples: Examples
+    validation: Sequence[Document]
+    labels: tuple[str, ...]
+    resources: Resources
+    digest: str
+
+
+def read_tagging_data(config: ConfigDict, rejects: Rejects | None) -> TaggingData:
+    """Reads what a configuration names.
+
+    Args:
+        config: the whole configuration.
+        rejects: takes bad records; None raises at the first.
+
+    Raises:
+        UserError: as `training_records`, `check_mentions` and `build_resources`.
+    """
+    training, validation, labels = training_records(config.data, config.train.seed, rejects)
+    scored = check_mentions(config.data, training, validation, patience=config.train.patience)
+    resources = build_resources(config, training)
+    vocabulary, table = resources.vocabulary, TagTable(labels, config.model.scheme)
+    examples = build_examples(training, vocabulary, table, window=config.text.window, slack=config.text.slack)
+    digest = examples.digest(vocabulary.tokens, labels, resources.words, validation)
+    return TaggingData(examples, validation if scored else [], labels, resources, digest)
+
+
+class TaggingTask(Task):
+    """A tagger with its optimizer and epochs; built under a strategy."""
+
+    best_by = "f1"
+
+    def __init__(
+        self,
+        data: TaggingData,
+        config: ConfigDict,
+        model_dir: str | os.PathLike[str],
+        strategy: tf.distribute.Strategy,
+    ) -> None:
+        self._model_dir = pathlib.Path(model_dir)
+        settings, vocabulary = config.train, data.resources.vocabulary
+        self.patience = settings.patience
+        self._data, self._strategy = data, strategy
+        plans = [
+            plan_epoch(
+                data.examples.lengths,
+                seed=settings.seed,
+                epoch=epoch,
+                batch_size=settings.batch_size,
+                token_budget=settings.token_budget,
+            )
+            for epoch in range(settings.epochs)
+        ]
+        updates = sum(len(plan.batches) for plan in plans)
+        with strategy.scope():
+            self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
+            definition = ModelDefinition(config, vocabulary, data.labels, words=data.resources.words)
+            self.model, self._definition = build_tagger(definition, data.resources)
+            encoder, head = self.model.encoder_and_head_variables()
+            self.optimizer = build_optimizer(config.optimizer, encoder, head, updates, settings.precision)
+        make_dropout_stateless(self.model, seed=settings.seed, step=self.step)
+        self.epochs = self._epochs(plans, config.optimizer.clip_norm)
+        self._annotator = InProcessTagger(NerPipeline(self.model, vocabulary, config))
+        counts = [sum(v.shape.num_elements() for v in variables) for variables in (encoder, head)]
+        logging.info("%d trainable parameters: encoder %d, head %d", sum(counts), *counts)
+        logging.info(
+            "%d windows, %d characters; %d epochs, %d updates; %.1f %% of the first epoch is padding",
+            len(data.examples.lengths),
+            len(data.examples.token_ids),
+            len(plans),
+            updates,
+            100 * plans[0].padding_share,
+        )
+
+    def begin(self, model_dir: str | os.PathLike[str], *, resumed: bool) -> None:
+        """Writes the definition of the model, and opens the file of TensorBoard's events."""
+        if not resumed:
+            with failed_writes_named(model_dir):
+                self._definition.save(model_dir)
+        # Before the first epoch, which may take hours: a folder that cannot be written is found at once.
+        with failed_writes_named(self._model_dir / _EVENTS):
+            self._events = tf.summary.create_file_writer(str(self._model_dir / _EVENTS))
+
+    def evaluate(self) -> dict[str, Any]:
+        """Scores the validation records, if there are any: precision, recall and F1 of exact matches."""
+        gold, scores = self._data.validation, [0.0, 0.0, 0.0]
+        if not gold:
+            return {}
+        if self._strategy.extended.should_checkpoint:
+            found = list(self._annotator.annotate(gold))
+            exact = score(gold, found, self._data.labels).exact.micro
+            scores = [exact.precision, exact.recall, exact.f1]
+        # What is decided by them must be decided alike on machines that round differently.
+        scores = broadcast_from_chief(self._strategy, scores)
+        return dict(zip(("precision", "recall", "f1"), scores, strict=True))
+
+    def describe(self, entry: Mapping[str, Any]) -> str:
+        """Says the F1."""
+        return f"validation F1 {entry['f1']:.4f}"
+
+    def show(self, history: Sequence[Mapping[str, Any]], best_epoch: int) -> None:
+        """Draws the learning curve and adds TensorBoard's events."""
+        self._draw(history, best_epoch)
+        entry = history[-1]
+        with (
+            failed_writes_named(self._model_dir / _EVENTS),
+            self._events.as_default(step=entry["epoch"]),
+        ):
+            for name, value in entry.items():
+                if name not in ("epoch", "losses"):
+                    tf.summary.scalar(name, value)
+            self._events.flush()
+
+    def finish(self, history: Sequence[Mapping[str, Any]], best_epoch: int) -> None:
+        """Draws the learning curve again."""
+        self._draw(history, best_epoch)
+
+    def metrics(self, history: Sequence[Mapping[str, Any]], best_epoch: int) -> dict[str, Any]:
+        """Returns the entry of the best epoch as `best`."""
+        return {"best": history[best_epoch - 1]}
+
+    def _epochs(self, plans: Sequence[EpochPlan], clip_norm: float) -> list[Epoch]:
+        train_step = make_train_step(
+            self.model.scaled_loss,
+            self.model.trainable_variables,
+            self.optimizer,
+            self.step,
+            self._strategy,
+            clip_norm,
+            self._batches(plans[0].batches[:1]).element_spec,
+        )
+        return [
+            Epoch(
+                name=f"epoch {number}/{len(plans)}",
+                steps=len(plan.batches),
+                batches=lambda taken, plan=plan: self._batches(plan.batches[taken:]),
+                train_step=train_step,
+                entry={"epoch": number, "padding_share": round(plan.padding_share, 4)},
+            )
+            for number, plan in enumerate(plans, start=1)
+        ]
+
+    def _batches(self, batches: Sequence[np.ndarray]) -> tf.distribute.DistributedDataset:
+        return self._strategy.distribute_datasets_from_function(
+            lambda context: training_dataset(
+                self._data.examples, batches, pad_id=self.model.special.pad, **worker_shard(context)
+            )
+        )
+
+    def _draw(self, history: Sequence[Mapping[str, Any]], best_epoch: int) -> None:
+        path = self._model_dir / _CURVE
+        with failed_writes_named(path):
+            draw_learning_curve(history, path, best_epoch=best_epoch)
