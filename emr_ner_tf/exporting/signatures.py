@@ -1,5 +1,7 @@
 """The four signatures of a bundle, as a module without any Keras object in it."""
 
+import functools
+
 import tensorflow as tf
 
 from emr_ner_tf.models.ner_pipeline import NerPipeline
@@ -22,14 +24,16 @@ class ServingModule(tf.Module):
         text = tf.TensorSpec([None], tf.string, name="text")
         tokens = tf.TensorSpec([None, None], tf.int32, name="token_ids")
         length = tf.TensorSpec([None], tf.int32, name="length")
+        # AutoGraph would convert sources for seconds, and nothing here needs it.
+        function = functools.partial(tf.function, autograph=False)
         self._signatures = {
-            "serving_default": tf.function(ner_pipeline.entities, input_signature=[text]),
-            "tag": tf.function(ner_pipeline.tags, input_signature=[text]),
-            "decode": tf.function(ner_pipeline.decode, input_signature=[tokens, length]),
-            "marginals": tf.function(ner_pipeline.marginals, input_signature=[tokens, length]),
+            "serving_default": function(ner_pipeline.entities, input_signature=[text]),
+            "tag": function(ner_pipeline.tags, input_signature=[text]),
+            "decode": function(ner_pipeline.decode, input_signature=[tokens, length]),
+            "marginals": function(ner_pipeline.marginals, input_signature=[tokens, length]),
         }
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")], autograph=False)
     def __call__(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
         """As the signature `serving_default`, for engines that call the loaded object."""
         return self._signatures["serving_default"](text)

@@ -42,6 +42,8 @@ class NerPipeline(tf.Module):
         self.emissions = tf.function(
             self._emissions,
             input_signature=[tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)],
+            # All loops are `tf.while_loop`, and AutoGraph's conversion of the sources takes seconds.
+            autograph=False,
         )
 
     def entities(self, text: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -29,7 +29,9 @@ class InProcessTagger(Annotator):
             del outputs["mention"]
             return outputs
 
-        self._entities = tf.function(entities, input_signature=[tf.TensorSpec([None], tf.string)])
+        self._entities = tf.function(
+            entities, input_signature=[tf.TensorSpec([None], tf.string)], autograph=False
+        )
 
     @property
     def name(self) -> str:
