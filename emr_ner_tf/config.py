@@ -82,8 +82,8 @@ def base_config() -> ConfigDict:
 
     config.text = ConfigDict()
     config.text.window = 254  # maximum number of characters in a window, without [CLS] and [SEP]
-    config.text.overlap = 64  # characters that neighbouring windows share, except in training
-    config.text.slack = 32  # maximum number of characters by which a cut moves to follow punctuation
+    config.text.overlap = 28  # characters that neighbouring windows share, except in training
+    config.text.slack = 12  # maximum number of characters by which a cut moves to follow punctuation
     config.text.token_budget = 8192  # characters in one call of the encoder in annotation, padding included
     config.text.extend_vocabulary = True  # add rows for new characters of the training text
 

@@ -61,7 +61,9 @@ def test_records_in_another_format_have_the_same_scores(cli, bundles, corpus, tm
     lines = (corpus / "test.jsonl").read_text(encoding="utf-8").splitlines()
     path.write_text(f"[{', '.join(lines)}]", encoding="utf-16")
     scores = []
-    for number, flags in enumerate(([f"--input={corpus}/test.jsonl"], [f"--input={path}", "--encoding=utf-16"])):
+    for number, flags in enumerate(
+        ([f"--input={corpus}/test.jsonl"], [f"--input={path}", "--encoding=utf-16"])
+    ):
         output = tmp_path / f"{number}.json"
         done = cli("evaluate", f"--bundle={bundles}", *flags, f"--output={output}")
         assert done.returncode == 0, done.stderr
