@@ -1,12 +1,10 @@
-"""A bidirectional LSTM with projected states in one loop, with a custom gradient.
-
-As in `recurrence`, the input products are computed before the loop, both directions share the loop, and the gradient
-of each kernel is one product after it.
-"""
+"""A bidirectional LSTM with projected states, each direction in a loop with a custom gradient."""
 
 import math
 
 import tensorflow as tf
+
+from emr_ner_tf.layers.recurrence import lstm_states
 
 
 class ProjectedLSTM(tf.keras.layers.Layer):
@@ -65,115 +63,14 @@ class ProjectedLSTM(tf.keras.layers.Layer):
         Returns:
             States h, float32 [T, 2, B, P]; undefined past the end of a sequence.
         """
-        shape = tf.shape(inputs)
-        products = tf.matmul(_by_direction(inputs), self.kernel) + self.bias[:, tf.newaxis]
-        products = tf.reshape(products, tf.stack([2, shape[0], shape[2], 4 * self.units]))
-        products = tf.transpose(products, [1, 0, 2, 3])
-        recurrent, projection = map(tf.convert_to_tensor, (self.recurrent_kernel, self.projection))
-        if training:
-            return _recurrence(products, recurrent, projection)
-        return _forward_loop(products, recurrent, projection, keep=False)[0]
+        weights = (self.kernel, self.recurrent_kernel, self.bias, self.projection)
+        directions = zip(*(tf.unstack(weight) for weight in weights), strict=True)
+        states = [
+            lstm_states(inputs[:, direction], *of_direction, training=bool(training))
+            for direction, of_direction in enumerate(directions)
+        ]
+        return tf.stack(states, axis=1)
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
         return super().get_config() | {"units": self.units, "width": self.width}
-
-
-@tf.custom_gradient
-def _recurrence(products: tf.Tensor, recurrent: tf.Tensor, projection: tf.Tensor):
-    """Returns states [T, 2, B, P] from input products [T, 2, B, 4U] and kernels [2, P, 4U], [2, U, P]."""
-    states, gates, cells = _forward_loop(products, recurrent, projection, keep=True)
-
-    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        slopes, d_states = _backward_loop(upstream, gates, cells, recurrent, projection)
-        zero = tf.zeros_like(states[:1])
-        previous = _by_direction(tf.concat([zero, states[:-1]], axis=0)[: tf.shape(states)[0]])
-        d_recurrent = tf.matmul(previous, _by_direction(slopes), transpose_a=True)
-        units = projection.shape[1]
-        outputs = _by_direction(gates[..., 3 * units :] * tf.tanh(cells))
-        d_projection = tf.matmul(outputs, _by_direction(d_states), transpose_a=True)
-        return slopes, d_recurrent, d_projection
-
-    return states, gradient
-
-
-def _forward_loop(products, recurrent, projection, *, keep):
-    """Returns the states and, with `keep`, the four gates and the cells."""
-    units, width = projection.shape[1:]
-    time, batch = tf.shape(products)[0], tf.shape(products)[2]
-    steps = _array(products, 4 * units)
-    arrays = [_empty(time, width), *([_empty(time, 4 * units), _empty(time, units)] if keep else [])]
-
-    def step(t, state, cell, arrays):
-        inner = steps.read(t) + tf.matmul(state, recurrent)
-        opened = tf.sigmoid(inner[..., : 2 * units])
-        candidate = tf.tanh(inner[..., 2 * units : 3 * units])
-        out = tf.sigmoid(inner[..., 3 * units :])
-        cell = opened[..., units:] * cell + opened[..., :units] * candidate
-        state = tf.matmul(out * tf.tanh(cell), projection)
-        kept = [state]
-        if keep:
-            kept += [tf.concat([opened, candidate, out], axis=-1), cell]
-        return t + 1, state, cell, [a.write(t, v) for a, v in zip(arrays, kept, strict=True)]
-
-    start = (
-        tf.constant(0),
-        tf.zeros(tf.stack([2, batch, width])),
-        tf.zeros(tf.stack([2, batch, units])),
-        arrays,
-    )
-    _, _, _, arrays = tf.while_loop(lambda t, *_: t < time, step, start)
-    stacked = [array.stack() for array in arrays]
-    return stacked if keep else (*stacked, None, None)
-
-
-def _backward_loop(upstream, gates, cells, recurrent, projection):
-    """Returns the gradients of the sums in the gates [T, 2, B, 4U] and of the states [T, 2, B, P]."""
-    units, width = projection.shape[1:]
-    time, batch = tf.shape(gates)[0], tf.shape(gates)[2]
-    zero = tf.zeros(tf.stack([2, batch, units]))
-    before = tf.concat([zero[tf.newaxis], cells[:-1]], axis=0)[:time]
-    upstream, gates, cells, before = (
-        _array(upstream, width),
-        _array(gates, 4 * units),
-        _array(cells, units),
-        _array(before, units),
-    )
-    arrays = (_empty(time, 4 * units), _empty(time, width))
-
-    def step(t, d_state, d_cell, arrays):
-        d_state += upstream.read(t)
-        enter, forget, candidate, out = tf.split(gates.read(t), 4, axis=-1)
-        squashed = tf.tanh(cells.read(t))
-        d_output = tf.matmul(d_state, projection, transpose_b=True)
-        d_cell += d_output * out * (1.0 - squashed * squashed)
-        slopes = tf.concat(
-            [
-                d_cell * candidate * enter * (1.0 - enter),
-                d_cell * before.read(t) * forget * (1.0 - forget),
-                d_cell * enter * (1.0 - candidate * candidate),
-                d_output * squashed * out * (1.0 - out),
-            ],
-            axis=-1,
-        )
-        arrays = (arrays[0].write(t, slopes), arrays[1].write(t, d_state))
-        return t - 1, tf.matmul(slopes, recurrent, transpose_b=True), d_cell * forget, arrays
-
-    start = (time - 1, tf.zeros(tf.stack([2, batch, width])), zero, arrays)
-    _, _, _, (slopes, d_states) = tf.while_loop(lambda t, *_: t >= 0, step, start)
-    return slopes.stack(), d_states.stack()
-
-
-def _array(values: tf.Tensor, width: int) -> tf.TensorArray:
-    array = tf.TensorArray(tf.float32, tf.shape(values)[0], element_shape=[2, None, width])
-    return array.unstack(values)
-
-
-def _empty(time: tf.Tensor, width: int) -> tf.TensorArray:
-    return tf.TensorArray(tf.float32, time, element_shape=[2, None, width])
-
-
-def _by_direction(values: tf.Tensor) -> tf.Tensor:
-    """Reshapes [T, 2, B, W] to [2, T * B, W]."""
-    turned = tf.transpose(values, [1, 0, 2, 3])
-    return tf.reshape(turned, tf.stack([2, tf.shape(values)[0] * tf.shape(values)[2], values.shape[-1]]))
