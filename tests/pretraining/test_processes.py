@@ -1,4 +1,4 @@
-"""The main in processes of its own: SIGKILL and resume to the bit, two replicas or workers as one, wrong calls."""
+"""The main in processes of its own: SIGKILL and resume to the bit, two replicas as one, wrong calls."""
 
 import json
 import os
@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import safetensors.numpy
 import tensorflow as tf
-from cluster import kill_one_of_two, run_two
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -112,16 +111,6 @@ def test_two_replicas_equal_one(cli, alone, tmp_path):
     folder, flags = alone
     done = cli("pretrain", *flags(tmp_path, "--strategy=mirrored", "--logical_cpus=2"))
     assert done.returncode == 0, done.stderr
-    _same(folder, tmp_path)
-
-
-@pytest.mark.slow
-def test_two_workers_killed_and_started_again_equal_one(alone, tmp_path):
-    folder, flags = alone
-    command = flags(tmp_path, "--config.train.checkpoint_seconds=0.0")
-    kill_one_of_two("pretrain", *command, model_dir=tmp_path / "run")
-    for log in run_two("pretrain", *command):
-        assert "resumed at " in log
     _same(folder, tmp_path)
 
 
