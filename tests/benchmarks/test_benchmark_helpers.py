@@ -67,14 +67,15 @@ def test_spread(harness):
     assert found == {"median": 2.5, "quartile_1": 1.75, "quartile_3": 3.25, "iqr": 1.5}
 
 
-def test_peer_cuts_at_good_places_and_parts_overlaps_in_the_middle(text):
-    breakable = np.zeros(18, bool)
-    breakable[6] = True
-    assert text.cut(5, breakable, size=8, overlap=2, slack=3) == [
-        # Ends after the break; then full size; then the rest, moved left to full size.
+def test_peer_cuts_as_this_project_does(text):
+    # The literals of tests/text/test_windows.py.
+    breakable = np.zeros(22, bool)
+    breakable[[7, 9, 13, 16]] = True
+    assert text.cut(5, breakable, size=10, overlap=2, slack=2) == [
         (5, 0, 7, 0, 6),
-        (5, 5, 13, 6, 11),
-        (5, 10, 18, 11, 18),
+        (5, 5, 11, 6, 10),
+        (5, 9, 18, 10, 17),
+        (5, 16, 22, 17, 22),
     ]
     assert text.cut(0, np.zeros(0, bool), size=8, overlap=2, slack=3) == []
     assert text.cut(0, np.zeros(8, bool), size=8, overlap=2, slack=3) == [(0, 0, 8, 0, 8)]
