@@ -26,7 +26,7 @@ _TRIES = flags.DEFINE_integer(
 _THREADS = flags.DEFINE_integer("threads", 2, "Threads, and processors, of each side.", lower_bound=1)
 
 # One measurement repeats a small batch until it has about this many tokens.
-_TOKENS_PER_MEASUREMENT = 2048
+_TOKENS_PER_MEASUREMENT = 1024
 _TOLERANCE = 1e-4
 
 
