@@ -62,7 +62,7 @@ def annotate_archive(
         beam_options: as Beam's own command line has them, such as `--runner=FlinkRunner`.
 
     Returns:
-        The summary, which also stands in the output: `records`, `entities`, `characters`, `rejected`, `shards`.
+        The summary, which is also written to the output: `records`, `entities`, `characters`, `rejected`, `shards`.
 
     Raises:
         UserError: files, bundle or output directory cannot be used, or a worker has met what a user can mend. See

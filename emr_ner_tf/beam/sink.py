@@ -179,7 +179,7 @@ class Commit(beam.DoFn):
 
 
 def _is_in(output_dir: str, path: str) -> bool:
-    """Whether a file stands in the directory itself, not below."""
+    """Returns whether a file is in the directory itself, not in a folder below it."""
     return path == FileSystems.join(output_dir, path.rpartition("/")[2])
 
 

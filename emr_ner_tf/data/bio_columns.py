@@ -2,7 +2,7 @@
 
 Characters that a reader of columns may lose (white space, control and format characters, private use) are
 written as `<U+0020>`. What columns cannot hold (id and other keys, keys and scores of mentions, a record
-without text) stands in a line `# {...}` before the record, where there is any. `# O` is a character still.
+without text) is in a line `# {...}` before the record, where there is any. `# O` is a character still.
 """
 
 import re

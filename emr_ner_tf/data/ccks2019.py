@@ -22,7 +22,7 @@ LABEL, START, END, SCORE, OVERLAP = "label_type", "start_pos", "end_pos", "score
 def record_line(document: Document) -> str:
     """Writes a document as one JSON line, without the line feed.
 
-    The id stands first, where the record had one, and other keys last. A mention has the keys it had;
+    The id comes first, if the record had one, and other keys come last. A mention has the keys it had;
     `overlap` is 0 where it had none, since the format wants one, and `score` is written where it has one.
     """
     extra = document.extra

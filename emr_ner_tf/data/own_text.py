@@ -9,7 +9,7 @@ _KEYS = ("entity", "text", "mention")
 
 
 def check_own_text(keys: Mapping[str, Any], text: str, start: int, end: int, *, entity: int) -> None:
-    """Refuses a mention whose own text is not what stands between its offsets.
+    """Refuses a mention whose own text differs from the text between its offsets.
 
     Args:
         keys: of the mention; its own text is a string under `entity`, `text` or `mention`.

@@ -95,7 +95,7 @@ class TagTable:
 
     @functools.cached_property
     def inside(self) -> np.ndarray:
-        """bool [K]: this tag goes on with the mention of the tag before it."""
+        """bool [K]: this tag continues the mention of the previous tag."""
         return self._has_prefix("IE")
 
     @functools.cached_property

@@ -104,7 +104,7 @@ def train_word2vec(
         seed=seed,
         workers=1,
     )
-    # What stands past gensim's limit in a sentence would be dropped without a word.
+    # gensim would silently drop everything past its limit for a sentence.
     sentences = [
         list(sentence[first : first + _MAX_TOKENS])
         for sentence in sentences

@@ -165,7 +165,7 @@ def _metrics(path: pathlib.Path, checkpoint: str) -> dict[str, Any]:
     """The run's metrics, and under `exported` what is in the bundle, with its epoch's scores."""
     if not path.exists():
         raise UserError(
-            f"{path}: no such file; the run is not finished (the train main writes it at its end)"
+            f"{path}: no such file; the run is not finished (`emr-ner train` writes it at the end)"
         )
     metrics = _read_json(path)
     try:

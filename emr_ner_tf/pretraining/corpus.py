@@ -128,7 +128,7 @@ def build_text(passages: Sequence[str], vocabulary: Vocabulary, *, size: int, wh
 
 
 def _parts(passages: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Neighbouring passages that fit into a matrix as wide as the longest of them; a longer one stands alone."""
+    """Neighbouring passages that fit into a matrix as wide as the longest of them; a longer one is alone."""
     first = width = 0
     for i, passage in enumerate(passages):
         wider = max(width, len(passage))

@@ -50,7 +50,7 @@ def log_refusal(error: RequestError) -> None:
 
 
 def from_exception(error: Exception) -> RequestError:
-    """What a caller is told of an exception: its type alone, since its message may hold what the caller sent."""
+    """Returns what a caller learns of an exception: only its type, because the message may quote the request."""
     if isinstance(error, RequestError):
         return error
     return RequestError(grpc.StatusCode.INTERNAL, f"the server failed with {type(error).__name__}")

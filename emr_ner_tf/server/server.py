@@ -124,7 +124,7 @@ class Server:
         for front in fronts:
             front.drain()
         in_time = [front.wait_until_idle(max(0.0, until - time.monotonic())) for front in fronts]
-        # What is still queued is told so while there is a connection to tell it by.
+        # Requests in the queue are refused while their connections are still open.
         self._batcher.drain()
         for front in fronts:
             front.close()

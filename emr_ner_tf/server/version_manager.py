@@ -244,7 +244,7 @@ class VersionManager:
             except OSError as error:
                 problem = describe_os_error(error)
             except Exception as error:
-                # The watch must not end without a word, and the server go on with what it has for ever.
+                # Otherwise, the watch would end without a message, and the server would never load another version.
                 problem = _reason(error)
             if problem and problem != said:
                 logging.warning("%s: %s; looked at again every %g s", self._directory, problem, poll_s)

@@ -71,7 +71,7 @@ def check_same_settings(
     model_dir: str | os.PathLike[str],
     base: Callable[[], ConfigDict] = base_config,
 ) -> None:
-    """Checks that a run goes on with the settings that it was begun with.
+    """Checks that a resumed run has the settings that it was started with.
 
     Args:
         config: of now.

@@ -1,4 +1,4 @@
-"""Sentences of the synthetic corpus, by section and split; no sentence stands in both splits.
+"""Sentences of the synthetic corpus, by section and split; no sentence is in both splits.
 
 `{slot}` is a mention, drawn from `terms.SLOTS`; `<filler>` is text that is no mention, drawn
 from `FILLERS`. Sentences of the two splits are different ones of the same kind: a test sentence tells a

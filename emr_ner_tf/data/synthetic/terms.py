@@ -4,7 +4,7 @@ A term is a combination of parts (side + organ + lesion; approach + organ + proc
 dosage form), so that a form which training never shows is made of characters and endings which it does
 show. Terms stand in groups; a template's slot first draws a group, so that a list of 20 is met as often
 as a product of 500. The forms are those of clinical Chinese, whatever the combination means: nobody
-performs every operation that stands here.
+performs every operation listed here.
 """
 
 import dataclasses
@@ -30,14 +30,14 @@ _HELD_OUT_PERCENT = 45
 
 
 def _group(*products: str) -> TermGroup:
-    """Makes the terms of a group and parts them into common and held-out ones.
+    """Makes the terms of a group and divides them into common and held-out ones.
 
-    Whether a term is held out is told by a checksum of its characters, and no random generator: it is a
-    property of the term, whatever the seed of a corpus and whatever else the group holds.
+    A checksum of its characters, not a random generator, decides whether a term is held out. It is therefore a property
+    of the term and does not depend on the seed of a corpus or on the other terms.
 
     Args:
         products: each names the parts of its terms in their order, with a space between the parts and a
-            bar between the choices for one. After a last bar stands the choice of nothing: "左|右| 肺|肾"
+            bar between the choices for one. An empty choice after the last bar means nothing: "左|右| 肺|肾"
             are six terms.
     """
     terms: dict[str, None] = {}
@@ -55,7 +55,7 @@ def _group(*products: str) -> TermGroup:
     return TermGroup(tuple(common), tuple(held_out))
 
 
-# Forms of two types. Nothing in the form tells which is meant, only the sentence does. Each group stands
+# Forms of two types. Only the sentence shows which type is meant. Each group is
 # under both of its labels below, and none of its terms is held out: training shows every one under both
 # labels.
 DRUG_OR_LABORATORY = TermGroup(
