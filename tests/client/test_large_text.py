@@ -29,13 +29,21 @@ text = pathlib.Path(sys.argv[2]).read_text(encoding="utf-8")
 with GrpcClient(sys.argv[1], ClientOptions(deadline_s=600)) as client:
     predict, pieces = client._prediction.Predict, []
 
-    def listened(request, **options):
+    class Listening:
+        def __call__(self, request, **options):
+            listen(request)
+            return predict(request, **options)
+
+        def future(self, request, **options):
+            listen(request)
+            return predict.future(request, **options)
+
+    def listen(request):
         for piece in request.inputs["text"].string_val:
             start = text.index(piece.decode())
             pieces.append((start, start + len(piece.decode())))
-        return predict(request, **options)
 
-    client._prediction.Predict = listened
+    client._prediction.Predict = Listening()
     (entities,) = client.predict([text])
 answer = {
     "entities": [(one.start, one.end, one.label, one.score) for one in entities],
