@@ -122,7 +122,7 @@ WRONG = [
     ({"signature_name": "spans", "inputs": [SECRET]}, 400, "not found"),
     ({"signature_name": "decode", "inputs": [1]}, 400, "multiple input tensors"),
     ({"signature_name": "decode", "instances": [{"token_ids": [1 << 31], "length": 1}]}, 400, "int32"),
-    ({"instances": [SECRET * 11_000]}, 400, "at most 65536"),
+    ({"instances": [SECRET * 11_000]}, 400, "limit of 65536"),
 ]
 
 
