@@ -12,12 +12,13 @@ import numpy as np
 from absl import app, flags
 from harness import Worker, machine, measure_pairs, summarise, write_report
 
+from emr_ner_tf.cli.number_flags import define_float
 from emr_ner_tf.data.tag_scheme import TagTable
 
 _OUTPUT = flags.DEFINE_string("output", None, "Report file, JSON.", required=True)
 _PAIRS = flags.DEFINE_integer("pairs", 7, "Measurements of each side.", lower_bound=1)
 _TRIES = flags.DEFINE_integer("tries", 2, "Maximum number of tries for a disturbed pair.", lower_bound=1)
-_SECONDS = flags.DEFINE_float("seconds", 0.2, "Minimum duration of one measurement.", lower_bound=0.0)
+_SECONDS = define_float("seconds", 0.2, "Minimum duration of one measurement.", 0.0)
 _THREADS = flags.DEFINE_integer("threads", 2, "Threads, and processors, of each side.", lower_bound=1)
 
 _PACKAGES = ("tensorflow", "tensorflow-addons", "torch", "pytorch-crf", "numpy")
