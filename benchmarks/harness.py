@@ -19,6 +19,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from emr_ner_tf.processor import processor_fact
+
 FOLDER = pathlib.Path(__file__).parent
 _PACKAGES = ("tensorflow", "keras-nlp", "torch", "transformers", "pytorch-crf", "numpy")
 # Share of the processors' time that other processes may take while a pair is measured.
@@ -193,28 +195,17 @@ def part_handlers(parts: Mapping[str, Callable[[], Any]]) -> Handlers:
 
 def machine(threads: int, packages: Sequence[str] = _PACKAGES) -> dict[str, Any]:
     """Processor, threads, load and versions."""
-    names = [
-        line.partition(":")[2].strip()
-        for line in pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        if line.startswith("model name")
-    ]
+    flags = (processor_fact("flags") or "").split()
     return {
-        "processor": names[0] if names else platform.processor(),
+        "processor": processor_fact("model name") or platform.processor(),
         "processors": os.cpu_count(),
         "threads": threads,
         "load_average_before": os.getloadavg(),
-        "features": _features(),
+        # Its vector and matrix instructions.
+        "features": sorted(name for name in flags if name.startswith(("avx", "amx", "fma"))),
         "versions": {"python": platform.python_version()}
         | {package: importlib.metadata.version(package) for package in packages},
     }
-
-
-def _features() -> list[str]:
-    """The processor's vector and matrix instructions, as Linux names them."""
-    for line in pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-        if line.startswith("flags"):
-            return sorted(name for name in line.split() if name.startswith(("avx", "amx", "fma")))
-    return []
 
 
 def write_report(report: Mapping[str, Any], output: str) -> None:

@@ -12,6 +12,7 @@ ORDER = (
     "errors",
     "child_process",
     "log_interval",
+    "processor",
     "data",
     "config",
     "recipes",
@@ -74,6 +75,7 @@ def test_where_libraries_are_touched(path):
         "errors",
         "child_process",
         "log_interval",
+        "processor",
         "recipes",
         "inference",
     ):

@@ -19,6 +19,7 @@ from emr_ner_tf.data.whole_files import read_object
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.experiments.recipes import PAPER
 from emr_ner_tf.experiments.runs import Run
+from emr_ner_tf.processor import processor_fact
 from emr_ner_tf.training.progress_log import clock
 
 VERSION = 1
@@ -172,12 +173,7 @@ def _call(run: Run, what: str, arguments: Sequence[str]) -> None:
 
 def _cpu() -> str:
     """Returns the model of this machine's CPU, or only its architecture if the system does not give the model."""
-    try:
-        lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.machine())
+    return processor_fact("model name") or platform.machine()
 
 
 def _commit() -> dict[str, Any]:
