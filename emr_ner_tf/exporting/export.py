@@ -17,14 +17,14 @@ from emr_ner_tf.data.synthetic.generator import generate
 from emr_ner_tf.encoders.tensor_paths import pattern_problem
 from emr_ner_tf.errors import UserError, describe_os_error
 from emr_ner_tf.exporting.bundle import Bundle, write_bundle
-from emr_ner_tf.exporting.parity_check import Verification, verify
-from emr_ner_tf.exporting.publishing import keep_newest, publish, unpublished_version
-from emr_ner_tf.exporting.reduced_precision import (
+from emr_ner_tf.exporting.parity_check import (
     PrecisionComparison,
-    ReducedPrecisionTagger,
-    choose_precision,
+    Verification,
     compare_with_float32,
+    verify,
 )
+from emr_ner_tf.exporting.publishing import keep_newest, publish, unpublished_version
+from emr_ner_tf.exporting.reduced_precision import ReducedPrecisionTagger, choose_precision
 from emr_ner_tf.training.checkpoints import BEST, LAST
 from emr_ner_tf.training.failed_writes import as_os_error
 from emr_ner_tf.training.loading import InProcessTagger, restore

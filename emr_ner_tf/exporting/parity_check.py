@@ -1,4 +1,4 @@
-"""Proof that a written bundle finds what the in-process model finds."""
+"""Proof that a written bundle finds what the in-process model finds, and what reduced precision changes."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,11 +8,14 @@ import tensorflow as tf
 
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.errors import UserError
+from emr_ner_tf.evaluation.scoring import score
 from emr_ner_tf.exporting.bundle import Bundle
 from emr_ner_tf.inference.annotator import Annotator
 
 # The same graph with other kernels around it: scores agree to rounding, entities exactly.
 _SCORE_TOLERANCE = 1e-3
+# Above this, the model is too unsure of itself for this precision, or something is wrong with it.
+_MAX_DIFFERENT = 0.05
 
 
 class Verification(NamedTuple):
@@ -60,6 +63,56 @@ def verify(bundle: Bundle, in_process: Annotator, documents: Sequence[Document])
     for document in documents[:4]:
         _verify_signatures(bundle, document)
     return Verification(len(documents), entities, largest)
+
+
+class PrecisionComparison(NamedTuple):
+    """A model with reduced precision against the same model in float32.
+
+    Attributes:
+        records: number of records that were compared.
+        entities: number of entities that the model finds in float32.
+        different: number of entities that only one of the two finds.
+        f1: exact-match F1 of the reduced model; None if the records hold no annotated mention.
+        float32_f1: exact-match F1 in float32; None likewise.
+    """
+
+    records: int
+    entities: int
+    different: int
+    f1: float | None
+    float32_f1: float | None
+
+
+def compare_with_float32(
+    reduced: Annotator, float32: Annotator, documents: Sequence[Document]
+) -> PrecisionComparison:
+    """Annotates records with both models.
+
+    Args:
+        reduced: the model with reduced precision.
+        float32: the same model in float32.
+        documents: records; their annotated mentions give the F1.
+
+    Raises:
+        UserError: more than 5 % of the entities differ.
+    """
+    expected, found = list(float32.annotate(documents)), list(reduced.annotate(documents))
+    pairs = list(zip(expected, found, strict=True))
+    entities = sum(len(one.entities) for one, _ in pairs)
+    different = sum(len({*one.entities} ^ {*other.entities}) for one, other in pairs)
+    if different > max(_MAX_DIFFERENT * entities, 1):
+        raise UserError(
+            f"at this precision the model finds {different} entities that differ from its {entities} in float32 (at "
+            f"most {_MAX_DIFFERENT:.0%} may); export it with --precision=float32 and --weights=float32"
+        )
+    labels = float32.labels
+    scored = any(document.entities for document in documents) and all(
+        entity.label in labels for document in documents for entity in document.entities
+    )
+    float32_f1, f1 = (
+        score(documents, side, labels).exact.micro.f1 if scored else None for side in (expected, found)
+    )
+    return PrecisionComparison(len(documents), entities, different, f1, float32_f1)
 
 
 def _verify_signatures(bundle: Bundle, document: Document) -> None:

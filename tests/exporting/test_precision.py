@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from emr_ner_tf import processor
 from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.errors import UserError
-from emr_ner_tf.exporting import reduced_precision
 from emr_ner_tf.exporting.bundle import Bundle
 from emr_ner_tf.exporting.export import export
-from emr_ner_tf.exporting.reduced_precision import choose_precision, compare_with_float32
+from emr_ner_tf.exporting.parity_check import compare_with_float32
+from emr_ner_tf.exporting.reduced_precision import choose_precision
 
 
 @pytest.fixture(scope="module")
@@ -69,10 +70,10 @@ def test_the_policy_of_the_process_is_as_before(exported):
 )
 def test_auto_asks_the_processor(flags, expected, tmp_path, monkeypatch):
     (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nflags\t\t: {flags}\n", encoding="utf-8")
-    monkeypatch.setattr(reduced_precision, "_CPU_INFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(processor, "CPU_INFO", tmp_path / "cpuinfo")
     assert choose_precision("auto") == expected
     assert choose_precision("float32") == "float32"
-    monkeypatch.setattr(reduced_precision, "_CPU_INFO", tmp_path / "none")
+    monkeypatch.setattr(processor, "CPU_INFO", tmp_path / "none")
     assert choose_precision("auto") == "float32"
 
 
