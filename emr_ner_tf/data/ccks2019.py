@@ -4,16 +4,11 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from emr_ner_tf.data.document import Document, Entity
+from emr_ner_tf.data.json_fields import check_span_keys, list_of, object_of, string_of
 from emr_ner_tf.data.lines import json_line, parsed_object
 from emr_ner_tf.data.own_text import check_own_text, other_counting
 from emr_ner_tf.data.record_error import RecordError, describe_value
-from emr_ner_tf.data.validation import (
-    check_known,
-    check_label,
-    check_overlaps,
-    check_text,
-    keep_longest_spans,
-)
+from emr_ner_tf.data.validation import check_known, check_label, check_text, settle_overlaps
 
 TEXT, ENTITIES, ID = "originalText", "entities", "id"
 LABEL, START, END, SCORE, OVERLAP = "label_type", "start_pos", "end_pos", "score", "overlap"
@@ -66,24 +61,15 @@ def parse_record(
         RecordError: without file and line.
     """
     record = parsed_object(line)
-    text = _text(record)
-    items = record.get(ENTITIES, [])
-    if ENTITIES not in record and require_entities:
-        raise RecordError("is missing", key=ENTITIES)
-    if not isinstance(items, list):
-        raise RecordError("is not a list", key=ENTITIES, value=describe_value(items))
+    text = string_of(record, TEXT)
+    check_text(text, TEXT)
+    items = list_of(record, ENTITIES, required=require_entities)
     given = [(_entity(item, number, text), number) for number, item in enumerate(items, start=1)]
-    # By span alone: of two mentions with the same span the first given comes first, whatever their labels.
-    found = sorted(given, key=lambda pair: (pair[0].start, pair[0].end))
-    entities = [entity for entity, _ in found]
-    if overlaps == "longest":
-        entities = keep_longest_spans(entities)
-    elif overlaps == "error":
-        check_overlaps(entities, [number for _, number in found])
+    entities = settle_overlaps(given, overlaps)
     for entity, number in given:
         check_known(entity.label, labels, key=LABEL, entity=number)
     extra = {key: value for key, value in record.items() if key not in (TEXT, ENTITIES)}
-    return Document(document_id(extra, default_id), text, tuple(entities), extra), len(found) - len(entities)
+    return Document(document_id(extra, default_id), text, tuple(entities), extra), len(given) - len(entities)
 
 
 def document_id(extra: Mapping[str, Any], default: str) -> str:
@@ -113,28 +99,9 @@ def _score(entity: Entity) -> Mapping[str, float]:
     return {} if entity.score is None else {SCORE: entity.score}
 
 
-def _text(record: Mapping[str, Any]) -> str:
-    if TEXT not in record:
-        raise RecordError("is missing", key=TEXT)
-    text = record[TEXT]
-    if not isinstance(text, str):
-        raise RecordError("is not a string", key=TEXT, value=describe_value(text))
-    check_text(text, TEXT)
-    return text
-
-
 def _entity(item: Any, number: int, text: str) -> Entity:
-    if not isinstance(item, dict):
-        raise RecordError("the mention is not an object", value=describe_value(item), entity=number)
-    for key, kind, name in (
-        (LABEL, str, "a string"),
-        (START, int, "a whole number"),
-        (END, int, "a whole number"),
-    ):
-        if key not in item:
-            raise RecordError("is missing", key=key, entity=number)
-        if type(item[key]) is not kind:  # bool is an int to isinstance
-            raise RecordError(f"is not {name}", key=key, value=describe_value(item[key]), entity=number)
+    item = object_of(item, number)
+    check_span_keys(item, number, start=START, end=END, label=LABEL)
     start, end = item[START], item[END]
     extra = {key: value for key, value in item.items() if key not in (LABEL, START, END)}
     if start < 0:

@@ -215,12 +215,7 @@ def _of_format(
                     record, f"{place}:{record.line}", labels=rules.labels, overlaps=rules.overlaps
                 )
             except RecordError as error:
-                error.path = error.path or place
-                error.line = error.line or record.line or None
-                error.remedy = error.remedy or _remedy(error, record.raw, rules)
-                if rejects is None:
-                    raise
-                rejects.add(error, record.raw)
+                _refuse(error, place, record.line, record.raw, rules, rejects)
             else:
                 yield parsed
     except RecordError as error:
@@ -233,6 +228,18 @@ def _of_format(
         logging.info("%s: %s", source.name, note)
     if source.losses:
         logging.warning("%s: not read: %s", source.name, source.losses)
+
+
+def _refuse(
+    error: RecordError, path: str, line: int, raw: bytes, rules: _Rules, rejects: Rejects | None
+) -> None:
+    """Completes the error of a bad record with its place and remedy; raises it, or hands it to `rejects`."""
+    error.path = error.path or path
+    error.line = error.line or line or None
+    error.remedy = error.remedy or _remedy(error, raw, rules)
+    if rejects is None:
+        raise error
+    rejects.add(error, raw)
 
 
 def _remedy(error: RecordError, raw: bytes, rules: _Rules) -> str | None:
@@ -252,13 +259,8 @@ def _parsed(
         try:
             parsed = parse(lines, f"{path}:{lines[0].number}", rules)
         except RecordError as error:
-            error.path = path
-            error.line = error.line or lines[0].number
             raw = b"\n".join(line.raw for line in lines)
-            error.remedy = _remedy(error, raw, rules)
-            if rejects is None:
-                raise
-            rejects.add(error, raw)
+            _refuse(error, path, lines[0].number, raw, rules, rejects)
         else:
             yield parsed
 

@@ -86,6 +86,29 @@ def check_known(label: str, known: Collection[str] | None, *, key: str, entity: 
         )
 
 
+def settle_overlaps(given: Sequence[tuple[Entity, int]], overlaps: str) -> list[Entity]:
+    """Sorts the mentions of a record and treats those that overlap.
+
+    Args:
+        given: the mentions, each with its number in the record, counted from 1.
+        overlaps: "error"; "longest", see `keep_longest_spans`; anything else keeps every mention.
+
+    Returns:
+        The mentions that are kept, sorted by start.
+
+    Raises:
+        RecordError: as `check_overlaps`, for "error".
+    """
+    # By span alone: of two mentions with the same span the first given comes first, whatever their labels.
+    found = sorted(given, key=lambda pair: (pair[0].start, pair[0].end))
+    entities = [entity for entity, _ in found]
+    if overlaps == "longest":
+        return keep_longest_spans(entities)
+    if overlaps == "error":
+        check_overlaps(entities, [number for _, number in found])
+    return entities
+
+
 def check_overlaps(entities: Sequence[Entity], numbers: Sequence[int]) -> None:
     """Refuses mentions that share a character.
 

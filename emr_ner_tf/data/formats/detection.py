@@ -29,7 +29,7 @@ _SENTENCE = re.compile(r"(?:\S+\|\S+\s+)*\S+\|(?:O|[BI]-\S+)")
 
 
 class Detected(NamedTuple):
-    """What an input is.
+    """The format of an input, as it looks.
 
     Attributes:
         format: a name of the table.

@@ -14,8 +14,9 @@ from emr_ner_tf.data.formats.format import Format, TextWriter
 from emr_ner_tf.data.formats.json_format import read_json
 from emr_ner_tf.data.formats.losses import Losses
 from emr_ner_tf.data.formats.options import FormatOptions
-from emr_ner_tf.data.formats.records import Record, Source, string_of
+from emr_ner_tf.data.formats.records import Record, Source
 from emr_ner_tf.data.formats.tags import TaggedRecord, join_tokens, resolve_tags
+from emr_ner_tf.data.json_fields import string_of
 from emr_ner_tf.data.lines import json_line
 from emr_ner_tf.data.record_error import RecordError, describe_value
 from emr_ner_tf.errors import UserError

@@ -7,8 +7,9 @@ from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.data.formats.format import Format, text_writer
 from emr_ner_tf.data.formats.json_format import read_json
 from emr_ner_tf.data.formats.offsets import CODE_POINTS, readings
-from emr_ner_tf.data.formats.records import Mention, Record, Source, list_of, mention_of, object_of, string_of
+from emr_ner_tf.data.formats.records import Mention, Record, Source, mention_of
 from emr_ner_tf.data.formats.written import offsets_of
+from emr_ner_tf.data.json_fields import list_of, object_of, string_of
 from emr_ner_tf.data.lines import json_line
 from emr_ner_tf.data.record_error import RecordError, describe_value
 

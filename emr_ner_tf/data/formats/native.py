@@ -10,7 +10,8 @@ from emr_ner_tf.data.formats.format import Format, text_writer
 from emr_ner_tf.data.formats.json_format import read_json
 from emr_ner_tf.data.formats.losses import HOLDS
 from emr_ner_tf.data.formats.offsets import CODE_POINTS
-from emr_ner_tf.data.formats.records import Record, Source, list_of, mention_of, object_of, string_of
+from emr_ner_tf.data.formats.records import Record, Source, mention_of
+from emr_ner_tf.data.json_fields import list_of, object_of, string_of
 from emr_ner_tf.data.own_text import own_text_key
 from emr_ner_tf.data.record_error import RecordError
 

@@ -10,15 +10,10 @@ from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.data.formats.losses import Losses
 from emr_ner_tf.data.formats.options import FormatOptions
 from emr_ner_tf.data.formats.sources import encoded_chunks, encoded_lines
+from emr_ner_tf.data.json_fields import check_span_keys
 from emr_ner_tf.data.lines import Line, source_name
 from emr_ner_tf.data.record_error import RecordError, describe_value
-from emr_ner_tf.data.validation import (
-    check_known,
-    check_label,
-    check_overlaps,
-    check_text,
-    keep_longest_spans,
-)
+from emr_ner_tf.data.validation import check_known, check_label, check_text, settle_overlaps
 
 
 @dataclasses.dataclass(slots=True)
@@ -119,59 +114,12 @@ def mention_of(
     Raises:
         RecordError: a key is missing or of another type.
     """
-    for key, kind, name in (
-        (label, str, "a string"),
-        (start, int, "a whole number"),
-        (end, int, "a whole number"),
-    ):
-        if key not in item:
-            raise RecordError("is missing", key=key, entity=number)
-        if type(item[key]) is not kind:  # bool is an int to isinstance
-            raise RecordError(f"is not {name}", key=key, value=describe_value(item[key]), entity=number)
+    check_span_keys(item, number, start=start, end=end, label=label)
     own = item.get(text) if text else None
     if own is not None and not isinstance(own, str):
         raise RecordError("is not a string", key=text, value=describe_value(own), entity=number)
     extra = {key: value for key, value in item.items() if key not in (start, end, label, text)}
     return Mention(item[start], item[end], item[label], own, extra)
-
-
-def object_of(value: Any, number: int) -> dict[str, Any]:
-    """Returns a mention that is a JSON object.
-
-    Raises:
-        RecordError: it is something else.
-    """
-    if not isinstance(value, dict):
-        raise RecordError("the mention is not an object", value=describe_value(value), entity=number)
-    return value
-
-
-def string_of(record: dict[str, Any], key: str) -> str:
-    """Returns a string of a record.
-
-    Raises:
-        RecordError: it is missing or something else.
-    """
-    if key not in record:
-        raise RecordError("is missing", key=key)
-    if not isinstance(record[key], str):
-        raise RecordError("is not a string", key=key, value=describe_value(record[key]))
-    return record[key]
-
-
-def list_of(record: dict[str, Any], key: str, *, required: bool = True) -> list[Any]:
-    """Returns a list of a record; an empty one where it is missing and not `required`.
-
-    Raises:
-        RecordError: it is missing or something else.
-    """
-    if key not in record:
-        if required:
-            raise RecordError("is missing", key=key)
-        return []
-    if not isinstance(record[key], list):
-        raise RecordError("is not a list", key=key, value=describe_value(record[key]))
-    return record[key]
 
 
 def document_of(
@@ -198,17 +146,12 @@ def document_of(
             check_label(mention.label, key="label", entity=number)
         extra = dict(mention.extra)
         given.append((Entity(mention.start, mention.end, mention.label, parse_score(extra), extra), number))
-    found = sorted(given, key=lambda pair: (pair[0].start, pair[0].end))
-    entities = [entity for entity, _ in found]
-    if overlaps == "longest":
-        entities = keep_longest_spans(entities)
-    elif overlaps == "error":
-        check_overlaps(entities, [number for _, number in found])
+    entities = settle_overlaps(given, overlaps)
     for (entity, number), mention in zip(given, record.mentions, strict=True):
         with _place(mention):
             check_known(entity.label, labels, key="label", entity=number)
     identifier = document_id(record.extra, default_id)
-    return Document(identifier, record.text, tuple(entities), record.extra), len(found) - len(entities)
+    return Document(identifier, record.text, tuple(entities), record.extra), len(given) - len(entities)
 
 
 class _place:
