@@ -208,7 +208,7 @@ def _help(main: Callable[..., None], full: bool) -> str:
     text = (sys.modules[main.__module__].__doc__ or "").strip()
     if full:
         return f"{text}\n{flags.FLAGS.get_help()}"
-    # absl registers the flags of the main module under the program's name.
+    # absl registers the flags of the `__main__` module under the program's name.
     module = sys.argv[0] if main.__module__ == "__main__" else main.__module__
     lines = [text, "", "Flags:"]
     for flag in sorted(flags.FLAGS.get_key_flags_for_module(module), key=lambda flag: flag.name):

@@ -1,13 +1,12 @@
 """The parts that the gRPC and the REST client share: name, version, and the distribution of texts over requests."""
 
 import abc
-import dataclasses
 from collections.abc import Iterator, Sequence
 
 from emr_ner_tf.client.chunking import Piece, merge, plan_requests
 from emr_ner_tf.client.options import ClientOptions
 from emr_ner_tf.client.version_pin import VersionPin
-from emr_ner_tf.data.document import Document, Entity
+from emr_ner_tf.data.document import Entity
 from emr_ner_tf.data.texts import check_texts
 
 
@@ -49,11 +48,9 @@ class PinnedClient(abc.ABC):
         entities = [members for answer in self._answers(texts, requests) for members in answer]
         return merge(len(texts), pieces, entities)
 
-    def _annotate_pool(self, pool: Sequence[Document], batch_characters: int) -> Iterator[Document]:
+    def _predict_pool(self, texts: Sequence[str], batch_characters: int) -> list[tuple[Entity, ...]]:
         # `options` limits the requests, and several of them may be in flight.
-        found = self.predict([document.text for document in pool])
-        for document, entities in zip(pool, found, strict=True):
-            yield dataclasses.replace(document, entities=entities)
+        return self.predict(texts)
 
     def _answers(
         self, texts: Sequence[str], requests: Sequence[Sequence[Piece]]

@@ -82,7 +82,9 @@ class Annotator(abc.ABC):
                 message gives its index.
         """
         for pool in pool_documents(documents):
-            yield from self._annotate_pool(pool, batch_characters)
+            found = self._predict_pool([document.text for document in pool], batch_characters)
+            for document, entities in zip(pool, found, strict=True):
+                yield dataclasses.replace(document, entities=entities)
 
     def close(self) -> None:  # noqa: B027 (most annotators have nothing to release)
         """Releases resources such as a connection."""
@@ -93,15 +95,15 @@ class Annotator(abc.ABC):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _annotate_pool(self, pool: Sequence[Document], batch_characters: int) -> Iterator[Document]:
-        order = sorted(range(len(pool)), key=lambda i: len(pool[i].text))
-        found: list[tuple[Entity, ...]] = [()] * len(pool)
-        for batch in pack_sorted([len(pool[i].text) for i in order], budget=batch_characters):
+    def _predict_pool(self, texts: Sequence[str], batch_characters: int) -> list[tuple[Entity, ...]]:
+        """Returns the entities of each text of a pool, computed in batches of similar length."""
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+        found: list[tuple[Entity, ...]] = [()] * len(texts)
+        for batch in pack_sorted([len(texts[i]) for i in order], budget=batch_characters):
             members = [order[i] for i in batch]
-            for i, entities in zip(members, self.predict([pool[i].text for i in members]), strict=True):
+            for i, entities in zip(members, self.predict([texts[i] for i in members]), strict=True):
                 found[i] = entities
-        for document, entities in zip(pool, found, strict=True):
-            yield dataclasses.replace(document, entities=entities)
+        return found
 
 
 def pool_documents(documents: Iterable[str | Document]) -> Iterator[list[Document]]:

@@ -76,7 +76,7 @@ def plan_windows(length: tf.Tensor, breakable: tf.Tensor, *, size: int, overlap:
     total, apart, count, reach = (tf.gather(value, record) for value in (total, apart, count, reach))
     is_first, is_last = tf.equal(index, 0), tf.equal(index, count - 1)
     before = overlap // 2
-    equal = index * apart // tf.maximum(count, 1) + before
+    equal = index * apart // count + before
     moved = _nearest_break(record, equal, breakable, tf.clip_by_value(reach, 0, slack), slack)
     cut = tf.where(is_first, zero, moved)
     next_cut = tf.where(is_last, total, tf.concat([cut[1:], total[-1:]], axis=0))

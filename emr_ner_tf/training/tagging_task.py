@@ -35,7 +35,7 @@ _EVENTS, _CURVE = "tensorboard", "learning_curve.png"
 
 
 class TaggingData(NamedTuple):
-    """What a tagger is trained and validated on.
+    """The data on which a tagger is trained and validated.
 
     Attributes:
         examples: windows of the training records.

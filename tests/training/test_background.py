@@ -1,4 +1,4 @@
-"""Jobs beside the main thread: in their order, and no failure is lost."""
+"""Background jobs run in their order, and every failure is raised."""
 
 import threading
 
