@@ -21,6 +21,7 @@ annotated by one version of the server's model: without --version, the newest on
 import contextlib
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 from absl import flags, logging
 
@@ -32,6 +33,7 @@ from emr_ner_tf.cli.runner import run
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.errors import UsageError, UserError
 from emr_ner_tf.inference.annotator import Annotator
+from emr_ner_tf.progress_bar import bars_enabled
 
 _BUNDLE = define_path(
     "bundle",
@@ -143,14 +145,7 @@ def main() -> None:
     if _TEXT.value is not None:
         documents = iter([Document("--text", _TEXT.value)])
     else:
-        documents = read_documents(
-            _INPUT.value,
-            format=_FORMAT.value,
-            overlaps="longest",
-            rejects=rejects,
-            require_entities=False,
-            options=format_options(),
-        )
+        documents = read_documents(_INPUT.value, rejects=rejects, **_reading())
     with contextlib.nullcontext() if rejects is None else rejects:
         if not to_stream:
             _to_file(documents, annotator)
@@ -194,6 +189,7 @@ def _to_file(documents: Iterator[Document], annotator: Annotator) -> None:
             annotator,
             _OUTPUT.value,
             resume=_RESUME.value,
+            total=_total(),
         )
     except ServingError as error:
         partial = partial_path(_OUTPUT.value)
@@ -213,6 +209,27 @@ def _to_file(documents: Iterator[Document], annotator: Annotator) -> None:
         result.entities,
         new / max(result.seconds, 1e-9),
     )
+
+
+def _reading() -> dict[str, Any]:
+    return {
+        "format": _FORMAT.value,
+        "overlaps": "longest",
+        "require_entities": False,
+        "options": format_options(),
+    }
+
+
+def _total() -> int | None:
+    """Counts the good records of --input for the progress bar; None if no bar is shown, or the input is a stream."""
+    from emr_ner_tf.data.atomic_io import is_stream
+    from emr_ner_tf.data.reading import read_again
+
+    if _TEXT.value is not None:
+        return 1
+    if not bars_enabled() or is_stream(_INPUT.value):
+        return None
+    return sum(1 for _ in read_again(_INPUT.value, **_reading()))
 
 
 def _from_server() -> Annotator:

@@ -18,6 +18,7 @@ from absl import app, flags, logging
 from emr_ner_tf.cli.deprecated_flags import is_deprecated, warn_of_deprecated_flags
 from emr_ner_tf.data.atomic_io import OUTPUT_ERRORS
 from emr_ner_tf.errors import Terminated, UsageError, UserError, describe_os_error
+from emr_ner_tf.progress_bar import enable_bars
 
 _HELP = ("--help", "-help", "-h", "-?", "--helpshort", "-helpshort")
 _HELP_FULL = ("--helpfull", "-helpfull")
@@ -128,10 +129,11 @@ def _terminate(number: int, _: object) -> None:
 
 
 def _show_progress() -> None:
-    """Logs progress on standard error, each line with the time of day, and suppresses messages of libraries."""
+    """Shows bars and logs on standard error, each line with the time of day; suppresses messages of libraries."""
     if not flags.FLAGS["verbosity"].present:
         logging.set_verbosity(logging.INFO)
     logging.get_absl_handler().setFormatter(python_logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    enable_bars(sys.stderr)
     for library in ("matplotlib", "tensorflow", "h5py"):
         python_logging.getLogger(library).setLevel(python_logging.ERROR)
 

@@ -11,6 +11,7 @@ from absl import flags
 
 from emr_ner_tf.cli.path_flags import define_path
 from emr_ner_tf.cli.runner import run
+from emr_ner_tf.progress_bar import track
 
 # A limit, so that a typing error does not fill the disk.
 _MAX_RECORDS = 10_000_000
@@ -38,7 +39,8 @@ def main() -> None:
     paths = [pathlib.Path(_OUTPUT_DIR.value) / f"{split}.jsonl" for split in splits]
     with document_writers(paths) as writers:
         for (split, records), write in zip(splits.items(), writers, strict=True):
-            for document in generate(split, records=records, seed=_SEED.value):
+            documents = generate(split, records=records, seed=_SEED.value)
+            for document in track(documents, f"{split}.jsonl", records):
                 write(document)
     for path, records in zip(paths, splits.values(), strict=True):
         print(f"{path}: {records} records")

@@ -1,7 +1,7 @@
 """The parts that the gRPC and the REST client share: name, version, and the distribution of texts over requests."""
 
 import abc
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from emr_ner_tf.client.chunking import Piece, merge, plan_requests
 from emr_ner_tf.client.options import ClientOptions
@@ -48,9 +48,13 @@ class PinnedClient(abc.ABC):
         entities = [members for answer in self._answers(texts, requests) for members in answer]
         return merge(len(texts), pieces, entities)
 
-    def _predict_pool(self, texts: Sequence[str], batch_characters: int) -> list[tuple[Entity, ...]]:
+    def _predict_pool(
+        self, texts: Sequence[str], batch_characters: int, on_progress: Callable[[int], object]
+    ) -> list[tuple[Entity, ...]]:
         # `options` limits the requests, and several of them may be in flight.
-        return self.predict(texts)
+        found = self.predict(texts)
+        on_progress(len(texts))
+        return found
 
     def _answers(
         self, texts: Sequence[str], requests: Sequence[Sequence[Piece]]

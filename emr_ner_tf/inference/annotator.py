@@ -2,7 +2,7 @@
 
 import abc
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Self
 
 import numpy as np
@@ -67,7 +67,11 @@ class Annotator(abc.ABC):
         return document
 
     def annotate(
-        self, documents: Iterable[str | Document], *, batch_characters: int = 16_384
+        self,
+        documents: Iterable[str | Document],
+        *,
+        batch_characters: int = 16_384,
+        on_progress: Callable[[int], object] | None = None,
     ) -> Iterator[Document]:
         """Yields each document, in order, with its entities; memory does not grow with the number of documents.
 
@@ -76,13 +80,15 @@ class Annotator(abc.ABC):
                 from 0.
             batch_characters: maximum number of characters in one call of `predict`, padding to the longest text
                 included; a longer text is a call of its own.
+            on_progress: function to call after each batch with its number of texts, such as that of a progress bar.
 
         Raises:
             UserError: a document is neither a text nor a `Document`, or its text cannot be encoded as UTF-8; the
                 message gives its index.
         """
         for pool in pool_documents(documents):
-            found = self._predict_pool([document.text for document in pool], batch_characters)
+            texts = [document.text for document in pool]
+            found = self._predict_pool(texts, batch_characters, on_progress or (lambda _: None))
             for document, entities in zip(pool, found, strict=True):
                 yield dataclasses.replace(document, entities=entities)
 
@@ -95,7 +101,9 @@ class Annotator(abc.ABC):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _predict_pool(self, texts: Sequence[str], batch_characters: int) -> list[tuple[Entity, ...]]:
+    def _predict_pool(
+        self, texts: Sequence[str], batch_characters: int, on_progress: Callable[[int], object]
+    ) -> list[tuple[Entity, ...]]:
         """Returns the entities of each text of a pool, computed in batches of similar length."""
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
         found: list[tuple[Entity, ...]] = [()] * len(texts)
@@ -103,6 +111,7 @@ class Annotator(abc.ABC):
             members = [order[i] for i in batch]
             for i, entities in zip(members, self.predict([texts[i] for i in members]), strict=True):
                 found[i] = entities
+            on_progress(len(members))
         return found
 
 

@@ -17,6 +17,7 @@ from emr_ner_tf.data.writing import record_line
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.inference.annotator import Annotator
 from emr_ner_tf.log_interval import LogInterval
+from emr_ner_tf.progress_bar import ProgressBar
 
 _LOG_SECONDS = 10.0
 # Keys of the partial file's first line.
@@ -45,6 +46,7 @@ def annotate_to_file(
     output: str | os.PathLike[str],
     *,
     resume: bool = False,
+    total: int | None = None,
 ) -> JobResult:
     """Writes annotated records as JSON lines, in order.
 
@@ -58,6 +60,7 @@ def annotate_to_file(
             `partial_version`.
         output: a regular file, written as JSON lines of CCKS2019; see `emr_ner_tf.data.atomic_io.is_stream`.
         resume: whether to continue a partial file.
+        total: number of documents, if it is known, for the progress bar.
 
     Returns:
         The counts and the duration.
@@ -81,15 +84,19 @@ def annotate_to_file(
         expected, done = _skip_finished(file, partial, annotator.name, documents) if size else (None, 0)
         if size:
             logging.info("resumed after %d records", done)
-        for document in annotator.annotate(documents):
-            if not written:
-                _begin(file, partial, annotator.name, annotator.version, expected)
-            file.write(f"{record_line(document)}\n".encode())
-            written += 1
-            entities += len(document.entities)
-            if interval.due():
-                file.flush()
-                logging.info("%d records, %.1f records/s", done + written, written / interval.elapsed())
+        with ProgressBar("annotating", total, done=done) as bar:
+            for document in annotator.annotate(documents, on_progress=bar.advance):
+                if not written:
+                    _begin(file, partial, annotator.name, annotator.version, expected)
+                file.write(f"{record_line(document)}\n".encode())
+                written += 1
+                entities += len(document.entities)
+                if interval.due():
+                    file.flush()
+                    if not bar.is_shown:
+                        logging.info(
+                            "%d records, %.1f records/s", done + written, written / interval.elapsed()
+                        )
         file.flush()
         _finish(partial, output)
     return JobResult(done + written, done, entities, interval.elapsed())

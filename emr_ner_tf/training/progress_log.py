@@ -1,12 +1,15 @@
-"""Lines that say how far a run is: loss, speed, padding, time left."""
+"""How far a run is: a bar on a terminal; elsewhere, lines with loss, speed and time left."""
+
+import contextlib
 
 from absl import logging
 
 from emr_ner_tf.log_interval import LogInterval
+from emr_ner_tf.progress_bar import ProgressBar
 
 
-class ProgressLog:
-    """Logs at most every `seconds`.
+class ProgressLog(contextlib.AbstractContextManager):
+    """Shows a bar within its `with` statement, or logs at most every `seconds` if there is no terminal.
 
     Attributes:
         total_steps: of the whole run.
@@ -15,10 +18,18 @@ class ProgressLog:
     def __init__(self, seconds: float, total_steps: int, first_step: int) -> None:
         self.total_steps = total_steps
         self._interval = LogInterval(seconds)
+        self._bar = ProgressBar("training", total_steps, unit="steps", done=first_step)
         self._step = self._first_step = self._last_step = first_step
         self._tokens = 0
         self._loss = 0.0
         self._traced = False
+
+    def __enter__(self) -> "ProgressLog":
+        self._bar.__enter__()
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self._bar.__exit__(*details)
 
     def step(self, loss: float, tokens: int, where: str) -> None:
         """Counts one step.
@@ -29,6 +40,7 @@ class ProgressLog:
             where: the epoch and step as text.
         """
         self._step += 1
+        self._bar.advance(title=f"loss {loss:.3f}")
         if not self._traced:
             # The first step traces the graph; counting it would promise a far too late end.
             self._traced = True
@@ -38,7 +50,7 @@ class ProgressLog:
         self._tokens += tokens
         self._loss += loss
         seconds = self._interval.due()
-        if seconds is None:
+        if seconds is None or self._bar.is_shown:
             return
         steps = self._step - self._last_step
         pace = self._interval.elapsed() / (self._step - self._first_step)

@@ -126,7 +126,7 @@ class _Run:
         log = ProgressLog(
             self.settings.log_seconds, sum(steps), sum(steps[: self.progress.epoch]) + self.progress.step
         )
-        with BackgroundWriter() as writer:
+        with log, BackgroundWriter() as writer:
             while not self.progress.finished:
                 epoch = self.task.epochs[self.progress.epoch]
                 self._take_steps(epoch, log, writer)

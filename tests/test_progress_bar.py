@@ -1,0 +1,132 @@
+"""The bar on a pseudo-terminal, and nothing of it elsewhere."""
+
+import io
+import os
+import pty
+import re
+import subprocess
+import sys
+
+import pytest
+from absl import logging
+
+from emr_ner_tf import progress_bar
+from emr_ner_tf.progress_bar import ProgressBar, bars_enabled, enable_bars, track
+
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """A stream that is a terminal, and the function that ends it and returns what was shown."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    primary, secondary = pty.openpty()
+    stream = os.fdopen(secondary, "w", encoding="utf-8")
+    handler = logging.get_absl_handler().python_handler
+    before = handler.stream
+    handler.setStream(stream)
+
+    def shown():
+        stream.close()
+        return _read(primary)
+
+    enable_bars(stream)
+    yield shown
+    enable_bars(io.StringIO())
+    handler.setStream(before)
+
+
+def _read(primary):
+    """What was written to the other side, which is closed; without the escape sequences."""
+    pieces = []
+    while True:
+        try:
+            piece = os.read(primary, 65536)
+        except OSError:
+            break
+        if not piece:
+            break
+        pieces.append(piece)
+    os.close(primary)
+    return _ESCAPES.sub("", b"".join(pieces).decode("utf-8"))
+
+
+def test_rate_and_time_left(terminal):
+    for _ in track(range(5), "counting", 5):
+        assert not bars_enabled(), "a part of the job has no bar of its own"
+    assert bars_enabled()
+    shown = terminal()
+    assert re.search(r"counting ━+ 5/5 [\d.]+ records/s 0:00:00 left", shown)
+
+
+def test_an_unknown_total_and_a_title(terminal):
+    with ProgressBar("reading", None, unit="lines", done=3) as bar:
+        assert bar.is_shown
+        bar.advance(4, title="almost there")
+    shown = terminal()
+    assert "almost there" in shown
+    assert "7/?" in shown
+    assert "left" not in shown
+    assert not bar.is_shown
+
+
+def test_logged_lines_are_above_the_bar(terminal):
+    handler = logging.get_absl_handler().python_handler
+    stream = handler.stream
+    with ProgressBar("counting", 2) as bar:
+        bar.advance()
+        print("a line", file=sys.stderr)
+        handler.stream.write("a line of the log\n")
+        bar.advance()
+    assert handler.stream is stream
+    lines = [line.strip() for line in re.split(r"[\r\n]+", terminal())]
+    assert "a line" in lines
+    assert "a line of the log" in lines
+    assert lines.index("a line of the log") < max(i for i, line in enumerate(lines) if "2/2" in line)
+
+
+def test_an_error_ends_the_bar(terminal):
+    with pytest.raises(RuntimeError), ProgressBar("counting", 2):
+        raise RuntimeError
+    assert bars_enabled()
+    assert "counting" in terminal()
+
+
+@pytest.mark.parametrize("term", ["dumb", "unknown"])
+def test_a_terminal_without_a_cursor(terminal, monkeypatch, term):
+    monkeypatch.setenv("TERM", term)
+    enable_bars(logging.get_absl_handler().python_handler.stream)
+    assert not bars_enabled()
+    assert list(track(range(3), "counting", 3)) == [0, 1, 2]
+    assert terminal() == ""
+
+
+def test_no_terminal():
+    stream = io.StringIO()
+    enable_bars(stream)
+    with ProgressBar("counting", 1) as bar:
+        bar.advance()
+        assert not bar.is_shown
+    assert list(track("ab", "counting", 2)) == ["a", "b"]
+    assert stream.getvalue() == ""
+    assert progress_bar._stream is None
+
+
+def test_a_command(tmp_path):
+    primary, secondary = pty.openpty()
+    call = [sys.executable, "-m", "emr_ner_tf.cli.synthesize", f"--output_dir={tmp_path}", "--records=40"]
+    done = subprocess.run(
+        call,
+        stdout=subprocess.PIPE,
+        stderr=secondary,
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "100"},
+        check=True,
+        text=True,
+    )
+    os.close(secondary)
+    shown = _read(primary)
+    assert re.search(r"train\.jsonl ━+ 40/40 [\d.]+ records/s", shown)
+    assert "200/200" in shown
+    # The result is not touched.
+    assert done.stdout == f"{tmp_path}/train.jsonl: 40 records\n{tmp_path}/test.jsonl: 200 records\n"
