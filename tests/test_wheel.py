@@ -43,6 +43,7 @@ def test_what_it_holds(wheel):
     recipes = {path.name for path in (ROOT / "configs").glob("*.py")}
     assert {f"emr_ner_tf/configs/{name}" for name in recipes} <= set(names)
     assert {"emr_ner_tf/py.typed", "emr_ner_tf/experiments/paper.md.jinja"} <= set(names)
+    assert {f"emr_ner_tf/evaluation/report.{kind}" for kind in ("html.jinja", "css", "js")} <= set(names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not any(name.startswith(("tests/", "configs/", "benchmarks/")) for name in names)
 

@@ -4,16 +4,26 @@
 
 Mentions that do not occur in the training records are also scored separately. The training records are --train or, by
 default, the file that the model's configuration names, if it still exists.
+
+A report to look at, as one HTML file (docs/evaluation.md), and the difference from another model or from predictions in
+a file:
+
+  emr-ner evaluate --bundle=runs/bundles/ner --input=heldout.jsonl --report=report.html
+  emr-ner evaluate --bundle=runs/bundles/ner --input=heldout.jsonl --report=report.html --compare=other/bundles
 """
 
 import contextlib
+import dataclasses
 import functools
 import json
+import os
 import pathlib
 import sys
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from absl import flags, logging
+from rich.console import Console
 
 from emr_ner_tf.cli.console import results
 from emr_ner_tf.cli.format_flags import define_format_flags, format_options
@@ -27,6 +37,12 @@ from emr_ner_tf.data.path_lists import split_paths
 from emr_ner_tf.data.reading import REMEDIES, read_again, read_documents
 from emr_ner_tf.data.rejects import RejectsWriter
 from emr_ner_tf.errors import UsageError, UserError
+from emr_ner_tf.inference.annotator import Annotator
+from emr_ner_tf.progress_bar import ProgressBar
+
+if TYPE_CHECKING:
+    from emr_ner_tf.evaluation.comparison import Comparison
+    from emr_ner_tf.evaluation.report import Report
 
 _BUNDLE = define_path(
     "bundle",
@@ -61,7 +77,22 @@ _BY_RECORD = flags.DEFINE_bool(
     False,
     "Also write the exact-match counts of each record, [TP, FP, FN], in the order of the records.",
 )
+_REPORT = define_path("report", None, "HTML file to write a report of scores and errors to.")
+_REDACT = flags.DEFINE_bool(
+    "redact", False, "Leave the text and the ids of records out of --report: only lengths and offsets remain."
+)
+_COMPARE = define_path(
+    "compare",
+    None,
+    "What to compare the model with: a bundle, a model directory, or a file of the same records with predictions.",
+)
 flags.mark_flags_as_required(["input"])
+_PLACES = {
+    "both": "both",
+    "only_one": "only this model",
+    "only_other": "only the other",
+    "neither": "neither",
+}
 _REMEDIES = REMEDIES | {
     "labels": "the model has no such label: remove these mentions from the records, or train a model with the label"
 }
@@ -71,13 +102,18 @@ def main() -> None:
     """Annotates the records, scores them, and writes and prints the scores."""
     if (_BUNDLE.value is None) == (_MODEL_DIR.value is None):
         raise UsageError("exactly one of --bundle and --model_dir is required")
-    if _OUTPUT.value is not None:
-        check_not_an_input(
-            _OUTPUT.value, [_INPUT.value, *(split_paths(_TRAIN.value, "--train") if _TRAIN.value else ())]
-        )
+    if _REDACT.value and _REPORT.value is None:
+        raise UsageError("--redact requires --report")
+    outputs = [path for path in (_OUTPUT.value, _REPORT.value) if path is not None]
+    inputs = [_INPUT.value, *(split_paths(_TRAIN.value, "--train") if _TRAIN.value else ())]
+    for path in outputs:
+        check_not_an_input(path, [*inputs, *([_COMPARE.value] if _COMPARE.value else ())])
+    if len({os.path.realpath(path) for path in outputs}) < len(outputs):
+        raise UsageError(f"--output and --report must be different files, got {_OUTPUT.value} for both")
 
+    from emr_ner_tf.evaluation.comparison import compare
     from emr_ner_tf.evaluation.lookup import LookupAnnotator
-    from emr_ner_tf.evaluation.scoring import exact_by_record, score, seen_mentions
+    from emr_ner_tf.evaluation.scoring import exact_counts, score, seen_mentions
     from emr_ner_tf.exporting.bundle import Bundle
     from emr_ner_tf.training.loading import restore
 
@@ -101,12 +137,18 @@ def main() -> None:
     if _LOOKUP.value and not train:
         raise UsageError("--lookup_baseline requires --train")
     seen = seen_mentions(train) if train else None
-    found = list(tagger.annotate(gold))
+    found = _annotated(tagger, gold, "annotating")
+    comparison = None
+    if _COMPARE.value is not None:
+        other, other_labels = _other_predictions(gold)
+        labels = tuple(dict.fromkeys((*labels, *other_labels)))
+        comparison = compare(gold, found, other, labels, _shown_name(_COMPARE.value))
     reports = {"": score(gold, found, labels, seen)}
     result = reports[""].to_json()
+    if comparison is not None:
+        result["comparison"] = comparison.to_json()
     if _BY_RECORD.value:
-        counts = exact_by_record(gold, found)
-        result["by_record"] = [[c.true_positives, c.false_positives, c.false_negatives] for c in counts]
+        result["by_record"] = exact_counts(gold, found, labels).sum(axis=1).tolist()
     if _LOOKUP.value:
         baseline = score(gold, list(LookupAnnotator(train).annotate(gold)), labels, seen)
         reports["lookup of training mentions"] = baseline
@@ -116,11 +158,94 @@ def main() -> None:
         with atomic_writer(_OUTPUT.value) as file:
             json.dump(result, file, ensure_ascii=False, indent=2)
             file.write("\n")
+    if _REPORT.value is not None:
+        _write_report(gold, found, reports[""], comparison, definition.config)
     console = results(sys.stderr if _OUTPUT.value == STANDARD else None)
     for title, report in reports.items():
         if title:
             console.print(f"\n{title}", style="bold")
         report.print(console)
+    if comparison is not None:
+        _print_comparison(console, comparison)
+    if _REPORT.value is not None:
+        holds = "no text of records" if _REDACT.value else "text of records; --redact leaves it out"
+        console.print(f"report: {_REPORT.value} ({holds})", soft_wrap=True)
+
+
+def _other_predictions(gold: Sequence[Document]) -> tuple[list[Document], tuple[str, ...]]:
+    """Returns the documents with the predictions of --compare, and their labels.
+
+    Raises:
+        UserError: the file has other records than --input.
+    """
+    path = _COMPARE.value
+    if os.path.isdir(path):
+        from emr_ner_tf.api import load
+
+        tagger = load(path, checkpoint=_CHECKPOINT.value)
+        return _annotated(tagger, gold, "annotating for --compare"), tagger.labels
+    predicted = list(read_documents(path, overlaps=_OVERLAPS.value))
+    if len(predicted) != len(gold):
+        raise UserError(
+            f"--compare={path}: must have the records of --input, got {len(predicted)} records instead of {len(gold)}"
+        )
+    for number, (one, other) in enumerate(zip(gold, predicted, strict=True), start=1):
+        if one.text != other.text:
+            raise UserError(
+                f"--compare={path}: record {number}: the text must be that of record {number} of --input, got another "
+                f"one, of {len(other.text)} instead of {len(one.text)} characters"
+            )
+    labels = tuple(sorted({entity.label for document in predicted for entity in document.entities}))
+    # A record without an id is named after its file, so the ids differ.
+    pairs = zip(gold, predicted, strict=True)
+    return [dataclasses.replace(one, entities=other.entities) for one, other in pairs], labels
+
+
+def _annotated(tagger: Annotator, gold: Sequence[Document], title: str) -> list[Document]:
+    with ProgressBar(title, len(gold)) as bar:
+        return list(tagger.annotate(gold, on_progress=bar.advance))
+
+
+def _write_report(
+    gold: Sequence[Document],
+    found: Sequence[Document],
+    report: "Report",
+    comparison: "Comparison | None",
+    config: Any,
+) -> None:
+    from emr_ner_tf.evaluation.html_report import Source, html_report
+
+    training = ""
+    if report.seen is not None:
+        training = ", ".join(map(os.path.basename, split_paths(_TRAIN.value or config.data.train, "--train")))
+    model = _shown_name(_BUNDLE.value or _MODEL_DIR.value)
+    if comparison is not None and comparison.name == model:
+        model, comparison = f"{model} (1)", comparison._replace(name=f"{model} (2)")
+    source = Source(_shown_name(_INPUT.value), model, training)
+    with atomic_writer(_REPORT.value) as file:
+        file.write(html_report(gold, found, report, source, comparison=comparison, redact=_REDACT.value))
+
+
+def _print_comparison(console: Console, comparison: "Comparison") -> None:
+    difference = comparison.difference
+    places = [
+        {key: sum(counts[key] for counts in rows.values()) for key in next(iter(rows.values()))}
+        for rows in (comparison.found, comparison.wrong)
+    ]
+    console.print(f"\ncompared with {comparison.name}", style="bold")
+    console.print(
+        f"exact F1 {100 * comparison.other.micro.f1:.2f}; difference {100 * difference.difference:+.2f}, 95 % "
+        f"{100 * difference.low:+.2f} to {100 * difference.high:+.2f}, p = {difference.p:.4f} (paired bootstrap)",
+        soft_wrap=True,
+    )
+    for name, counts in zip(("annotated mentions found by", "wrong predictions of"), places, strict=True):
+        shown = (f"{_PLACES[key]} {count}" for key, count in counts.items())
+        console.print(f"{name}: {', '.join(shown)}", soft_wrap=True)
+
+
+def _shown_name(path: str) -> str:
+    """Returns the name of a file or directory without the directories above it."""
+    return "standard input" if path == STANDARD else pathlib.Path(path).absolute().name
 
 
 def _annotated_records(reading: dict[str, Any], rejects: RejectsWriter | None) -> list[Document]:

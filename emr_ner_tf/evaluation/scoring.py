@@ -8,6 +8,8 @@ three mentions nor three predictions on one mention count as more than one match
 import collections
 from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
+
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.evaluation.report import Counts, Report, Scores
@@ -72,19 +74,30 @@ def score(
     )
 
 
-def exact_by_record(gold: Sequence[Document], predicted: Sequence[Document]) -> list[Counts]:
-    """Counts the exact matches of each record over all labels, for a bootstrap over records.
+def exact_counts(
+    gold: Sequence[Document], predicted: Sequence[Document], labels: Sequence[str]
+) -> np.ndarray:
+    """Counts the exact matches of each record by label, for a bootstrap over records.
+
+    Args:
+        gold: annotated documents.
+        predicted: the same documents, in the same order, with the predicted mentions.
+        labels: every label that a mention may have.
+
+    Returns:
+        int64 [N, L, 3]: true positives, false positives and false negatives of N records and L labels.
 
     Raises:
-        UserError: the two sides have different documents or another order.
+        UserError: the two sides have different documents or another order, or a label is not one of `labels`.
     """
     _check_pairs(gold, predicted)
-    result = []
-    for one, other in zip(gold, predicted, strict=True):
-        counts = [0, 0, 0]
-        _count(counts, *([(e.start, e.end, e.label) for e in side.entities] for side in (one, other)))
-        result.append(Counts(*counts))
-    return result
+    counts = np.zeros((len(gold), len(labels), 3), np.int64)
+    for record, one, other in zip(counts, gold, predicted, strict=True):
+        gold_spans = _spans_by_label(one, labels, "annotated")
+        found_spans = _spans_by_label(other, labels, "predicted")
+        for row, label in zip(record, labels, strict=True):
+            _count(row, gold_spans[label], found_spans[label])
+    return counts
 
 
 def relaxed_matches(gold: Sequence[Span], predicted: Sequence[Span]) -> int:
@@ -94,7 +107,7 @@ def relaxed_matches(gold: Sequence[Span], predicted: Sequence[Span]) -> int:
         gold: annotated half-open spans of one label, in any order; they may overlap.
         predicted: predicted spans of the same label.
     """
-    overlaps = _overlaps(gold, predicted)
+    touching = overlaps(gold, predicted)
     of_gold: dict[int, int] = {}
     of_predicted: dict[int, int] = {}
     # A matching without an augmenting path is a largest one (Berge, 1957); each annotated span searches for one once.
@@ -103,7 +116,7 @@ def relaxed_matches(gold: Sequence[Span], predicted: Sequence[Span]) -> int:
         frontier = collections.deque([root])
         while frontier:
             i = frontier.popleft()
-            fresh = [j for j in overlaps[i] if j not in came_from]
+            fresh = [j for j in touching[i] if j not in came_from]
             came_from.update(dict.fromkeys(fresh, i))
             free = next((j for j in fresh if j not in of_predicted), None)
             if free is not None:
@@ -124,8 +137,12 @@ def _augment(
         of_gold[i], j = j, of_gold.get(i)
 
 
-def _overlaps(gold: Sequence[Span], predicted: Sequence[Span]) -> list[list[int]]:
-    """Returns, for each annotated span, the predicted spans that share a character, in one sweep from left to right."""
+def overlaps(gold: Sequence[Span], predicted: Sequence[Span]) -> list[list[int]]:
+    """Finds, for each annotated span, the predicted spans that share a character, in one sweep from left to right.
+
+    Returns:
+        For each annotated span, the indices of the predicted ones, in no particular order.
+    """
     pairs: list[list[int]] = [[] for _ in gold]
     sides = (gold, predicted)
     order = sorted(
@@ -172,13 +189,13 @@ def _spans_by_label(document: Document, labels: Sequence[str], side: str) -> Map
     return spans
 
 
-def _count(counts: list[int], gold: Sequence[tuple], predicted: Sequence[tuple]) -> None:
+def _count(counts: list[int] | np.ndarray, gold: Sequence[tuple], predicted: Sequence[tuple]) -> None:
     # As multisets: the same mention predicted twice is one match and one false positive.
     matched = (collections.Counter(gold) & collections.Counter(predicted)).total()
     _add(counts, matched, len(predicted) - matched, len(gold) - matched)
 
 
-def _add(counts: list[int], *more: int) -> None:
+def _add(counts: list[int] | np.ndarray, *more: int) -> None:
     for k, value in enumerate(more):
         counts[k] += value
 

@@ -61,7 +61,7 @@ def draw_f1(lines: Sequence[Mapping[str, Any]], lookup_f1: float, path: str | os
     save_figure(figure, path)
 
 
-def draw_losses(groups: Sequence[SeedGroup], path: str | os.PathLike[str]) -> None:
+def draw_losses(groups: Sequence[SeedGroup], path: str | os.PathLike[str]) -> bool:
     """Draws the training loss of each group as the mean over its seeds; systems with BERT are on the right.
 
     A point is a part of an epoch, or a whole epoch if a run has no more values.
@@ -69,11 +69,17 @@ def draw_losses(groups: Sequence[SeedGroup], path: str | os.PathLike[str]) -> No
     Args:
         groups: result of `emr_ner_tf.experiments.tables.group_runs`.
         path: path of the PNG file.
+
+    Returns:
+        Whether there is a curve to draw. If every group has a single point, nothing is written; of the two sides, one
+        with single points only is left out.
     """
     from matplotlib import colormaps
 
-    with_bert = [group for group in groups if group.kind in _BERT]
-    panels = [panel for panel in ([g for g in groups if g not in with_bert], with_bert) if panel]
+    sides = [[group for group in groups if (group.kind in _BERT) == with_bert] for with_bert in (False, True)]
+    panels = [side for side in sides if any(len(curve(group)[0]) > 1 for group in side)]
+    if not panels:
+        return False
     figure = new_figure(6 * len(panels), 5)
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for axis, panel in zip(axes, panels, strict=True):
@@ -100,6 +106,7 @@ def draw_losses(groups: Sequence[SeedGroup], path: str | os.PathLike[str]) -> No
         axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, fontsize=7)
     axes[0].set_ylabel("training loss (nats a window)")
     save_figure(figure, path)
+    return True
 
 
 def curve(group: SeedGroup) -> tuple[list[float], list[float]]:

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from emr_ner_tf.data.atomic_io import atomic_writer
+from emr_ner_tf.evaluation.statistics import RESAMPLES
 from emr_ner_tf.experiments import paper_results
 from emr_ner_tf.experiments.figures import draw_f1, draw_losses
 from emr_ner_tf.experiments.markdown_report import page
-from emr_ner_tf.experiments.statistics import RESAMPLES
 from emr_ner_tf.experiments.tables import (
     Result,
     group_runs,
@@ -96,7 +96,8 @@ def write_report(
     if lines:
         pictures = {name: output.parent / _FIGURES / f"{output.stem}_{name}.png" for name in ("f1", "loss")}
         draw_f1(lines, report["lookup_f1"], pictures["f1"])
-        draw_losses(group_runs(results, report["setup"]), pictures["loss"])
+        if not draw_losses(group_runs(results, report["setup"]), pictures["loss"]):
+            del pictures["loss"]
     as_json = output.with_suffix(".json")
     with atomic_writer(as_json) as file:
         json.dump(report, file, ensure_ascii=False, indent=1, allow_nan=False)

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from emr_ner_tf.evaluation.statistics import paired_bootstrap, spread
 from emr_ner_tf.experiments import paper_results
 from emr_ner_tf.experiments.paper_results import PaperRow
-from emr_ner_tf.experiments.statistics import paired_bootstrap, spread
 from emr_ner_tf.models.registry import ZOO
 
 Result = Mapping[str, Any]

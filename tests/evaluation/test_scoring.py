@@ -11,7 +11,7 @@ from seqeval.scheme import IOB2
 
 from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.errors import UserError
-from emr_ner_tf.evaluation.scoring import exact_by_record, relaxed_matches, score, seen_mentions
+from emr_ner_tf.evaluation.scoring import exact_counts, relaxed_matches, score, seen_mentions
 
 LABELS = ("疾病和诊断", "药物", "手术")
 
@@ -234,9 +234,10 @@ def test_counts_of_each_record():
         Document("b", "无", (Entity(0, 1, "药物"),)),
         Document("c", "阿司匹林", (Entity(0, 4, "药物"),)),
     ]
-    counts = [(c.true_positives, c.false_positives, c.false_negatives) for c in exact_by_record(gold, found)]
-    assert counts == [(1, 2, 1), (0, 1, 0), (1, 0, 0)]
+    counts = exact_counts(gold, found, LABELS)
+    assert counts.sum(axis=1).tolist() == [[1, 2, 1], [0, 1, 0], [1, 0, 0]]
+    assert counts[0].tolist() == [[1, 1, 1], [0, 0, 0], [0, 1, 0]]
     micro = score(gold, found, LABELS).exact.micro
     assert (micro.true_positives, micro.false_positives, micro.false_negatives) == (2, 3, 1)
     with pytest.raises(UserError, match="2 annotated and 3 predicted"):
-        exact_by_record(gold[:2], found)
+        exact_counts(gold[:2], found, LABELS)

@@ -7,11 +7,11 @@ import pytest
 from markdown_it import MarkdownIt
 
 from emr_ner_tf.errors import UserError
-from emr_ner_tf.experiments.figures import curve
+from emr_ner_tf.experiments.figures import curve, draw_losses
 from emr_ner_tf.experiments.markdown_report import page
 from emr_ner_tf.experiments.report import build_report, unique_lines, write_report
 from emr_ner_tf.experiments.runner import estimated_seconds, finished_runs
-from emr_ner_tf.experiments.tables import SeedGroup
+from emr_ner_tf.experiments.tables import SeedGroup, group_runs
 
 LABELS = ("疾病和诊断", "药物")
 SETUP = {
@@ -289,6 +289,19 @@ def test_the_page(report, tmp_path):
     assert json.loads(written[1].read_text(encoding="utf-8"))["tables"] == report["tables"]
     for picture in written[2:]:
         assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_no_empty_picture_of_learning_curves(report, tmp_path):
+    """A run of one epoch without parts is a single point: no line, and nothing to see."""
+    points = [run | {"history": run["history"][:1]} for run in RESULTS]
+    written = write_report(report, points, tmp_path / "paper.md")
+    assert [path.name for path in written] == ["paper.md", "paper.json", "paper_f1.png"]
+    assert not (tmp_path / "figures" / "paper_loss.png").exists()
+    assert "Learning curves" not in written[0].read_text(encoding="utf-8")
+    # One line among them is worth a picture; the side without a line is left out.
+    groups = group_runs([*points[:4], RESULTS[4]], SETUP)
+    assert draw_losses(groups, tmp_path / "loss.png")
+    assert (tmp_path / "loss.png").exists()
 
 
 def test_the_page_in_docs_is_that_of_its_json():

@@ -1,11 +1,17 @@
-"""Means over seeds and the paired bootstrap, against enumeration of every resample."""
+"""Means over seeds, intervals and the paired bootstrap, against enumeration of every resample."""
 
 import itertools
 
 import numpy as np
 import pytest
 
-from emr_ner_tf.experiments.statistics import f1, paired_bootstrap, spread
+from emr_ner_tf.evaluation.statistics import (
+    bootstrap_intervals,
+    f1,
+    paired_bootstrap,
+    precision_recall_f1,
+    spread,
+)
 
 
 def _micro_f1(records):
@@ -22,6 +28,31 @@ def test_spread():
 
 def test_f1():
     assert f1(np.array([[3, 1, 2], [0, 0, 0], [0, 4, 0]])) == pytest.approx([6 / 9, 0.0, 0.0])
+
+
+def test_precision_recall_f1():
+    found = precision_recall_f1(np.array([[3, 1, 2], [0, 0, 0], [0, 4, 0]]))
+    assert found[0] == pytest.approx([3 / 4, 3 / 5, 6 / 9])
+    assert not found[1:].any()
+
+
+def test_intervals_against_every_resample():
+    records = [[(5, 1, 0), (1, 1, 1)], [(2, 2, 1), (0, 0, 0)], [(0, 1, 4), (2, 0, 1)], [(3, 0, 1), (0, 2, 0)]]
+    found = bootstrap_intervals(np.array(records), resamples=40_000)
+    assert found.shape == (2, 3, 2)
+    for group in (0, 1):
+        drawn = [
+            precision_recall_f1(np.sum([records[i][group] for i in picks], axis=0))
+            for picks in itertools.product(range(4), repeat=4)
+        ]
+        for score, percents in itertools.product(range(3), ((0, 2.5), (1, 97.5))):
+            end, percent = percents
+            near = np.percentile(np.array(drawn)[:, score], [percent - 0.7, percent + 0.7])
+            assert near[0] - 1e-9 <= found[group, score, end] <= near[1] + 1e-9
+    assert (
+        bootstrap_intervals(np.array(records), resamples=100)
+        == bootstrap_intervals(np.array(records), resamples=100)
+    ).all()
 
 
 def test_against_every_resample():

@@ -1,4 +1,4 @@
-"""Means over seeds, and the significance of the difference of two systems on the same records."""
+"""Means over seeds, intervals of scores, and the significance of the difference of two systems on the same records."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 RESAMPLES = 2000
+_PERCENTILES = (2.5, 97.5)
 
 
 class Spread(NamedTuple):
@@ -37,18 +38,41 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(float(np.mean(values)), sd)
 
 
-def f1(counts: np.ndarray) -> np.ndarray:
-    """Returns the F1 of counts (eq. 15-17).
+def precision_recall_f1(counts: np.ndarray) -> np.ndarray:
+    """Returns the precision, recall and F1 of counts (eq. 15-17).
 
     Args:
         counts: [..., 3]: true positives, false positives, false negatives.
 
     Returns:
-        float64 [...]; 0 if there is neither a mention nor a prediction.
+        float64 [..., 3]; 0 where a denominator is 0.
     """
-    counts = np.asarray(counts, np.float64)
-    total = 2 * counts[..., 0] + counts[..., 1] + counts[..., 2]
-    return 2 * counts[..., 0] / np.where(total > 0, total, 1)
+    hits, false_positives, false_negatives = np.moveaxis(np.asarray(counts, np.float64), -1, 0)
+    predicted, support = hits + false_positives, hits + false_negatives
+    pairs = ((hits, predicted), (hits, support), (2 * hits, predicted + support))
+    return np.stack([top / np.where(bottom > 0, bottom, 1) for top, bottom in pairs], axis=-1)
+
+
+def f1(counts: np.ndarray) -> np.ndarray:
+    """Returns the F1 of counts [..., 3], as `precision_recall_f1`."""
+    return precision_recall_f1(counts)[..., 2]
+
+
+def bootstrap_intervals(counts: np.ndarray, *, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
+    """Resamples records and returns 95 % intervals of precision, recall and F1 (percentiles).
+
+    Args:
+        counts: int [N, G, 3], counts of N records in G groups, such as labels.
+        resamples: number of resamples.
+        seed: random seed.
+
+    Returns:
+        float64 [G, 3, 2]: the 2.5th and the 97.5th percentile of the precision, recall and F1 of each group.
+    """
+    counts = np.asarray(counts)
+    drawn = _draws(len(counts), resamples, seed) @ counts.reshape(len(counts), -1)
+    scores = precision_recall_f1(drawn.reshape(resamples, *counts.shape[1:]))
+    return np.moveaxis(np.percentile(scores, _PERCENTILES, axis=0), 0, -1)
 
 
 def paired_bootstrap(
@@ -71,16 +95,21 @@ def paired_bootstrap(
     one, other = np.asarray(one), np.asarray(other)
     records = one.shape[1]
     assert other.shape[1:] == one.shape[1:] == (records, 3)
-    random = np.random.Generator(np.random.Philox(seed))
-    times = random.multinomial(records, np.full(records, 1 / records), size=resamples)
+    times = _draws(records, resamples, seed)
 
     def resampled(counts: np.ndarray) -> np.ndarray:
         return f1(times @ counts).mean(axis=0)
 
     drawn = resampled(one) - resampled(other)
-    low, high = np.percentile(drawn, [2.5, 97.5])
+    low, high = np.percentile(drawn, _PERCENTILES)
     side = min(np.count_nonzero(drawn <= 0), np.count_nonzero(drawn >= 0))
     # The sample itself is counted, so that p is never 0.
     p = min(1.0, 2 * (side + 1) / (resamples + 1))
     difference = f1(one.sum(axis=1)).mean() - f1(other.sum(axis=1)).mean()
     return Difference(float(difference), float(low), float(high), float(p))
+
+
+def _draws(records: int, resamples: int, seed: int) -> np.ndarray:
+    """Returns how often each record is drawn in each resample, int64 [resamples, records]."""
+    random = np.random.Generator(np.random.Philox(seed))
+    return random.multinomial(records, np.full(records, 1 / records), size=resamples)

@@ -1,0 +1,27 @@
+"use strict";
+(() => {
+  const form = document.getElementById("filter");
+  if (!form) return;
+  const kind = document.getElementById("kind");
+  const label = document.getElementById("label");
+  const status = document.getElementById("shown");
+  const articles = [...document.querySelectorAll("article[data-errors]")];
+  // Each token is KIND:LABEL, both as numbers.
+  const matches = (tokens) =>
+    tokens.split(" ").some((token) => {
+      const [ofKind, ofLabel] = token.split(":");
+      return (!kind.value || kind.value === ofKind) && (!label.value || label.value === ofLabel);
+    });
+  const apply = () => {
+    let shown = 0;
+    for (const article of articles) {
+      article.hidden = !matches(article.dataset.errors);
+      shown += article.hidden ? 0 : 1;
+      for (const row of article.querySelectorAll("tr[data-errors]")) row.hidden = !matches(row.dataset.errors);
+    }
+    status.textContent = `${shown} of ${articles.length} records`;
+  };
+  form.addEventListener("change", apply);
+  form.hidden = false;
+  apply();
+})();
