@@ -15,6 +15,8 @@ from typing import Any
 import ml_collections
 
 from emr_ner_tf.data.atomic_io import atomic_writer
+from emr_ner_tf.data.formats.options import parse_options
+from emr_ner_tf.data.formats.table import AUTO, READ_FORMATS
 from emr_ner_tf.data.path_lists import split_paths
 from emr_ner_tf.data.whole_files import read_object
 from emr_ner_tf.errors import UserError
@@ -76,7 +78,10 @@ def base_config() -> ConfigDict:
     config.data.validation = ""  # empty: `validation_fraction` of the training records
     config.data.validation_fraction = 0.1
     config.data.unlabelled = ""  # files of passages, separated by commas, for a lexicon and character vectors
-    config.data.format = "ccks2019"
+    config.data.format = "auto"  # of the records in `train` and `validation`; auto finds it by looking
+    # What the files do not state themselves, as NAME=VALUE,... with fields of `data.formats.options.FormatOptions`, such
+    # as encoding=gb18030,text_column=病历.
+    config.data.options = ""
     config.data.labels = "ccks2019"  # ccks2019, infer (those of the records), or a file of one label per line
     config.data.overlaps = "error"  # error, or longest: keep the longest of overlapping mentions
 
@@ -133,6 +138,7 @@ def check_config(config: ConfigDict) -> None:
         UserError: a value is invalid; the message has the key, the rule and the value.
     """
     choices = {
+        "data.format": (AUTO, *READ_FORMATS),
         "data.overlaps": ("error", "longest"),
         "train.precision": PRECISIONS,
         "optimizer.decay": ("none", "linear"),
@@ -167,6 +173,7 @@ def check_config(config: ConfigDict) -> None:
     }
     for key in ("train", "validation", "unlabelled"):
         split_paths(config.data[key], f"config.data.{key}")
+    reading_settings(config.data)
     fractions = (
         *("model.dropout", "data.validation_fraction", "optimizer.warmup_fraction"),
         *("optimizer.beta_1", "optimizer.beta_2"),
@@ -181,6 +188,19 @@ def check_config(config: ConfigDict) -> None:
             f"config.text.overlap + config.text.slack must be below config.text.window, "
             f"got {text.overlap} + {text.slack} and {text.window}"
         )
+
+
+def reading_settings(data: ConfigDict) -> dict[str, Any]:
+    """Returns how the records of a configuration are read, as arguments of `emr_ner_tf.data.reading.read_documents`.
+
+    Args:
+        data: the section `data`.
+
+    Raises:
+        UserError: an option is invalid.
+    """
+    options = parse_options(data.options, "config.data.options")
+    return {"format": data.format, "overlaps": data.overlaps, "options": options}
 
 
 def check_values(

@@ -29,9 +29,9 @@ from emr_ner_tf.cli.console import results
 from emr_ner_tf.cli.format_flags import define_format_flags, format_options
 from emr_ner_tf.cli.path_flags import define_path
 from emr_ner_tf.cli.runner import run
+from emr_ner_tf.config import reading_settings
 from emr_ner_tf.data.atomic_io import STANDARD, atomic_writer, check_not_an_input
 from emr_ner_tf.data.document import Document
-from emr_ner_tf.data.formats.options import DEFAULT_OPTIONS
 from emr_ner_tf.data.lines import source_name
 from emr_ner_tf.data.path_lists import split_paths
 from emr_ner_tf.data.reading import REMEDIES, read_again, read_documents
@@ -287,8 +287,7 @@ def _training_records(config: Any, reading: dict[str, Any]) -> list[Document]:
         )
         return []
     # Flags about --input say nothing about these files.
-    own = {"format": config.data.format, "overlaps": config.data.overlaps, "options": DEFAULT_OPTIONS}
-    reading = reading | own
+    reading = reading | reading_settings(config.data)
     # The training run has already reported its bad records.
     return [document for path in named for document in read_again(path, **reading)]
 

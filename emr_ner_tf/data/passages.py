@@ -1,37 +1,57 @@
-"""Unlabelled text: passages of files that hold one a line, as text or as JSON lines."""
+"""Unlabelled text: the passages of files of text or of records."""
 
 import os
 import re
 from collections.abc import Iterator
 
-from emr_ner_tf.data.lines import read_lines
+from emr_ner_tf.data.formats.detection import detect
+from emr_ner_tf.data.formats.options import DEFAULT_OPTIONS, FormatOptions
+from emr_ner_tf.data.formats.sources import encoded_lines
+from emr_ner_tf.data.formats.table import AUTO
 from emr_ner_tf.data.reading import read_documents
 from emr_ner_tf.data.record_error import RecordError
 
 _COLUMNS = re.compile(r"\S\s+(O|[BIESM]-\S+)")
+# Formats that are judged by the first line that is not blank.
+_OF_LINES = ("text", "bio", "conll")
 
 
-def read_passages(path: str | os.PathLike[str]) -> Iterator[str]:
+def read_passages(
+    path: str | os.PathLike[str], *, format: str = AUTO, options: FormatOptions = DEFAULT_OPTIONS
+) -> Iterator[str]:
     """Yields the passages of a file, blank ones left out.
 
     Args:
-        path: UTF-8; JSON lines with `originalText` where its first line that is not blank begins with `{`, else
-            one passage a line.
+        path: a file, or a folder of files.
+        format: a name of `emr_ner_tf.data.formats.table`; each record is a passage. "auto" finds it by looking: one
+            passage a line, unless the file is one of records.
+        options: settings that the file does not state itself, such as its encoding.
 
     Raises:
         RecordError: while iterating: the file cannot be read, holds no passage, or a line of it is not what the first
             one promises; or its first line is a character and its tag.
     """
     path = os.fspath(path)
-    first = next((line.raw.strip() for line in read_lines(path) if line.raw.strip()), b"")
-    if _COLUMNS.fullmatch(first.decode("utf-8", errors="replace")):
-        message = "must hold passages, and its first line is a character and its tag"
-        raise RecordError(message, path=path, line=1, remedy="convert it: emr-ner data convert")
-    format = "ccks2019" if first.startswith(b"{") else "text"
+    if format == AUTO:
+        format = _find_format(path, options.encoding)
+    documents = read_documents(
+        path, format=format, overlaps="longest", require_entities=False, options=options
+    )
     empty = True
-    for document in read_documents(path, format=format, overlaps="longest", require_entities=False):
+    for document in documents:
         if document.text.strip():
             empty = False
             yield document.text
     if empty:
         raise RecordError("must hold passages of text, and holds none", path=path)
+
+
+def _find_format(path: str, encoding: str) -> str:
+    found = detect(path, encoding)
+    if found is not None and found.format not in _OF_LINES:
+        return found.format
+    first = next((line.raw.strip() for line in encoded_lines(path, encoding) if line.raw.strip()), b"")
+    if _COLUMNS.fullmatch(first.decode("utf-8", errors="replace")):
+        message = "must hold passages, and its first line is a character and its tag"
+        raise RecordError(message, path=path, line=1, remedy="convert it: emr-ner data convert")
+    return "ccks2019" if first.startswith(b"{") else "text"

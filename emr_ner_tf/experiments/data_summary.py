@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from emr_ner_tf.config import ConfigDict
+from emr_ner_tf.config import ConfigDict, reading_settings
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.labels import resolve_labels
 from emr_ner_tf.data.path_lists import split_paths
@@ -33,7 +33,7 @@ def describe(train: str, test: str, all_records: str, config: ConfigDict) -> dic
     Raises:
         UserError: a record is bad (the message has file and line), or the files have no mention.
     """
-    how = {"format": config.data.format, "overlaps": config.data.overlaps}
+    how = reading_settings(config.data)
     labels = resolve_labels(config.data.labels, split_paths(train, "--train"), require_entities=True, **how)
 
     def read(paths: str, name: str) -> list[Document]:

@@ -15,6 +15,7 @@ from absl import logging
 
 from emr_ner_tf.child_process import run_to_end
 from emr_ner_tf.data.atomic_io import atomic_writer
+from emr_ner_tf.data.formats.options import option_flags, parse_options
 from emr_ner_tf.data.whole_files import read_object
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.experiments.recipes import PAPER
@@ -125,6 +126,7 @@ def _execute(run: Run, model_dir: pathlib.Path) -> dict[str, Any]:
         [
             *("-m", "emr_ner_tf.cli.evaluate", f"--model_dir={model_dir}", f"--input={run.test}"),
             *(f"--train={data.train}", f"--format={data.format}", f"--overlaps={data.overlaps}"),
+            *option_flags(parse_options(data.options, "config.data.options")),
             *("--lookup_baseline", "--by_record", f"--output={scores_path}"),
         ],
     )

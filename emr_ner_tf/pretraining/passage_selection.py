@@ -1,11 +1,12 @@
 """The text of a pre-training run: read, screened against records that a model will be scored on, a part held out."""
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from absl import logging
 
 from emr_ner_tf.config import ConfigDict
+from emr_ner_tf.data.formats.options import FormatOptions, parse_options
+from emr_ner_tf.data.formats.table import AUTO, READ_FORMATS
 from emr_ner_tf.data.passages import read_passages
 from emr_ner_tf.data.path_lists import split_paths
 from emr_ner_tf.data.splitting import SHARED_CHARACTERS, without_shared
@@ -31,6 +32,8 @@ def data_settings() -> ConfigDict:
     """Returns the section `data` of a pre-training's configuration; each file as `read_passages` takes it."""
     data = ConfigDict()
     data.unlabelled = ""  # files of passages, joined by commas
+    data.format = "auto"  # of all files; auto finds it by looking
+    data.options = ""  # what the files do not state themselves, such as encoding=gb18030,text_column=病历
     data.records = ""  # training records, joined by commas; `exclude_shared_with` never touches them
     data.exclude_shared_with = ""  # records held for scoring: passages of `unlabelled` that share text go
     data.held_fraction = 0.02  # of all passages, one at least, and one at least is left; by seed
@@ -41,8 +44,12 @@ def passage_paths(settings: ConfigDict) -> dict[str, list[str]]:
     """Returns the files of each key of `data_settings` that names files.
 
     Raises:
-        UsageError: an empty name in a list.
+        UserError: an empty name in a list, or an unknown format or option.
     """
+    if settings.format not in (AUTO, *READ_FORMATS):
+        names = ", ".join((AUTO, *READ_FORMATS))
+        raise UserError(f"config.data.format must be one of {names}, got {settings.format!r}")
+    _options(settings)
     keys = ("unlabelled", "records", "exclude_shared_with")
     return {key: split_paths(settings[key], f"config.data.{key}") for key in keys}
 
@@ -58,12 +65,17 @@ def gather_passages(settings: ConfigDict, seed: int) -> Passages:
         UserError: no file named, a bad line, or too little text to train on and to measure with.
     """
     paths = passage_paths(settings)
-    unlabelled, records = _read(paths["unlabelled"]), _read(paths["records"])
+    reading = {"format": settings.format, "options": _options(settings)}
+
+    def read(key: str) -> list[str]:
+        return [text for path in paths[key] for text in read_passages(path, **reading)]
+
+    unlabelled, records = read("unlabelled"), read("records")
     if not settings.unlabelled and not settings.records:
         raise UserError(
             "config.data.unlabelled must name a file of passages (--config.data.unlabelled=FILE), got ''"
         )
-    heldout = _read(paths["exclude_shared_with"])
+    heldout = read("exclude_shared_with")
     if heldout and max(map(len, heldout)) < SHARED_CHARACTERS:
         raise UserError(
             f"config.data.exclude_shared_with={settings.exclude_shared_with}: must hold a text of {SHARED_CHARACTERS} "
@@ -92,5 +104,5 @@ def gather_passages(settings: ConfigDict, seed: int) -> Passages:
     return Passages(train, heldout, left_out)
 
 
-def _read(paths: Iterable[str]) -> list[str]:
-    return [text for path in paths for text in read_passages(path)]
+def _options(settings: ConfigDict) -> FormatOptions:
+    return parse_options(settings.options, "config.data.options")

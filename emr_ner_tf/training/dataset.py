@@ -6,7 +6,7 @@ from typing import TypeVar
 import numpy as np
 from absl import logging
 
-from emr_ner_tf.config import ConfigDict
+from emr_ner_tf.config import ConfigDict, reading_settings
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.labels import resolve_labels
 from emr_ner_tf.data.path_lists import split_paths
@@ -41,7 +41,7 @@ def training_records(
     if not paths:
         raise UserError("config.data.train must name a file of records (--config.data.train=FILE), got ''")
     validation_paths = split_paths(settings.validation, "config.data.validation")
-    reading = {"format": settings.format, "overlaps": settings.overlaps}
+    reading = reading_settings(settings)
     labels = resolve_labels(settings.labels, paths, require_entities=True, **reading)
     remedies = _INFERRED if settings.labels == "infer" else REMEDIES
 

@@ -125,9 +125,15 @@ def test_one_array_and_objects_over_several_lines_are_read(tmp_path, content, fo
     assert [document.text for document in documents] == [record["originalText"] for record in RECORDS]
 
 
-@pytest.mark.parametrize("content", [PRETTY, json.dumps(RECORDS), gzip.compress(TEXT.encode(), mtime=0)])
-def test_passages_are_not_taken_from_what_is_no_text(tmp_path, content):
+def test_passages_are_not_taken_from_what_is_no_text(tmp_path):
     path = tmp_path / "in"
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    path.write_bytes(gzip.compress(TEXT.encode(), mtime=0))
     with pytest.raises(RecordError, match="the file looks like"):
         list(read_passages(path))
+
+
+@pytest.mark.parametrize("content", [PRETTY, json.dumps(RECORDS)])
+def test_passages_of_an_array_are_its_texts(tmp_path, content):
+    path = tmp_path / "in"
+    path.write_text(content, encoding="utf-8")
+    assert list(read_passages(path)) == [record["originalText"] for record in RECORDS]

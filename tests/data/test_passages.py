@@ -1,7 +1,10 @@
 import pytest
 
+from emr_ner_tf.data.document import Document
+from emr_ner_tf.data.formats.options import FormatOptions
 from emr_ner_tf.data.passages import read_passages
 from emr_ner_tf.data.record_error import RecordError
+from emr_ner_tf.data.writing import write_documents
 
 
 def test_one_passage_a_line(tmp_path):
@@ -39,3 +42,17 @@ def test_a_file_without_a_passage(tmp_path, content):
     path.write_text(content, encoding="utf-8")
     with pytest.raises(RecordError, match=r"blank\.txt: must hold passages of text, and holds none"):
         list(read_passages(path))
+
+
+@pytest.mark.parametrize("name", ["ccks2019", "label_studio", "doccano", "csv", "xlsx", "brat"])
+def test_each_record_of_another_format_is_a_passage(tmp_path, name):
+    write_documents(tmp_path / "records", [Document("1", "一例。"), Document("2", "二例。")], name)
+    assert list(read_passages(tmp_path / "records")) == ["一例。", "二例。"]
+    assert list(read_passages(tmp_path / "records", format=name)) == ["一例。", "二例。"]
+
+
+def test_another_encoding_and_column(tmp_path):
+    path = tmp_path / "notes.csv"
+    path.write_bytes("编号,病历\n1,一例。\n".encode("gb18030"))
+    options = FormatOptions(encoding="gb18030", text_column="病历")
+    assert list(read_passages(path, options=options)) == ["一例。"]

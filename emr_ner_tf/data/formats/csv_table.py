@@ -12,7 +12,7 @@ from emr_ner_tf.data.formats.format import Format
 from emr_ner_tf.data.formats.losses import Losses
 from emr_ner_tf.data.formats.options import FormatOptions
 from emr_ner_tf.data.formats.records import Record, Source
-from emr_ner_tf.data.formats.tables import COLUMNS, HELD, READINGS, Row, read_table, rows_of
+from emr_ner_tf.data.formats.tables import COLUMNS, HELD, READINGS, Row, guard, read_table, rows_of
 from emr_ner_tf.data.lines import Line, decoded
 from emr_ner_tf.data.record_error import RecordError
 
@@ -99,7 +99,7 @@ class _CsvWriter:
     def write(self, document: Document) -> None:
         """Writes the rows of a document."""
         self._number += 1
-        rows = rows_of(document, self._number)
+        rows = [[guard(cell, formulas=True) for cell in row] for row in rows_of(document, self._number)]
         with errors_named(self._path):
             self._rows.writerows(rows)
 

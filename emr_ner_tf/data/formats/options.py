@@ -2,6 +2,7 @@
 
 import codecs
 import dataclasses
+import os
 
 from emr_ner_tf.data.path_lists import split_paths
 from emr_ner_tf.errors import UserError
@@ -99,5 +100,18 @@ def parse_options(text: str, name: str) -> FormatOptions:
         key, equals, value = part.partition("=")
         if not equals or key not in names:
             raise UserError(f"{name} must be NAME=VALUE,... with a name of {', '.join(names)}, got {part!r}")
-        values[key] = int(value) if key == "tag_column" and value.isdecimal() else value
+        if key == "tag_column" and not value.isdecimal():
+            raise UserError(f"{name}: tag_column must be a whole number, got {value!r}")
+        values[key] = int(value) if key == "tag_column" else value
+    if "tag_names" in values:
+        values["tag_names"] = os.path.expanduser(values["tag_names"])
     return FormatOptions(**values)
+
+
+def option_flags(options: FormatOptions) -> list[str]:
+    """Returns the flags of a command that state options which differ from their defaults."""
+    return [
+        f"--{field.name}={getattr(options, field.name)}"
+        for field in dataclasses.fields(options)
+        if getattr(options, field.name) != field.default
+    ]

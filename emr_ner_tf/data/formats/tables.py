@@ -2,8 +2,13 @@
 
 A table that has the columns `start`, `end` and `label` holds mentions: rows that follow one another and have the same
 `record` (or, without that column, the same id) are one record. Columns are found by their names in the first row.
+
+A spreadsheet program takes a cell of a CSV that begins with `=`, `+`, `-` or `@` for a formula. Such a cell is written
+with an apostrophe before it, and so is one that begins with apostrophes and then one of these; a table that has the
+column `record` is read back without it.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -22,6 +27,8 @@ TEXT_NAMES = ("text", "originaltext", "content", "文本", "原文", "正文", "
 _ID_NAMES = ("id", "编号", "序号")
 _MENTION_COLUMNS = ("start", "end", "label")
 _OWN = ("record", *_MENTION_COLUMNS, "mention", "score")
+_FORMULA = re.compile("[=+@＝＋－＠\t\r\n-]")
+_GUARDED = re.compile(f"'+{_FORMULA.pattern}")
 
 
 class Row(NamedTuple):
@@ -73,6 +80,7 @@ class _Table:
         self._id = self._find(options.id_column, _ID_NAMES, lower, "id_column", header)
         self._has_mentions = all(name in lower for name in _MENTION_COLUMNS)
         self._own = {name: lower.index(name) for name in _OWN if self._has_mentions and name in lower}
+        self._is_guarded = "record" in self._own
         if source.require_entities and not self._has_mentions:
             # Texts that nobody has annotated are no records without mentions.
             raise RecordError(
@@ -115,7 +123,7 @@ class _Table:
     def record(self, rows: Sequence[Row]) -> Record:
         """Makes the record of the rows of one text."""
         first = rows[0]
-        record = Record(first.line, b"\n".join(row.raw for row in rows), _cell(first, self._text))
+        record = Record(first.line, b"\n".join(row.raw for row in rows), self._value(first, self._text))
         try:
             for row in rows:
                 if row.problem is not None:
@@ -130,15 +138,19 @@ class _Table:
 
     def _fill(self, record: Record, rows: Sequence[Row]) -> None:
         if self._id is not None and _cell(rows[0], self._id):
-            record.extra["id"] = _cell(rows[0], self._id)
+            record.extra["id"] = self._value(rows[0], self._id)
         taken = {self._text, self._id, *self._own.values()}
         for column, name in enumerate(self._names):
             if column not in taken and name:
-                record.extra[name] = _cell(rows[0], column)
+                record.extra[name] = self._value(rows[0], column)
         for row in rows if self._has_mentions else ():
-            values = {name: _cell(row, column) for name, column in self._own.items()}
+            values = {name: self._value(row, column) for name, column in self._own.items()}
             if any(values[name] for name in _MENTION_COLUMNS):
                 record.mentions.append(_mention(values, len(record.mentions) + 1, row.line))
+
+    def _value(self, row: Row, column: int | None) -> str:
+        value = _cell(row, column)
+        return value[1:] if self._is_guarded and _GUARDED.match(value) else value
 
 
 def _mention(values: dict[str, str], number: int, line: int) -> Mention:
@@ -175,6 +187,18 @@ def rows_of(document: Document, number: int) -> Iterable[list[str | int | float]
         for entity in document.entities
     ]
     return rows or [[*start, "", "", "", "", ""]]
+
+
+def guard(value: str | int | float, *, formulas: bool) -> str | int | float:
+    """Returns a cell as it is written.
+
+    Args:
+        value: the cell.
+        formulas: whether a string that begins like a formula would be one.
+    """
+    if not isinstance(value, str) or not (_GUARDED.match(value) or (formulas and _FORMULA.match(value))):
+        return value
+    return f"'{value}"
 
 
 def raw_of(cells: Sequence[str]) -> bytes:

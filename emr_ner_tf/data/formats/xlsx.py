@@ -18,7 +18,7 @@ from emr_ner_tf.data.formats.format import Format
 from emr_ner_tf.data.formats.losses import Losses
 from emr_ner_tf.data.formats.options import FormatOptions
 from emr_ner_tf.data.formats.records import Record, Source
-from emr_ner_tf.data.formats.tables import COLUMNS, HELD, READINGS, Row, raw_of, read_table, rows_of
+from emr_ner_tf.data.formats.tables import COLUMNS, HELD, READINGS, Row, guard, raw_of, read_table, rows_of
 from emr_ner_tf.data.lines import opened, read_error
 from emr_ner_tf.data.record_error import RecordError
 from emr_ner_tf.errors import UserError
@@ -166,7 +166,8 @@ class _XlsxWriter:
         Raises:
             RecordError: a cell or the sheet would be larger than Excel takes.
         """
-        rows = list(rows_of(document, self._number + 1))
+        # A string of a workbook is no formula.
+        rows = [[guard(cell, formulas=False) for cell in row] for row in rows_of(document, self._number + 1)]
         for name, value in zip(COLUMNS, rows[0], strict=True):
             size = (
                 len(_escape(value).encode("utf-16-le", "surrogatepass")) // 2 if isinstance(value, str) else 0

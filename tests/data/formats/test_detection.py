@@ -7,7 +7,7 @@ from format_cases import plain
 
 from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.data.formats.detection import detect
-from emr_ner_tf.data.formats.options import FormatOptions, parse_options
+from emr_ner_tf.data.formats.options import FormatOptions, option_flags, parse_options
 from emr_ner_tf.data.formats.table import FORMATS, WRITE_FORMATS
 from emr_ner_tf.data.reading import RecordError, RejectsWriter, read_documents, read_labels
 from emr_ner_tf.data.writing import write_documents
@@ -164,6 +164,11 @@ def test_wrong_options():
     )
     with pytest.raises(UserError, match=r"config\.data\.reading must be NAME=VALUE"):
         parse_options("encodings=gb18030", "config.data.reading")
+    assert option_flags(FormatOptions()) == []
+    assert option_flags(FormatOptions(encoding="gb18030", tag_column=2)) == [
+        "--encoding=gb18030",
+        "--tag_column=2",
+    ]
 
 
 @pytest.mark.parametrize("name", ["cmeee", "doccano", "label_studio", "huggingface", "uie"])
