@@ -25,6 +25,7 @@ ORDER = (
     "evaluation",
     "training",
     "pretraining",
+    "audit",
     "exporting",
     "experiments",
     "client",

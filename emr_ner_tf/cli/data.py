@@ -1,4 +1,4 @@
-"""Validates, counts, splits and converts annotated records.
+"""Validates, checks, counts, splits and converts annotated records.
 
   emr-ner data SUBCOMMAND --input=FILE [--input=FILE ...] [--FLAG=VALUE ...]
 
@@ -7,6 +7,20 @@ validate   Checks every record and lists each fault with file, line, mention, ru
 
   emr-ner data validate --input=records.jsonl
   emr-ner data validate --input=records.jsonl --on_error=skip --output=good.jsonl
+
+check      Looks for likely mistakes: missed repeats, differing labels and boundaries, mentions with punctuation at an
+           edge, duplicates, text that held-out records (--against) share with these, and others; docs/data.md lists
+           them. The exit status is 1 if there are errors, and 0 if there are warnings only. No text of a record is
+           shown without --show_text.
+
+  emr-ner data check --input=train.jsonl --against=heldout.jsonl --encoder=DIR_OR_NAME --output=findings.json
+
+audit      Ranks likely annotation errors by the probabilities of models that have not seen the record: one model for
+           each of --folds folds, trained by --config, or models of folds that exist (--model_dir). The same command
+           continues an audit that was stopped. --output opens in annotation tools: --to=label_studio, doccano, csv.
+
+  emr-ner data audit --input=records.jsonl --config=default --config.encoder=DIR_OR_NAME --work_dir=runs/audit \
+    --output=suspects.jsonl
 
 stats      Counts records, mentions and distinct surface forms by label, and shows the lengths of records.
 
@@ -25,7 +39,7 @@ convert    Converts records from any format to any other, and says what the othe
   emr-ner data convert --input=notes.csv --encoding=gb18030 --noannotated --output=notes.jsonl
 """
 
-import collections
+import functools
 import itertools
 import json
 import pathlib
@@ -35,24 +49,26 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from absl import flags, logging
-from rich.table import Table
+from ml_collections import config_flags
 
-from emr_ner_tf.cli.console import print_table, results
+from emr_ner_tf.cli.data_audit import audit, check_flags
+from emr_ner_tf.cli.data_check import check, print_findings, raise_errors
+from emr_ner_tf.cli.data_tables import Listing, print_stats
 from emr_ner_tf.cli.format_flags import define_format_flags, format_options
-from emr_ner_tf.cli.path_flags import define_path, define_paths
+from emr_ner_tf.cli.path_flags import define_path, define_paths, local_paths
 from emr_ner_tf.cli.runner import run
+from emr_ner_tf.config import base_config
 from emr_ner_tf.data.atomic_io import STANDARD, atomic_writer, check_not_an_input
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.formats.detection import detect
 from emr_ner_tf.data.formats.options import SCHEMES, FormatOptions
 from emr_ner_tf.data.formats.table import AUTO, FORMATS
-from emr_ner_tf.data.labels import CCKS2019_LABELS, resolve_labels
+from emr_ner_tf.data.labels import resolve_labels
 from emr_ner_tf.data.lines import check_rereadable
-from emr_ner_tf.data.reading import read_again, read_documents
-from emr_ner_tf.data.record_error import RecordError
+from emr_ner_tf.data.reading import Located, read_again, read_documents, read_located
 from emr_ner_tf.data.rejects import Rejects, RejectsWriter
 from emr_ner_tf.data.splitting import SHARED_CHARACTERS, assign_split, near_duplicate_groups
-from emr_ner_tf.data.stats import CorpusStats, corpus_stats
+from emr_ner_tf.data.stats import corpus_stats
 from emr_ner_tf.data.validation import OVERLAPS
 from emr_ner_tf.data.writing import WRITE_FORMATS, document_writers, write_documents
 from emr_ner_tf.errors import UsageError, UserError
@@ -61,7 +77,7 @@ _INPUT = define_paths("input", "File of records to read.", required=True, stream
 _OUTPUT = define_path(
     "output",
     None,
-    "File to write; for split, the folder of its two files; for stats, the figures as JSON.",
+    "File to write; for split, the folder of its two files; for check and stats, the findings or figures as JSON.",
     stream="output",
 )
 _FORMAT = define_format_flags()
@@ -94,26 +110,54 @@ _OVERLAPS = flags.DEFINE_enum(
 _ANNOTATED = flags.DEFINE_bool(
     "annotated", True, "Require annotated records; --noannotated accepts texts without mentions."
 )
-_JSON = flags.DEFINE_bool("json", False, "Print JSON instead of tables (stats).")
+_JSON = flags.DEFINE_bool("json", False, "Print JSON instead of tables (check, stats).")
+_AGAINST = define_paths("against", "File of held-out records to compare with (check).")
+_ENCODER = define_path(
+    "encoder",
+    "",
+    "Encoder whose vocabulary should have the characters of the records (check): directory or hub name.",
+)
+_WINDOW = flags.DEFINE_integer(
+    "window",
+    base_config().text.window,
+    "Number of characters of a window, as config.text.window in training; 0 checks no windows (check).",
+    lower_bound=0,
+)
+_EXAMPLES = flags.DEFINE_integer(
+    "examples", 3, "Number of findings of each kind (check), or in all (audit), to print.", 0
+)
+_SHOW_TEXT = flags.DEFINE_bool(
+    "show_text", False, "Show the text of mentions, which may be confidential (check)."
+)
 _RATIO = flags.DEFINE_string("ratio", "7:3", "Ratio of training records to held-out records (split).")
-_SEED = flags.DEFINE_integer("seed", 0, "Random seed; a different seed gives a different split (split).")
+_SEED = flags.DEFINE_integer("seed", 0, "Random seed of the split (split) or of the folds (audit).")
 _TOGETHER = flags.DEFINE_bool(
     "keep_near_duplicates_together",
     False,
     f"Put records that share {SHARED_CHARACTERS} consecutive characters on the same side (split).",
 )
-_LISTED = 100
+_CONFIG = config_flags.DEFINE_config_file(
+    "config", None, "Recipe of the models of the folds, as in `emr-ner train` (audit).", lock_config=True
+)
+_MODEL_DIR = define_paths("model_dir", "Model directory of a model that has not seen all records (audit).")
+_WORK_DIR = define_path("work_dir", None, "Directory for the folds' records, models and results (audit).")
+_FOLDS = flags.DEFINE_integer("folds", 5, "Number of folds (audit).", lower_bound=2)
+_AUDIT = ("config", "model_dir", "work_dir", "folds")
 _FLAGS = {
-    "validate": ("output", "to", "to_scheme"),
-    "stats": ("output", "json"),
-    "split": ("output", "to", "to_scheme", "ratio", "seed", "keep_near_duplicates_together"),
-    "convert": ("output", "to", "to_scheme"),
+    "validate": ("output", "on_error", "to", "to_scheme"),
+    "check": ("output", "json", "against", "encoder", "window", "examples", "show_text"),
+    "audit": (*_AUDIT, "output", "to", "to_scheme", "examples", "seed"),
+    "stats": ("output", "on_error", "json"),
+    "split": ("output", "on_error", "to", "to_scheme", "ratio", "seed", "keep_near_duplicates_together"),
+    "convert": ("output", "on_error", "to", "to_scheme"),
 }
 SUBCOMMANDS = tuple(_FLAGS)
 _NEED_OUTPUT = ("split", "convert")
 _NO_STREAM = {
     "split": "--output of split must be a folder for its two files, got '-'",
     "stats": "--output of stats must be a file, got '-'; --json prints the figures to standard output",
+    "audit": "--output of audit must be a file or a folder, got '-'",
+    "check": "--output of check must be a file, got '-'; --json prints the findings to standard output",
 }
 
 
@@ -126,17 +170,25 @@ def main(subcommand: str) -> None:
     if _OUTPUT.value is None and subcommand in _NEED_OUTPUT:
         raise UsageError(f"{subcommand} requires --output")
     rejects = RejectsWriter.beside(_OUTPUT.value, _INPUT.value) if _ON_ERROR.value == "skip" else None
-    if _OUTPUT.value == STANDARD and subcommand in ("split", "stats"):
+    if _OUTPUT.value == STANDARD and subcommand in _NO_STREAM:
         raise UsageError(_NO_STREAM[subcommand])
-    if subcommand == "stats" and _OUTPUT.value is not None:
-        check_not_an_input(_OUTPUT.value, _INPUT.value)
-    for path in _INPUT.value if subcommand == "split" else ():
-        check_rereadable(path, "split reads it twice")
+    if subcommand in ("audit", "check", "stats") and _OUTPUT.value is not None:
+        check_not_an_input(_OUTPUT.value, [*_INPUT.value, *(_AGAINST.value or ())])
+    if subcommand == "audit":
+        check_flags(_CONFIG.value is not None, bool(_MODEL_DIR.value), _WORK_DIR.value is not None)
+    for path in _INPUT.value if subcommand in ("check", "split") else ():
+        check_rereadable(path, f"{subcommand} reads it twice")
+    if subcommand == "check":
+        _check()
+        return
     labels = resolve_labels(
         _LABELS.value,
         _INPUT.value,
         **_reading(),
     )
+    if subcommand == "audit":
+        _audit(labels)
+        return
     action = {"validate": _validate, "stats": _stats, "split": _split, "convert": _convert}[subcommand]
     if rejects is None:
         action(labels, None)
@@ -147,23 +199,8 @@ def main(subcommand: str) -> None:
         logging.warning("%d records rejected, see %s", rejects.count, rejects.path)
 
 
-class _Listing:
-    """Lists the first bad records on standard error, counts all, and counts those to which each remedy applies."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.remedies: collections.Counter[str] = collections.Counter()
-
-    def add(self, error: RecordError, raw: bytes) -> None:
-        self.count += 1
-        if self.count <= _LISTED:
-            print(error.fault, file=sys.stderr)
-        if error.remedy:
-            self.remedies[error.remedy] += 1
-
-
 def _validate(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
-    listing = _Listing()
+    listing = Listing()
     sink = rejects or listing
     seen: set[object] = set()
     records = mentions = repeated = 0
@@ -193,16 +230,62 @@ def _validate(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
     _say(f"{records} good records with {mentions} mentions")
 
 
+def _check() -> None:
+    report = check(
+        functools.partial(_located, _INPUT.value),
+        functools.partial(_located, _AGAINST.value) if _AGAINST.value else None,
+        labels=None if _LABELS.value == "infer" else resolve_labels(_LABELS.value),
+        overlaps=_OVERLAPS.value,
+        window=_WINDOW.value,
+        encoder=_ENCODER.value,
+        show_text=_SHOW_TEXT.value,
+    )
+    _write_json(report.to_json())
+    if not _JSON.value:
+        print_findings(report, _EXAMPLES.value)
+    if not report.of_kind("unreadable_record"):
+        _check_some(report.records, None)
+    raise_errors(report)
+
+
+def _audit(labels: tuple[str, ...]) -> None:
+    records = [record for path in _INPUT.value for record in read_located(path, labels=labels, **_reading())]
+    _check_some(len(records), None)
+    audit(
+        records,
+        labels,
+        config=None if _CONFIG.value is None else local_paths(_CONFIG.value),
+        model_dirs=_MODEL_DIR.value or (),
+        work_dir=_WORK_DIR.value,
+        folds=_FOLDS.value,
+        seed=_SEED.value,
+        output=_OUTPUT.value,
+        format=_TO.value or "ccks2019",
+        examples=_EXAMPLES.value,
+    )
+
+
+def _located(paths: Iterable[str], rejects: Rejects) -> Iterator[Located]:
+    reading = _reading() | {"overlaps": "keep"}
+    for path in paths:
+        yield from read_located(path, rejects=rejects, **reading)
+
+
 def _stats(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
     stats = corpus_stats(_some(_documents(labels, rejects), rejects), labels)
-    text = json.dumps(stats.to_json(), ensure_ascii=False, indent=2)
+    _write_json(stats.to_json())
+    if not _JSON.value:
+        print_stats(stats)
+
+
+def _write_json(values: dict[str, Any]) -> None:
+    """Writes figures to --output and, with --json, to standard output."""
+    text = json.dumps(values, ensure_ascii=False, indent=2)
     if _OUTPUT.value is not None:
         with atomic_writer(_OUTPUT.value) as file:
             file.write(f"{text}\n")
     if _JSON.value:
         print(text)
-    else:
-        _print_tables(stats)
 
 
 def _split(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
@@ -307,31 +390,6 @@ def _format_found() -> str:
 
 def _format_to(default: str) -> str:
     return _TO.value or (default if default in WRITE_FORMATS else "ccks2019")
-
-
-def _print_tables(stats: CorpusStats) -> None:
-    console, table = results(), Table()
-    for column in ("label", "name", "mentions", "distinct forms"):
-        table.add_column(column, justify="left" if column in ("label", "name") else "right", overflow="fold")
-    for label, figures in stats.by_label.items():
-        name = CCKS2019_LABELS.get(label, "")
-        table.add_row(label, name, str(figures.mentions), str(figures.distinct_forms))
-    table.add_section()
-    forms = sum(figures.distinct_forms for figures in stats.by_label.values())
-    table.add_row("all", "", str(stats.mentions), str(forms))
-    print_table(console, f"{stats.records} records, {stats.characters} characters", table)
-    if stats.records:
-        table = Table()
-        for percent in stats.length_percentiles:
-            table.add_column(
-                {0: "min", 50: "median", 100: "max"}.get(percent, f"{percent} %"), justify="right"
-            )
-        table.add_row(*map(str, stats.length_percentiles.values()))
-        print_table(console, "characters in a record", table)
-        for length, count in stats.longer_than.items():
-            share = 100 * count / stats.records
-            console.print(f"{count} records ({share:.1f} %) have more than {length} characters")
-        console.print(f"{stats.white_space_at_edge} mentions begin or end with white space")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import sys
 from emr_ner_tf import __version__
 
 COMMANDS = {
-    "data": "validate, count, split and convert annotated records",
+    "data": "validate, check, audit, count, split and convert annotated records",
     "train": "train a tagger on annotated records",
     "evaluate": "score a model on annotated records",
     "annotate": "find the entities of raw records",

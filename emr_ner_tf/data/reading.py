@@ -28,11 +28,13 @@ from emr_ner_tf.errors import UserError
 __all__ = [
     "READ_FORMATS",
     "REMEDIES",
+    "Located",
     "RecordError",
     "RejectsWriter",
     "read_again",
     "read_documents",
     "read_labels",
+    "read_located",
 ]
 
 _KEEP_ALL = ("keep", "all")
@@ -43,6 +45,22 @@ REMEDIES = {
     "overlaps": "use --overlaps=longest, which keeps the longest of them "
     "(in training: --config.data.overlaps=longest)",
 }
+
+
+class Located(NamedTuple):
+    """A document with the place of its record.
+
+    Attributes:
+        document: the document.
+        path: its file, as messages name it; of a folder, the file within it.
+        line: first line of the record, counted from 1; 0 where the file is one record.
+        dropped: number of its mentions that `overlaps` has left out.
+    """
+
+    document: Document
+    path: str
+    line: int
+    dropped: int = 0
 
 
 class _Rules(NamedTuple):
@@ -96,14 +114,14 @@ def read_documents(
     """
     counted = rejects and _Counted(rejects)
     rules = _Rules(labels, overlaps, require_entities, options, remedies, is_quiet=False)
-    pairs = _read(path, format, rules, counted)
+    records = _read(path, format, rules, counted)
 
     def documents() -> Iterator[Document]:
         read = dropped = 0
-        for document, number in pairs:
+        for record in records:
             read += 1
-            dropped += number
-            yield document
+            dropped += record.dropped
+            yield record.document
         if not read and not (counted and counted.count):
             logging.warning("%s: the file holds no record", source_name(path))
         if dropped:
@@ -123,8 +141,22 @@ def read_again(
 ) -> Iterator[Document]:
     """Yields the good records of a file, silently: for a second pass over what another one reports on."""
     rules = _Rules(labels, overlaps, require_entities, options)
-    pairs = _read(path, format, rules, NullRejects())
-    return (document for document, _ in pairs)
+    return (record.document for record in _read(path, format, rules, NullRejects()))
+
+
+def read_located(
+    path: str | os.PathLike[str],
+    *,
+    format: str = AUTO,
+    labels: Collection[str] | None = None,
+    overlaps: str = "keep",
+    rejects: Rejects | None = None,
+    require_entities: bool = True,
+    options: FormatOptions = DEFAULT_OPTIONS,
+) -> Iterator[Located]:
+    """Yields records with their places, and logs nothing; the arguments are those of `read_documents`."""
+    rules = _Rules(labels, overlaps, require_entities, options)
+    return _read(path, format, rules, rejects)
 
 
 def read_labels(
@@ -142,8 +174,8 @@ def read_labels(
     """
     # A record whose mentions overlap is good under "longest", and the labels of all of them are checked.
     rules = _Rules(None, "all" if overlaps == "longest" else overlaps, require_entities, options)
-    pairs = _read(path, format, rules, rejects)
-    return {entity.label for document, _ in pairs for entity in document.entities}
+    records = _read(path, format, rules, rejects)
+    return {entity.label for record in records for entity in record.document.entities}
 
 
 class _Counted:
@@ -160,17 +192,16 @@ class _Counted:
 
 def _read(
     path: str | os.PathLike[str], format: str, rules: _Rules, rejects: Rejects | None
-) -> Iterator[tuple[Document, int]]:
-    """Yields documents, each with the number of its mentions that were left out."""
+) -> Iterator[Located]:
     if format not in (AUTO, *READ_FORMATS):
         names = ", ".join((AUTO, *READ_FORMATS))
         raise UserError(f"format of records must be one of {names}, got {format!r}")
     if rules.overlaps not in (*OVERLAPS, *_KEEP_ALL):
         raise UserError(f"overlaps must be one of {', '.join(OVERLAPS)}, got {rules.overlaps!r}")
-    return _pairs(os.fspath(path), format, rules, rejects)
+    return _located(os.fspath(path), format, rules, rejects)
 
 
-def _pairs(path: str, format: str, rules: _Rules, rejects: Rejects | None) -> Iterator[tuple[Document, int]]:
+def _located(path: str, format: str, rules: _Rules, rejects: Rejects | None) -> Iterator[Located]:
     encoding = rules.options.encoding
     if format == AUTO:
         found = detect(path, encoding)
@@ -196,9 +227,7 @@ def _pairs(path: str, format: str, rules: _Rules, rejects: Rejects | None) -> It
     return _parsed(records, source_name(path), parse, rules, rejects)
 
 
-def _of_format(
-    path: str, name: str, rules: _Rules, rejects: Rejects | None
-) -> Iterator[tuple[Document, int]]:
+def _of_format(path: str, name: str, rules: _Rules, rejects: Rejects | None) -> Iterator[Located]:
     """Reads by the reader of a format's module."""
     format = FORMATS[name]
     source = Source(path, rules.options, rules.require_entities, Losses(), [])
@@ -211,13 +240,13 @@ def _of_format(
             try:
                 if record.error is not None:
                     raise record.error
-                parsed = document_of(
+                document, dropped = document_of(
                     record, f"{place}:{record.line}", labels=rules.labels, overlaps=rules.overlaps
                 )
             except RecordError as error:
                 _refuse(error, place, record.line, record.raw, rules, rejects)
             else:
-                yield parsed
+                yield Located(document, place, record.line, dropped)
     except RecordError as error:
         error.path = error.path or source.name
         error.remedy = error.remedy or _remedy(error, head_of(path), rules)
@@ -254,15 +283,15 @@ def _parsed(
     parse: Callable[[Sequence[Line], str, _Rules], tuple[Document, int]],
     rules: _Rules,
     rejects: Rejects | None,
-) -> Iterator[tuple[Document, int]]:
+) -> Iterator[Located]:
     for lines in records:
         try:
-            parsed = parse(lines, f"{path}:{lines[0].number}", rules)
+            document, dropped = parse(lines, f"{path}:{lines[0].number}", rules)
         except RecordError as error:
             raw = b"\n".join(line.raw for line in lines)
             _refuse(error, path, lines[0].number, raw, rules, rejects)
         else:
-            yield parsed
+            yield Located(document, path, lines[0].number, dropped)
 
 
 def _parse_ccks2019(lines: Sequence[Line], default_id: str, rules: _Rules) -> tuple[Document, int]:

@@ -64,22 +64,41 @@ def near_duplicate_groups(texts: Iterable[str], shared: int = SHARED_CHARACTERS)
     Returns:
         For each record the number of its group: that of the group's first record.
     """
-    hashes: list[np.ndarray] = []
-    for text in texts:
-        hashes.append(_shingles(text, shared))
-    parent = list(range(len(hashes)))
-    if not hashes:
-        return parent
-    owners = np.repeat(np.arange(len(hashes)), [len(part) for part in hashes])
-    joined = np.concatenate(hashes)
-    order = np.argsort(joined, kind="stable")
-    joined, owners = joined[order], owners[order]
-    same = joined[1:] == joined[:-1]
-    pairs = np.unique(np.stack([owners[:-1][same], owners[1:][same]], axis=1), axis=0)
-    for one, other in pairs.tolist():
-        low, high = sorted((_root(parent, one), _root(parent, other)))
-        parent[high] = low
-    return [_root(parent, record) for record in range(len(parent))]
+    return ShingleTable([shingles(text, shared) for text in texts]).groups()
+
+
+class ShingleTable:
+    """The hashes of all strings of `SHARED_CHARACTERS` characters of records, sorted, each with its records.
+
+    Args:
+        hashes: for each record, what `shingles` returns.
+    """
+
+    def __init__(self, hashes: Sequence[np.ndarray]) -> None:
+        self._records = len(hashes)
+        sizes = np.array([len(part) for part in hashes], np.int64)
+        owners = np.repeat(np.arange(len(hashes), dtype=np.int32), sizes)
+        joined = np.concatenate([np.zeros(0, np.uint64), *hashes])
+        order = np.argsort(joined, kind="stable")
+        self._hashes, self._owners = joined[order], owners[order]
+
+    def groups(self) -> list[int]:
+        """Returns for each record the number of its group, as `near_duplicate_groups`."""
+        parent = list(range(self._records))
+        same = self._hashes[1:] == self._hashes[:-1]
+        pairs = np.unique(np.stack([self._owners[:-1][same], self._owners[1:][same]], axis=1), axis=0)
+        for one, other in pairs.tolist():
+            low, high = sorted((_root(parent, one), _root(parent, other)))
+            parent[high] = low
+        return [_root(parent, record) for record in range(len(parent))]
+
+    def sharing(self, hashes: np.ndarray) -> int | None:
+        """Returns the first record that has one of `hashes`, and None if no record has any."""
+        if not len(self._hashes):
+            return None
+        places = np.minimum(np.searchsorted(self._hashes, hashes), len(self._hashes) - 1)
+        found = self._owners[places[self._hashes[places] == hashes]]
+        return int(found.min()) if len(found) else None
 
 
 def without_shared(texts: Iterable[str], others: Iterable[str], shared: int = SHARED_CHARACTERS) -> list[str]:
@@ -89,10 +108,24 @@ def without_shared(texts: Iterable[str], others: Iterable[str], shared: int = SH
     """
     found: set[int] = set()
     for other in others:
-        found.update(_shingles(other, shared).tolist() if len(other) >= shared else ())
-    return [
-        text for text in texts if len(text) < shared or found.isdisjoint(_shingles(text, shared).tolist())
-    ]
+        found.update(shingles(other, shared).tolist() if len(other) >= shared else ())
+    return [text for text in texts if len(text) < shared or found.isdisjoint(shingles(text, shared).tolist())]
+
+
+def shingles(text: str, size: int = SHARED_CHARACTERS) -> np.ndarray:
+    """Returns the 64-bit hashes of all strings of `size` characters in a row of a text, each once, sorted.
+
+    A text that is shorter has one hash, which only equal texts share.
+    """
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
+    if len(codes) < size:
+        codes = np.concatenate([codes, np.full(size - len(codes), _PADDING, np.uint64)])
+    codes = _mixed(codes + np.uint64(1))
+    count = len(codes) - size + 1
+    total = np.zeros(count, np.uint64)
+    for offset in range(size):
+        total = total * np.uint64(0x9E3779B97F4A7C15) + codes[offset : offset + count]
+    return np.unique(_mixed(total))
 
 
 def _root(parent: list[int], record: int) -> int:
@@ -105,19 +138,6 @@ def _root(parent: list[int], record: int) -> int:
 def _draw(seed: int, record: int) -> bytes:
     """A number drawn for a record, from nothing but seed and place: no library's generator can change it."""
     return hashlib.sha256(f"{seed}:{record}".encode()).digest()
-
-
-def _shingles(text: str, size: int) -> np.ndarray:
-    """uint64: hashes of all strings of `size` characters in a row, each once."""
-    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
-    if len(codes) < size:
-        codes = np.concatenate([codes, np.full(size - len(codes), _PADDING, np.uint64)])
-    codes = _mixed(codes + np.uint64(1))
-    count = len(codes) - size + 1
-    total = np.zeros(count, np.uint64)
-    for offset in range(size):
-        total = total * np.uint64(0x9E3779B97F4A7C15) + codes[offset : offset + count]
-    return np.unique(_mixed(total))
 
 
 def _mixed(values: np.ndarray) -> np.ndarray:

@@ -299,8 +299,8 @@ def test_an_output_may_be_the_input(cli, records):
     ("flags", "status", "message"),
     [
         ((), 2, "--input"),
-        (("--input=IN",), 2, "one of validate, stats, split, convert, got none"),
-        (("check", "--input=IN"), 2, "one of validate, stats, split, convert, got 'check'"),
+        (("--input=IN",), 2, "one of validate, check, audit, stats, split, convert, got none"),
+        (("lint", "--input=IN"), 2, "one of validate, check, audit, stats, split, convert, got 'lint'"),
         (("validate", "IN"), 2, "--input"),
         (("validate", "--input=IN", "IN"), 2, "unexpected argument"),
         (("validate", "--input=IN", "--nonsense"), 2, "nonsense"),
