@@ -18,15 +18,26 @@ _TRIES = flags.DEFINE_integer(
 )
 _THREADS = flags.DEFINE_integer("threads", 2, "Threads, and processors, of each side.", lower_bound=1)
 
+_PRECISION = flags.DEFINE_enum(
+    "precision",
+    "float32",
+    ["float32", "bfloat16"],
+    "Of both sides; bfloat16 is mixed_bfloat16 here and torch.autocast in PyTorch.",
+)
+
 _CHECKED, _WARM_UP = 2, 4
-_TOLERANCE = 1e-3
+_TOLERANCE = {"float32": 1e-3, "bfloat16": 5e-2}
 
 
 def main(argv: list[str]) -> None:
     """Checks that both sides compute the same, measures, writes the report."""
     if len(argv) > 1:
         raise app.UsageError(f"no positional arguments, got {argv[1:]}")
-    report = {"benchmark": "training step", "machine": machine(_THREADS.value)}
+    report = {
+        "benchmark": "training step",
+        "precision": _PRECISION.value,
+        "machine": machine(_THREADS.value),
+    }
     steps = _STEPS.value
     needed = _WARM_UP + _PAIRS.value * steps
     with tempfile.TemporaryDirectory() as folder:
@@ -35,6 +46,7 @@ def main(argv: list[str]) -> None:
             "records": _RECORDS.value,
             "batches": needed,
             "folder": folder,
+            "precision": _PRECISION.value,
         }
         with Worker("ours", "tensorflow_impl.training", _THREADS.value, arguments) as ours:
             facts = ours.ask(do="facts")
@@ -64,7 +76,7 @@ def main(argv: list[str]) -> None:
 def _check(ours: dict, peer: dict) -> dict:
     """Both answers with their relative differences; too large a one ends the benchmark."""
     differences = {name: abs(ours[name] - peer[name]) / abs(peer[name]) for name in ("loss", "gradient_norm")}
-    if max(differences.values()) > _TOLERANCE:
+    if max(differences.values()) > _TOLERANCE[_PRECISION.value]:
         raise SystemExit(f"the two sides do not compute the same: ours {ours}, peer {peer}")
     return {"ours": ours, "peer": peer, "relative_difference": differences}
 

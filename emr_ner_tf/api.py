@@ -5,7 +5,7 @@ TensorFlow and other large modules are imported when a function is called.
 
 import os
 import pathlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from emr_ner_tf.config import CONFIG_FILE, ConfigDict, set_keys
@@ -125,11 +125,12 @@ def train(
         >>> metrics["epochs"]
         1
     """
+    from emr_ner_tf.exporting.bundle import find_teacher
     from emr_ner_tf.training.trainer import train as run
 
     config = read_recipe(recipe) if isinstance(recipe, str) else recipe.copy_and_resolve_references()
     set_keys(config, settings or {})
-    return run(config, os.fspath(model_dir), strategy_name=strategy)
+    return run(config, os.fspath(model_dir), strategy_name=strategy, teacher=find_teacher(config))
 
 
 def evaluate(
@@ -165,15 +166,17 @@ def evaluate(
 
 
 def export(
-    model_dir: str | os.PathLike[str], output: str | os.PathLike[str], **options: Any
+    model_dir: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    output: str | os.PathLike[str],
+    **options: Any,
 ) -> "ExportResult":
     """Writes a trained model as a SavedModel bundle, and publishes it after the reloaded bundle passed a comparison.
 
     Args:
-        model_dir: model directory of a finished run.
+        model_dir: model directory of a finished run; several become one ensemble.
         output: directory of the bundle's versions; the new version gets the next integer.
         options: as `emr_ner_tf.exporting.export.export`: `verify_on`, `checkpoint`, `weights`,
-            `precision`, `licence`, `keep`.
+            `precision`, `min_probability`, `token_budget`, `licence`, `keep`.
 
     Returns:
         The `path` of the version, its size in `megabytes`, and the result of the comparison (`verification`).

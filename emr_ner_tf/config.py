@@ -26,10 +26,12 @@ ConfigDict = ml_collections.ConfigDict
 # The file name in a model directory and in the assets of a bundle.
 CONFIG_FILE = "config.json"
 RANDOM_ENCODER = "random"
+# The encoder's learning rate is chosen by its size.
+RATE_BY_SIZE = -1.0
 ENCODERS = ("bert", "char", "elmo")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 # Keys that do not affect the result of a run.
-RUNTIME_ONLY_KEYS = ("train.checkpoint_seconds", "train.log_seconds")
+RUNTIME_ONLY_KEYS = ("train.checkpoint_seconds", "train.log_seconds", "text.token_budget")
 
 
 # Seeds have 32 bits, as in NumPy; no machine has memory for a wider layer.
@@ -89,7 +91,9 @@ def base_config() -> ConfigDict:
     config.text.window = 254  # maximum number of characters in a window, without [CLS] and [SEP]
     config.text.overlap = 28  # characters that neighbouring windows share, except in training
     config.text.slack = 12  # maximum number of characters by which a cut moves to follow punctuation
-    config.text.token_budget = 8192  # characters in one call of the encoder in annotation, padding included
+    # Characters in one call of the encoder in annotation, padding included. A CPU's caches hold what this many take;
+    # on a GPU a larger number is faster.
+    config.text.token_budget = 2048
     config.text.extend_vocabulary = True  # add rows for new characters of the training text
 
     config.model = ConfigDict()
@@ -100,13 +104,21 @@ def base_config() -> ConfigDict:
     config.model.reset_after = True  # GRU as in cuDNN and PyTorch; False is eq. 3 of the paper
     config.model.attention = "multi_head"  # none, plain, multi_head
     config.model.heads = 8  # of multi_head; the width of the context must be a multiple of it
+    config.model.attention_gate = False  # learn a factor on what multi_head adds, from 0
     config.model.dropout = 0.25
     config.model.constrain_decoding = True
     config.model.constrain_loss = False
 
+    config.distillation = ConfigDict()
+    # Bundle whose marginals on `data.unlabelled` are learned beside the annotated records; empty: none.
+    config.distillation.teacher = ""
+    config.distillation.ratio = 2.0  # unlabelled windows for each annotated one, drawn anew for each epoch
+
     config.optimizer = ConfigDict()
-    config.optimizer.encoder_rate = 1e-4
+    config.optimizer.encoder_rate = 1e-4  # -1: chosen by the encoder's number of layers and width
     config.optimizer.head_rate = 1e-4
+    config.optimizer.crf_rate = 0.0  # of the CRF's transitions; 0: head_rate
+    config.optimizer.layer_decay = 1.0  # the rate of an encoder's layer, relative to the layer above it
     config.optimizer.weight_decay = 0.0
     config.optimizer.warmup_fraction = 0.0
     config.optimizer.decay = "none"  # none, linear
@@ -121,6 +133,11 @@ def base_config() -> ConfigDict:
     config.train.batch_size = 10  # windows of all replicas
     config.train.token_budget = 0  # above 0: characters of a batch, padding included, in place of batch_size
     config.train.precision = "float32"
+    # Decay of the exponential moving average of the weights, which then is what is validated, kept as the best and
+    # exported; 0: off.
+    config.train.average_decay = 0.0
+    # L2 norm of the adversarial perturbation of the token embeddings (FGM); doubles the time of an update. 0: off.
+    config.train.adversarial_norm = 0.0
     # Number of epochs without a better validation F1, counted from the first F1 above 0, after which training stops;
     # 0: never.
     config.train.patience = 0
@@ -159,11 +176,14 @@ def check_config(config: ConfigDict) -> None:
         "lexicon.size": 1,
         "lexicon.min_count": 1,
         "train.patience": 0,
+        "distillation.ratio": 0,
+        "train.adversarial_norm": 0,
         "train.checkpoint_seconds": 0,
         "optimizer.clip_norm": 0,
         "optimizer.weight_decay": 0,
-        "optimizer.encoder_rate": 0,
+        "optimizer.encoder_rate": RATE_BY_SIZE,
         "optimizer.head_rate": 0,
+        "optimizer.crf_rate": 0,
         "optimizer.epsilon": 0,
         "random_encoder.hidden_size": 1,
         "random_encoder.num_hidden_layers": 1,
@@ -175,11 +195,18 @@ def check_config(config: ConfigDict) -> None:
         split_paths(config.data[key], f"config.data.{key}")
     reading_settings(config.data)
     fractions = (
-        *("model.dropout", "data.validation_fraction", "optimizer.warmup_fraction"),
+        *("model.dropout", "data.validation_fraction", "optimizer.warmup_fraction", "train.average_decay"),
         *("optimizer.beta_1", "optimizer.beta_2"),
         *("random_encoder.hidden_dropout_prob", "random_encoder.attention_probs_dropout_prob"),
     )
     check_values(config, choices=choices, at_least=at_least, fractions=fractions)
+    rate, decay = config.optimizer.encoder_rate, config.optimizer.layer_decay
+    if rate < 0 and rate != RATE_BY_SIZE:
+        raise UserError(f"config.optimizer.encoder_rate must be at least 0, or {RATE_BY_SIZE:g}, got {rate}")
+    if config.distillation.teacher and not config.data.unlabelled:
+        raise UserError("config.data.unlabelled must name passages for config.distillation.teacher, got ''")
+    if not 0 < decay <= 1:
+        raise UserError(f"config.optimizer.layer_decay must be above 0 and at most 1, got {decay}")
     if config.char.vectors and config.char.word2vec:
         raise UserError("config.char.vectors and config.char.word2vec cannot be used together, got both")
     text = config.text

@@ -31,6 +31,7 @@ class PeerTrainer:
             for i in range(settings["batches"])
         ]
         recipe = settings["optimizer"]
+        self._autocast = settings.get("autocast", False)
         self._clip_norm = recipe["clip_norm"]
         self._optimizer = torch.optim.AdamW(
             _groups(self.model, recipe),
@@ -68,7 +69,9 @@ class PeerTrainer:
         self._optimizer.zero_grad()
 
     def _loss(self, token_ids: torch.Tensor, tag_ids: torch.Tensor, length: torch.Tensor) -> torch.Tensor:
-        return self.model.loss_of(self.model(token_ids, length), tag_ids, length)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._autocast):
+            emissions = self.model(token_ids, length)
+        return self.model.loss_of(emissions.float(), tag_ids, length)
 
     def _step(self, token_ids: torch.Tensor, tag_ids: torch.Tensor, length: torch.Tensor) -> float:
         loss = self._loss(token_ids, tag_ids, length)

@@ -59,7 +59,7 @@ def training_parts(trainer: OurTrainer, batch: int) -> dict[str, Callable[[], An
 def tagging_parts(trainer: OurTrainer, texts: Sequence[str], batch: int) -> dict[str, Callable[[], Any]]:
     """Each part of texts to entities, and of the model on the windows of one batch."""
     tagger, definition = trainer.tagger, trainer.definition
-    ner_pipeline = NerPipeline(tagger, definition.vocabulary, definition.config)
+    ner_pipeline = NerPipeline(tagger, definition.vocabulary, definition.config.text)
     window_ids, _, window_length, _ = trainer.batches[batch]
     codes = tf.constant(definition.vocabulary.code_point_table())
     encoded = tf.constant(encode_texts(texts))

@@ -18,6 +18,7 @@ from emr_ner_tf.training.batching import plan_epoch
 from emr_ner_tf.training.dataset import training_records
 from emr_ner_tf.training.examples import build_examples
 from emr_ner_tf.training.input_pipeline import training_dataset
+from emr_ner_tf.training.learning_rates import learning_rates
 from emr_ner_tf.training.optimization import build_optimizer
 from emr_ner_tf.training.stateless_dropout import make_dropout_stateless
 from emr_ner_tf.training.strategies import build_strategy
@@ -38,9 +39,12 @@ class OurTrainer:
         facts: numbers about the batches and the model.
     """
 
-    def __init__(self, encoder: str, records: str, batches: int) -> None:
+    def __init__(self, encoder: str, records: str, batches: int, precision: str = "float32") -> None:
         """Builds the model of `configs/default.py` and the first full batches of its first epoch."""
         config = default_config(encoder, records)
+        if precision == "bfloat16":
+            config.train.precision = "mixed_bfloat16"
+            tf.keras.mixed_precision.set_global_policy(config.train.precision)
         if config.train.deterministic:
             tf.config.experimental.enable_op_determinism()
         tf.keras.utils.set_random_seed(config.train.seed)
@@ -61,10 +65,8 @@ class OurTrainer:
             step = tf.Variable(0, dtype=tf.int64, trainable=False)
             self.tagger, self.definition = build_tagger(ModelDefinition(config, vocabulary, labels))
             total_steps = len(plan.batches) * config.train.epochs
-            variables = self.tagger.encoder_and_head_variables()
-            self.optimizer = build_optimizer(
-                config.optimizer, *variables, total_steps, config.train.precision
-            )
+            rates = learning_rates(self.tagger, config.optimizer)
+            self.optimizer = build_optimizer(config.optimizer, rates, total_steps, config.train.precision)
         make_dropout_stateless(self.tagger, seed=config.train.seed, step=step)
         dataset = training_dataset(
             examples, full, pad_id=self.tagger.special.pad, replicas=1, first=0, count=1
@@ -98,7 +100,14 @@ class OurTrainer:
             "total_steps": total,
             "warmup_steps": round(config.optimizer.warmup_fraction * total),
         }
-        save_model(self.tagger, self.definition, folder, optimizer=recipe, batches=len(self.batches))
+        save_model(
+            self.tagger,
+            self.definition,
+            folder,
+            optimizer=recipe,
+            batches=len(self.batches),
+            autocast=config.train.precision != "float32",
+        )
         special, arrays = self.tagger.special, {}
         for i, (token_ids, tag_ids, length, _) in enumerate(self.batches):
             rows, width = token_ids.shape
@@ -151,10 +160,12 @@ def default_config(encoder: str, records: str) -> ConfigDict:
     return config
 
 
-def start_training(encoder: str, records: str, batches: int, folder: str, threads: int) -> OurTrainer:
+def start_training(
+    encoder: str, records: str, batches: int, folder: str, threads: int, precision: str = "float32"
+) -> OurTrainer:
     """Builds the model and writes what the peer needs."""
     start_tensorflow(threads)
-    trainer = OurTrainer(encoder, records, batches)
+    trainer = OurTrainer(encoder, records, batches, precision)
     trainer.save(pathlib.Path(folder))
     return trainer
 

@@ -12,17 +12,22 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from emr_ner_tf.cli.console import command_line
-from emr_ner_tf.cli.path_flags import define_path
+from emr_ner_tf.cli.format_flags import define_format_flags, format_options
+from emr_ner_tf.cli.number_flags import define_float
+from emr_ner_tf.cli.path_flags import define_path, define_paths
 from emr_ner_tf.cli.runner import run
 
 if TYPE_CHECKING:
     from emr_ner_tf.exporting.export import ExportResult
 
-_MODEL_DIR = define_path("model_dir", None, "Model directory that `emr-ner train` wrote.")
-_OUTPUT = define_path("output", None, "Directory of the bundle's versions; a new version is added to it.")
-_VERIFY_ON = define_path(
-    "verify_on", None, "Records (CCKS2019 JSON lines) on which the model and the bundle are compared."
+_MODEL_DIR = define_paths(
+    "model_dir",
+    "Model directory that `emr-ner train` wrote. Given several times, the models become one ensemble, which averages "
+    "their emissions and transitions.",
 )
+_OUTPUT = define_path("output", None, "Directory of the bundle's versions; a new version is added to it.")
+_VERIFY_ON = define_path("verify_on", None, "Records on which the model and the bundle are compared.")
+_FORMAT = define_format_flags("--verify_on")
 _WEIGHTS = flags.DEFINE_enum(
     "weights",
     "float32",
@@ -35,6 +40,21 @@ _PRECISION = flags.DEFINE_enum(
     ["float32", "bfloat16", "auto"],
     "Data type in which the encoder and the attention compute. bfloat16 is faster on processors that multiply in it "
     "(AVX512_BF16, AMX) and slower on others; auto asks the processor of this machine.",
+)
+_MIN_PROBABILITY = define_float(
+    "min_probability",
+    0.0,
+    "Leave out entities with a lower probability. `emr-ner evaluate --report` shows the best value for F1; choose it "
+    "on records that are not scored afterwards.",
+    0.0,
+    1.0,
+)
+_TOKEN_BUDGET = flags.DEFINE_integer(
+    "token_budget",
+    0,
+    "Characters in one call of the encoder, padding included, which bounds time, memory and latency; 0 takes "
+    "config.text.token_budget (2048, for a CPU's caches). A bundle for a GPU is faster with 16384 or more.",
+    lower_bound=0,
 )
 _LICENCE = define_path(
     "licence", None, "Licence of the weights: a file with its text, its name or its address.", remote=True
@@ -60,9 +80,13 @@ def main() -> None:
             _MODEL_DIR.value,
             _OUTPUT.value,
             verify_on=_VERIFY_ON.value,
+            verify_format=_FORMAT.value,
+            verify_options=format_options(),
             checkpoint=_CHECKPOINT.value,
             weights=_WEIGHTS.value,
             precision=_PRECISION.value,
+            min_probability=_MIN_PROBABILITY.value,
+            token_budget=_TOKEN_BUDGET.value,
             licence=_LICENCE.value,
             keep=_KEEP.value,
         )

@@ -60,6 +60,7 @@ def main() -> None:
     """Runs the training that the flags name and prints its metrics."""
     from emr_ner_tf.data.path_lists import split_paths
     from emr_ner_tf.data.rejects import NullRejects, RejectsWriter
+    from emr_ner_tf.exporting.bundle import find_teacher
     from emr_ner_tf.training.strategies import is_chief_process, split_cpu_into_logical_devices
     from emr_ner_tf.training.trainer import train
 
@@ -81,6 +82,7 @@ def main() -> None:
             _MODEL_DIR.value,
             strategy_name=_STRATEGY.value,
             rejects=(rejects or NullRejects()) if _ON_ERROR.value == "skip" else None,
+            teacher=find_teacher(config),
         )
     table = Table(show_header=False)
     best = metrics["best"]

@@ -104,6 +104,12 @@ class Encoder(tf.keras.layers.Layer, abc.ABC):
     def weight_mappings(self) -> Iterator[WeightMapping]:
         """Yields the mapping of every variable."""
 
+    def token_embedding(self) -> tf.Variable:
+        """Returns the table of token embeddings."""
+        return next(
+            mapping.variable for mapping in self.weight_mappings() if mapping.name == self.token_table
+        )
+
     def randomly_initialized_variables(self) -> list[tf.Variable]:
         """Returns the trainable variables that are not in a checkpoint, which have the head's learning rate."""
         return []

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from emr_ner_tf.encoders.base import Encoder, WeightMapping
 from emr_ner_tf.errors import UserError
+from emr_ner_tf.layers.attention import dense_rows, multi_head_attention, padding_bias
 
 # Its import writes a line to standard output, where results go.
 with contextlib.redirect_stdout(io.StringIO()):
@@ -100,12 +101,10 @@ class KerasNlpBert(Encoder):
         outputs = self._part("token_embedding")(token_ids) + (places + segment)
         outputs = self._part("embeddings_layer_norm")(outputs)
         outputs = self._part("embeddings_dropout")(outputs, training=training)
-        # Finite, so that a row without any real token gives no NaN; half of float16's range, so that a score fits on.
-        closed = -1e9 if self.compute_dtype != "float16" else tf.float16.min / 2
-        bias = tf.where(padding_mask, tf.zeros([], outputs.dtype), tf.constant(closed, outputs.dtype))
-        bias = bias[:, tf.newaxis, tf.newaxis, :]
+        bias = padding_bias(padding_mask, outputs.dtype)
         for layer in self._transformer_layers():
-            attended = self._attention(layer, outputs, bias, training)
+            attended = multi_head_attention(layer._self_attention_layer, outputs, bias, training)
+            attended = layer._self_attention_dropout(attended, training=training)
             outputs = layer._self_attention_layer_norm(outputs + attended)
             outputs = layer._feedforward_layer_norm(outputs + self._feed_forward(layer, outputs, training))
         return outputs
@@ -139,41 +138,17 @@ class KerasNlpBert(Encoder):
         names = (f"transformer_layer_{index}" for index in range(self._num_layers))
         return [self._part(name) for name in names]
 
-    def _attention(
-        self, layer: tf.keras.layers.Layer, inputs: tf.Tensor, bias: tf.Tensor, training: bool | None
-    ) -> tf.Tensor:
-        """Attention of `inputs` [B, T, H] to itself, dropout after it; `bias` [B, 1, 1, T] closes the padding."""
-        attention = layer._self_attention_layer
-        shape = tf.shape(inputs)
-        heads = attention._num_heads
-        width = self.hidden_size // heads
-        rows = tf.reshape(inputs, [-1, self.hidden_size])
-
-        def project(dense: tf.keras.layers.Layer) -> tf.Tensor:
-            projected = tf.reshape(_product(rows, dense), [shape[0], shape[1], heads, width])
-            return tf.transpose(projected, [0, 2, 1, 3])
-
-        query, key, value = map(
-            project, (attention._query_dense, attention._key_dense, attention._value_dense)
-        )
-        # In this order the scale and the bias are fused into the product.
-        scores = tf.matmul(query, key, transpose_b=True) * tf.constant(width**-0.5, inputs.dtype) + bias
-        weights = attention._dropout_layer(tf.nn.softmax(scores), training=training)
-        context = tf.transpose(tf.matmul(weights, value), [0, 2, 1, 3])
-        outputs = _product(tf.reshape(context, [-1, self.hidden_size]), attention._output_dense)
-        return tf.reshape(layer._self_attention_dropout(outputs, training=training), shape)
-
     def _feed_forward(
         self, layer: tf.keras.layers.Layer, inputs: tf.Tensor, training: bool | None
     ) -> tf.Tensor:
         """The two dense layers over `inputs` [B, T, H], dropout after them."""
-        rows = _product(tf.reshape(inputs, [-1, self.hidden_size]), layer._feedforward_intermediate_dense)
+        rows = dense_rows(tf.reshape(inputs, [-1, self.hidden_size]), layer._feedforward_intermediate_dense)
         if training is True:
             # Nothing fuses here in training, and bfloat16's erf and exp cost more than the way to float32 and back.
             rows = tf.cast(self._activation(tf.cast(rows, tf.float32)), rows.dtype)
         else:
             rows = self._activation(rows)
-        rows = _product(rows, layer._feedforward_output_dense)
+        rows = dense_rows(rows, layer._feedforward_output_dense)
         return tf.reshape(layer._feedforward_dropout(rows, training=training), tf.shape(inputs))
 
 
@@ -197,14 +172,6 @@ ACTIVATIONS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
     "swish": tf.nn.silu,
     "tanh": tf.nn.tanh,
 }
-
-
-def _product(rows: tf.Tensor, dense: tf.keras.layers.Layer) -> tf.Tensor:
-    """`rows` [N, in] through a dense layer whose kernel and bias may have their heads apart: [N, out]."""
-    kernel = tf.reshape(tf.cast(dense.kernel, rows.dtype), [rows.shape[-1], -1])
-    # Grappler fuses an activation only where the bias does not come straight from its variable.
-    bias = tf.squeeze(tf.reshape(tf.cast(dense.bias, rows.dtype), [1, -1]), axis=0)
-    return tf.nn.bias_add(tf.matmul(rows, kernel), bias)
 
 
 def _table(name: str, variable: tf.Variable) -> WeightMapping:

@@ -1,13 +1,16 @@
 """The bundle: one directory per version, named by an integer, that TensorFlow Serving loads as it is."""
 
+import functools
 import hashlib
 import os
 import pathlib
 from collections.abc import Sequence
 
+import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from emr_ner_tf.config import ConfigDict
 from emr_ner_tf.data.document import Entity
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.exporting.completeness import CONTRACT, CONTRACT_VERSION, TAGS, check_complete
@@ -18,6 +21,7 @@ from emr_ner_tf.exporting.warmup import write_warmup
 from emr_ner_tf.inference.annotator import Annotator, decode_entities, encode_texts
 from emr_ner_tf.models.model_definition import ModelDefinition
 from emr_ner_tf.models.ner_pipeline import NerPipeline
+from emr_ner_tf.text.characters import decode, token_ids
 
 MODEL_CARD, METRICS, LICENCE = "model_card.md", "metrics.json", "LICENCE"
 
@@ -68,6 +72,37 @@ class Bundle(Annotator):
         """Entities of each text, by the signature `serving_default`."""
         outputs = self.signatures["serving_default"](text=tf.constant(encode_texts(texts), tf.string))
         return decode_entities({name: value.numpy() for name, value in outputs.items()})
+
+    def marginals(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """Returns the probability of each tag at each character, by the signature `marginals`.
+
+        Args:
+            texts: any number of texts of any length; texts of similar length are processed fastest.
+
+        Returns:
+            float32 [T, K] for each text, the tags in the order of `tags`.
+
+        Raises:
+            UserError: a text cannot be encoded as UTF-8.
+        """
+        code_points, length = decode(tf.constant(encode_texts(texts), tf.string))
+        vocabulary = self.definition.vocabulary
+        tokens = token_ids(code_points, length, self._codes, vocabulary.pad_id)
+        found = self.signatures["marginals"](token_ids=tokens, length=length)["marginals"].numpy()
+        return [found[row, : len(text)] for row, text in enumerate(texts)]
+
+    @functools.cached_property
+    def _codes(self) -> tf.Tensor:
+        return tf.constant(self.definition.vocabulary.code_point_table())
+
+
+def find_teacher(config: ConfigDict) -> Bundle | None:
+    """Loads the bundle that `config.distillation.teacher` names; None if it is empty.
+
+    Raises:
+        UserError: as `Bundle`.
+    """
+    return Bundle(config.distillation.teacher) if config.distillation.teacher else None
 
 
 def find_version(path: str | os.PathLike[str]) -> pathlib.Path:

@@ -1,17 +1,20 @@
 """From a model directory to a published, proven bundle."""
 
 import contextlib
+import dataclasses
 import json
 import os
 import pathlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 from absl import logging
 
 from emr_ner_tf.data.document import Document
+from emr_ner_tf.data.formats.options import DEFAULT_OPTIONS, FormatOptions
+from emr_ner_tf.data.formats.table import AUTO
 from emr_ner_tf.data.reading import read_documents
 from emr_ner_tf.data.synthetic.generator import generate
 from emr_ner_tf.encoders.tensor_paths import pattern_problem
@@ -24,10 +27,14 @@ from emr_ner_tf.exporting.parity_check import (
     verify,
 )
 from emr_ner_tf.exporting.publishing import keep_newest, publish, unpublished_version
-from emr_ner_tf.exporting.reduced_precision import ReducedPrecisionTagger, choose_precision
+from emr_ner_tf.exporting.reduced_precision import choose_precision, reading_as_float32, reduced_copy
+from emr_ner_tf.models.ensemble import Ensemble, check_members
+from emr_ner_tf.models.model_definition import ModelDefinition
+from emr_ner_tf.models.ner_pipeline import NerPipeline
+from emr_ner_tf.models.tagger import Tagger
 from emr_ner_tf.training.checkpoints import BEST, LAST
 from emr_ner_tf.training.failed_writes import as_os_error
-from emr_ner_tf.training.loading import InProcessTagger, restore
+from emr_ner_tf.training.loading import InProcessTagger, restore_tagger
 from emr_ner_tf.training.model_dir import HISTORY, METRICS
 
 _SYNTHETIC_RECORDS = 64
@@ -61,53 +68,81 @@ class ExportResult(NamedTuple):
 
 
 def export(
-    model_dir: str | os.PathLike[str],
+    model_dir: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     output: str | os.PathLike[str],
     *,
     verify_on: str | None = None,
+    verify_format: str = AUTO,
+    verify_options: FormatOptions = DEFAULT_OPTIONS,
     checkpoint: str = BEST,
     weights: str = "float32",
     precision: str = "float32",
+    min_probability: float = 0.0,
+    token_budget: int = 0,
     licence: str | None = None,
     keep: int = 0,
 ) -> ExportResult:
     """Writes, reloads, compares, and only then publishes a bundle.
 
     Args:
-        model_dir: of a run with a checkpoint.
+        model_dir: of a run with a checkpoint. Several become one ensemble, which averages their emissions and
+            transitions.
         output: directory of the bundle's versions.
-        verify_on: records in CCKS2019 JSON lines; None compares on synthetic ones.
+        verify_on: file of records; None compares on synthetic ones.
+        verify_format: format of `verify_on`, as in `emr_ner_tf.data.reading.read_documents`.
+        verify_options: what that file does not state itself, such as its encoding.
         checkpoint: "best" or "last".
         weights: dtype in which large variables are stored: "float32", "bfloat16" or "float16".
         precision: dtype in which encoder and attention compute: "float32", "bfloat16", or "auto", which chooses
             bfloat16 if this machine's processor multiplies in it.
+        min_probability: the signature `serving_default` leaves out entities with a lower probability; 0 to 1.
+        token_budget: characters in one call of the encoder, padding included; 0 takes `config.text.token_budget`.
         licence: a file with the weights' licence, or its name; None says that none was stated.
         keep: newest versions to keep; 0 keeps all.
 
     Raises:
-        UserError: nothing to export, bad records, a full disk, or a bundle that does not find what the model finds
-            (then nothing is published). Or an old version cannot be removed; the message names the published one.
+        UserError: nothing to export, models that do not form an ensemble, bad records, a full disk, or a bundle that
+            does not find what the model finds (then nothing is published). Or an old version cannot be removed; the
+            message names the published one.
     """
     terms = _licence(licence)
     problem = pattern_problem(output)
     if problem:
         raise UserError(f"{os.fspath(output)}: {problem}")
-    metrics = _metrics(pathlib.Path(model_dir) / METRICS, checkpoint)
+    folders = [model_dir] if isinstance(model_dir, str | os.PathLike) else list(model_dir)
+    metrics = _joint([_metrics(pathlib.Path(folder) / METRICS, checkpoint) for folder in folders])
     precision = choose_precision(precision)
-    metrics["exported"] |= {"weights": weights, "compute_dtype": precision}
+    metrics["exported"] |= {
+        "weights": weights,
+        "compute_dtype": precision,
+        "min_probability": min_probability,
+    }
     with contextlib.ExitStack() as stack:
         # Before the work, so that what cannot be written to is found at once.
         with _failed_writes_named(output):
             unpublished = stack.enter_context(unpublished_version(output))
-        tagger, definition = restore(model_dir, checkpoint)
-        documents = _documents(verify_on)
+        restored = [restore_tagger(folder, checkpoint) for folder in folders]
+        members, definitions = zip(*restored, strict=True)
+        check_members(definitions, [os.fspath(folder) for folder in folders])
+        definition = _with_token_budget(definitions[0], token_budget)
+
+        def in_process(taggers: Sequence[Tagger]) -> InProcessTagger:
+            whole = taggers[0] if len(taggers) == 1 else Ensemble(taggers)
+            return InProcessTagger(
+                NerPipeline(
+                    whole, definition.vocabulary, definition.config.text, min_probability=min_probability
+                )
+            )
+
+        tagger = in_process(members)
+        documents = _documents(verify_on, verify_format, verify_options)
         comparison = None
         if (weights, precision) != ("float32", "float32"):
-            reduced = ReducedPrecisionTagger(
-                tagger.ner_pipeline.tagger, definition, weights=weights, precision=precision
-            )
-            stack.enter_context(reduced.reading())
-            float32, tagger = tagger, InProcessTagger(reduced.ner_pipeline)
+            copies = [
+                reduced_copy(member, own, weights=weights, precision=precision) for member, own in restored
+            ]
+            stack.enter_context(reading_as_float32())
+            float32, tagger = tagger, in_process(copies)
             logging.info("comparing the model with itself in float32 on %d records", len(documents))
             comparison = compare_with_float32(tagger, float32, documents)
             metrics["exported"]["compared_with_float32"] = comparison._asdict()
@@ -138,10 +173,12 @@ def export(
     )
 
 
-def _documents(verify_on: str | None) -> list[Document]:
+def _documents(verify_on: str | None, format: str, options: FormatOptions) -> list[Document]:
     if verify_on is None:
         return list(generate("test", records=_SYNTHETIC_RECORDS, seed=0))
-    documents = list(read_documents(verify_on, overlaps="longest", require_entities=False))
+    documents = list(
+        read_documents(verify_on, format=format, overlaps="longest", require_entities=False, options=options)
+    )
     if not any(document.text for document in documents):
         raise UserError(f"{verify_on}: no record with text to compare the bundle on")
     return documents
@@ -179,6 +216,23 @@ def _metrics(path: pathlib.Path, checkpoint: str) -> dict[str, Any]:
             f"{path}: not the metrics of a training run; it is written anew when the same training command runs again"
         ) from error
     return metrics
+
+
+def _with_token_budget(definition: ModelDefinition, token_budget: int) -> ModelDefinition:
+    if not token_budget:
+        return definition
+    config = definition.config.copy_and_resolve_references()
+    config.text.token_budget = token_budget
+    return dataclasses.replace(definition, config=config)
+
+
+def _joint(metrics: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The metrics of one model, or of an ensemble, whose own scores nobody has measured."""
+    if len(metrics) == 1:
+        return metrics[0]
+    first = metrics[0] | {"parameters": sum(member["parameters"] for member in metrics)}
+    chosen = {key: first["exported"][key] for key in ("checkpoint", "epoch")}
+    return first | {"exported": chosen | {"members": [member["exported"] for member in metrics]}}
 
 
 def _read_json(path: pathlib.Path) -> Any:

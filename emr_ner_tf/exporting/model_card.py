@@ -47,6 +47,15 @@ def model_card(definition: ModelDefinition, metrics: str) -> str:
         source = f"{encoder['num_hidden_layers']} layers, hidden {encoder.get('hidden_size')}"
     else:
         source = f"hidden {encoder.get('hidden_size')}"
+    members = exported.get("members", [])
+    ensemble = (
+        f"\n- an ensemble of {len(members)} such models, whose emissions and transitions are averaged; the epochs of "
+        f"their checkpoints are {', '.join(str(member['epoch']) for member in members)}"
+        if members
+        else ""
+    )
+    least = exported.get("min_probability")
+    left_out = f"\n- entities with a probability below {least:g} are left out" if least else ""
     derived = (
         f"The lexicon (`lexicon.txt`, {len(definition.words)} words) holds words of the training and unlabelled text, "
         "mentions of training records among them, unless it was made from a file of word vectors. "
@@ -63,7 +72,7 @@ probabilities out.
 - encoder: {config.model.encoder} `{config.encoder}` ({source}); context: {config.model.context}, \
 {config.model.units} units; attention: {config.model.attention}; a CRF over {config.model.scheme} tags
 - {run["parameters"]} trainable parameters; weights stored as {stored}; {computed}{compared}
-- windows of {config.text.window} characters that share {config.text.overlap}; records of any length
+- windows of {config.text.window} characters that share {config.text.overlap}; records of any length{ensemble}{left_out}
 
 ## Labels
 {labels}

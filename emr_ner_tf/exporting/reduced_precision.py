@@ -8,7 +8,6 @@ from keras.src.mixed_precision import autocast_variable
 
 from emr_ner_tf.models.builder import build_encoder_of, build_tagger
 from emr_ner_tf.models.model_definition import ModelDefinition
-from emr_ner_tf.models.ner_pipeline import NerPipeline
 from emr_ner_tf.models.tagger import Tagger
 from emr_ner_tf.processor import processor_fact
 
@@ -18,46 +17,41 @@ _MIN_ELEMENTS = 4096
 _BFLOAT16_FEATURES = {"avx512_bf16", "amx_bf16"}
 
 
-class ReducedPrecisionTagger:
-    """A text tagger that stores its large variables, or computes its encoder and attention, in 16 bits.
+def reduced_copy(tagger: Tagger, definition: ModelDefinition, *, weights: str, precision: str) -> Tagger:
+    """Copies a tagger so that it stores its large variables, or computes its encoder and attention, in 16 bits.
 
-    Every use of it, tracing above all, must happen within `with tagger.reading():`. The recurrence, the emissions and
-    the CRF compute in float32.
+    The recurrence, the emissions and the CRF compute in float32.
 
-    Attributes:
-        ner_pipeline: of the model with reduced precision.
+    Args:
+        tagger: float32, trained.
+        definition: of the tagger.
+        weights: "float32", "bfloat16" or "float16", in which large variables are stored.
+        precision: "float32" or "bfloat16", in which encoder and attention compute.
+
+    Returns:
+        The copy. Every use of it, tracing above all, must happen within `with reading_as_float32():`.
     """
+    # A weight that is rounded at each use is stored as it is used.
+    encoder_weights = precision if weights == "float32" else weights
+    policy = tf.keras.mixed_precision.global_policy()
+    tf.keras.mixed_precision.set_global_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
+    try:
+        with reading_as_float32():
+            with _stored_as(encoder_weights):
+                encoder = build_encoder_of(definition)
+            with _stored_as(weights):
+                copy, _ = build_tagger(definition, encoder=encoder)
+    finally:
+        tf.keras.mixed_precision.set_global_policy(policy)
+    for variable, value in zip(copy.variables, tagger.variables, strict=True):
+        stored = getattr(variable, "_variable", variable)
+        stored.assign(tf.cast(value, stored.dtype))
+    return copy
 
-    def __init__(self, tagger: Tagger, definition: ModelDefinition, *, weights: str, precision: str) -> None:
-        """Builds the model again and copies the weights, rounded.
 
-        Args:
-            tagger: float32, trained.
-            definition: of it.
-            weights: "float32", "bfloat16" or "float16", in which large variables are stored.
-            precision: "float32" or "bfloat16", in which encoder and attention compute.
-        """
-        # A weight that is rounded at each use is stored as it is used.
-        encoder_weights = precision if weights == "float32" else weights
-        policy = tf.keras.mixed_precision.global_policy()
-        tf.keras.mixed_precision.set_global_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
-        try:
-            with self.reading():
-                with _stored_as(encoder_weights):
-                    encoder = build_encoder_of(definition)
-                with _stored_as(weights):
-                    copy, _ = build_tagger(definition, encoder=encoder)
-        finally:
-            tf.keras.mixed_precision.set_global_policy(policy)
-        for variable, value in zip(copy.variables, tagger.variables, strict=True):
-            stored = getattr(variable, "_variable", variable)
-            stored.assign(tf.cast(value, stored.dtype))
-        self.ner_pipeline = NerPipeline(copy, definition.vocabulary, definition.config)
-
-    @staticmethod
-    def reading():
-        """Context within which the variables read as float32 outside of layers with a policy of their own."""
-        return autocast_variable.enable_auto_cast_variables(tf.float32)
+def reading_as_float32() -> contextlib.AbstractContextManager[None]:
+    """Context within which reduced variables read as float32 outside of layers with a policy of their own."""
+    return autocast_variable.enable_auto_cast_variables(tf.float32)
 
 
 def choose_precision(precision: str) -> str:

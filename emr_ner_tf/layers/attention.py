@@ -1,4 +1,9 @@
-"""The two attentions of the paper's Table V: plain (eq. 9-11) and multi-head self-attention."""
+"""The two attentions of the paper's Table V: plain (eq. 9-11) and multi-head self-attention.
+
+`multi_head_attention` is also that of the encoder. It reads the weights of Keras' layer and multiplies all B * T
+positions as rows of one matrix: Keras' own call goes through `Einsum`, in which oneDNN fuses neither a bias nor a scale
+(decision 9).
+"""
 
 import tensorflow as tf
 
@@ -13,14 +18,19 @@ class SelfAttention(tf.keras.layers.Layer):
         num_heads: number of heads; the width of the inputs must be a multiple of it. Each head has width / num_heads
             units.
         dropout: dropout rate on the attention weights.
+        gated: whether the output of the attention is multiplied by `gate`, so that the layer begins as the identity
+            (ReZero, Bachlechner et al. 2021).
         attention: the `tf.keras.layers.MultiHeadAttention`, once built.
+        gate: float scalar, 0 before training; None if not `gated`.
     """
 
-    def __init__(self, num_heads: int = 8, dropout: float = 0.0, **kwargs) -> None:
+    def __init__(self, num_heads: int = 8, dropout: float = 0.0, gated: bool = False, **kwargs) -> None:
         super().__init__(**kwargs)
         self.num_heads = num_heads
         self.dropout = dropout
+        self.gated = gated
         self.attention = None
+        self.gate = None
 
     def build(self, input_shape: tf.TensorShape) -> None:
         """Creates the attention and its weights.
@@ -43,6 +53,8 @@ class SelfAttention(tf.keras.layers.Layer):
         # Keras creates its variables at the first call, which is too late for a layer that is loaded.
         probe = tf.zeros([1, 1, width], self.compute_dtype)
         self.attention(probe, probe)
+        if self.gated:
+            self.gate = self.add_weight("gate", shape=[], initializer="zeros")
         super().build(input_shape)
 
     def call(self, inputs: tf.Tensor, length: tf.Tensor, training: bool | None = None) -> tf.Tensor:
@@ -59,14 +71,18 @@ class SelfAttention(tf.keras.layers.Layer):
         real = tf.sequence_mask(length, tf.shape(inputs)[1])
         # A weight of 0 does not cancel a NaN, so the padding is set to 0, too.
         inputs = _mask_padding(real, inputs)
-        outputs = self.attention(  # pyright: ignore[reportOptionalCall]
-            inputs, inputs, attention_mask=real[:, tf.newaxis], training=training
-        )
+        outputs = multi_head_attention(self.attention, inputs, padding_bias(real, inputs.dtype), training)
+        if self.gate is not None:
+            outputs *= tf.cast(self.gate, outputs.dtype)
         return _mask_padding(real, inputs + outputs)
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
-        return super().get_config() | {"num_heads": self.num_heads, "dropout": self.dropout}
+        return super().get_config() | {
+            "num_heads": self.num_heads,
+            "dropout": self.dropout,
+            "gated": self.gated,
+        }
 
 
 @tf.keras.utils.register_keras_serializable(package="emr_ner_tf", name="PlainAttention")
@@ -112,6 +128,61 @@ class AdditiveAttentionPooling(tf.keras.layers.Layer):
         summary = tf.reduce_sum(weights * tf.cast(inputs, tf.float32), 1, keepdims=True)
         summary = tf.broadcast_to(tf.cast(summary, inputs.dtype), tf.shape(inputs))
         return _mask_padding(real, tf.concat([inputs, summary], -1))
+
+
+def multi_head_attention(
+    layer: tf.keras.layers.MultiHeadAttention, inputs: tf.Tensor, bias: tf.Tensor, training: bool | None
+) -> tf.Tensor:
+    """Computes the attention of a sequence to itself.
+
+    Args:
+        layer: holds the weights, once built; the heads together are as wide as the inputs.
+        inputs: float [B, T, H].
+        bias: float [B, 1, 1, T], added to the scores, as `padding_bias` makes it.
+        training: whether the layer's dropout of attention weights is on.
+
+    Returns:
+        float [B, T, H].
+    """
+    shape, size, heads = tf.shape(inputs), inputs.shape[-1], layer._num_heads
+    width = size // heads
+    rows = tf.reshape(inputs, [-1, size])
+
+    def project(dense: tf.keras.layers.Layer) -> tf.Tensor:
+        projected = tf.reshape(dense_rows(rows, dense), [shape[0], shape[1], heads, width])
+        return tf.transpose(projected, [0, 2, 1, 3])
+
+    query, key, value = map(project, (layer._query_dense, layer._key_dense, layer._value_dense))
+    # In this order the scale and the bias are fused into the product.
+    scores = tf.matmul(query, key, transpose_b=True) * tf.constant(width**-0.5, inputs.dtype) + bias
+    weights = layer._dropout_layer(tf.nn.softmax(scores), training=training)
+    context = tf.transpose(tf.matmul(weights, value), [0, 2, 1, 3])
+    outputs = dense_rows(tf.reshape(context, [-1, size]), layer._output_dense)
+    return tf.reshape(outputs, shape)
+
+
+def padding_bias(real: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    """Returns what is added to the scores of an attention: 0 for real positions, a very low number for padding.
+
+    Args:
+        real: bool [B, T].
+        dtype: of the scores.
+
+    Returns:
+        [B, 1, 1, T]. The number is finite, so that a row without any real position gives no NaN.
+    """
+    # Half of float16's range, so that a score fits on it.
+    closed = -1e9 if dtype != tf.float16 else tf.float16.min / 2
+    bias = tf.where(real, tf.zeros([], dtype), tf.constant(closed, dtype))
+    return bias[:, tf.newaxis, tf.newaxis, :]
+
+
+def dense_rows(rows: tf.Tensor, dense: tf.keras.layers.Layer) -> tf.Tensor:
+    """Computes `rows` [N, in] through a dense layer whose kernel and bias may have their heads apart: [N, out]."""
+    kernel = tf.reshape(tf.cast(dense.kernel, rows.dtype), [rows.shape[-1], -1])
+    # Grappler fuses an activation only where the bias does not come straight from its variable.
+    bias = tf.squeeze(tf.reshape(tf.cast(dense.bias, rows.dtype), [1, -1]), axis=0)
+    return tf.nn.bias_add(tf.matmul(rows, kernel), bias)
 
 
 def _mask_padding(real: tf.Tensor, values: tf.Tensor) -> tf.Tensor:

@@ -86,6 +86,24 @@ class CRF(tfa.layers.CRF):
         potentials = self._potentials(emissions, length, self.constrain_loss)
         return crf_ops.negative_log_likelihood(potentials, tag_ids)
 
+    def cross_entropy(
+        self, emissions: tf.Tensor, targets: tf.Tensor, tag_ids: tf.Tensor, length: tf.Tensor
+    ) -> tf.Tensor:
+        """Computes the loss of each record against probabilities of tags: `crf_ops.cross_entropy`.
+
+        Args:
+            emissions: float [B, T, K].
+            targets: float [B, T, K], the probability of each tag.
+            tag_ids: int [B, T], the most probable path.
+            length: int [B].
+
+        Returns:
+            float32 [B]; 0, with no gradient, where `length` is 0.
+        """
+        return crf_ops.cross_entropy(
+            self._potentials(emissions, length, self.constrain_loss), targets, tag_ids
+        )
+
     def decode(self, emissions: tf.Tensor, length: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Finds the best path by Viterbi (eq. 14).
 
@@ -97,6 +115,19 @@ class CRF(tfa.layers.CRF):
             Tag ids int32 [B, T], 0 in the padding, and their score float32 [B].
         """
         return crf_ops.viterbi(self._potentials(emissions, length, self.constrain_decoding))
+
+    def best_path_log_probability(self, emissions: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
+        """Computes the log-probability of the path that `decode` finds, under the transitions that decoding uses.
+
+        Args:
+            emissions: float [B, T, K].
+            length: int [B].
+
+        Returns:
+            float32 [B]; 0 where `length` is 0.
+        """
+        potentials = self._potentials(emissions, length, self.constrain_decoding)
+        return -crf_ops.negative_log_likelihood(potentials, crf_ops.viterbi(potentials)[0])
 
     def marginals(self, emissions: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
         """Computes the probability of each tag at each position, under the transitions that decoding uses.

@@ -24,6 +24,7 @@ from emr_ner_tf.layers.forward_backward import (
 __all__ = [
     "FORBIDDEN",
     "Potentials",
+    "cross_entropy",
     "log_partition",
     "marginals",
     "negative_log_likelihood",
@@ -70,6 +71,30 @@ def negative_log_likelihood(potentials: Potentials, tag_ids: tf.Tensor) -> tf.Te
     """
     total = _log_partition(potentials)
     return tf.cast(total - _path_score(potentials, tag_ids), tf.float32)
+
+
+def cross_entropy(potentials: Potentials, targets: tf.Tensor, tag_ids: tf.Tensor) -> tf.Tensor:
+    """Computes the cross-entropy of the field against another one, of which the marginals and the best path are known.
+
+    The loss is log Z - E[score], where the expectation of the emissions is exact, since it takes the marginals alone,
+    and that of the transitions is taken over the best path. By the emissions, the gradient is the marginals of this
+    field less `targets`: it is 0 when both have the same. Where `targets` are a path with probability 1, the loss is
+    `negative_log_likelihood` of that path.
+
+    Args:
+        potentials: of the records.
+        targets: float [B, T, K], the other field's marginals; any finite value in the padding.
+        tag_ids: int [B, T], as for `path_score`.
+
+    Returns:
+        float32 [B]; 0, with no gradient, where `length` is 0.
+    """
+    total = _log_partition(potentials)
+    without = potentials._replace(emissions=tf.zeros_like(potentials.emissions))
+    real = tf.sequence_mask(potentials.length, tf.shape(targets)[1], tf.float64)
+    expected = tf.reduce_sum(tf.cast(potentials.emissions, tf.float32) * tf.cast(targets, tf.float32), -1)
+    expected = tf.reduce_sum(tf.cast(expected, tf.float64) * real, -1)
+    return tf.cast(total - _path_score(without, tag_ids) - expected, tf.float32)
 
 
 def marginals(potentials: Potentials) -> tf.Tensor:

@@ -3,7 +3,8 @@
 Keras multiplies the input kernel inside the time loop, and its gradient adds up both kernels' gradients step by step.
 Here the input products are computed before the loop, each kernel's gradient is one product after it, and an iteration
 unrolls several time steps. Whatever does not depend on the step before is computed for all steps at once: in the
-gradient's loop only the product with the recurrent kernel and a few element-wise kernels remain.
+gradient's loop only the product with the recurrent kernel and a few element-wise kernels remain. That kernel is
+transposed before the loop: from 16 records on, a product that transposes takes up to five times as long.
 
 Each direction has a loop of its own. The two do not depend on each other, so TensorFlow runs them on two threads
 without a barrier in each step, which is faster than one loop over both as a batched product.
@@ -102,11 +103,12 @@ def _gru_with_gradient(products, recurrent, bias):
         to_update = (previous - candidate) * update * (1.0 - update)
         to_reset = to_candidate * product * reset * (1.0 - reset)
         factors = tf.concat([to_update, to_reset, to_candidate * reset], axis=-1)
+        transposed = tf.transpose(recurrent)
 
         def step(carried, d_output, factor, update):
             d_state = carried[0] + d_output
             d_product = tf.tile(d_state, [1, 3]) * factor
-            d_previous = d_state * update + tf.matmul(d_product, recurrent, transpose_b=True)
+            d_previous = d_state * update + tf.matmul(d_product, transposed)
             return (d_previous,), (d_product, d_state)
 
         d_product, d_state = _scan(
@@ -159,13 +161,15 @@ def _lstm_with_gradient(products, recurrent, *projections):
             axis=-1,
         )
         to_cell = out * (1.0 - squashed * squashed)
+        transposed = tf.transpose(recurrent)
+        projected_back = None if projection is None else tf.transpose(projection)
 
         def step(carried, d_output, factor, to_cell, forget):
             d_state, d_cell = carried[0] + d_output, carried[1]
-            d_out = d_state if projection is None else tf.matmul(d_state, projection, transpose_b=True)
+            d_out = d_state if projected_back is None else tf.matmul(d_state, projected_back)
             d_cell += d_out * to_cell
             d_product = tf.concat([d_cell, d_cell, d_cell, d_out], axis=-1) * factor
-            return (tf.matmul(d_product, recurrent, transpose_b=True), d_cell * forget), (d_product, d_state)
+            return (tf.matmul(d_product, transposed), d_cell * forget), (d_product, d_state)
 
         d_product, d_state = _scan(
             step,

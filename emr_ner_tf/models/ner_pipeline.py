@@ -6,9 +6,10 @@ Training scores itself with this object and the export saves it, so that there i
 import tensorflow as tf
 
 from emr_ner_tf.config import ConfigDict
+from emr_ner_tf.models.ensemble import Ensemble
 from emr_ner_tf.models.tagger import Tagger
 from emr_ner_tf.text.characters import decode, token_ids
-from emr_ner_tf.text.spans import counts, spans_from_tags, surface_forms, to_dense
+from emr_ner_tf.text.spans import Spans, counts, spans_from_tags, surface_forms, to_dense
 from emr_ner_tf.text.vocabulary import Vocabulary
 from emr_ner_tf.text.windows import map_windows
 
@@ -20,24 +21,49 @@ class NerPipeline(tf.Module):
         tagger: scores windows.
         vocabulary: the encoder's.
         table: the tags.
+        min_probability: `entities` leaves out mentions whose probability is lower; 0 leaves out none.
     """
 
-    def __init__(self, tagger: Tagger, vocabulary: Vocabulary, config: ConfigDict) -> None:
+    def __init__(
+        self,
+        tagger: Tagger | Ensemble,
+        vocabulary: Vocabulary,
+        settings: ConfigDict,
+        *,
+        min_probability: float = 0.0,
+    ) -> None:
+        """Wraps a tagger.
+
+        Args:
+            tagger: with its variables.
+            vocabulary: of its encoder.
+            settings: section `text` of the configuration.
+            min_probability: 0 to 1.
+        """
         super().__init__(name="text_tagger")
         self.tagger = tagger
         self.vocabulary = vocabulary
         self.table = tagger.table
+        self.min_probability = min_probability
         self._windows = {
-            "size": config.text.window,
-            "overlap": config.text.overlap,
-            "slack": config.text.slack,
-            "token_budget": config.text.token_budget,
+            "size": settings.window,
+            "overlap": settings.overlap,
+            "slack": settings.slack,
+            "token_budget": settings.token_budget,
         }
         # Tensors, not lists: every signature captures the same ones, and the export holds them once.
         self._codes = tf.constant(vocabulary.code_point_table())
         self._breaks = tf.constant(vocabulary.break_table())
         self._labels = tf.constant(self.table.labels)
         self._tags = tf.constant(self.table.tags)
+        # Not inlined into the loop over the windows, in which grappler fuses no activation into a product: there, the
+        # constants of the activation are inputs of the loop.
+        self._scores = tf.function(
+            lambda token_ids, length: self.tagger(token_ids, length, training=False),
+            input_signature=[tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)],
+            autograph=False,
+            experimental_attributes={"_noinline": True},
+        )
         # One function that all the others call: the graph of the model is traced, and exported, once.
         self.emissions = tf.function(
             self._emissions,
@@ -62,6 +88,10 @@ class NerPipeline(tf.Module):
         tag_ids, _ = self.tagger.crf.decode(emissions, length)
         spans = spans_from_tags(tag_ids, length, self.table)
         score = self.tagger.crf.span_probability(emissions, length, spans)
+        if self.min_probability:
+            kept = score >= self.min_probability
+            score = tf.boolean_mask(score, kept)
+            spans = Spans(*(tf.boolean_mask(field, kept) for field in spans))
         batch = tf.shape(text)[0]
         return {
             "num_entities": counts(spans, batch),
@@ -102,7 +132,7 @@ class NerPipeline(tf.Module):
         known = (token_ids >= 0) & (token_ids < rows)
         tokens = tf.where(known, token_ids, self.vocabulary.unk_id)
         return map_windows(
-            lambda values, sizes: self.tagger(values, sizes, training=False),
+            self._scores,
             tokens,
             length,
             tf.gather(self._breaks, tokens),

@@ -89,7 +89,12 @@ class Tagger(tf.keras.Model):
         return self.crf.negative_log_likelihood(emissions, tag_ids, length)
 
     def scaled_loss(
-        self, token_ids: tf.Tensor, tag_ids: tf.Tensor, length: tf.Tensor, global_size: tf.Tensor
+        self,
+        token_ids: tf.Tensor,
+        tag_ids: tf.Tensor,
+        length: tf.Tensor,
+        global_size: tf.Tensor,
+        targets: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the part of a training batch's loss that a replica contributes.
 
@@ -98,11 +103,16 @@ class Tagger(tf.keras.Model):
             tag_ids: int32 [B, T].
             length: int32 [B].
             global_size: float32 scalar, number of windows of all replicas.
+            targets: float [B, T, K], the probability of each tag; None where `tag_ids` are certain.
 
         Returns:
             The sum of the losses divided by `global_size`, float32 scalar, and the number of characters, int32 scalar.
         """
-        losses = self.loss_of(token_ids, tag_ids, length, training=True)
+        if targets is None:
+            losses = self.loss_of(token_ids, tag_ids, length, training=True)
+        else:
+            emissions = self(token_ids, length, training=True)
+            losses = self.crf.cross_entropy(emissions, targets, tag_ids, length)
         return tf.reduce_sum(losses) / tf.maximum(global_size, 1.0), tf.reduce_sum(length)
 
     def build_variables(self) -> None:
@@ -130,7 +140,7 @@ class Tagger(tf.keras.Model):
         return outputs[:, 1:-1]
 
 
-def build_attention(name: str, *, heads: int) -> tf.keras.layers.Layer | None:
+def build_attention(name: str, *, heads: int, gated: bool = False) -> tf.keras.layers.Layer | None:
     """Builds the attention with that name (the paper's Table V), or returns None for "none".
 
     Raises:
@@ -141,5 +151,5 @@ def build_attention(name: str, *, heads: int) -> tf.keras.layers.Layer | None:
     if name == "plain":
         return AdditiveAttentionPooling(name="attention")
     if name == "multi_head":
-        return SelfAttention(num_heads=heads, name="attention")
+        return SelfAttention(num_heads=heads, gated=gated, name="attention")
     raise UserError(f"config.model.attention must be one of {', '.join(ATTENTIONS)}, got {name!r}")

@@ -58,6 +58,7 @@ def check_elmo_config(config: ConfigDict) -> None:
         "model.intermediate_size": 1,
         "model.num_hidden_layers": 1,
         "optimizer.weight_decay": 0,
+        "optimizer.encoder_rate": 0,
         "optimizer.clip_norm": 0,
         "train.epochs": 1,
         "train.token_budget": 1,

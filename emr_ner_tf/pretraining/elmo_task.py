@@ -87,8 +87,7 @@ class _ElmoTask(PretrainingTask):
             self.model = CharacterLM(self._hf_config, size)
             self.optimizer = build_optimizer(
                 config.optimizer,
-                self.model.trainable_variables,
-                [],
+                [(self.model.trainable_variables, config.optimizer.encoder_rate)],
                 sum(map(len, plans)),
                 settings.precision,
             )

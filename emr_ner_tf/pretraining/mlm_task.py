@@ -145,8 +145,11 @@ class _MlmTask(PretrainingTask):
         variables = self.model.trainable_variables
         with self._strategy.scope():
             of_heads, of_all = (
-                build_optimizer(optimizing, *of_each, sum(map(len, plans)), settings.precision)
-                for of_each, plans in ((([], self._new_heads), heads), ((variables, []), wholes))
+                build_optimizer(optimizing, [group], sum(map(len, plans)), settings.precision)
+                for group, plans in (
+                    ((self._new_heads, optimizing.head_rate), heads),
+                    ((variables, optimizing.encoder_rate), wholes),
+                )
             )
         self.optimizer = tf.train.Checkpoint(heads=of_heads, all=of_all)
         logging.info(

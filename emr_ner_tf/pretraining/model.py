@@ -62,12 +62,9 @@ class PretrainingModel(tf.keras.Model):
             )
         spread = config.get("initializer_range", _INITIALIZER_RANGE)
         draws = [tf.keras.initializers.TruncatedNormal(spread, seed=3 * seed + head) for head in range(3)]
-        table = next(
-            mapping.variable for mapping in encoder.weight_mappings() if mapping.name == encoder.token_table
-        )
         self.encoder = encoder
         self.masked_lm = keras_nlp.layers.MaskedLMHead(
-            token_embedding=_TiedEmbedding(table),
+            token_embedding=_TiedEmbedding(encoder.token_embedding()),
             intermediate_activation=ACTIVATIONS[activation],
             layer_norm_epsilon=config.get("layer_norm_eps", 1e-12),
             kernel_initializer=draws[0],

@@ -4,6 +4,8 @@ from emr_ner_tf.config import PRECISIONS, ConfigDict, base_config, check_values
 from emr_ner_tf.encoders.loading import BACKENDS
 from emr_ner_tf.pretraining.passage_selection import data_settings, passage_paths
 
+_RATES_OF_A_TAGGER = ("crf_rate", "layer_decay")
+
 
 def pretrain_config() -> ConfigDict:
     """Returns the configuration with every key, its type and its value; locked."""
@@ -20,7 +22,9 @@ def pretrain_config() -> ConfigDict:
     config.masking.rate = 0.15  # share of the characters that are to be predicted
     config.masking.whole_words = False  # characters of a word, by a segmenter, are chosen together
 
-    config.optimizer = base_config().optimizer
+    config.optimizer = ConfigDict(
+        {key: value for key, value in base_config().optimizer.items() if key not in _RATES_OF_A_TAGGER}
+    )
     config.optimizer.encoder_rate = 2e-4  # encoder and heads
     config.optimizer.head_rate = 1e-3  # heads while the encoder is frozen
     config.optimizer.weight_decay = 0.01
@@ -63,6 +67,8 @@ def check_pretrain_config(config: ConfigDict) -> None:
             "train.checkpoint_seconds": 0,
             "optimizer.clip_norm": 0,
             "optimizer.weight_decay": 0,
+            "optimizer.encoder_rate": 0,
+            "optimizer.head_rate": 0,
         },
         fractions=("data.held_fraction", "masking.rate", "optimizer.warmup_fraction"),
     )

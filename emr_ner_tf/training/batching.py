@@ -29,9 +29,16 @@ class EpochPlan:
 
 
 def plan_epoch(
-    lengths: np.ndarray, *, seed: int, epoch: int, batch_size: int, token_budget: int = 0
+    lengths: np.ndarray,
+    *,
+    seed: int,
+    epoch: int,
+    batch_size: int,
+    token_budget: int = 0,
+    always: int | None = None,
+    drawn: int = 0,
 ) -> EpochPlan:
-    """Plans an epoch: every window once, in batches of like length, in an order of this epoch's own.
+    """Plans an epoch: windows in batches of like length, in an order of this epoch's own.
 
     Args:
         lengths: int [N], characters of each window.
@@ -40,6 +47,8 @@ def plan_epoch(
         batch_size: windows in a batch; the last of a pool may have fewer.
         token_budget: where above 0, instead of `batch_size`: windows in a batch times its longest is at most this
             (a batch has one window at least).
+        always: number of windows, from the first, that every epoch has once; None: all.
+        drawn: number of the others that are drawn for this epoch, at most all of them.
 
     Returns:
         The plan; the same arguments give the same plan on every machine.
@@ -47,7 +56,10 @@ def plan_epoch(
     lengths = np.asarray(lengths)
     random = np.random.Generator(np.random.Philox(key=[seed, epoch]))
     order = random.permutation(len(lengths))
-    mean = max(1.0, float(lengths.mean())) if len(lengths) else 1.0
+    if always is not None and always < len(lengths):
+        others = order[order >= always][:drawn]
+        order = order[(order < always) | np.isin(order, others)]
+    mean = max(1.0, float(lengths[order].mean())) if len(order) else 1.0
     size = max(1, int(token_budget / mean)) if token_budget else batch_size
     limit = {"budget": token_budget} if token_budget else {"max_items": batch_size}
     pool = _POOL_BATCHES * size
@@ -59,5 +71,5 @@ def plan_epoch(
         batches.extend(members[batch.start : batch.stop] for batch in packed)
     batches = [batches[i] for i in random.permutation(len(batches))]
     padded = sum(len(batch) * int(lengths[batch].max()) for batch in batches)
-    share = 1.0 - float(lengths.sum()) / padded if padded else 0.0
+    share = 1.0 - float(lengths[order].sum()) / padded if padded else 0.0
     return EpochPlan(tuple(batches), share)

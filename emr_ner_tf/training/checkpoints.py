@@ -1,5 +1,6 @@
 """Checkpoints of a run: the last state, from which it resumes exactly, and the best weights."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -10,12 +11,14 @@ import tensorflow as tf
 from absl import logging
 
 from emr_ner_tf.errors import UserError
+from emr_ner_tf.training.averaging import AveragedWeights
 from emr_ner_tf.training.checkpoint_folder import CheckpointFolder, checkpoint_number, read_values
 from emr_ner_tf.training.progress import Progress
 
 LAST, BEST = "last", "best"
 # A file that is changed while it is read ends in one of these.
 _UNREADABLE = (tf.errors.OpError, IndexError, KeyError, RuntimeError, ValueError)
+_AVERAGES = "averages"
 _PROGRESS = "progress/.ATTRIBUTES/py_state"
 
 
@@ -33,10 +36,15 @@ class Checkpoints:
         optimizer: Any,
         step: tf.Variable,
         progress: Progress,
+        averages: AveragedWeights | None = None,
     ) -> None:
         self._last, self._best = (checkpoint_folder(model_dir, which) for which in (LAST, BEST))
-        self._state = tf.train.Checkpoint(model=model, optimizer=optimizer, step=step, progress=progress)
+        averaged = {} if averages is None else {_AVERAGES: averages.state}
+        self._state = tf.train.Checkpoint(
+            model=model, optimizer=optimizer, step=step, progress=progress, **averaged
+        )
         self._weights = tf.train.Checkpoint(model=model)
+        self._averages = averages
         self._step = step
         self._progress = progress
         self._best_is_last = False
@@ -61,7 +69,7 @@ class Checkpoints:
         """Removes what a killed process was writing or removing, and saves the best weights if it had not done so."""
         self._last.remove_others()
         if self._best_is_last:
-            self._best.save(read_values(self._weights), int(self._step.numpy()))
+            self._best.save(self._read_weights(), int(self._step.numpy()))
         self._best.remove_others()
 
     def snapshot(self, *, best: bool) -> Callable[[], None]:
@@ -76,7 +84,7 @@ class Checkpoints:
         """
         number = int(self._step.numpy())
         state = read_values(self._state)
-        weights = read_values(self._weights) if best else None
+        weights = self._read_weights() if best else None
 
         def save() -> None:
             self._last.save(state, number)
@@ -84,6 +92,10 @@ class Checkpoints:
                 self._best.save(weights, number)
 
         return save
+
+    def _read_weights(self) -> dict[str, tf.Tensor]:
+        with self._averages.in_place() if self._averages is not None else contextlib.nullcontext():
+            return read_values(self._weights)
 
     def _look_for_best(self) -> None:
         """Compares the best weights that are there with those that the restored state tells of."""
@@ -128,8 +140,17 @@ def check_same_data(path: str, digest: str) -> None:
         )
 
 
-def restore_weights(model: tf.Module, model_dir: str | os.PathLike[str], which: str = BEST) -> str:
+def restore_weights(
+    model: tf.keras.Model, model_dir: str | os.PathLike[str], which: str = BEST, *, averaged: bool = False
+) -> str:
     """Reads the weights of a run's best or last checkpoint into `model`.
+
+    Args:
+        model: built as the run built it.
+        model_dir: of the run.
+        which: `BEST` or `LAST`.
+        averaged: whether the run averages its weights: the averages are then read. The best checkpoint holds nothing
+            else.
 
     Returns:
         The checkpoint's path.
@@ -145,13 +166,17 @@ def restore_weights(model: tf.Module, model_dir: str | os.PathLike[str], which: 
         if checkpoint_folder(model_dir, other).holds_any():
             remedy = f"copy the checkpoint here, or take the {other} one (--checkpoint={other})"
         raise UserError(f"{folder.path}: no checkpoint with an index (ckpt-*.index); {remedy}")
+    averages = AveragedWeights(model.trainable_variables, 0.0) if averaged and which == LAST else None
+    objects = {"model": model} | ({} if averages is None else {_AVERAGES: averages.state})
     try:
-        status = tf.train.Checkpoint(model=model).restore(path)
+        status = tf.train.Checkpoint(**objects).restore(path)
         status.assert_existing_objects_matched()
         if which == BEST:
             status.assert_consumed()
         else:
             status.expect_partial()
+        if averages is not None:
+            averages.assign()
     except (AssertionError, *_UNREADABLE) as error:
         described = f"config.json, encoder.json, labels.txt and vocab.txt of {model_dir} describe"
         raise _misfit(path, described, error) from error

@@ -24,11 +24,13 @@ class Examples:
         token_ids: int32 [total], without special tokens.
         tag_ids: int32 [total], a legal tag sequence within each window.
         offsets: int64 [N + 1]; window n is [offsets[n], offsets[n + 1]).
+        targets: float16 [total, K], the probability of each tag that is to be learned; None if `tag_ids` are certain.
     """
 
     token_ids: np.ndarray
     tag_ids: np.ndarray
     offsets: np.ndarray
+    targets: np.ndarray | None = None
 
     @property
     def lengths(self) -> np.ndarray:
@@ -45,12 +47,24 @@ class Examples:
         """SHA-256 of the windows, of what ids stand for, words' too, and of the validation records, in hexadecimal."""
         stand_for = (tuple(tokens), tuple(labels), *([tuple(words)] if words else []))
         digest = hashlib.sha256(repr(stand_for).encode("utf-8", "backslashreplace"))
-        for array in (self.token_ids, self.tag_ids, self.offsets):
-            digest.update(array.tobytes())
+        for array in (self.token_ids, self.tag_ids, self.offsets, self.targets):
+            if array is not None:
+                digest.update(array.tobytes())
         for document in validation:
             gold = [(entity.start, entity.end, entity.label) for entity in document.entities]
             digest.update(repr((document.text, gold)).encode("utf-8", "backslashreplace"))
         return digest.hexdigest()
+
+
+def join_with_soft(certain: Examples, soft: Examples) -> Examples:
+    """Appends windows with targets to windows without, whose own targets are then their tags with probability 1."""
+    one_hot = np.eye(soft.targets.shape[1], dtype=soft.targets.dtype)[certain.tag_ids]
+    return Examples(
+        token_ids=np.concatenate([certain.token_ids, soft.token_ids]),
+        tag_ids=np.concatenate([certain.tag_ids, soft.tag_ids]),
+        offsets=np.concatenate([certain.offsets, certain.offsets[-1] + soft.offsets[1:]]),
+        targets=np.concatenate([one_hot, soft.targets]),
+    )
 
 
 def build_examples(

@@ -38,16 +38,27 @@ def shard_batches(batches: Sequence[np.ndarray], *, replicas: int, first: int, c
 
 
 def parse(dataset: tf.data.Dataset, examples: Examples) -> tf.data.Dataset:
-    """Window indices to windows: `(token_ids, tag_ids)` ragged int32 [n, (t)], and the batch's global size."""
+    """Window indices to windows.
+
+    Returns:
+        Elements `(token_ids, tag_ids)` ragged int32 [n, (t)], the batch's global size, and where the examples have them
+        the targets, ragged float16 [n, (t), K].
+    """
     token_ids = tf.constant(examples.token_ids)
     tag_ids = tf.constant(examples.tag_ids)
+    targets = [] if examples.targets is None else [tf.constant(examples.targets)]
     offsets = tf.constant(examples.offsets)
 
     def gather(indices: tf.Tensor, size: tf.Tensor):
         starts = tf.gather(offsets, indices)
         limits = tf.gather(offsets, indices + 1)
         places = tf.ragged.range(starts, limits)
-        return tf.gather(token_ids, places), tf.gather(tag_ids, places), size
+        return (
+            tf.gather(token_ids, places),
+            tf.gather(tag_ids, places),
+            size,
+            *(tf.gather(values, places) for values in targets),
+        )
 
     return dataset.map(gather, num_parallel_calls=1, deterministic=True)
 
@@ -56,10 +67,11 @@ def pad(dataset: tf.data.Dataset, pad_id: int) -> tf.data.Dataset:
     """Ragged windows to dense ones; a share without windows becomes one row of length 0.
 
     Returns:
-        Elements `token_ids int32 [B, T], tag_ids int32 [B, T], length int32 [B], global_size float32`.
+        Elements `token_ids int32 [B, T], tag_ids int32 [B, T], length int32 [B], global_size float32`, and where there
+        are targets `targets float16 [B, T, K]`.
     """
 
-    def to_dense(tokens: tf.RaggedTensor, tags: tf.RaggedTensor, size: tf.Tensor):
+    def to_dense(tokens: tf.RaggedTensor, tags: tf.RaggedTensor, size: tf.Tensor, *targets: tf.RaggedTensor):
         rows = tf.maximum(tokens.nrows(), 1)
         width = tf.maximum(tokens.bounding_shape(axis=1, out_type=tf.int64), 1)
         length = tf.cast(tokens.row_lengths(), tf.int32)
@@ -70,6 +82,7 @@ def pad(dataset: tf.data.Dataset, pad_id: int) -> tf.data.Dataset:
             tags.to_tensor(0, shape=shape),
             length,
             tf.cast(size, tf.float32),
+            *(values.to_tensor(0, shape=tf.concat([shape, values.shape[2:]], 0)) for values in targets),
         )
 
     return dataset.map(to_dense, num_parallel_calls=1, deterministic=True)

@@ -10,6 +10,7 @@ from emr_ner_tf.inference.annotator import Annotator, decode_entities, encode_te
 from emr_ner_tf.models.builder import build_tagger
 from emr_ner_tf.models.model_definition import ModelDefinition
 from emr_ner_tf.models.ner_pipeline import NerPipeline
+from emr_ner_tf.models.tagger import Tagger
 from emr_ner_tf.training.checkpoints import BEST, restore_weights
 
 
@@ -54,6 +55,12 @@ class InProcessTagger(Annotator):
 
 
 def restore(model_dir: str | os.PathLike[str], which: str = BEST) -> tuple[InProcessTagger, ModelDefinition]:
+    """Builds the model of `model_dir` in float32, ready to annotate; the arguments are those of `restore_tagger`."""
+    tagger, definition = restore_tagger(model_dir, which)
+    return InProcessTagger(NerPipeline(tagger, definition.vocabulary, definition.config.text)), definition
+
+
+def restore_tagger(model_dir: str | os.PathLike[str], which: str = BEST) -> tuple[Tagger, ModelDefinition]:
     """Builds the model of `model_dir` in float32 and reads its weights.
 
     Args:
@@ -69,5 +76,5 @@ def restore(model_dir: str | os.PathLike[str], which: str = BEST) -> tuple[InPro
     definition = ModelDefinition.load(model_dir)
     tf.keras.mixed_precision.set_global_policy("float32")
     tagger, definition = build_tagger(definition)
-    restore_weights(tagger, model_dir, which)
-    return InProcessTagger(NerPipeline(tagger, definition.vocabulary, definition.config)), definition
+    restore_weights(tagger, model_dir, which, averaged=definition.config.train.average_decay > 0)
+    return tagger, definition

@@ -1,6 +1,7 @@
-"""AdamW with rates of their own for encoder and head, warm-up and decay."""
+"""AdamW with a learning rate for each group of variables, warm-up and decay."""
 
 import re
+from collections.abc import Sequence
 
 import tensorflow as tf
 
@@ -8,8 +9,8 @@ from emr_ner_tf.config import ConfigDict
 
 Optimizer = tf.keras.optimizers.legacy.Optimizer
 
-# Biases and normalisation are not decayed, as in BERT's own recipe; neither are the CRF's transitions.
-_NOT_DECAYED = re.compile(r"bias|layer_?norm|gamma|beta|chain_kernel|boundary", re.IGNORECASE)
+# Biases and normalisation are not decayed, as in BERT's own recipe; neither are the CRF's transitions, nor a gate.
+_NOT_DECAYED = re.compile(r"bias|layer_?norm|gamma|beta|chain_kernel|boundary|/gate\b", re.IGNORECASE)
 
 _REPLICA = re.compile(r"/replica_\d+")
 
@@ -84,27 +85,26 @@ class AdamW(tf.keras.optimizers.legacy.Adam):
 
 def build_optimizer(
     settings: ConfigDict,
-    encoder_variables: list[tf.Variable],
-    head_variables: list[tf.Variable],
+    groups: Sequence[tuple[Sequence[tf.Variable], float]],
     total_steps: int,
     precision: str,
 ) -> Optimizer:
     """Builds the optimizer and its variables.
 
     Args:
-        settings: section `optimizer` of the configuration.
-        encoder_variables: learn at `encoder_rate`.
-        head_variables: learn at `head_rate`.
+        settings: section `optimizer` of the configuration; its rates are not read.
+        groups: variables with the peak of their learning rate; each variable is in one group.
         total_steps: updates of the whole run.
         precision: policy of the run.
 
     Returns:
         `AdamW`, inside a `LossScaleOptimizer` if `precision` is mixed_float16.
     """
-    rates = {_name(variable): settings.encoder_rate for variable in encoder_variables}
-    shared = rates.keys() & {_name(variable) for variable in head_variables}
-    assert not shared, f"encoder and head share variable names: {shared}"
-    rates |= {_name(variable): settings.head_rate for variable in head_variables}
+    variables = [variable for group, _ in groups for variable in group]
+    rates = {}
+    for group, rate in groups:
+        for variable in group:
+            assert rates.setdefault(_name(variable), rate) == rate, f"{variable.name}: one name, two rates"
     warmup_steps = round(total_steps * float(settings.warmup_fraction or 0.0))
     schedule = WarmupDecay(total_steps, warmup_steps, settings.decay)
     optimizer = AdamW(
@@ -116,7 +116,7 @@ def build_optimizer(
         epsilon=settings.epsilon,
     )
     # Here rather than at the first update: a function that makes variables is traced twice.
-    optimizer._create_all_weights([*encoder_variables, *head_variables])
+    optimizer._create_all_weights(variables)
     if precision == "mixed_float16":
         return tf.keras.mixed_precision.LossScaleOptimizer(optimizer)
     return optimizer

@@ -115,7 +115,9 @@ class _Run:
         self.strategy = strategy
         self.chief = chief
         self.started = started
-        self.checkpoints = Checkpoints(model_dir, task.model, task.optimizer, task.step, progress)
+        self.checkpoints = Checkpoints(
+            model_dir, task.model, task.optimizer, task.step, progress, task.averages
+        )
 
     def train(self) -> dict[str, Any]:
         """Trains to the end and returns the metrics."""

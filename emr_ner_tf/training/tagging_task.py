@@ -1,5 +1,6 @@
 """The tagger as a task: annotated records, windows of them, validation by exact-match F1."""
 
+import contextlib
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -11,34 +12,42 @@ from absl import logging
 
 from emr_ner_tf.config import ConfigDict
 from emr_ner_tf.data.document import Document
+from emr_ner_tf.data.passages import read_passages
+from emr_ner_tf.data.path_lists import split_paths
 from emr_ner_tf.data.rejects import Rejects
 from emr_ner_tf.data.tag_scheme import TagTable
+from emr_ner_tf.errors import UserError
 from emr_ner_tf.evaluation.scoring import score
 from emr_ner_tf.models.builder import build_tagger
 from emr_ner_tf.models.model_definition import ModelDefinition
 from emr_ner_tf.models.ner_pipeline import NerPipeline
 from emr_ner_tf.models.resources import Resources, build_resources
+from emr_ner_tf.training.adversarial import AdversarialEmbeddings
+from emr_ner_tf.training.averaging import AveragedWeights
 from emr_ner_tf.training.batching import EpochPlan, plan_epoch
 from emr_ner_tf.training.dataset import check_mentions, training_records
-from emr_ner_tf.training.examples import Examples, build_examples
+from emr_ner_tf.training.examples import Examples, build_examples, join_with_soft
 from emr_ner_tf.training.failed_writes import failed_writes_named
 from emr_ner_tf.training.input_pipeline import training_dataset, worker_shard
 from emr_ner_tf.training.learning_curve import draw_learning_curve
+from emr_ner_tf.training.learning_rates import learning_rates
 from emr_ner_tf.training.loading import InProcessTagger
 from emr_ner_tf.training.multi_worker import broadcast_from_chief
 from emr_ner_tf.training.optimization import build_optimizer
+from emr_ner_tf.training.soft_targets import Teacher, soft_examples
 from emr_ner_tf.training.stateless_dropout import make_dropout_stateless
 from emr_ner_tf.training.task import Epoch, Task
 from emr_ner_tf.training.train_step import make_train_step
 
-_EVENTS, _CURVE = "tensorboard", "learning_curve.png"
+_EVENTS, _CURVE, _TEACHER = "tensorboard", "learning_curve.png", "teacher"
 
 
 class TaggingData(NamedTuple):
     """The data on which a tagger is trained and validated.
 
     Attributes:
-        examples: windows of the training records.
+        examples: windows of the training records, then those of unlabelled passages with a teacher's targets.
+        annotated: the number of windows of the training records.
         validation: records by which epochs are compared; none if they hold no mention.
         labels: of the mentions, in the order of their tags.
         resources: vocabulary, words and vectors.
@@ -46,29 +55,45 @@ class TaggingData(NamedTuple):
     """
 
     examples: Examples
+    annotated: int
     validation: Sequence[Document]
     labels: tuple[str, ...]
     resources: Resources
     digest: str
 
 
-def read_tagging_data(config: ConfigDict, rejects: Rejects | None) -> TaggingData:
+def read_tagging_data(
+    config: ConfigDict,
+    model_dir: str | os.PathLike[str],
+    rejects: Rejects | None,
+    teacher: Teacher | None = None,
+) -> TaggingData:
     """Reads what a configuration names.
 
     Args:
         config: the whole configuration.
+        model_dir: keeps the teacher's answers.
         rejects: takes bad records; None raises at the first.
+        teacher: gives targets for the passages of `config.data.unlabelled`.
 
     Raises:
-        UserError: as `training_records`, `check_mentions` and `build_resources`.
+        UserError: as `training_records`, `check_mentions`, `build_resources` and `soft_examples`.
     """
     training, validation, labels = training_records(config.data, config.train.seed, rejects)
     scored = check_mentions(config.data, training, validation, patience=config.train.patience)
     resources = build_resources(config, training)
     vocabulary, table = resources.vocabulary, TagTable(labels, config.model.scheme)
-    examples = build_examples(training, vocabulary, table, window=config.text.window, slack=config.text.slack)
+    cut = {"window": config.text.window, "slack": config.text.slack}
+    examples = build_examples(training, vocabulary, table, **cut)
+    annotated = len(examples.lengths)
+    if teacher is not None:
+        paths = split_paths(config.data.unlabelled, "config.data.unlabelled")
+        passages = [passage for path in paths for passage in read_passages(path)]
+        folder = pathlib.Path(model_dir) / _TEACHER
+        soft = soft_examples(teacher, passages, vocabulary, table, folder, **cut)
+        examples = join_with_soft(examples, soft)
     digest = examples.digest(vocabulary.tokens, labels, resources.words, validation)
-    return TaggingData(examples, validation if scored else [], labels, resources, digest)
+    return TaggingData(examples, annotated, validation if scored else [], labels, resources, digest)
 
 
 class TaggingTask(Task):
@@ -94,6 +119,8 @@ class TaggingTask(Task):
                 epoch=epoch,
                 batch_size=settings.batch_size,
                 token_budget=settings.token_budget,
+                always=data.annotated,
+                drawn=round(config.distillation.ratio * data.annotated),
             )
             for epoch in range(settings.epochs)
         ]
@@ -102,12 +129,17 @@ class TaggingTask(Task):
             self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
             definition = ModelDefinition(config, vocabulary, data.labels, words=data.resources.words)
             self.model, self._definition = build_tagger(definition, data.resources)
-            encoder, head = self.model.encoder_and_head_variables()
-            self.optimizer = build_optimizer(config.optimizer, encoder, head, updates, settings.precision)
+            rates = learning_rates(self.model, config.optimizer)
+            self.optimizer = build_optimizer(config.optimizer, rates, updates, settings.precision)
+            if settings.average_decay:
+                self.averages = AveragedWeights(self.model.trainable_variables, settings.average_decay)
         make_dropout_stateless(self.model, seed=settings.seed, step=self.step)
-        self.epochs = self._epochs(plans, config.optimizer.clip_norm)
-        self._annotator = InProcessTagger(NerPipeline(self.model, vocabulary, config))
-        counts = [sum(v.shape.num_elements() for v in variables) for variables in (encoder, head)]
+        self.epochs = self._epochs(plans, config.optimizer.clip_norm, settings.adversarial_norm)
+        self._annotator = InProcessTagger(NerPipeline(self.model, vocabulary, config.text))
+        counts = [
+            sum(v.shape.num_elements() for v in variables)
+            for variables in self.model.encoder_and_head_variables()
+        ]
         logging.info("%d trainable parameters: encoder %d, head %d", sum(counts), *counts)
         logging.info(
             "%d windows, %d characters; %d epochs, %d updates; %.1f %% of the first epoch is padding",
@@ -133,7 +165,8 @@ class TaggingTask(Task):
         if not gold:
             return {}
         if self._strategy.extended.should_checkpoint:
-            found = list(self._annotator.annotate(gold))
+            with self.averages.in_place() if self.averages is not None else contextlib.nullcontext():
+                found = list(self._annotator.annotate(gold))
             exact = score(gold, found, self._data.labels).exact.micro
             scores = [exact.precision, exact.recall, exact.f1]
         # What is decided by them must be decided alike on machines that round differently.
@@ -165,7 +198,7 @@ class TaggingTask(Task):
         """Returns the entry of the best epoch as `best`."""
         return {"best": history[best_epoch - 1]}
 
-    def _epochs(self, plans: Sequence[EpochPlan], clip_norm: float) -> list[Epoch]:
+    def _epochs(self, plans: Sequence[EpochPlan], clip_norm: float, adversarial_norm: float) -> list[Epoch]:
         train_step = make_train_step(
             self.model.scaled_loss,
             self.model.trainable_variables,
@@ -174,6 +207,8 @@ class TaggingTask(Task):
             self._strategy,
             clip_norm,
             self._batches(plans[0].batches[:1]).element_spec,
+            averages=self.averages,
+            adversarial=self._adversarial(adversarial_norm),
         )
         return [
             Epoch(
@@ -185,6 +220,17 @@ class TaggingTask(Task):
             )
             for number, plan in enumerate(plans, start=1)
         ]
+
+    def _adversarial(self, norm: float) -> AdversarialEmbeddings | None:
+        if not norm:
+            return None
+        table = self.model.encoder.token_embedding()
+        if not any(variable is table for variable in self.model.trainable_variables):
+            raise UserError(
+                "config.train.adversarial_norm must be 0 with an encoder whose token embeddings are not trained "
+                f"(config.model.encoder, config.elmo.trainable), got {norm:g}"
+            )
+        return AdversarialEmbeddings(table, norm)
 
     def _batches(self, batches: Sequence[np.ndarray]) -> tf.distribute.DistributedDataset:
         return self._strategy.distribute_datasets_from_function(

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from emr_ner_tf.training.averaging import AveragedWeights
 from emr_ner_tf.training.train_step import TrainStep
 
 
@@ -40,6 +41,8 @@ class Task(abc.ABC):
         epochs: of the whole run, in order.
         best_by: the figure of `evaluate` by which epochs are compared; the weights of the best epoch are kept. None
             keeps the last state only.
+        averages: of the trainable variables, which `evaluate` measures and which are kept as the best weights in their
+            place; None without averaging.
         patience: the number of epochs without a better figure after which the run stops; 0 never stops it.
     """
 
@@ -47,6 +50,7 @@ class Task(abc.ABC):
     optimizer: Any
     step: tf.Variable
     epochs: Sequence[Epoch]
+    averages: AveragedWeights | None = None
     best_by: str | None = None
     patience: int = 0
 

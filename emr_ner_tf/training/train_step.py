@@ -5,6 +5,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from emr_ner_tf.training.adversarial import AdversarialEmbeddings
+from emr_ner_tf.training.averaging import AveragedWeights
 from emr_ner_tf.training.optimization import Optimizer, clip_by_global_norm
 
 # Takes a distributed batch and returns the loss and the number of tokens.
@@ -19,6 +21,9 @@ def make_train_step(
     strategy: tf.distribute.Strategy,
     clip_norm: float,
     element_spec: Any,
+    *,
+    averages: AveragedWeights | None = None,
+    adversarial: AdversarialEmbeddings | None = None,
 ) -> TrainStep:
     """Builds the function that takes a distributed batch and updates the model.
 
@@ -35,13 +40,15 @@ def make_train_step(
         strategy: under whose scope all of these were made.
         clip_norm: most joint L2 norm of the gradients; 0 leaves them.
         element_spec: of the distributed data set that batches come from.
+        averages: updated after each update.
+        adversarial: adds its gradients before the clipping.
 
     Returns:
         A function of a batch, a tuple, that returns the loss and the number of tokens.
     """
     scaler = optimizer if isinstance(optimizer, tf.keras.mixed_precision.LossScaleOptimizer) else None
 
-    def replica_step(*batch):
+    def summed_gradients(*batch):
         with tf.GradientTape() as tape:
             loss, tokens = scaled_loss(*batch)
             target = loss if scaler is None else scaler.get_scaled_loss(loss)
@@ -53,6 +60,12 @@ def make_train_step(
         replica = tf.distribute.get_replica_context()
         if replica.num_replicas_in_sync > 1:
             gradients = replica.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+        return gradients, loss, tokens
+
+    def replica_step(*batch):
+        gradients, loss, tokens = summed_gradients(*batch)
+        if adversarial is not None:
+            gradients = adversarial.add(gradients, variables, lambda: summed_gradients(*batch)[0])
         gradients, _ = clip_by_global_norm(gradients, clip_norm)
         optimizer.apply_gradients(
             zip(gradients, variables, strict=True), experimental_aggregate_gradients=False
@@ -65,6 +78,8 @@ def make_train_step(
     def train_step(batch):
         losses, tokens = strategy.run(replica_step, args=batch)
         step.assign_add(1)
+        if averages is not None:
+            averages.update(step, strategy)
         total = tf.distribute.ReduceOp.SUM
         return strategy.reduce(total, losses, axis=None), strategy.reduce(total, tokens, axis=None)
 

@@ -4,7 +4,9 @@ from typing import Any
 
 from emr_ner_tf.config import ConfigDict, check_config
 from emr_ner_tf.data.rejects import Rejects
+from emr_ner_tf.errors import UserError
 from emr_ner_tf.training.run import run
+from emr_ner_tf.training.soft_targets import Teacher
 from emr_ner_tf.training.tagging_task import TaggingTask, read_tagging_data
 
 
@@ -14,6 +16,7 @@ def train(
     *,
     strategy_name: str = "one_device",
     rejects: Rejects | None = None,
+    teacher: Teacher | None = None,
 ) -> dict[str, Any]:
     """Trains a tagger, or resumes the run that `model_dir` holds.
 
@@ -23,6 +26,7 @@ def train(
             `learning_curve.png` and TensorBoard's events.
         strategy_name: of `emr_ner_tf.training.strategies`.
         rejects: takes bad records; None raises at the first.
+        teacher: the model that `config.distillation.teacher` names (`emr_ner_tf.exporting.bundle.find_teacher`).
 
     Returns:
         The content of `metrics.json`. `best` is the epoch whose weights are kept as the best: of equal validation F1
@@ -32,10 +36,15 @@ def train(
         UserError: a wrong value, record or encoder, or as `run`.
     """
     check_config(config)
+    if bool(config.distillation.teacher) != (teacher is not None):
+        raise UserError(
+            f"config.distillation.teacher={config.distillation.teacher!r}: the bundle itself must be passed, too, as "
+            "`teacher`, and only then"
+        )
     return run(
         config,
         model_dir,
-        lambda: read_tagging_data(config, rejects),
+        lambda: read_tagging_data(config, model_dir, rejects, teacher),
         lambda data, strategy: TaggingTask(data, config, model_dir, strategy),
         strategy_name=strategy_name,
     )

@@ -89,3 +89,14 @@ def test_peer_reads_entities(text):
 
 def test_peer_batches_by_budget(text):
     assert list(text.by_budget([3, 10, 4, 1], 10)) == [[1], [2, 0], [3]]
+
+
+def test_the_picture_of_all_ratios(tmp_path):
+    short = _module(FOLDER / "short.py")
+    ratio = {"ratio_peer_over_ours": {"median": 2.0, "quartile_1": 1.5, "quartile_3": 2.5}}
+    slower = {"ratio_peer_over_ours": {"median": 0.5, "quartile_1": 0.4, "quartile_3": 0.6}}
+    report = {"pairs": 3, "results": {"loss against peer": ratio, "decode": {"deep": slower}}}
+    bars = list(short.find_bars(report, "crf"))
+    assert bars == [("crf loss against peer", 2.0, (1.5, 2.5)), ("crf decode deep", 0.5, (0.4, 0.6))]
+    short.draw(bars, tmp_path / "short.png")
+    assert (tmp_path / "short.png").read_bytes().startswith(b"\x89PNG")

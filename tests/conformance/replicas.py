@@ -18,6 +18,7 @@ from emr_ner_tf.evaluation.scoring import score
 from emr_ner_tf.models.ner_pipeline import NerPipeline
 from emr_ner_tf.training.examples import build_examples
 from emr_ner_tf.training.input_pipeline import training_dataset
+from emr_ner_tf.training.learning_rates import learning_rates
 from emr_ner_tf.training.loading import InProcessTagger
 from emr_ner_tf.training.optimization import build_optimizer
 from emr_ner_tf.training.strategies import build_strategy
@@ -51,8 +52,8 @@ class Run:
         with strategy.scope():
             step = tf.Variable(0, dtype=tf.int64, trainable=False)
             self.tagger, self.definition = build(config, RECORDS, LABELS)
-            variables = self.tagger.encoder_and_head_variables()
-            optimizer = build_optimizer(config.optimizer, *variables, _MAX_STEPS, config.train.precision)
+            rates = learning_rates(self.tagger, config.optimizer)
+            optimizer = build_optimizer(config.optimizer, rates, _MAX_STEPS, config.train.precision)
         self._examples = build_examples(
             RECORDS, self.definition.vocabulary, self.tagger.table, window=_WINDOW, slack=4
         )
@@ -76,7 +77,7 @@ class Run:
 
     def f1(self, config: ConfigDict) -> float:
         """Exact F1 on the records."""
-        texts = InProcessTagger(NerPipeline(self.tagger, self.definition.vocabulary, config))
+        texts = InProcessTagger(NerPipeline(self.tagger, self.definition.vocabulary, config.text))
         return score(RECORDS, list(texts.annotate(RECORDS)), LABELS).exact.micro.f1
 
     def _batches(self, records: int) -> tf.distribute.DistributedDataset:

@@ -51,7 +51,9 @@ def worker():
 @pytest.fixture(scope="module")
 def signatures(model):
     """The functions of the signatures in this process, exported too."""
-    module = ServingModule(NerPipeline(model.tagger, model.definition.vocabulary, model.definition.config))
+    module = ServingModule(
+        NerPipeline(model.tagger, model.definition.vocabulary, model.definition.config.text)
+    )
     functions = module.signatures()
     tf.saved_model.save(module, str(model.folder / "export"), signatures=functions)
     return functions

@@ -20,9 +20,13 @@ from absl import flags, logging
 from absl.testing import flagsaver
 from privacy import assert_no_record_text
 
+from emr_ner_tf.cli.main import COMMANDS
+
 ROOT = pathlib.Path(__file__).parents[2]
 # They end the whole process, wait for a signal, or start workers that outlive a call; `main` is the console script.
-OWN_PROCESS = frozenset(("annotate_archive", "serve", "try_serving", "quickstart", "reproduce", "main"))
+OWN_PROCESS = frozenset(
+    ("annotate_archive", "serve", "try", "try_serving", "quickstart", "reproduce", "main")
+)
 _ENVIRONMENT = {"NO_COLOR": "1", "COLUMNS": "120"}
 
 
@@ -49,7 +53,11 @@ def run_in_process(
 
 def _call(command: str, argv: list[str]) -> int:
     name = f"emr_ner_tf.cli.{command}"
-    sys.modules.pop(name, None)
+    # Flags are defined when a command's module is imported, also by another command's.
+    for other in COMMANDS:
+        sys.modules.pop(f"emr_ner_tf.cli.{other}", None)
+        # `from emr_ner_tf.cli import other` would find the old module here.
+        vars(sys.modules["emr_ner_tf.cli"]).pop(other, None)
     try:
         module = importlib.import_module(name)
         from emr_ner_tf.cli import runner

@@ -46,6 +46,19 @@ def test_plain_attention_is_equations_9_to_11():
     assert not outputs[~REAL].any()
 
 
+def test_a_gate_begins_as_the_identity_and_scales_what_is_added():
+    layer, inputs = SelfAttention(3, gated=True), inputs_of()
+    fresh = layer(inputs, LENGTH).numpy()
+    np.testing.assert_array_equal(fresh[REAL], inputs[REAL])
+    plain = make("self")
+    for own, other in zip(layer.attention.weights, plain.attention.weights, strict=True):
+        own.assign(other)
+    layer.gate.assign(0.25)
+    added = plain(inputs, LENGTH).numpy()[REAL] - inputs[REAL]
+    np.testing.assert_allclose(layer(inputs, LENGTH).numpy()[REAL], inputs[REAL] + 0.25 * added, atol=1e-5)
+    assert SelfAttention.from_config(layer.get_config()).gated
+
+
 def test_self_attention_is_scaled_dot_products_with_a_residual():
     layer, inputs = make("self"), inputs_of()
     outputs = layer(inputs, LENGTH).numpy()

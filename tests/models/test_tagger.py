@@ -58,7 +58,7 @@ def test_unknown_parts_list_the_choices(key):
 
 def test_a_short_record_is_the_same_alone_and_beside_a_long_one():
     config = _config()
-    ner_pipeline = NerPipeline(_build(config), _VOCABULARY, config)
+    ner_pipeline = NerPipeline(_build(config), _VOCABULARY, config.text)
     short, long = "患者因右肺", "患者因右肺上叶腺癌入院。" * 7
     alone = ner_pipeline.tags(tf.constant([short]))
     both = ner_pipeline.tags(tf.constant([long, short, ""]))

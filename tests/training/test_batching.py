@@ -38,6 +38,24 @@ def test_function_of_seed_and_epoch():
     assert flat(1, 0) != flat(2, 0)
 
 
+@given(lengths=_LENGTHS, always=st.integers(0, 300), drawn=st.integers(0, 300), epoch=st.integers(0, 9))
+def test_windows_that_are_drawn(lengths, always, drawn, epoch):
+    lengths, always = np.array(lengths), min(always, len(lengths))
+    plan = plan_epoch(lengths, seed=1, epoch=epoch, batch_size=4, always=always, drawn=drawn)
+    found = sorted(index for batch in plan.batches for index in batch.tolist())
+    assert found[:always] == list(range(always))
+    assert len(found) == len(set(found)) == always + min(drawn, len(lengths) - always)
+
+
+def test_other_windows_are_drawn_in_each_epoch():
+    def drawn(epoch):
+        plan = plan_epoch(np.full(100, 9), seed=1, epoch=epoch, batch_size=8, always=10, drawn=30)
+        return {index for batch in plan.batches for index in batch.tolist()} - set(range(10))
+
+    assert drawn(0) == drawn(0)
+    assert len(drawn(0) & drawn(1)) < 30
+
+
 def test_padding_share_is_measured():
     lengths = np.array([10, 10, 4, 4])
     plan = plan_epoch(lengths, seed=1, epoch=0, batch_size=4)

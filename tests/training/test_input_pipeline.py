@@ -1,5 +1,7 @@
 """The input steps on literals."""
 
+import dataclasses
+
 import numpy as np
 
 from emr_ner_tf.training.examples import Examples
@@ -44,3 +46,13 @@ def test_one_replica_pads_to_the_longest():
     assert tags.numpy().tolist() == [[0, 0, 0], [1, 2, 2]]
     assert length.numpy().tolist() == [1, 3]
     assert size.numpy() == 2.0
+
+
+def test_targets_are_padded_with_the_windows():
+    targets = np.arange(12, dtype=np.float16).reshape(6, 2)
+    examples = dataclasses.replace(_EXAMPLES, targets=targets)
+    dataset = training_dataset(examples, [np.array([1, 2])], pad_id=9, replicas=2, first=0, count=2)
+    found = [batch[-1].numpy().tolist() for batch in dataset]
+    assert found == [[[[6, 7]]], [[[8, 9], [10, 11]]]]
+    (batch,) = training_dataset(examples, [np.array([0, 1])], pad_id=9, replicas=1, first=0, count=1)
+    assert batch[-1].numpy().tolist() == [[[0, 1], [2, 3], [4, 5]], [[6, 7], [0, 0], [0, 0]]]

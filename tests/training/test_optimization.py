@@ -21,8 +21,6 @@ def _adamw(values, gradients, rates, decay, beta_1=0.9, beta_2=0.999, epsilon=1e
 
 def test_rates_and_decay_by_variable():
     config = base_config()
-    config.optimizer.encoder_rate = 0.01
-    config.optimizer.head_rate = 0.1
     config.optimizer.weight_decay = 0.5
     config.optimizer.warmup_fraction = 0.5
     config.optimizer.decay = "linear"
@@ -30,7 +28,7 @@ def test_rates_and_decay_by_variable():
     kernel, head, bias = (
         tf.Variable(start, name=name) for name in ("dense/kernel", "head/kernel", "dense/bias")
     )
-    optimizer = build_optimizer(config.optimizer, [kernel, bias], [head], 4, "float32")
+    optimizer = build_optimizer(config.optimizer, [([kernel, bias], 0.01), ([head], 0.1)], 4, "float32")
     gradients = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
     for gradient in gradients:
         optimizer.apply_gradients([(tf.constant(gradient), variable) for variable in (kernel, head, bias)])

@@ -13,6 +13,7 @@ from emr_ner_tf.config import base_config, save_config
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.training import checkpoint_folder
 from emr_ner_tf.training import run as loop
+from emr_ner_tf.training.averaging import AveragedWeights
 from emr_ner_tf.training.checkpoint_folder import CheckpointFolder
 from emr_ner_tf.training.input_pipeline import prefetch
 from emr_ner_tf.training.optimization import build_optimizer
@@ -49,8 +50,12 @@ class _Line(Task):
                 [tf.keras.layers.Dense(4, input_shape=(1,)), tf.keras.layers.Dropout(0.5)]
             )
             self.optimizer = build_optimizer(
-                config.optimizer, self.model.trainable_variables, [], 9, "float32"
+                config.optimizer,
+                [(self.model.trainable_variables, config.optimizer.encoder_rate)],
+                9,
+                "float32",
             )
+            self.averages = AveragedWeights(self.model.trainable_variables, 0.5)
         make_dropout_stateless(self.model, seed=1, step=self.step)
 
         def batches(values):
@@ -69,6 +74,7 @@ class _Line(Task):
             strategy,
             0.0,
             batches(data.values[:1]).element_spec,
+            averages=self.averages,
         )
         epochs = [
             Epoch(f"epoch {i}", _STEPS, lambda taken: batches(data.values[taken:]), step, {"epoch": i})
@@ -120,7 +126,7 @@ def _state(model_dir):
         state |= {
             (which, name): reader.get_tensor(name).tobytes()
             for name in reader.get_variable_to_shape_map()
-            if name.startswith(("model/", "optimizer/", "step/"))
+            if name.startswith(("model/", "optimizer/", "step/", "averages/"))
         }
         state[which] = sorted(os.listdir(model_dir / "checkpoints" / which))
     history = json.loads((model_dir / "history.json").read_text(encoding="utf-8"))
@@ -135,7 +141,11 @@ def undisturbed(tmp_path_factory):
     metrics = _train(config, model_dir)
     assert metrics["best"]["score"] == 0.9
     assert metrics["updates"] == 3 * _STEPS
-    return _state(model_dir)
+    state, history = _state(model_dir)
+    # The averages are in the last state, and are the weights of the best one.
+    names = {key[1] for key in state if key[0] == "last" and key[1].startswith("averages/averages/")}
+    assert len(names) == 2
+    return state, history
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ def _weights(model_dir):
     return {
         name: reader.get_tensor(name)
         for name in reader.get_variable_to_shape_map()
-        if name.startswith("model/") and name.endswith("VARIABLE_VALUE")
+        if name.startswith(("model/", "averages/averages/")) and name.endswith("VARIABLE_VALUE")
     }
 
 
@@ -29,6 +29,8 @@ def test_two_replicas_equal_one(cli, tiny_flags, corpus, tmp_path):
         # Adam divides by the gradient's own size, so that rounding in a gradient near zero would move a weight by
         # a whole step; a larger epsilon keeps the comparison about what is compared.
         "--config.optimizer.epsilon=0.001",
+        "--config.train.average_decay=0.9",
+        "--config.train.adversarial_norm=0.5",
     )
     one = cli("train", *common, f"--model_dir={tmp_path}/one")
     assert one.returncode == 0, one.stderr

@@ -1,0 +1,118 @@
+"""A short form of the comparisons with other stacks, and one picture of them.
+
+.venv-bench/bin/python benchmarks/short.py --encoder=DIR --records=FILE --model_dir=DIR --output_dir=DIR
+
+It exports the model in float32 and in bfloat16, runs the benchmarks one after the other, writes their reports into
+--output_dir, and draws the median ratio of each with its quartiles: above 1, this project is the faster side.
+"""
+
+import json
+import pathlib
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from absl import app, flags
+
+_ENCODER = flags.DEFINE_string("encoder", None, "Encoder in the Hugging Face layout.", required=True)
+_RECORDS = flags.DEFINE_string("records", None, "Annotated records, CCKS2019 JSON lines.", required=True)
+_MODEL_DIR = flags.DEFINE_string("model_dir", None, "Model directory of a finished run.", required=True)
+_OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Folder of the reports and the picture.", required=True)
+_PAIRS = flags.DEFINE_integer("pairs", 3, "Measurements of each side.", lower_bound=1)
+
+_FOLDER = pathlib.Path(__file__).parent
+_PICTURE = "short.png"
+
+
+class Bar(NamedTuple):
+    """One comparison.
+
+    Attributes:
+        name: what is compared with what.
+        median: median ratio, the peer's seconds over ours.
+        quartiles: the first and the third quartile of the ratio.
+    """
+
+    name: str
+    median: float
+    quartiles: tuple[float, float]
+
+
+def main(argv: list[str]) -> None:
+    """Runs all benchmarks and draws the picture."""
+    if len(argv) > 1:
+        raise app.UsageError(f"no positional arguments, got {argv[1:]}")
+    output = pathlib.Path(_OUTPUT_DIR.value)
+    output.mkdir(parents=True, exist_ok=True)
+    bundles = {precision: output / f"bundle_{precision}" for precision in ("float32", "bfloat16")}
+    for precision, bundle in bundles.items():
+        _run(
+            *("-m", "emr_ner_tf.cli.export", f"--model_dir={_MODEL_DIR.value}", f"--output={bundle}"),
+            f"--precision={precision}",
+        )
+    training = (f"--encoder={_ENCODER.value}", f"--records={_RECORDS.value}")
+    text = (f"--model_dir={_MODEL_DIR.value}", f"--records={_RECORDS.value}")
+    in_float32, in_bfloat16 = (f"--bundle={bundle}" for bundle in bundles.values())
+    jobs = {
+        "crf": ("crf.py",),
+        "recurrence": ("recurrence.py", "--shapes=1x254,16x254"),
+        "update in float32": ("training_step.py", *training),
+        "update in bfloat16": ("training_step.py", *training, "--precision=bfloat16"),
+        "text, float32": ("text_to_entities.py", *text, in_float32),
+        "one record, float32": ("text_to_entities.py", *text, in_float32, "--one_by_one"),
+        "text, float32 against ONNX": ("text_to_entities.py", *text, in_float32, "--peer=onnx_float32"),
+        "text, bfloat16 against float32": ("text_to_entities.py", *text, in_bfloat16),
+        "text, bfloat16 against ONNX int8": ("text_to_entities.py", *text, in_bfloat16, "--peer=onnx_int8"),
+    }
+    bars = []
+    for name, (script, *arguments) in jobs.items():
+        report = output / f"{name.replace(' ', '_').replace(',', '')}.json"
+        _run(str(_FOLDER / script), *arguments, f"--pairs={_PAIRS.value}", f"--output={report}")
+        bars += find_bars(json.loads(report.read_text(encoding="utf-8")), name)
+    draw(bars, output / _PICTURE)
+    for bar in bars:
+        print(f"{bar.median:6.2f}  ({bar.quartiles[0]:.2f} to {bar.quartiles[1]:.2f})  {bar.name}")
+    print(output / _PICTURE)
+
+
+def find_bars(report: Mapping[str, Any], name: str) -> Iterator[Bar]:
+    """Yields every ratio of a report, however deep, with its path as the name."""
+    for key, value in report.items():
+        if key == "ratio_peer_over_ours":
+            yield Bar(name, value["median"], (value["quartile_1"], value["quartile_3"]))
+        elif isinstance(value, Mapping):
+            inner = "" if key in ("results", "cases") else f" {key}"
+            yield from find_bars(value, f"{name}{inner}")
+
+
+def draw(bars: list[Bar], path: pathlib.Path) -> None:
+    """Draws a horizontal bar for each comparison, on a logarithmic axis whose 1 is marked."""
+    from emr_ner_tf.training.learning_curve import new_figure, save_figure
+
+    figure = new_figure(8, 1 + 0.24 * len(bars))
+    axis = figure.subplots()
+    for place, bar in enumerate(bars):
+        colour = "#5b9bd5" if bar.median >= 1 else "#c44e52"
+        axis.barh(place, bar.median - 1, left=1, color=colour, height=0.7)
+        axis.plot(bar.quartiles, [place, place], color="black", linewidth=1)
+        axis.text(
+            max(bar.median, bar.quartiles[1], 1) * 1.04, place, f"{bar.median:.2f}", va="center", fontsize=7
+        )
+    axis.axvline(1, color="black", linewidth=0.8)
+    axis.set_xscale("log")
+    axis.set_xlim(right=axis.get_xlim()[1] * 1.3)
+    axis.set_yticks(range(len(bars)), [bar.name for bar in bars], fontsize=7)
+    axis.invert_yaxis()
+    axis.set_xlabel("time of the other side / time of this project (median, quartiles)")
+    save_figure(figure, path)
+
+
+def _run(*arguments: str) -> None:
+    done = subprocess.run([sys.executable, *arguments], check=False, stdout=subprocess.DEVNULL)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(arguments)} ended with status {done.returncode}")
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,80 @@
+"""Several trained taggers as one."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from emr_ner_tf.errors import UserError
+from emr_ner_tf.layers.crf import CRF
+from emr_ner_tf.models.model_definition import ModelDefinition
+from emr_ner_tf.models.tagger import Tagger
+
+
+class Ensemble(tf.keras.Model):
+    """Averages the emissions and the transitions of taggers, which is one CRF again.
+
+    The score of a path is then the mean of its scores under the members, and its probability is proportional to the
+    geometric mean of its probabilities.
+
+    Attributes:
+        members: the taggers, with their weights.
+        table: the tags of every member.
+        crf: with the mean of the members' transitions.
+    """
+
+    def __init__(self, members: Sequence[Tagger]) -> None:
+        super().__init__(name="ensemble")
+        self.members = list(members)
+        self.table = members[0].table
+        first = members[0].crf
+        self.crf = CRF.from_table(self.table, constrain_decoding=first.constrain_decoding, name="crf")
+        for variable, *values in zip(self.crf.variables, *(m.crf.variables for m in members), strict=True):
+            variable.assign(np.mean([value.numpy() for value in values], axis=0))
+
+    def call(self, token_ids: tf.Tensor, length: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        """Computes the mean emissions.
+
+        Args:
+            token_ids: int32 [B, T], as for `Tagger.call`.
+            length: int32 [B].
+            training: whether dropout is on.
+
+        Returns:
+            float32 [B, T, K].
+        """
+        emissions = [member(token_ids, length, training=training) for member in self.members]
+        return tf.add_n(emissions) / float(len(emissions))
+
+
+def check_members(definitions: Sequence[ModelDefinition], names: Sequence[str]) -> None:
+    """Checks that models can be averaged: they must have the same tags, token ids and windows.
+
+    Args:
+        definitions: of the models.
+        names: of the models, for the message.
+
+    Raises:
+        UserError: two of them differ; the message says in what.
+    """
+    first, *others = definitions
+    for other, name in zip(others, names[1:], strict=True):
+        for what, of_first, of_other in (
+            ("the same labels in the same order", first.labels, other.labels),
+            ("the same config.model.scheme", first.config.model.scheme, other.config.model.scheme),
+            (
+                "the same config.model.constrain_decoding",
+                first.config.model.constrain_decoding,
+                other.config.model.constrain_decoding,
+            ),
+            ("the same windows (config.text)", first.config.text, other.config.text),
+        ):
+            if of_first != of_other:
+                raise UserError(
+                    f"models of an ensemble must have {what}, got {of_first} in {names[0]} and {of_other} in {name}"
+                )
+        if first.vocabulary.tokens != other.vocabulary.tokens:
+            raise UserError(
+                "models of an ensemble must have the same vocabulary (vocab.txt), so train them from encoders with the "
+                f"same vocabulary and on the same records; {names[0]} and {name} differ"
+            )

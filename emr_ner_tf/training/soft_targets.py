@@ -1,0 +1,140 @@
+"""Unlabelled passages as training windows whose targets are the marginals of another model, its teacher.
+
+The teacher is slow next to what is done with its answers, so they are kept in the model directory: a run that is
+resumed reads them again.
+"""
+
+import dataclasses
+import hashlib
+import os
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from emr_ner_tf.data.atomic_io import atomic_writer
+from emr_ner_tf.data.document import Document, Entity
+from emr_ner_tf.data.tag_scheme import TagTable
+from emr_ner_tf.errors import UserError
+from emr_ner_tf.layers.crf_ops import FORBIDDEN, Potentials, viterbi
+from emr_ner_tf.log_interval import LogInterval
+from emr_ner_tf.text.packing import pack_sorted
+from emr_ner_tf.text.vocabulary import Vocabulary
+from emr_ner_tf.training.examples import Examples, build_examples
+from emr_ner_tf.training.failed_writes import failed_writes_named
+
+# Passages whose marginals are one file, and the characters of one call of the teacher.
+_PASSAGES, _CHARACTERS = 512, 16_384
+_SMALLEST = 1e-9
+_LOG_SECONDS = 10.0
+
+
+class Teacher(Protocol):
+    """A model whose marginals are the targets.
+
+    Attributes:
+        name: says which model it is.
+        tags: strings of its tags, by id.
+    """
+
+    @property
+    def name(self) -> str:
+        """Says which model it is."""
+        ...
+
+    tags: Sequence[str]
+
+    def marginals(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """Returns the probability of each tag at each character, float32 [T, K] for each text."""
+        ...
+
+
+def soft_examples(
+    teacher: Teacher,
+    passages: Sequence[str],
+    vocabulary: Vocabulary,
+    table: TagTable,
+    folder: str | os.PathLike[str],
+    *,
+    window: int,
+    slack: int,
+) -> Examples:
+    """Cuts passages into training windows with the teacher's marginals as targets.
+
+    Args:
+        teacher: with the tags of `table`.
+        passages: texts of any length.
+        vocabulary: of the student's encoder.
+        table: the tags.
+        folder: keeps the teacher's answers.
+        window: as in `build_examples`.
+        slack: as in `build_examples`.
+
+    Returns:
+        Windows whose tags are the teacher's most probable legal path and whose `targets` are its marginals.
+
+    Raises:
+        UserError: the teacher has other tags, or `folder` cannot be written.
+    """
+    if tuple(teacher.tags) != tuple(table.tags):
+        raise UserError(
+            "config.distillation.teacher must have the tags of this model (config.data.labels, config.model.scheme), "
+            f"got {', '.join(teacher.tags)} for {', '.join(table.tags)}"
+        )
+    folder, interval = pathlib.Path(folder), LogInterval(_LOG_SECONDS)
+    documents, targets = [], []
+    for first in range(0, len(passages), _PASSAGES):
+        part = passages[first : first + _PASSAGES]
+        marginals = _kept(folder, teacher, part)
+        documents += [
+            Document(str(first + i), text, entities)
+            for i, (text, entities) in enumerate(zip(part, _entities(marginals, table), strict=True))
+        ]
+        targets += marginals
+        if interval.due() is not None:
+            logging.info("teacher: %d of %d passages", len(documents), len(passages))
+    examples = build_examples(documents, vocabulary, table, window=window, slack=slack)
+    # The windows of a record follow one another without overlap, so its targets need no cutting.
+    return dataclasses.replace(examples, targets=np.concatenate(targets))
+
+
+def _kept(folder: pathlib.Path, teacher: Teacher, texts: Sequence[str]) -> list[np.ndarray]:
+    """The teacher's marginals, float16, from its file if it is there."""
+    digest = hashlib.sha256(repr((teacher.name, list(texts))).encode("utf-8", "backslashreplace"))
+    path = folder / f"{digest.hexdigest()[:32]}.npy"
+    lengths = [len(text) for text in texts]
+    if path.exists():
+        joined = np.load(path)
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        joined = np.concatenate(_marginals(teacher, texts)).astype(np.float16)
+        with failed_writes_named(path), atomic_writer(path, "wb") as file:
+            np.save(file, joined)
+    return np.split(joined, np.cumsum(lengths)[:-1])
+
+
+def _marginals(teacher: Teacher, texts: Sequence[str]) -> list[np.ndarray]:
+    """Asks for texts of like length together."""
+    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+    found: list[np.ndarray] = [np.zeros(0)] * len(texts)
+    for batch in pack_sorted([max(1, len(texts[i])) for i in order], budget=_CHARACTERS):
+        members = order[batch.start : batch.stop]
+        for i, marginals in zip(members, teacher.marginals([texts[i] for i in members]), strict=True):
+            found[i] = marginals
+    return found
+
+
+def _entities(marginals: Sequence[np.ndarray], table: TagTable) -> Iterator[tuple[Entity, ...]]:
+    """The mentions of each text's most probable legal path, each tag by its own probability."""
+    allowed = (
+        tf.where(flags, 0.0, FORBIDDEN) for flags in (table.allowed, table.allowed_start, table.allowed_end)
+    )
+    scores = [np.log(np.maximum(values.astype(np.float32), _SMALLEST)) for values in marginals]
+    lengths = tf.constant([len(values) for values in scores], tf.int32)
+    rows = tf.RaggedTensor.from_row_lengths(np.concatenate(scores), lengths).to_tensor()
+    tag_ids = viterbi(Potentials(rows, lengths, *allowed))[0].numpy()
+    for row, length in zip(tag_ids, lengths.numpy(), strict=True):
+        yield tuple(Entity(*span) for span in table.decode(row[:length].tolist()))

@@ -1,0 +1,102 @@
+"""A bundle's marginals as targets of unlabelled windows, and a student that learns them."""
+
+import json
+
+import numpy as np
+import pytest
+
+from emr_ner_tf.data.reading import read_documents
+from emr_ner_tf.data.tag_scheme import TagTable
+from emr_ner_tf.errors import UserError
+from emr_ner_tf.exporting.bundle import Bundle
+from emr_ner_tf.training import soft_targets
+from emr_ner_tf.training.soft_targets import soft_examples
+
+
+@pytest.fixture(scope="module")
+def teacher(bundles):
+    return Bundle(bundles)
+
+
+@pytest.fixture(scope="module")
+def texts(corpus):
+    documents = list(read_documents(corpus / "test.jsonl"))[:6]
+    return [*(document.text for document in documents), "无", ""]
+
+
+def _examples(teacher, texts, folder, window=20):
+    table = TagTable(teacher.labels, teacher.definition.config.model.scheme)
+    vocabulary = teacher.definition.vocabulary
+    return soft_examples(teacher, texts, vocabulary, table, folder, window=window, slack=4), table
+
+
+def test_targets_are_the_marginals_of_each_character(teacher, texts, tmp_path):
+    examples, table = _examples(teacher, texts, tmp_path)
+    assert len(examples.targets) == len(examples.token_ids) == sum(map(len, texts))
+    alone = np.concatenate([teacher.marginals([text])[0] for text in texts])
+    np.testing.assert_allclose(examples.targets, alone, atol=2e-3)
+    np.testing.assert_allclose(examples.targets.sum(-1), 1.0, atol=5e-3)
+    # Where the teacher is sure, its most probable tags are the tags of the windows.
+    sure = alone.max(-1) > 0.9
+    assert sure.mean() > 0.5
+    inside = np.ones(len(alone), bool)
+    inside[examples.offsets[:-1]] = False
+    np.testing.assert_array_equal(alone.argmax(-1)[sure & inside], examples.tag_ids[sure & inside])
+    assert {table.tags[tag] for tag in examples.tag_ids} > {"O"}
+
+
+def test_the_teacher_is_asked_once(teacher, texts, tmp_path, monkeypatch):
+    monkeypatch.setattr(soft_targets, "_PASSAGES", 3)
+    first, _ = _examples(teacher, texts, tmp_path)
+    files = sorted(tmp_path.iterdir())
+    assert len(files) == 3
+    files[1].unlink()
+    asked = []
+    marginals = teacher.marginals
+
+    class Counting:
+        name, tags, labels, definition = teacher.name, teacher.tags, teacher.labels, teacher.definition
+
+        def marginals(self, texts):
+            asked.extend(texts)
+            return marginals(texts)
+
+    again, _ = _examples(Counting(), texts, tmp_path)
+    assert sorted(asked) in [sorted(texts[first : first + 3]) for first in (0, 3, 6)]
+    np.testing.assert_array_equal(again.targets, first.targets)
+
+
+def test_a_student(cli, bundles, corpus, tiny_flags, tmp_path):
+    passages = tmp_path / "passages.txt"
+    texts = [document.text for document in read_documents(corpus / "train.jsonl")]
+    passages.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
+    flags = (
+        *tiny_flags,
+        f"--teacher={bundles}",
+        f"--unlabelled={passages}",
+        f"--config.data.train={corpus}/test.jsonl",
+        "--config.train.epochs=1",
+        "--config.distillation.ratio=1.5",
+    )
+    done = cli("distill", *flags, f"--model_dir={tmp_path}/student")
+    assert done.returncode == 0, done.stderr
+    history = json.loads((tmp_path / "student" / "history.json").read_text(encoding="utf-8"))
+    assert np.isfinite(history[0]["loss"])
+    assert list((tmp_path / "student" / "teacher").iterdir())
+    # As `train` it is the same run.
+    again = cli("distill", *flags, f"--model_dir={tmp_path}/student")
+    assert again.returncode == 0, again.stderr
+    assert "nothing to do" in again.stderr
+    other = cli("distill", *flags, "--config.model.scheme=BIOES", f"--model_dir={tmp_path}/other")
+    assert other.returncode == 1
+    assert "config.distillation.teacher must have the tags of this model" in other.stderr
+
+
+def test_passages_are_needed(two_records, tmp_path, bundles):
+    from emr_ner_tf import train
+
+    two_records.distillation.teacher = str(bundles)
+    with pytest.raises(
+        UserError, match=r"config.data.unlabelled must name passages for config.distillation.teacher"
+    ):
+        train(two_records, tmp_path)
