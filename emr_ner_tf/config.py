@@ -81,8 +81,8 @@ def base_config() -> ConfigDict:
     config.data.validation_fraction = 0.1
     config.data.unlabelled = ""  # files of passages, separated by commas, for a lexicon and character vectors
     config.data.format = "auto"  # of the records in `train` and `validation`; auto finds it by looking
-    # What the files do not state themselves, as NAME=VALUE,... with fields of `data.formats.options.FormatOptions`, such
-    # as encoding=gb18030,text_column=病历.
+    # What the files do not state themselves, as NAME=VALUE,... with fields of `data.formats.options.FormatOptions`,
+    # such as encoding=gb18030,text_column=病历.
     config.data.options = ""
     config.data.labels = "ccks2019"  # ccks2019, infer (those of the records), or a file of one label per line
     config.data.overlaps = "error"  # error, or longest: keep the longest of overlapping mentions
