@@ -76,13 +76,11 @@ class ProgressBar(contextlib.AbstractContextManager):
         if self.is_shown:
             self._progress.update(self._task, advance=steps, description=title)
 
-
-def track(items: Iterable[_T], title: str, total: int | None, *, unit: str = "records") -> Iterator[_T]:
-    """Yields items and shows a bar of them; the other arguments are those of `ProgressBar`."""
-    with ProgressBar(title, total, unit=unit) as bar:
+    def track(self, items: Iterable[_T]) -> Iterator[_T]:
+        """Yields items and counts a step after each."""
         for item in items:
             yield item
-            bar.advance()
+            self.advance()
 
 
 def _progress(stream: TextIO, unit: str, total: int | None) -> "Progress":

@@ -11,7 +11,7 @@ import pytest
 from absl import logging
 
 from emr_ner_tf import progress_bar
-from emr_ner_tf.progress_bar import ProgressBar, bars_enabled, enable_bars, track
+from emr_ner_tf.progress_bar import ProgressBar, bars_enabled, enable_bars
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -53,8 +53,9 @@ def _read(primary):
 
 
 def test_rate_and_time_left(terminal):
-    for _ in track(range(5), "counting", 5):
-        assert not bars_enabled(), "a part of the job has no bar of its own"
+    with ProgressBar("counting", 5) as bar:
+        for _ in bar.track(range(5)):
+            assert not bars_enabled(), "a part of the job has no bar of its own"
     assert bars_enabled()
     shown = terminal()
     assert re.search(r"counting ━+ 5/5 [\d.]+ records/s 0:00:00 left", shown)
@@ -98,7 +99,8 @@ def test_a_terminal_without_a_cursor(terminal, monkeypatch, term):
     monkeypatch.setenv("TERM", term)
     enable_bars(logging.get_absl_handler().python_handler.stream)
     assert not bars_enabled()
-    assert list(track(range(3), "counting", 3)) == [0, 1, 2]
+    with ProgressBar("counting", 3) as bar:
+        assert list(bar.track(range(3))) == [0, 1, 2]
     assert terminal() == ""
 
 
@@ -108,7 +110,6 @@ def test_no_terminal():
     with ProgressBar("counting", 1) as bar:
         bar.advance()
         assert not bar.is_shown
-    assert list(track("ab", "counting", 2)) == ["a", "b"]
     assert stream.getvalue() == ""
     assert progress_bar._stream is None
 

@@ -72,6 +72,7 @@ from emr_ner_tf.data.stats import corpus_stats
 from emr_ner_tf.data.validation import OVERLAPS
 from emr_ner_tf.data.writing import WRITE_FORMATS, document_writers, write_documents
 from emr_ner_tf.errors import UsageError, UserError
+from emr_ner_tf.progress_bar import ProgressBar
 
 _INPUT = define_paths("input", "File of records to read.", required=True, stream="input")
 _OUTPUT = define_path(
@@ -319,7 +320,8 @@ def _split(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
 def _convert(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
     format = _format_to("bio" if _format_found() == "ccks2019" else "ccks2019")
     documents = _some(_documents(labels, rejects), rejects, or_empty=True)
-    records = write_documents(_OUTPUT.value, documents, format, options=_writing())
+    with ProgressBar("converting", None) as bar:
+        records = write_documents(_OUTPUT.value, bar.track(documents), format, options=_writing())
     name = "<stdout>" if _OUTPUT.value == STANDARD else _OUTPUT.value
     _say(f"{name}: {records} records as {format}")
 

@@ -11,7 +11,7 @@ from absl import flags
 
 from emr_ner_tf.cli.path_flags import define_path
 from emr_ner_tf.cli.runner import run
-from emr_ner_tf.progress_bar import track
+from emr_ner_tf.progress_bar import ProgressBar
 
 # A limit, so that a typing error does not fill the disk.
 _MAX_RECORDS = 10_000_000
@@ -40,8 +40,9 @@ def main() -> None:
     with document_writers(paths) as writers:
         for (split, records), write in zip(splits.items(), writers, strict=True):
             documents = generate(split, records=records, seed=_SEED.value)
-            for document in track(documents, f"{split}.jsonl", records):
-                write(document)
+            with ProgressBar(f"{split}.jsonl", records) as bar:
+                for document in bar.track(documents):
+                    write(document)
     for path, records in zip(paths, splits.values(), strict=True):
         print(f"{path}: {records} records")
 

@@ -38,7 +38,7 @@ _STYLE = {
     "svg.hashsalt": "report",
 }
 # A curve is drawn with at most this many points, so that a page with many predictions stays small.
-_MAX_POINTS = 200
+_MAX_POINTS = 100
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -173,8 +173,13 @@ def _svg(figure: Any) -> str:
     file = io.StringIO()
     figure.savefig(file, format="svg", metadata=dict.fromkeys(("Format", "Type", "Creator", "Date")))
     text = file.getvalue()
-    # Without the document type, which names a file on the network.
-    return text[text.index("<svg") :].replace(f"'{_LAYOUT_FONT}'", ", ".join(_FONTS))
+    # Without the document type, which names a file on the network; and the fonts are named once.
+    text = (
+        text[text.index("<svg") :]
+        .replace(f"font-family: '{_LAYOUT_FONT}'; ", "")
+        .replace(f"; font-family: '{_LAYOUT_FONT}'", "")
+    )
+    return text.replace("<svg", f'<svg font-family="{", ".join(_FONTS)}"', 1)
 
 
 def _plain(label: str) -> str:

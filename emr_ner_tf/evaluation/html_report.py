@@ -156,7 +156,7 @@ def _slices(gold: Sequence[Document], matchings: Sequence[Matching], report: Rep
     ]
     if report.seen is not None and report.unseen is not None:
         seen = {"seen": report.seen.micro, "unseen": report.unseen.micro}
-        parts.append(("Seen in training", "mention with this label in the training records", seen))
+        parts.append(("Seen in training", "in the training records", seen))
     return [
         {"title": title, "counts": counts, "figure": _image(figures.draw_slices(counts, axis))}
         for title, axis, counts in parts

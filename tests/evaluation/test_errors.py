@@ -1,11 +1,12 @@
-"""The kinds of errors: cases by hand, sums, and nervaluate's categories where they apply."""
+"""The kinds of errors: cases by hand, sums, and nervaluate where its categories apply."""
 
+import nervaluate
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from emr_ner_tf.data.document import Document, Entity
-from emr_ner_tf.evaluation.errors import KINDS, confusion, kind_counts, kinds_by_label, match_mentions
+from emr_ner_tf.evaluation.errors import confusion, kind_counts, kinds_by_label, match_mentions
 from emr_ner_tf.evaluation.scoring import score
 
 LABELS = ("疾病和诊断", "药物", "手术")
@@ -126,31 +127,6 @@ def test_kinds_add_up_to_false_positives_and_negatives(records):
         assert sum(line[i] for line in table) == row.predicted
 
 
-# nervaluate's scenarios, https://github.com/MantisAI/nervaluate: each gold mention overlaps at most one prediction.
-NERVALUATE = {
-    "correct": [(0, 4, DISEASE), (0, 4, DISEASE)],
-    "missed": [(0, 4, DISEASE), None],
-    "spurious": [None, (0, 4, DISEASE)],
-    "label": [(0, 4, DISEASE), (0, 4, DRUG)],
-    "boundary": [(0, 4, DISEASE), (1, 4, DISEASE)],
-    "boundary and label": [(0, 4, DISEASE), (1, 4, DRUG)],
-}
-# (correct, incorrect, partial, missed, spurious) of its four schemes, by hand from its documentation.
-SCHEMES = {
-    "correct": {"strict": "correct", "exact": "correct", "ent_type": "correct", "partial": "correct"},
-    "missed": dict.fromkeys(("strict", "exact", "ent_type", "partial"), "missed"),
-    "spurious": dict.fromkeys(("strict", "exact", "ent_type", "partial"), "spurious"),
-    "label": {"strict": "incorrect", "exact": "correct", "ent_type": "incorrect", "partial": "correct"},
-    "boundary": {"strict": "incorrect", "exact": "incorrect", "ent_type": "correct", "partial": "partial"},
-    "boundary and label": {
-        "strict": "incorrect",
-        "exact": "incorrect",
-        "ent_type": "incorrect",
-        "partial": "partial",
-    },
-}
-
-
 def _counts_of_schemes(kinds, matches):
     """The mapping of docs/evaluation.md: nervaluate's counts from ours."""
     label, boundary, both = (kinds[kind] for kind in ("label", "boundary", "boundary and label"))
@@ -163,11 +139,59 @@ def _counts_of_schemes(kinds, matches):
     }
 
 
-@pytest.mark.parametrize("scenario", NERVALUATE)
-def test_the_categories_of_nervaluate(scenario):
-    gold, predicted = NERVALUATE[scenario]
-    found = _match([gold] if gold else [], [predicted] if predicted else [])
+def _nervaluate(gold, predicted):
+    # Its ends are those of the last character.
+    sides = [
+        [[{"start": start, "end": end - 1, "label": label} for start, end, label in side]]
+        for side in (gold, predicted)
+    ]
+    overall = nervaluate.Evaluator(*sides, tags=list(LABELS), loader="dict").evaluate()["overall"]
+    names = ("missed", "spurious", "correct", "incorrect", "partial")
+    return {scheme: {name: getattr(counts, name) for name in names} for scheme, counts in overall.items()}
+
+
+# The scenarios of nervaluate's documentation, and the category of each under its four schemes, by hand.
+SCENARIOS = {
+    "match": ([(0, 4, DISEASE)], [(0, 4, DISEASE)], ("correct", "correct", "correct", "correct")),
+    "missed": ([(0, 4, DISEASE)], [], ("missed",) * 4),
+    "spurious": ([], [(0, 4, DISEASE)], ("spurious",) * 4),
+    "label": ([(0, 4, DISEASE)], [(0, 4, DRUG)], ("incorrect", "correct", "incorrect", "correct")),
+    "boundary": ([(0, 4, DISEASE)], [(1, 4, DISEASE)], ("incorrect", "incorrect", "correct", "partial")),
+    "boundary and label": (
+        [(0, 4, DISEASE)],
+        [(1, 4, DRUG)],
+        ("incorrect", "incorrect", "incorrect", "partial"),
+    ),
+}
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_the_scenarios_of_nervaluate(scenario):
+    gold, predicted, categories = SCENARIOS[scenario]
+    found = _match(gold, predicted)
+    assert {error.kind for error in found.errors} == {scenario} - {"match"}
     ours = _counts_of_schemes(kind_counts(found.errors), len(found.matches))
-    assert {error.kind for error in found.errors} == {scenario} & set(KINDS)
-    for scheme, category in SCHEMES[scenario].items():
+    for scheme, category in zip(("strict", "exact", "ent_type", "partial"), categories, strict=True):
         assert [name for name, count in ours[scheme].items() if count] == [category]
+    assert ours == _nervaluate(gold, predicted)
+
+
+# In each part of ten characters there is at most one mention of each side, so that none overlaps two.
+_ONE = st.none() | st.tuples(st.integers(0, 4), st.integers(5, 10), st.sampled_from(LABELS))
+
+
+@given(st.lists(st.tuples(_ONE, _ONE), max_size=5))
+def test_the_counts_of_nervaluate(parts):
+    gold, predicted = (
+        [
+            (10 * n + pair[side][0], 10 * n + pair[side][1], pair[side][2])
+            for n, pair in enumerate(parts)
+            if pair[side]
+        ]
+        for side in (0, 1)
+    )
+    found = match_mentions(
+        *(Document("1", "无" * 50, [Entity(*each) for each in side]) for side in (gold, predicted))
+    )
+    ours = _counts_of_schemes(kind_counts(found.errors), len(found.matches))
+    assert ours == _nervaluate(gold, predicted)

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import html.parser
 import re
+import shutil
 import xml.etree.ElementTree as ElementTree
 
 import pytest
@@ -219,3 +220,45 @@ def test_segments():
         ("，予", None, False),
         ("头孢", DRUG, True),
     ]
+
+
+@pytest.mark.slow
+def test_in_a_browser(page, tmp_path):
+    """Nothing is refused by the policy or asked of others, the figures show, and the filter works with the keyboard."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright (the extra dev)")
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("needs a browser: apt-get install chromium")
+    path = tmp_path / "report.html"
+    path.write_text(page, encoding="utf-8")
+    asked, complaints, dialogs = [], [], []
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=chromium)
+        shown = browser.new_page()
+        shown.set_default_timeout(60_000)
+        shown.on("request", lambda request: asked.append(request.url))
+        shown.on(
+            "console", lambda message: complaints.append(message.text) if message.type == "error" else None
+        )
+        shown.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+        shown.goto(path.as_uri())
+        assert shown.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
+        assert shown.locator("article:visible").count() == 3
+        shown.locator("#kind").select_option("boundary")
+        assert shown.locator("article:visible").count() == 1
+        assert shown.locator("#shown").inner_text() == "1 of 3 records"
+        shown.locator("#label").select_option(DISEASE)
+        assert shown.locator("article:visible").count() == 0
+        shown.locator("#kind").press("Home")
+        assert shown.locator("article:visible").count() == 1
+        shown.locator("#label").select_option("")
+        assert shown.locator("article:visible").count() == 3
+        # The page's own script runs, but no other does, and the checker is one.
+        allowed = browser.new_context(bypass_csp=True).new_page()
+        allowed.goto(path.as_uri())
+        violations = axe.Axe().run(allowed).response["violations"]
+        browser.close()
+    assert [(one["id"], [node["target"] for node in one["nodes"]][:3]) for one in violations] == []
+    assert {url.partition(":")[0] for url in asked} <= {"file", "data"}
+    assert complaints + dialogs == []
