@@ -44,6 +44,14 @@ def test_what_it_holds(wheel):
     assert {f"emr_ner_tf/configs/{name}" for name in recipes} <= set(names)
     assert {"emr_ner_tf/py.typed", "emr_ner_tf/experiments/paper.md.jinja"} <= set(names)
     assert {f"emr_ner_tf/evaluation/report.{kind}" for kind in ("html.jinja", "css", "js")} <= set(names)
+    page = ROOT / "emr_ner_tf" / "server" / "page"
+    files = {
+        path.relative_to(ROOT).as_posix()
+        for part in ("static", "templates")
+        for path in (page / part).iterdir()
+    }
+    assert files
+    assert files <= set(names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not any(name.startswith(("tests/", "configs/", "benchmarks/")) for name in names)
 

@@ -13,6 +13,7 @@ COMMANDS = {
     "annotate_archive": "find the entities of an archive with Apache Beam",
     "export": "write a trained model as a SavedModel bundle",
     "serve": "serve a bundle for development",
+    "try": "try a bundle on a page in the browser",
     "try_serving": "export a model, serve it and annotate a text",
     "pretrain": "adapt an encoder to unlabelled text",
     "pretrain_elmo": "train ELMo's language model on unlabelled text",

@@ -12,6 +12,9 @@ When it is ready it writes one line of JSON to standard output: {"ready": true, 
 the old one and replaces it without losing a request. After SIGTERM or Ctrl-C the server finishes running requests,
 refuses new ones and exits.
 
+--page adds a page to try the model in a browser, at http://localhost:8501/ (`emr-ner try` opens it), and
+--annotation_tools the endpoints for Label Studio, doccano and INCEpTION (docs/annotation_tools.md).
+
 With TLS; adding --tls_client_ca=ca.pem admits only clients whose certificate ca.pem has signed:
 
   emr-ner serve --bundle=runs/bundles/ner --tls_cert=server.pem --tls_key=server.key
@@ -20,18 +23,22 @@ With TLS; adding --tls_client_ca=ca.pem admits only clients whose certificate ca
 import json
 import os
 import re
-import signal
-import threading
 
 from absl import flags, logging
 
 from emr_ner_tf.cli.number_flags import define_float, define_seconds
 from emr_ner_tf.cli.path_flags import define_path
 from emr_ner_tf.cli.runner import run
-from emr_ner_tf.errors import UsageError, UserError
+from emr_ner_tf.cli.server_process import serve_until_signal
+from emr_ner_tf.errors import UsageError
 
 _BUNDLE = define_path("bundle", None, "Directory of a bundle's versions.")
 _MODEL_NAME = flags.DEFINE_string("model_name", "ner", "Name of the model in requests.")
+_MORE_MODELS = flags.DEFINE_multi_string(
+    "more_model",
+    [],
+    "Further model to serve, as NAME:DIRECTORY of its versions; can be compared on the page.",
+)
 _HOST = flags.DEFINE_string("host", "127.0.0.1", "Address to listen on; 0.0.0.0 listens on all interfaces.")
 _PORT = flags.DEFINE_integer("port", 8500, "Port for gRPC; 0 picks a free port.", 0, 65535)
 _REST_PORT = flags.DEFINE_integer(
@@ -76,7 +83,22 @@ _MAX_CHARACTERS = flags.DEFINE_integer(
     "Maximum number of characters in a request, each text counted with the length of the longest.",
     1,
 )
-_REST_TIMEOUT_S = define_seconds("rest_timeout_s", 30.0, "Deadline of a REST request in seconds.", 0.001)
+_REST_TIMEOUT_S = define_seconds(
+    "rest_timeout_s", 30.0, "Deadline of a REST request in seconds, from its first byte.", 0.001
+)
+_MAX_CONNECTIONS = flags.DEFINE_integer(
+    "max_connections", 512, "Maximum number of open connections to the REST port; further ones get 503.", 1
+)
+_CORS_ORIGIN = flags.DEFINE_multi_string(
+    "cors_origin", [], "Origin whose web pages may use the REST port, such as https://example.org; * is any."
+)
+_METRICS = flags.DEFINE_bool(
+    "metrics", False, "Serve metrics for Prometheus at /monitoring/prometheus/metrics of the REST port."
+)
+_PAGE = flags.DEFINE_bool("page", False, "Serve a page to try the models at the root of the REST port.")
+_ANNOTATION_TOOLS = flags.DEFINE_bool(
+    "annotation_tools", False, "Serve suggestions to Label Studio, doccano and INCEpTION on the REST port."
+)
 _TLS_CERT = define_path("tls_cert", None, "Server certificate (PEM, with its chain).")
 _TLS_KEY = define_path("tls_key", None, "Private key of --tls_cert (PEM).")
 _TLS_CLIENT_CA = define_path(
@@ -88,7 +110,7 @@ flags.mark_flags_as_required(["bundle"])
 
 def main() -> None:
     """Serves until a signal arrives."""
-    labels = _labels()
+    labels, more_models = _labels(), _more_models()
     if not re.fullmatch(r"[^/:]+", _MODEL_NAME.value):
         raise UsageError(
             "--model_name must not be empty or contain / or :, which separate the parts of a REST path, "
@@ -100,13 +122,10 @@ def main() -> None:
         raise UsageError("--tls_cert and --tls_key must be given together")
     if _TLS_CLIENT_CA.value is not None and _TLS_CERT.value is None:
         raise UsageError("--tls_client_ca requires --tls_cert and --tls_key")
+    if _REST_PORT.value < 0 and (_PAGE.value or _ANNOTATION_TOOLS.value or _METRICS.value):
+        raise UsageError("--page, --annotation_tools and --metrics require a REST port, got --rest_port=-1")
     logging.info("this server is for development; in production, use TensorFlow Serving")
-    try:
-        from emr_ner_tf.server.server import BatchingOptions, Server, ServerOptions, Tls
-    except ModuleNotFoundError as error:
-        if not (error.name or "").startswith("grpc"):
-            raise
-        raise UserError(f"{error.name} is missing: pip install 'emr_ner_tf[serving]'") from error
+    from emr_ner_tf.server.server import BatchingOptions, Server, ServerOptions, Tls
 
     tls = None
     if _TLS_CERT.value is not None:
@@ -115,6 +134,7 @@ def main() -> None:
         ServerOptions(
             bundle=_BUNDLE.value,
             model_name=_MODEL_NAME.value,
+            more_models=more_models,
             host=_HOST.value,
             port=_PORT.value,
             rest_port=_REST_PORT.value if _REST_PORT.value >= 0 else None,
@@ -125,6 +145,11 @@ def main() -> None:
             max_message_bytes=_MAX_MESSAGE_MB.value << 20,
             max_characters=_MAX_CHARACTERS.value,
             rest_timeout_s=_REST_TIMEOUT_S.value,
+            max_connections=_MAX_CONNECTIONS.value,
+            cors_origins=_CORS_ORIGIN.value,
+            metrics=_METRICS.value,
+            page=_PAGE.value,
+            annotation_tools=_ANNOTATION_TOOLS.value,
             batching=BatchingOptions(
                 enabled=_BATCHING.value,
                 max_rows=_BATCH_TEXTS.value,
@@ -136,12 +161,6 @@ def main() -> None:
             tls=tls,
         )
     )
-    ended = threading.Event()
-    # SIGHUP that is ignored (nohup) stays ignored.
-    hang_up = () if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN else (signal.SIGHUP,)
-    ending = (signal.SIGTERM, signal.SIGINT, *hang_up)
-    for number in ending:
-        signal.signal(number, lambda *_: ended.set())
     ready = {
         "ready": True,
         "model": _MODEL_NAME.value,
@@ -149,20 +168,19 @@ def main() -> None:
         "port": server.port,
         "rest_port": server.rest_port,
     }
-    print(json.dumps(ready), flush=True)
-    # A signal may be delivered to a thread of TensorFlow or gRPC, which does not wake this one.
-    while not ended.wait(0.2):
-        pass
-    for number in ending:
-        signal.signal(number, signal.SIG_DFL)
-    logging.info("stopping: running requests have %g s to finish", _GRACE_S.value)
-    in_time = server.stop(_GRACE_S.value)
-    if in_time:
-        logging.info("stopped: every request was answered")
-    else:
-        logging.warning("stopped: requests were aborted after %g s", _GRACE_S.value)
-    # Neither a call of the graph nor the loading of a version can be aborted, and a normal exit would wait for it.
-    os._exit(0 if in_time else 1)
+    serve_until_signal(server, _GRACE_S.value, json.dumps(ready))
+
+
+def _more_models() -> dict[str, str]:
+    models: dict[str, str] = {}
+    for value in _MORE_MODELS.value:
+        name, colon, directory = value.partition(":")
+        if not (colon and directory and re.fullmatch(r"[^/:]+", name)):
+            raise UsageError(f"--more_model must be NAME:DIRECTORY, got {value!r}")
+        if name in models or name == _MODEL_NAME.value:
+            raise UsageError(f"--more_model: {name!r} is given twice; a name belongs to one model")
+        models[name] = os.path.expanduser(directory)
+    return models
 
 
 def _labels() -> dict[str, int]:

@@ -24,6 +24,25 @@ _INTEGERS = {types_pb2.DT_INT32: ("int_val", 31), types_pb2.DT_INT64: ("int64_va
 _FLOATS = {types_pb2.DT_FLOAT: "float_val", types_pb2.DT_DOUBLE: "double_val"}
 
 
+def parse_object(content: bytes) -> dict[str, Any]:
+    """Parses a JSON object.
+
+    Raises:
+        RequestError: INVALID_ARGUMENT, with the position of the fault.
+    """
+    try:
+        document = json.loads(content.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise invalid_argument(f"JSON Parse error: Invalid UTF-8 at offset: {error.start}") from None
+    except json.JSONDecodeError as error:
+        raise invalid_argument(f"JSON Parse error: {error.msg} at offset: {error.pos}") from None
+    except (RecursionError, ValueError):
+        raise invalid_argument("JSON Parse error: nested too deep, or a number too long") from None
+    if not isinstance(document, dict):
+        raise invalid_argument("JSON Value: Is not object")
+    return document
+
+
 def read_request(body: bytes, infos_of: Callable[[str], Infos]) -> tuple[predict_pb2.PredictRequest, bool]:
     """Reads the body of a Predict request.
 
@@ -37,7 +56,7 @@ def read_request(body: bytes, infos_of: Callable[[str], Infos]) -> tuple[predict
     Raises:
         RequestError: INVALID_ARGUMENT.
     """
-    document = _parse(body)
+    document = parse_object(body)
     signature = document.get("signature_name", "")
     if not isinstance(signature, str):
         raise invalid_argument("'signature_name' key must be a string value.")
@@ -71,20 +90,6 @@ def write_response(response: predict_pb2.PredictResponse, by_row: bool) -> dict[
         return {"predictions": next(iter(columns.values()))}
     rows = zip(*columns.values(), strict=True)
     return {"predictions": [dict(zip(columns, row, strict=True)) for row in rows]}
-
-
-def _parse(body: bytes) -> dict[str, Any]:
-    try:
-        document = json.loads(body.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise invalid_argument(f"JSON Parse error: Invalid UTF-8 at offset: {error.start}") from None
-    except json.JSONDecodeError as error:
-        raise invalid_argument(f"JSON Parse error: {error.msg} at offset: {error.pos}") from None
-    except (RecursionError, ValueError):
-        raise invalid_argument("JSON Parse error: nested too deep, or a number too long") from None
-    if not isinstance(document, dict):
-        raise invalid_argument("JSON Value: Is not object")
-    return document
 
 
 def _columns(instances: Any, infos: Infos) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Predict and GetModelMetadata: requests checked against a signature, and answered as TensorFlow Serving does."""
 
 import math
+import time
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -10,9 +11,10 @@ from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2
 
 from emr_ner_tf.server.batcher import Batcher, PendingRequest
-from emr_ner_tf.server.errors import invalid_argument
+from emr_ner_tf.server.errors import from_exception, invalid_argument
+from emr_ner_tf.server.metrics import Metrics
 from emr_ner_tf.server.servable import DEFAULT_SIGNATURE
-from emr_ner_tf.server.version_manager import VersionManager
+from emr_ner_tf.server.served_models import ServedModels
 
 # TensorFlow Serving answers with values in the field of their type, which is where clients look.
 _FIELDS = {
@@ -26,21 +28,26 @@ _FIELDS = {
 
 
 class Predictor:
-    """Answers requests about the model.
+    """Answers requests about the models.
 
     Attributes:
-        versions: of the model.
+        versions: the models with their versions.
+        metrics: None if they are not counted.
     """
 
-    def __init__(self, versions: VersionManager, batcher: Batcher, max_characters: int) -> None:
+    def __init__(
+        self, versions: ServedModels, batcher: Batcher, max_characters: int, metrics: Metrics | None = None
+    ) -> None:
         """Makes one.
 
         Args:
-            versions: of the model.
+            versions: the models with their versions.
             batcher: runs the requests.
             max_characters: most of one request, each of its texts counted as long as the longest.
+            metrics: counts the requests to `predict`.
         """
         self.versions = versions
+        self.metrics = metrics
         self._batcher = batcher
         self._max_characters = max_characters
 
@@ -49,6 +56,7 @@ class Predictor:
         request: predict_pb2.PredictRequest,
         deadline: float | None = None,
         on_cancel: Callable[[Callable[[], object]], object] | None = None,
+        entrypoint: str = "GRPC",
     ) -> predict_pb2.PredictResponse:
         """Answers a Predict request.
 
@@ -56,10 +64,30 @@ class Predictor:
             request: of any client.
             deadline: on the clock of `time.monotonic`; None for none.
             on_cancel: as `Batcher.run` takes it.
+            entrypoint: "GRPC" or "REST", for the metrics.
 
         Raises:
             RequestError: with the status that TensorFlow Serving gives.
         """
+        if self.metrics is None:
+            return self._predict(request, deadline, on_cancel)
+        began, status = time.monotonic(), "OK"
+        try:
+            return self._predict(request, deadline, on_cancel)
+        except Exception as error:
+            status = from_exception(error).code.name
+            raise
+        finally:
+            # The names of other models are the callers', and could be any number.
+            if request.model_spec.name in self.versions.names:
+                self.metrics.record(request.model_spec.name, status, entrypoint, time.monotonic() - began)
+
+    def _predict(
+        self,
+        request: predict_pb2.PredictRequest,
+        deadline: float | None,
+        on_cancel: Callable[[Callable[[], object]], object] | None,
+    ) -> predict_pb2.PredictResponse:
         if not request.HasField("model_spec"):
             raise invalid_argument("Missing ModelSpec")
         with self.versions.use(request.model_spec) as model:

@@ -1,86 +1,111 @@
-"""TensorFlow Serving's REST paths over a `Predictor`."""
+"""The HTTP port: a Starlette application on uvicorn, in a thread of its own."""
 
-import http.server
-import json
-import re
+import asyncio
+import functools
 import socket
 import ssl
 import threading
-import time
 import urllib.parse
+from collections.abc import Sequence
 from typing import Any
 
-import grpc
+import uvicorn
 from absl import logging
-from google.protobuf import json_format
-from tensorflow_serving.apis import get_model_metadata_pb2, model_pb2
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.server.address import listen_problem
-from emr_ner_tf.server.errors import RequestError, from_exception, invalid_argument, log_refusal
-from emr_ner_tf.server.json_tensor import Infos, read_request, write_response
-from emr_ner_tf.server.predictor import Predictor
+from emr_ner_tf.server.http_endpoints import error_response
+from emr_ner_tf.server.http_protocol import HttpProtocol
 from emr_ner_tf.server.request_counter import RequestCounter
 
-_MODEL = r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>[0-9]+)|/labels/(?P<label>[^/:]+))?"
-_POST = re.compile(rf"(?i){_MODEL}:(?P<method>classify|regress|predict)")
-_GET = re.compile(rf"(?i){_MODEL}(?P<metadata>/metadata)?")
-_IDLE_S = 60.0
-_CHUNK = 1 << 16
-# Of the largest number of 63 bits.
-_DIGITS = 19
+METHODS = ("GET", "HEAD", "POST", "OPTIONS")
+_IDLE_S = 60
+_BACKLOG = 128
+# Seconds, after requests have ended or were aborted, for their answers to be sent.
+_FLUSH_S = 1
 
 
-class RestServer(http.server.ThreadingHTTPServer):
-    """The REST paths on a port.
+class RestServer:
+    """The HTTP port.
 
     Attributes:
-        predictor: answers.
         port: that is bound.
-        max_message_bytes: of a request's body.
-        timeout_s: a request's deadline.
         requests: those in work.
     """
 
-    daemon_threads = True
-    request_queue_size = 128
-
     def __init__(
         self,
-        predictor: Predictor,
+        routes: Sequence[BaseRoute],
         host: str,
         port: int,
         *,
-        max_message_bytes: int,
         timeout_s: float,
+        max_connections: int,
+        cors_origins: Sequence[str] = (),
         context: ssl.SSLContext | None = None,
     ) -> None:
         """Binds the port; port 0 is any free one.
 
+        Args:
+            routes: of the application.
+            host: a name or an address, IPv6 without brackets.
+            port: 0 is any free one.
+            timeout_s: time for a request to be received.
+            max_connections: maximum number of open connections; further ones are refused.
+            cors_origins: origins whose pages may send requests; `*` is any.
+            context: None for plain connections.
+
         Raises:
             UserError: it cannot be bound.
         """
-        self.predictor = predictor
-        self.max_message_bytes = max_message_bytes
-        self.timeout_s = timeout_s
         self.requests = RequestCounter()
-        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        is_ipv6 = ":" in host
         try:
-            super().__init__((host, port), _Handler)
+            self._socket = socket.create_server(
+                (host, port),
+                family=socket.AF_INET6 if is_ipv6 else socket.AF_INET,
+                backlog=_BACKLOG,
+                dualstack_ipv6=is_ipv6 and socket.has_dualstack_ipv6(),
+            )
         except (OSError, UnicodeError) as error:
             problem = listen_problem(host, port) or getattr(error, "strerror", None) or type(error).__name__
             raise UserError(f"{host}:{port}: REST cannot listen there: {problem}") from error
-        if context is not None:
-            # The handshake is left to the connection's own thread: a slow client must not hold up the others.
-            self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
-        self.port: int = self.server_address[1]
+        self.port: int = self._socket.getsockname()[1]
+        config = uvicorn.Config(
+            _Counted(_application(routes, cors_origins), self.requests),
+            interface="asgi3",
+            loop="asyncio",
+            http=functools.partial(HttpProtocol, max_connections=max_connections, timeout_s=timeout_s),
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            # A path can hold anything, and so can what a stack trace quotes.
+            log_level="critical",
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=_IDLE_S,
+            timeout_graceful_shutdown=_FLUSH_S,
+        )
+        config.load()
+        config.ssl = context
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="rest", daemon=True)
 
     def start(self) -> None:
         """Serves."""
-        threading.Thread(target=self.serve_forever, args=(0.1,), name="rest", daemon=True).start()
+        self._thread.start()
 
     def drain(self) -> None:
-        """Takes no more requests; who asks, over a new connection or an old one, is answered with 503."""
+        """Refuses new requests with 503, over a new connection as over an old one."""
         self.requests.drain()
 
     def wait_until_idle(self, timeout_s: float) -> bool:
@@ -88,147 +113,77 @@ class RestServer(http.server.ThreadingHTTPServer):
         return self.requests.wait_until_idle(timeout_s)
 
     def close(self) -> None:
-        """Gives the port back."""
-        self.shutdown()
-        self.server_close()
+        """Closes the port and all connections."""
+        self._server.should_exit = True
+        if self._thread.is_alive():
+            self._thread.join()
+        self._socket.close()
 
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A broken connection is the client's business; nothing of it is shown."""
+    async def _serve(self) -> None:
+        asyncio.get_running_loop().set_exception_handler(_log_loop_error)
+        # In a thread other than the main one, uvicorn leaves the signals alone.
+        await self._server.serve(sockets=[self._socket])
+        for connection in list(self._server.server_state.connections):
+            connection.transport.abort()
 
 
-class _Handler(http.server.BaseHTTPRequestHandler):
-    server: RestServer
-    protocol_version = "HTTP/1.1"
-    timeout = _IDLE_S
-    # Head and body are two writes, and the second would wait for the first's acknowledgement.
-    disable_nagle_algorithm = True
-    _unread = 0
+class _Counted:
+    """Counts the requests in work, and refuses new ones once the server is shutting down."""
 
-    def do_GET(self) -> None:
-        self._answered(self._get)
+    def __init__(self, app: ASGIApp, requests: RequestCounter) -> None:
+        self._app = app
+        self._requests = requests
 
-    def do_POST(self) -> None:
-        self._answered(self._post)
-        # A client that is still sending what was refused could not read why.
-        while self._unread > 0 and (read := self.rfile.read(min(self._unread, _CHUNK))):
-            self._unread -= len(read)
-
-    def log_message(self, format: str, *args: object) -> None:
-        # A path can hold anything.
-        pass
-
-    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        self.close_connection = True
-        self._reply(int(code), {"error": http.HTTPStatus(code).phrase})
-
-    def _answered(self, answer: Any) -> None:
-        if not self.server.requests.begin():
-            self.close_connection = True
-            self._reply(503, {"error": "the server is shutting down"})
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not self._requests.begin():
+            refusal = error_response(503, "the server is shutting down", {"Connection": "close"})
+            await refusal(scope, receive, send)
             return
         try:
-            try:
-                status, document = 200, answer()
-            except RequestError as error:
-                log_refusal(error)
-                status, document = error.http_status, {"error": str(error)}
-            except OSError:
-                raise
-            except Exception as caught:
-                error = from_exception(caught)
-                logging.error("a request failed: %s", error)
-                status, document = error.http_status, {"error": str(error)}
-            self._reply(status, document)
+            await self._app(_in_origin_form(scope), receive, send)
         finally:
-            self.server.requests.end()
+            self._requests.end()
 
-    def _get(self) -> dict[str, Any]:
-        match = _GET.fullmatch(self._path())
-        if match is None:
-            raise invalid_argument(
-                "Malformed request: GET takes /v1/models/NAME[/versions/N|/labels/L][/metadata]"
-            )
-        spec, predictor = _spec(match), self.server.predictor
-        if not match["metadata"]:
-            status = predictor.versions.status(spec)
-            return _to_dict(status)
-        asked = get_model_metadata_pb2.GetModelMetadataRequest(
-            model_spec=spec, metadata_field=["signature_def"]
+
+def _application(routes: Sequence[BaseRoute], cors_origins: Sequence[str]) -> Starlette:
+    middleware = [Middleware(_Options)]
+    if cors_origins:
+        cors = Middleware(
+            CORSMiddleware, allow_origins=list(cors_origins), allow_methods=METHODS, allow_headers=["*"]
         )
-        answer = predictor.metadata(asked)
-        signatures = get_model_metadata_pb2.SignatureDefMap()
-        answer.metadata["signature_def"].Unpack(signatures)
-        return {
-            "model_spec": _to_dict(answer.model_spec),
-            "metadata": {"signature_def": _to_dict(signatures)},
-        }
-
-    def _post(self) -> dict[str, Any]:
-        deadline = time.monotonic() + self.server.timeout_s
-        body = self._body()
-        match = _POST.fullmatch(self._path())
-        if match is None:
-            raise invalid_argument(
-                "Malformed request: POST takes /v1/models/NAME[/versions/N|/labels/L]:predict"
-            )
-        if match["method"].lower() != "predict":
-            raise RequestError(
-                grpc.StatusCode.UNIMPLEMENTED, "this development server has no method but predict"
-            )
-        spec, predictor = _spec(match), self.server.predictor
-
-        def infos_of(signature: str) -> Infos:
-            with predictor.versions.use(spec) as model:
-                return model.signature(signature).inputs
-
-        request, by_row = read_request(body, infos_of)
-        signature = request.model_spec.signature_name
-        request.model_spec.CopyFrom(spec)
-        request.model_spec.signature_name = signature
-        return write_response(predictor.predict(request, deadline), by_row)
-
-    def _path(self) -> str:
-        return urllib.parse.urlsplit(self.path).path
-
-    def _body(self) -> bytes:
-        length = self.headers.get("Content-Length", "")
-        if not (length.isascii() and length.isdigit() and len(length) <= _DIGITS):
-            self.close_connection = True
-            raise invalid_argument(f"the request must have a Content-Length of at most {_DIGITS} digits")
-        if int(length) > self.server.max_message_bytes:
-            self.close_connection = True
-            self._unread = int(length)
-            message = f"Received message larger than max ({length} vs. {self.server.max_message_bytes})"
-            raise RequestError(grpc.StatusCode.RESOURCE_EXHAUSTED, message, http_status=413)
-        body = self.rfile.read(int(length))
-        if len(body) < int(length):
-            raise ConnectionError("the client has gone")
-        return body
-
-    def _reply(self, status: int, document: dict[str, Any]) -> None:
-        content = json.dumps(document, ensure_ascii=False).encode("utf-8")
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        if self.close_connection:
-            self.send_header("Connection", "close")
-        self.end_headers()
-        self.wfile.write(content)
+        middleware.insert(0, cors)
+    return Starlette(routes=routes, middleware=middleware, exception_handlers={HTTPException: _http_error})
 
 
-def _spec(match: re.Match[str]) -> model_pb2.ModelSpec:
-    spec = model_pb2.ModelSpec(name=urllib.parse.unquote(match["name"]))
-    if match["version"] is not None:
-        version = match["version"]
-        if len(version) > _DIGITS or int(version) >= 1 << 63:
-            raise invalid_argument(f"Failed to convert version: {version[:_DIGITS]} to numeric.")
-        spec.version.value = int(version)
-    if match["label"] is not None:
-        spec.version_label = urllib.parse.unquote(match["label"])
-    return spec
+class _Options:
+    """Answers OPTIONS for every path."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] == "OPTIONS":
+            await Response(status_code=204, headers={"Allow": ", ".join(METHODS)})(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
 
-def _to_dict(message: Any) -> dict[str, Any]:
-    return json_format.MessageToDict(
-        message, preserving_proto_field_name=True, including_default_value_fields=True
-    )
+def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return error_response(error.status_code, error.detail, error.headers)
+
+
+def _in_origin_form(scope: Scope) -> Scope:
+    """Takes scheme and host out of a path that has them, as clients send it to what they think is a proxy."""
+    scheme, separator, rest = scope["raw_path"].partition(b"://")
+    if not separator or scheme.lower() not in (b"http", b"https"):
+        return scope
+    path = b"/" + rest.partition(b"/")[2]
+    return dict(scope, raw_path=path, path=urllib.parse.unquote(path.decode("ascii")))
+
+
+def _log_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Logs the kind of an error only: a client that breaks off its connection is no problem of the server."""
+    error = context.get("exception")
+    if error is not None and not isinstance(error, ConnectionError | TimeoutError | ssl.SSLError):
+        logging.error("a connection failed: %s", type(error).__name__)

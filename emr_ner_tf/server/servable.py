@@ -17,6 +17,7 @@ from emr_ner_tf.exporting.versioning import GRAPH
 from emr_ner_tf.server.errors import RequestError
 
 DEFAULT_SIGNATURE = "serving_default"
+_TAGS = pathlib.Path("assets") / "tags.txt"
 _WARM_UP = pathlib.Path("assets.extra") / "tf_serving_warmup_requests"
 _GRPC_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -27,6 +28,7 @@ class Servable:
     Attributes:
         version: its number.
         signature_defs: as the SavedModel holds them, by name.
+        labels: of its entities, in the model's order; empty if the directory does not name them.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Servable:
         self.signature_defs: Mapping[str, meta_graph_pb2.SignatureDef] = dict(
             saved.meta_graphs[0].signature_def
         )
+        self.labels = _labels(pathlib.Path(path) / _TAGS)
         # The functions hold no reference to the object that owns their variables.
         self._model = tf.saved_model.load(os.fspath(path))
         self._functions = self._model.signatures
@@ -116,6 +119,14 @@ class Servable:
                 request = log.predict_log.request
                 inputs = {name: tf.make_ndarray(proto) for name, proto in request.inputs.items()}
                 self.run(request.model_spec.signature_name or DEFAULT_SIGNATURE, inputs)
+
+
+def _labels(tags: pathlib.Path) -> tuple[str, ...]:
+    """Labels of the tags, such as B-DRUG, in their order."""
+    if not tags.is_file():
+        return ()
+    lines = tags.read_text(encoding="utf-8").splitlines()
+    return tuple(dict.fromkeys(line.partition("-")[2] for line in lines if "-" in line))
 
 
 def split_rows(outputs: Mapping[str, np.ndarray], rows: list[int]) -> list[dict[str, np.ndarray]]:

@@ -4,13 +4,22 @@ import dataclasses
 import functools
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from starlette.routing import Route
+
+from emr_ner_tf.server.annotation_tools.routes import tool_routes
 from emr_ner_tf.server.batcher import Batcher, BatchingOptions
 from emr_ner_tf.server.grpc_server import GrpcServer
+from emr_ner_tf.server.http_endpoints import Endpoints
+from emr_ner_tf.server.metrics import Metrics
+from emr_ner_tf.server.page.routes import page_routes
 from emr_ner_tf.server.predictor import Predictor
+from emr_ner_tf.server.rest_routes import model_routes
 from emr_ner_tf.server.rest_server import RestServer
 from emr_ner_tf.server.servable import Servable
+from emr_ner_tf.server.served_models import ServedModels
+from emr_ner_tf.server.text_annotator import TextAnnotator
 from emr_ner_tf.server.tls import Tls
 from emr_ner_tf.server.version_manager import VersionManager
 
@@ -25,6 +34,7 @@ class ServerOptions:
     Attributes:
         bundle: directory of the versions.
         model_name: under which they are served.
+        more_models: directories of the versions of further models by name.
         host: address to listen on.
         port: of gRPC; 0 is any free one.
         rest_port: of REST; 0 is any free one, None for no REST.
@@ -34,13 +44,19 @@ class ServerOptions:
         warm_up_s: seconds, at most, that a version plays its warm-up requests before it serves.
         max_message_bytes: of a request.
         max_characters: of a request, each of its texts counted as long as the longest.
-        rest_timeout_s: deadline of a REST request, which has none of its own.
+        rest_timeout_s: deadline of a REST request, which has none of its own, and time for it to be received.
+        max_connections: maximum number of open connections to the REST port.
+        cors_origins: origins whose pages may use the REST port; `*` is any.
+        metrics: whether the REST port serves metrics.
+        page: whether the REST port serves the page to try the models.
+        annotation_tools: whether the REST port serves Label Studio, doccano and INCEpTION.
         batching: how requests are merged.
         tls: None for plain connections.
     """
 
     bundle: str
     model_name: str = "ner"
+    more_models: Mapping[str, str] = dataclasses.field(default_factory=dict)
     host: str = "127.0.0.1"
     port: int = 8500
     rest_port: int | None = 8501
@@ -51,6 +67,11 @@ class ServerOptions:
     max_message_bytes: int = 64 << 20
     max_characters: int = 65_536
     rest_timeout_s: float = 30.0
+    max_connections: int = 512
+    cors_origins: Sequence[str] = ()
+    metrics: bool = False
+    page: bool = False
+    annotation_tools: bool = False
     batching: BatchingOptions = dataclasses.field(default_factory=BatchingOptions)
     tls: Tls | None = None
 
@@ -59,7 +80,8 @@ class Server:
     """The server.
 
     Attributes:
-        versions: of the model.
+        versions: of the model `model_name`.
+        models: all models.
         port: of gRPC.
         rest_port: of REST; None without it.
     """
@@ -75,37 +97,49 @@ class Server:
         credentials = None if tls is None else tls.credentials()
         context = None if tls is None else tls.context()
         closing = threading.Event()
+        load = functools.partial(Servable, warm_up_s=options.warm_up_s, closing=closing)
         self.versions = VersionManager(
             options.model_name,
             options.bundle,
             count=options.num_versions,
             labels=options.labels,
-            load=functools.partial(Servable, warm_up_s=options.warm_up_s, closing=closing),
+            load=load,
             closing=closing,
         )
+        others = [
+            VersionManager(name, directory, count=options.num_versions, load=load, closing=closing)
+            for name, directory in options.more_models.items()
+        ]
+        self.models = ServedModels([self.versions, *others])
         self._batcher = Batcher(options.batching)
-        predictor = Predictor(self.versions, self._batcher, options.max_characters)
+        predictor = Predictor(
+            self.models, self._batcher, options.max_characters, Metrics() if options.metrics else None
+        )
+        threads = options.batching.max_requests + _SPARE_THREADS
         self._grpc = GrpcServer(
             predictor,
             host,
             options.port,
             max_message_bytes=options.max_message_bytes,
-            threads=options.batching.max_requests + _SPARE_THREADS,
+            threads=threads,
             credentials=credentials,
         )
         self._rest = None
+        self._endpoints = Endpoints(threads, options.max_message_bytes, options.rest_timeout_s)
         if options.rest_port is not None:
             self._rest = RestServer(
-                predictor,
+                self._routes(predictor, options),
                 host,
                 options.rest_port,
-                max_message_bytes=options.max_message_bytes,
                 timeout_s=options.rest_timeout_s,
+                max_connections=options.max_connections,
+                cors_origins=options.cors_origins,
                 context=context,
             )
         self.port = self._grpc.port
         self.rest_port = None if self._rest is None else self._rest.port
-        self.versions.start(options.poll_s)
+        for manager in self.models.managers:
+            manager.start(options.poll_s)
         self._grpc.start()
         if self._rest is not None:
             self._rest.start()
@@ -128,5 +162,17 @@ class Server:
         self._batcher.drain()
         for front in fronts:
             front.close()
-        self.versions.close(max(0.0, until - time.monotonic()))
+        self._endpoints.close()
+        for manager in self.models.managers:
+            manager.close(max(0.0, until - time.monotonic()))
         return self._batcher.close(max(0.1, until - time.monotonic())) and all(in_time)
+
+    def _routes(self, predictor: Predictor, options: ServerOptions) -> list[Route]:
+        texts = TextAnnotator(self.models, self._batcher, options.max_characters, options.rest_timeout_s)
+        routes: list[Route] = []
+        if options.page:
+            routes += page_routes(texts, self._endpoints)
+        if options.annotation_tools:
+            routes += tool_routes(texts, self._endpoints)
+        # The last of these takes every path.
+        return routes + model_routes(predictor, self._endpoints)

@@ -19,6 +19,9 @@ import pytest
         (("--bundle=x", "--label=a:1", "--label=a:2"), "'a' is given twice"),
         (("--bundle=x", "--model_name=a/b"), "--model_name must not be empty or contain / or :"),
         (("--bundle=x", "--poll_s=nan"), "--poll_s=nan: it must be a finite number"),
+        (("--bundle=x", "--page", "--rest_port=-1"), "require a REST port"),
+        (("--bundle=x", "--more_model=ner"), "--more_model must be NAME:DIRECTORY, got 'ner'"),
+        (("--bundle=x", "--more_model=ner:y"), "'ner' is given twice"),
         (("--bundle=x", "--host="), "--host must not be empty"),
     ],
 )

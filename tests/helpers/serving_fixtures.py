@@ -162,6 +162,25 @@ def toy_versions(toys, tmp_path):
     return publish
 
 
+@pytest.fixture(scope="module")
+def toy_server(toys, tmp_path_factory):
+    """The function that serves the toy `one` from this process, for all tests of a module that change nothing."""
+    from emr_ner_tf.server.server import Server, ServerOptions
+
+    folder = tmp_path_factory.mktemp("toy")
+    (folder / "1").symlink_to(toys / "one")
+    servers = []
+
+    def start(**options):
+        defaults = {"port": 0, "rest_port": 0, "poll_s": 0}
+        servers.append(Server(ServerOptions(bundle=str(folder), **defaults | options)))
+        return servers[-1]
+
+    yield start
+    for running in servers:
+        running.stop(5)
+
+
 @pytest.fixture
 def local(toy_versions):
     """The function that serves `toy_versions` from this process, and stops at the test's end."""

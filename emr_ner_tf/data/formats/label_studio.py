@@ -116,24 +116,35 @@ def _render(document: Document) -> str:
 
 def task_of(document: Document) -> dict[str, Any]:
     """Returns the task of a document, its mentions as a prediction where each has a score, else as an annotation."""
-    offsets = offsets_of(document, CODE_POINTS)
-    result = [_result(entity, number, offsets(entity)) for number, entity in enumerate(document.entities, 1)]
     data = {TO_NAME: document.text} | {key: value for key, value in document.extra.items() if key != TO_NAME}
+    prediction = prediction_of(document, FROM_NAME, TO_NAME)
+    if prediction["score"] is None:
+        return {"data": data, "annotations": [{"result": prediction["result"]}]}
+    return {"data": data, "predictions": [{"model_version": MODEL_VERSION, **prediction}]}
+
+
+def prediction_of(document: Document, from_name: str, to_name: str) -> dict[str, Any]:
+    """Returns a document's mentions as the `result` of a prediction, and their mean `score`; None if one has none.
+
+    Args:
+        document: the document.
+        from_name: name of the tag `Labels` in the label configuration.
+        to_name: name of the tag `Text` in it.
+    """
+    offsets = offsets_of(document, CODE_POINTS)
+    names = {"from_name": from_name, "to_name": to_name, "type": "labels"}
+    result = [
+        {"id": f"m{number}", **names, **_value(entity, offsets(entity))}
+        for number, entity in enumerate(document.entities, 1)
+    ]
     scores = [entity.score for entity in document.entities if entity.score is not None]
-    if not scores or len(scores) < len(result):
-        return {"data": data, "annotations": [{"result": result}]}
-    prediction = {
-        "model_version": MODEL_VERSION,
-        "score": sum(scores) / len(scores),
-        "result": result,
-    }
-    return {"data": data, "predictions": [prediction]}
+    complete = scores and len(scores) == len(result)
+    return {"score": sum(scores) / len(scores) if complete else None, "result": result}
 
 
-def _result(entity: Entity, number: int, offsets: tuple[int, int]) -> dict[str, Any]:
+def _value(entity: Entity, offsets: tuple[int, int]) -> dict[str, Any]:
     value = {"start": offsets[0], "end": offsets[1], "text": entity.text, "labels": [entity.label]}
-    names = {"id": f"m{number}", "from_name": FROM_NAME, "to_name": TO_NAME, "type": "labels"}
-    return names | {"value": value} | ({} if entity.score is None else {"score": entity.score})
+    return {"value": value} | ({} if entity.score is None else {"score": entity.score})
 
 
 FORMAT = Format(

@@ -30,7 +30,12 @@ _FEATURES = ("value", "label", "name", "type")
 _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 
-def _cassis() -> Any:
+def import_cassis() -> Any:
+    """Returns the module `cassis`.
+
+    Raises:
+        UserError: it is not installed.
+    """
     try:
         import cassis
     except ImportError:
@@ -39,7 +44,7 @@ def _cassis() -> Any:
 
 
 def _read(suffix: str, source: Source) -> Iterator[Record]:
-    cassis = _cassis()
+    cassis = import_cassis()
     systems: dict[pathlib.Path, Any] = {}
     for path in files_of(source, suffix):
         record = Record(1, b"", path=os.fspath(path), extra={"id": path.stem})
@@ -125,7 +130,7 @@ class _CasWriter(FolderWriter):
         self, folder: pathlib.Path, path: str | os.PathLike[str], suffix: str, losses: Losses
     ) -> None:
         super().__init__(folder, path)
-        self._cassis = _cassis()
+        self._cassis = import_cassis()
         self._suffix = suffix
         self._losses = losses
         self._types = self._cassis.TypeSystem()

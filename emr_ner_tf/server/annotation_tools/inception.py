@@ -1,0 +1,73 @@
+"""INCEpTION's external recommender over UIMA CAS (the extra `uima`)."""
+
+import warnings
+from typing import Any
+
+from starlette.responses import Response
+
+from emr_ner_tf.data.formats.uima import import_cassis
+from emr_ner_tf.server.errors import invalid_argument
+from emr_ner_tf.server.http_endpoints import Call, json_response
+from emr_ner_tf.server.text_annotator import TextAnnotator
+
+_IS_PREDICTION = "inception_internal_predicted"
+
+
+def predict(texts: TextAnnotator, call: Call) -> Response:
+    """Answers a CAS with the same CAS and the predictions in it."""
+    document = call.document()
+    layer, feature, xmi, types = (
+        _string(document, *keys)
+        for keys in (("metadata", "layer"), ("metadata", "feature"), ("document", "xmi"), ("typeSystem",))
+    )
+    cas = _load(xmi, types)
+    try:
+        annotation = cas.typesystem.get_type(layer)
+        known = {each.name for each in annotation.all_features}
+    except Exception:
+        raise invalid_argument("the type system lacks the type that metadata.layer names") from None
+    missing = {feature, _IS_PREDICTION} - known
+    if missing:
+        raise invalid_argument(f"the type of metadata.layer lacks the feature {', '.join(sorted(missing))}")
+    # Older predictions would be taken for new ones.
+    for old in cas.select(layer):
+        if getattr(old, _IS_PREDICTION, False):
+            cas.remove(old)
+    _, (entities,) = texts.annotate([cas.sofa_string or ""])
+    for entity in entities:
+        values: dict[str, Any] = {feature: entity.label, _IS_PREDICTION: True}
+        if f"{feature}_score" in known:
+            values[f"{feature}_score"] = entity.score
+        # The library converts from code points to UTF-16 units.
+        cas.add(annotation(begin=entity.start, end=entity.end, **values))
+    return json_response({"document": cas.to_xmi()})
+
+
+def train(texts: TextAnnotator, call: Call) -> Response:
+    """Takes notice of annotated documents. Training is a command of its own."""
+    call.document()
+    return Response(status_code=204)
+
+
+def _load(xmi: str, types: str) -> Any:
+    cassis = import_cassis()
+    for part in (xmi, types):
+        if "<!DOCTYPE" in part:
+            raise invalid_argument("the CAS or its type system declares a document type")
+    try:
+        # Warnings may hold names of the record.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return cassis.load_cas_from_xmi(xmi, typesystem=cassis.load_typesystem(types))
+    except Exception as error:
+        # The library raises whatever its parsers do; a message of theirs may hold text.
+        raise invalid_argument(f"cannot be read as a CAS: {type(error).__name__}") from None
+
+
+def _string(document: Any, *keys: str) -> str:
+    value = document
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    if not isinstance(value, str):
+        raise invalid_argument(f"{'.'.join(keys)} must be a string")
+    return value

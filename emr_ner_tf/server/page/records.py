@@ -1,0 +1,162 @@
+"""Files that were dropped on the page as records, and records as files to download."""
+
+import base64
+import binascii
+import dataclasses
+import itertools
+import os
+import pathlib
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+from emr_ner_tf.data.document import Document
+from emr_ner_tf.data.formats.detection import detect
+from emr_ner_tf.data.formats.options import FormatOptions
+from emr_ner_tf.data.formats.table import AUTO, FORMATS, WRITE_FORMATS
+from emr_ner_tf.data.reading import read_documents
+from emr_ner_tf.data.record_error import RecordError
+from emr_ner_tf.data.writing import write_documents
+from emr_ner_tf.errors import UserError, describe_os_error
+from emr_ner_tf.server.errors import invalid_argument
+
+MAX_RECORDS = 1000
+_MAX_PROBLEMS = 20
+_MAX_NAME = 100
+
+
+class _Problems:
+    """Collects what is wrong with records that are left out."""
+
+    def __init__(self) -> None:
+        self.found: list[RecordError] = []
+
+    def add(self, error: RecordError, raw: bytes) -> None:
+        self.found.append(error)
+
+
+def read_files(document: dict[str, Any]) -> dict[str, Any]:
+    """Reads the records of files.
+
+    Args:
+        document: `files`, a list of `name` and `content` (base64); `format`, a name of the table of formats or
+            "auto"; `encoding` and `offset_unit` as in `FormatOptions`.
+
+    Returns:
+        `documents` as `Document.to_dict`, at most `MAX_RECORDS`; `format`; `problems`, messages about records that
+        are left out; `more`, whether there are further records.
+
+    Raises:
+        RequestError: the request is malformed.
+        UserError: the files cannot be read in this format.
+    """
+    files, format = document.get("files"), document.get("format", AUTO)
+    if not isinstance(files, list) or not files or not isinstance(format, str):
+        raise invalid_argument("files must be a list that is not empty, and format a string")
+    options = FormatOptions(
+        encoding=str(document.get("encoding") or "utf-8"), offset_unit=str(document.get("offset_unit") or "")
+    )
+    problems = _Problems()
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [_save(pathlib.Path(folder), each) for each in files]
+        try:
+            inputs, format = _inputs(pathlib.Path(folder), paths, format, options.encoding)
+            documents = itertools.chain.from_iterable(
+                read_documents(
+                    path,
+                    format=format,
+                    overlaps="keep",
+                    rejects=problems,
+                    require_entities=False,
+                    options=options,
+                )
+                for path in inputs
+            )
+            found = list(itertools.islice(documents, MAX_RECORDS + 1))
+        except (UserError, OSError) as error:
+            message = describe_os_error(error) if isinstance(error, OSError) else str(error)
+            raise UserError(_without_folder(message, folder)) from None
+        return {
+            "documents": [_to_dict(each, folder) for each in found[:MAX_RECORDS]],
+            "format": format,
+            "problems": [_without_folder(str(each), folder) for each in problems.found[:_MAX_PROBLEMS]],
+            "more": len(found) > MAX_RECORDS,
+        }
+
+
+def write_records(document: dict[str, Any]) -> bytes:
+    """Writes records as one file.
+
+    Args:
+        document: `documents` as `read_files` returns them; `format`, a format that is one file.
+
+    Raises:
+        RequestError: the request is malformed.
+        UserError: the format cannot hold a record.
+    """
+    format = document.get("format")
+    allowed = [name for name in WRITE_FORMATS if not FORMATS[name].folder]
+    if format not in allowed:
+        raise invalid_argument(f"format must be one of {', '.join(allowed)}")
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "records"
+        try:
+            write_documents(path, _documents(document), str(format))
+        except UserError as error:
+            raise UserError(_without_folder(str(error), folder)) from None
+        return path.read_bytes()
+
+
+def _save(folder: pathlib.Path, file: Any) -> pathlib.Path:
+    try:
+        name, content = file["name"], base64.b64decode(file["content"], validate=True)
+        # Readers know some formats by the names of their files.
+        path = folder / (os.path.basename(name.replace("\0", "").replace("\\", "/"))[-_MAX_NAME:] or "file")
+        path.write_bytes(content)
+    except (TypeError, KeyError, AttributeError, UnicodeError, binascii.Error, ValueError):
+        raise invalid_argument("a file must have a name and its content in base64") from None
+    except OSError:
+        raise invalid_argument("a file's name must be one that a file can have") from None
+    return path
+
+
+def _inputs(
+    folder: pathlib.Path, paths: list[pathlib.Path], format: str, encoding: str
+) -> tuple[list[pathlib.Path], str]:
+    """What is read, and as which format: the folder for formats with several files a record, else each file."""
+    if format == AUTO:
+        found = detect(folder, encoding)
+        if found is not None:
+            return [folder], found.format
+        first = detect(paths[0], encoding)
+        return paths, first.format if first and len(paths) == 1 else AUTO
+    is_folder = format in FORMATS and FORMATS[format].folder
+    return ([folder] if is_folder else paths), format
+
+
+def _documents(document: dict[str, Any]) -> Iterator[Document]:
+    values = document.get("documents")
+    if not isinstance(values, list):
+        raise invalid_argument("documents must be a list")
+    for number, value in enumerate(values):
+        try:
+            found = Document.from_dict(value)
+            sound = isinstance(found.text, str) and all(
+                type(one.start) is int and type(one.end) is int and isinstance(one.label, str)
+                for one in found.entities
+            )
+        except (TypeError, KeyError, AttributeError):
+            sound = False
+        if not sound:
+            raise invalid_argument(
+                f"document {number}: must have id, text and entities with start, end and label"
+            )
+        yield dataclasses.replace(found, extra={"id": found.id, **found.extra})
+
+
+def _to_dict(document: Document, folder: str) -> dict[str, Any]:
+    return document.to_dict() | {"id": _without_folder(document.id, folder)}
+
+
+def _without_folder(text: str, folder: str) -> str:
+    return text.replace(f"{folder}{os.sep}", "").replace(folder, "files")

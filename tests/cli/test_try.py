@@ -1,0 +1,46 @@
+"""The command that opens the page; tests/server/test_page_in_browser.py uses it."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+import requests
+
+
+def test_the_page_of_several_bundles_until_a_signal(bundles, tmp_path):
+    command = [sys.executable, "-m", "emr_ner_tf.cli.try", "--no_browser", f"--bundle={bundles}"]
+    log = tmp_path / "stderr"
+    with (
+        open(log, "wb") as stderr,
+        subprocess.Popen(
+            [*command, f"--bundle={bundles}/1"], stdout=subprocess.PIPE, stderr=stderr, text=True
+        ) as server,
+    ):
+        try:
+            address = server.stdout.readline().strip()
+            assert address.startswith("http://127.0.0.1:"), log.read_text(encoding="utf-8")
+            assert "<title>" in requests.get(address, timeout=60).text
+            models = requests.get(f"{address}page/api/models", timeout=60).json()["models"]
+            assert [(one["model"], one["version"]) for one in models] == [("bundles", 1), ("bundles 1", 1)]
+            assert models[0]["labels"] == models[1]["labels"] != []
+            answer = requests.post(
+                f"{address}page/api/annotate", json={"texts": ["腹痛"], "model": "bundles 1"}, timeout=60
+            )
+            assert answer.status_code == 200
+            server.send_signal(signal.SIGTERM)
+            assert server.wait(60) == 0
+        finally:
+            server.kill()
+    assert "Traceback" not in log.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("flags", "status", "message"),
+    [((), 2, "--bundle"), (("--bundle=absent",), 1, "absent: has no version")],
+)
+def test_a_wrong_call(cli, flags, status, message):
+    done = cli("try", *flags)
+    assert done.returncode == status, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
