@@ -10,6 +10,7 @@ COMMANDS = {
     "train": "train a tagger on annotated records",
     "evaluate": "score a model on annotated records",
     "annotate": "find the entities of raw records",
+    "next": "select the records to annotate next",
     "annotate_archive": "find the entities of an archive with Apache Beam",
     "export": "write a trained model as a SavedModel bundle",
     "serve": "serve a bundle for development",

@@ -114,9 +114,11 @@ def test_evaluate(folder, quiet, trained, bundles, tmp_path):
                     output,
                 ),
                 *(f"--train={folder}/bad.jsonl", "--lookup_baseline", "--by_record"),
+                *(f"--report={tmp_path}/report.html", "--redact"),
             ),
         ]
     )
+    assert (tmp_path / "report.html").exists()
     assert_keeps_nothing(tmp_path)
     assert (tmp_path / "scores.json.rejects.jsonl").exists()
 
@@ -149,6 +151,15 @@ def test_annotate(folder, quiet, bundles, tmp_path):
     for rejects in ("found.jsonl.rejects.jsonl", "skip/rejects.jsonl"):
         assert len((tmp_path / rejects).read_bytes().splitlines()) == len(BAD)
     assert not any(piece in (tmp_path / "skip/summary.json").read_bytes() for piece in KEPT)
+
+
+@pytest.mark.slow
+def test_next(folder, quiet, trained, tmp_path):
+    model, raw = f"--model_dir={trained}", f"--input={folder}/raw.jsonl"
+    quiet("next", model, raw, f"--output={tmp_path}/next.jsonl", status=1)
+    good = f"{folder}/good.jsonl"
+    quiet("next", model, f"--input={good}", f"--known={good}", f"--output={tmp_path}/next.jsonl")
+    assert_keeps_nothing(tmp_path)
 
 
 @pytest.mark.slow

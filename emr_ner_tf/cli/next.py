@@ -1,0 +1,85 @@
+r"""Selects the records to annotate next: those of whose annotation the model is least certain.
+
+  emr-ner next --model_dir=runs/mine --input=pool.jsonl --known=train.jsonl --count=100 --output=next.jsonl
+  emr-ner next --model_dir=runs/mine --input=notes.txt --format=text --output=tasks.json --to=label_studio
+
+Records are ranked by the probability of their best path under the CRF, per character. Near-duplicates of a known or a
+selected record are left out, and a record whose mentions are all common among the selected ones is passed over. The
+selected records have the model's mentions, for annotators to correct.
+"""
+
+from typing import Any
+
+from absl import flags, logging
+
+from emr_ner_tf.cli.format_flags import define_format_flags, format_options
+from emr_ner_tf.cli.path_flags import define_path
+from emr_ner_tf.cli.runner import run
+from emr_ner_tf.data.atomic_io import STANDARD, check_not_an_input
+from emr_ner_tf.data.path_lists import split_paths
+from emr_ner_tf.data.reading import read_documents
+from emr_ner_tf.data.writing import WRITE_FORMATS, write_documents
+from emr_ner_tf.errors import UserError
+from emr_ner_tf.progress_bar import ProgressBar
+
+_MODEL_DIR = define_path("model_dir", None, "Model directory that `emr-ner train` wrote.", required=True)
+_CHECKPOINT = flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Checkpoint of --model_dir to use.")
+_INPUT = define_path("input", None, "Records to select from.", required=True, stream="input")
+_FORMAT = define_format_flags()
+_KNOWN = define_path(
+    "known",
+    None,
+    "Files of records that are annotated already, separated by commas; near-duplicates of them are left out.",
+    several=True,
+)
+_COUNT = flags.DEFINE_integer("count", 100, "Number of records to select.", lower_bound=1)
+_MAX_PER_FORM = flags.DEFINE_integer(
+    "max_per_form",
+    5,
+    "Number of selected records with the same surface form, after which this form is no reason to select another.",
+    lower_bound=1,
+)
+_OUTPUT = define_path(
+    "output", None, "File to write the selected records to.", required=True, stream="output"
+)
+_TO = flags.DEFINE_enum("to", "ccks2019", WRITE_FORMATS, "Format of --output.")
+
+
+def main() -> None:
+    """Ranks the records, selects from the ranking and writes the selected ones."""
+    known = split_paths(_KNOWN.value, "--known") if _KNOWN.value else []
+    if _OUTPUT.value != STANDARD:
+        check_not_an_input(_OUTPUT.value, [_INPUT.value, *known])
+
+    from emr_ner_tf.evaluation.selection import select_records
+    from emr_ner_tf.models.confidence import Confidence
+    from emr_ner_tf.training.loading import restore
+
+    pool = list(read_documents(_INPUT.value, format=_FORMAT.value, options=format_options(), **_reading()))
+    if not pool:
+        raise UserError(f"--input={_INPUT.value}: must contain records to select from, but it contains none")
+    known_texts = [document.text for path in known for document in read_documents(path, **_reading())]
+    tagger, _ = restore(_MODEL_DIR.value, _CHECKPOINT.value)
+    with ProgressBar("ranking", len(pool)) as bar:
+        confidence = Confidence(tagger.ner_pipeline).per_character(
+            [document.text for document in pool], bar.advance
+        )
+    order = sorted(range(len(pool)), key=lambda i: (confidence[i], i))
+    ranked = tagger.annotate(pool[i] for i in order)
+    selected = select_records(ranked, _COUNT.value, max_per_form=_MAX_PER_FORM.value, known_texts=known_texts)
+    written = write_documents(_OUTPUT.value, selected, _TO.value)
+    logging.info("%d of %d records selected", written, len(pool))
+    if written < _COUNT.value:
+        logging.warning(
+            "%d records were asked for; the others are near-duplicates of known or selected ones",
+            _COUNT.value,
+        )
+
+
+def _reading() -> dict[str, Any]:
+    """Returns how records are read: annotation is not needed, and mentions that they have do not matter."""
+    return {"overlaps": "longest", "require_entities": False}
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,56 @@
+"""How sure a model is of the tags of a text: the probability of the best path for each character."""
+
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+
+from emr_ner_tf.models.ner_pipeline import NerPipeline
+from emr_ner_tf.text.characters import decode, token_ids
+from emr_ner_tf.text.packing import pack_sorted
+
+_BATCH_CHARACTERS = 16_384
+
+
+class Confidence:
+    """Computes the log-probability of the best path, divided by the number of characters.
+
+    Long texts have improbable paths whatever they say, and the division makes them comparable with short ones.
+
+    Args:
+        pipeline: the model.
+
+    Source: Shen, Yun, Lipton, Kronrod, Anandkumar, "Deep Active Learning for Named Entity Recognition" (2018),
+    maximum normalized log-probability.
+    """
+
+    def __init__(self, pipeline: NerPipeline) -> None:
+        codes = tf.constant(pipeline.vocabulary.code_point_table())
+
+        def log_probability(text: tf.Tensor) -> tf.Tensor:
+            code_points, length = decode(text)
+            tokens = token_ids(code_points, length, codes, pipeline.vocabulary.pad_id)
+            total = pipeline.tagger.crf.best_path_log_probability(pipeline.emissions(tokens, length), length)
+            return total / tf.cast(tf.maximum(length, 1), tf.float32)
+
+        self._log_probability = tf.function(
+            log_probability, input_signature=[tf.TensorSpec([None], tf.string)], autograph=False
+        )
+
+    def per_character(
+        self, texts: Sequence[str], on_progress: Callable[[int], object] = lambda _: None
+    ) -> list[float]:
+        """Returns the log-probability per character of each text, at most 0; 0 for an empty text.
+
+        Args:
+            texts: texts that can be encoded as UTF-8.
+            on_progress: function to call after each batch with its number of texts.
+        """
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+        result = [0.0] * len(texts)
+        for batch in pack_sorted([len(texts[i]) for i in order], budget=_BATCH_CHARACTERS):
+            members = [order[place] for place in batch]
+            found = self._log_probability(tf.constant([texts[i].encode() for i in members], tf.string))
+            for i, value in zip(members, found.numpy().tolist(), strict=True):
+                result[i] = value
+            on_progress(len(members))
+        return result
