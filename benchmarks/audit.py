@@ -1,6 +1,7 @@
 """How many planted annotation errors `data audit` finds among its first k candidates.
 
 .venv/bin/python benchmarks/audit.py --work_dir=DIR --output=FILE [--input=FILE] [--override=KEY=VALUE ...]
+.venv/bin/python benchmarks/audit.py --model_dir=DIR --output=FILE --input=FILE
 
 Errors are planted in a share of the mentions of synthetic records, or of --input: a quarter each is dropped, shifted by
 one character, given another label, or invented in text without a mention. The folds' models are trained with the recipe
@@ -16,7 +17,7 @@ from typing import NamedTuple
 from absl import app, flags
 from harness import machine, write_report
 
-from emr_ner_tf.audit.audit import audit_by_folds
+from emr_ner_tf.audit.audit import audit_by_folds, audit_by_models
 from emr_ner_tf.config import set_keys
 from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.data.reading import Located, read_documents
@@ -25,7 +26,10 @@ from emr_ner_tf.experiments.recipes import parse_overrides
 from emr_ner_tf.recipes import read_recipe
 
 _OUTPUT = flags.DEFINE_string("output", None, "Report to write, JSON.", required=True)
-_WORK_DIR = flags.DEFINE_string("work_dir", None, "Directory for the folds.", required=True)
+_WORK_DIR = flags.DEFINE_string("work_dir", None, "Directory for the folds.")
+_MODEL_DIR = flags.DEFINE_multi_string(
+    "model_dir", [], "Model that has not seen the records, in place of folds."
+)
 _INPUT = flags.DEFINE_string("input", "", "Annotated records; by default, synthetic ones.")
 _RECORDS = flags.DEFINE_integer("records", 400, "Number of records.", lower_bound=10)
 _SHARE = flags.DEFINE_float("share", 0.05, "Share of the mentions that are made wrong.", 0, 1)
@@ -50,6 +54,8 @@ def main(argv: list[str]) -> None:
     """Plants errors, audits and writes the report."""
     if len(argv) > 1:
         raise app.UsageError(f"no positional arguments, got {argv[1:]}")
+    if bool(_MODEL_DIR.value) == bool(_WORK_DIR.value):
+        raise app.UsageError("either --work_dir or --model_dir must be given")
     documents = list(
         read_documents(_INPUT.value) if _INPUT.value else generate("train", records=_RECORDS.value, seed=5)
     )
@@ -57,10 +63,14 @@ def main(argv: list[str]) -> None:
     labels = sorted({entity.label for document in documents for entity in document.entities})
     mentions = sum(len(document.entities) for document in documents)
     changed, planted = plant(documents, labels, _SHARE.value, _SEED.value)
-    config = read_recipe(_RECIPE.value)
-    set_keys(config, parse_overrides(_OVERRIDES.value, config))
     records = [Located(document, "records", i) for i, document in enumerate(changed)]
-    suspects = audit_by_folds(records, labels, config, _WORK_DIR.value, folds=_FOLDS.value, seed=_SEED.value)
+    if _MODEL_DIR.value:
+        suspects = audit_by_models(records, _MODEL_DIR.value)
+    else:
+        config = read_recipe(_RECIPE.value)
+        set_keys(config, parse_overrides(_OVERRIDES.value, config))
+        options = {"folds": _FOLDS.value, "seed": _SEED.value}
+        suspects = audit_by_folds(records, labels, config, _WORK_DIR.value, **options)
     places = [(each.record.line, each.candidate.start, each.candidate.end) for each in suspects]
     report = {
         "benchmark": "audit",

@@ -2,6 +2,7 @@
 
 import array
 import contextlib
+import gc
 import os
 import re
 import shutil
@@ -36,10 +37,35 @@ def _read(source: Source) -> Iterator[Record]:
 
 def _rows(source: Source) -> Iterator[Row]:
     with _errors(source), contextlib.ExitStack() as stack:
-        sheet = _sheet(source, stack)
-        for number, cells in enumerate(sheet.iter_rows(values_only=True), start=1):
-            values = [_string(cell) for cell in cells]
+        for number, cells in _cells(_sheet(source, stack)):
+            values = [""] * max((cell["column"] for cell in cells), default=0)
+            for cell in cells:
+                values[cell["column"] - 1] = _string(cell["value"])
             yield Row(number, raw_of(values), values)
+
+
+def _cells(sheet: Any) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+    """Yields the number and the cells of each row that the sheet has.
+
+    As `parse` of openpyxl's own parser, which keeps an empty element and the height of every row.
+    """
+    from openpyxl.worksheet._reader import ROW_TAG, WorkSheetParser
+    from openpyxl.xml.functions import iterparse
+
+    book = sheet.parent
+    formats = {"date_formats": book._date_formats, "timedelta_formats": book._timedelta_formats}
+    with sheet._get_source() as part:
+        parser = WorkSheetParser(part, sheet._shared_strings, data_only=True, epoch=book.epoch, **formats)
+        parents: list[Any] = []
+        for event, node in iterparse(part, events=("start", "end")):
+            if event == "start":
+                parents.append(node)
+                continue
+            parents.pop()
+            if node.tag == ROW_TAG:
+                yield parser.parse_row(node)
+                parser.row_dimensions.clear()
+                parents[-1].remove(node)
 
 
 @contextlib.contextmanager
@@ -89,10 +115,9 @@ def _sheet(source: Source, stack: contextlib.ExitStack) -> Any:
     stack.callback(reader.wb.close)
     if not reader.wb.worksheets:
         raise UserError(f"{source.name}: the workbook has no sheet with cells")
-    sheet = reader.wb.worksheets[0]
-    # Some programs state a size that is too small.
-    sheet.reset_dimensions()
-    return sheet
+    # Where the sheet does not state its size, openpyxl has read it to the end, in cycles that only this frees.
+    gc.collect()
+    return reader.wb.worksheets[0]
 
 
 class _Strings:
