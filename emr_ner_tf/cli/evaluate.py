@@ -159,7 +159,7 @@ def main() -> None:
             json.dump(result, file, ensure_ascii=False, indent=2)
             file.write("\n")
     if _REPORT.value is not None:
-        _write_report(gold, found, reports[""], comparison, definition.config)
+        _write_report(gold, found, train, reports[""], comparison, definition.config)
     console = results(sys.stderr if _OUTPUT.value == STANDARD else None)
     for title, report in reports.items():
         if title:
@@ -209,6 +209,7 @@ def _annotated(tagger: Annotator, gold: Sequence[Document], title: str) -> list[
 def _write_report(
     gold: Sequence[Document],
     found: Sequence[Document],
+    train: Sequence[Document],
     report: "Report",
     comparison: "Comparison | None",
     config: Any,
@@ -223,7 +224,9 @@ def _write_report(
         model, comparison = f"{model} (1)", comparison._replace(name=f"{model} (2)")
     source = Source(_shown_name(_INPUT.value), model, training)
     with atomic_writer(_REPORT.value) as file:
-        file.write(html_report(gold, found, report, source, comparison=comparison, redact=_REDACT.value))
+        file.write(
+            html_report(gold, found, report, source, train=train, comparison=comparison, redact=_REDACT.value)
+        )
 
 
 def _print_comparison(console: Console, comparison: "Comparison") -> None:

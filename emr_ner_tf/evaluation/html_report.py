@@ -1,6 +1,7 @@
 """The report of an evaluation as one HTML file that opens from disk and requests nothing."""
 
 import base64
+import collections
 import hashlib
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,7 +9,10 @@ from typing import Any, NamedTuple
 
 import jinja2
 
+from emr_ner_tf.data.checks.check import check_corpus
+from emr_ner_tf.data.checks.findings import KINDS as FINDINGS
 from emr_ner_tf.data.document import Document, Entity
+from emr_ner_tf.data.reading import Located
 from emr_ner_tf.evaluation import calibration, figures
 from emr_ner_tf.evaluation.comparison import Comparison
 from emr_ner_tf.evaluation.errors import (
@@ -29,6 +33,10 @@ MAX_RECORDS = 100
 # Characters of the record on each side of a mention in the table of a comparison.
 _CONTEXT = 12
 _MAX_DISAGREEMENTS = 200
+_MAX_FINDINGS = 100
+# What `data check` says of training records only.
+_OF_TRAINING = ("few_records", "rare_label", "label_in_every_record")
+_LEAKS = ("leaked_record", "leaked_text")
 _HERE = pathlib.Path(__file__).parent
 # The page has this many colours of labels; further labels share the last one.
 _COLOURS = 8
@@ -68,6 +76,7 @@ def html_report(
     report: Report,
     source: Source,
     *,
+    train: Sequence[Document] = (),
     comparison: Comparison | None = None,
     redact: bool = False,
 ) -> str:
@@ -78,6 +87,7 @@ def html_report(
         predicted: the same documents, in the same order, with the predicted mentions.
         report: result of `emr_ner_tf.evaluation.scoring.score` for them.
         source: names on the page.
+        train: training documents, to find text that the scored documents share with them.
         comparison: comparison with other predictions on the same documents.
         redact: whether to leave out all text and ids of the records; lengths, offsets, labels and numbers remain.
 
@@ -128,6 +138,7 @@ def html_report(
         records_with_errors=sum(bool(matching.errors) for matching in matchings),
         comparison=comparison,
         disagreements=_disagreements(gold, comparison, redact),
+        findings=_findings(gold, train),
     )
 
 
@@ -277,6 +288,34 @@ def _disagreements(
             }
         )
     return rows
+
+
+def _findings(gold: Sequence[Document], train: Sequence[Document]) -> dict[str, Any]:
+    """Returns what `data check` finds in the scored documents; it holds no text of them.
+
+    Returns:
+        `counts`: kind, severity, number and meaning; `first`: kind, first place, number of places and message of the
+        first findings; `number` of all findings.
+    """
+
+    def located(documents: Sequence[Document], name: str) -> list[Located]:
+        return [Located(document, name, number) for number, document in enumerate(documents, start=1)]
+
+    scored = located(gold, "record")
+    found = [finding for finding in check_corpus(lambda _: scored) if finding.kind not in _OF_TRAINING]
+    if train:
+        leaks = check_corpus(lambda _: located(train, "training record"), lambda _: scored)
+        found += [finding for kind in _LEAKS for finding in leaks.of_kind(kind)]
+    counts = collections.Counter((finding.severity, finding.kind) for finding in found)
+    order = sorted(counts, key=lambda each: (each[0], list(FINDINGS).index(each[1])))
+    found.sort(key=lambda finding: order.index((finding.severity, finding.kind)))
+    return {
+        "counts": [
+            (kind, severity, counts[severity, kind], FINDINGS[kind].summary) for severity, kind in order
+        ],
+        "first": [(one.kind, one.places[:1], one.count, one.message) for one in found[:_MAX_FINDINGS]],
+        "number": len(found),
+    }
 
 
 def _percent(value: float) -> str:

@@ -162,6 +162,25 @@ def test_content(page):
     assert {a["title"] for a in marks} >= {f"{DRUG}, p=0.400", MARKUP}
 
 
+def test_findings_in_the_annotation():
+    text = f"患者头痛三天，伴发热，无头痛。{'行腹腔镜胆囊切除术' * 4}"
+    record = Document("x", text, [Entity(2, 4, DISEASE), Entity(8, 11, DISEASE)])
+    report = score([record], [record], LABELS)
+    train = [Document("y", f"{text[15:]}后", [])]
+    parsed = _Page(
+        html_report([record], [record], report, Source("held.jsonl", "ner", "train.jsonl"), train=train)
+    )
+    shown = " ".join(parsed.text.split())
+    # A form that is annotated in one place and not in another; text that training records have.
+    assert "missed_repeat" in shown
+    assert "leaked_text" in shown
+    assert "All findings" in shown
+    assert "few_records" not in shown
+    redacted = html_report([record], [record], report, Source("held.jsonl", "ner"), train=train, redact=True)
+    assert "头痛" not in redacted
+    assert "胆囊" not in redacted
+
+
 def test_chinese_labels_stay_text_in_figures(page):
     svg = _images(_Page(page))[0]
     texts = [element.text for element in ElementTree.fromstring(svg).iter() if element.tag.endswith("text")]
