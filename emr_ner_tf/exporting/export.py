@@ -112,11 +112,9 @@ def export(
     folders = [model_dir] if isinstance(model_dir, str | os.PathLike) else list(model_dir)
     metrics = _joint([_metrics(pathlib.Path(folder) / METRICS, checkpoint) for folder in folders])
     precision = choose_precision(precision)
-    metrics["exported"] |= {
-        "weights": weights,
-        "compute_dtype": precision,
-        "min_probability": min_probability,
-    }
+    metrics["exported"] |= {"weights": weights, "compute_dtype": precision}
+    if min_probability:
+        metrics["exported"]["min_probability"] = min_probability
     with contextlib.ExitStack() as stack:
         # Before the work, so that what cannot be written to is found at once.
         with _failed_writes_named(output):

@@ -1,6 +1,7 @@
 """Several trained taggers as one."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -57,24 +58,29 @@ def check_members(definitions: Sequence[ModelDefinition], names: Sequence[str]) 
     Raises:
         UserError: two of them differ; the message says in what.
     """
-    first, *others = definitions
-    for other, name in zip(others, names[1:], strict=True):
-        for what, of_first, of_other in (
-            ("the same labels in the same order", first.labels, other.labels),
-            ("the same config.model.scheme", first.config.model.scheme, other.config.model.scheme),
-            (
-                "the same config.model.constrain_decoding",
-                first.config.model.constrain_decoding,
-                other.config.model.constrain_decoding,
-            ),
-            ("the same windows (config.text)", first.config.text, other.config.text),
-        ):
-            if of_first != of_other:
+    for definition, name in zip(definitions[1:], names[1:], strict=True):
+        own, others = _agreed(definitions[0]), _agreed(definition)
+        for what, value in own.items():
+            if others[what] != value:
                 raise UserError(
-                    f"models of an ensemble must have {what}, got {of_first} in {names[0]} and {of_other} in {name}"
+                    f"models of an ensemble must have the same {what}, got {value} in {names[0]} and "
+                    f"{others[what]} in {name}"
                 )
-        if first.vocabulary.tokens != other.vocabulary.tokens:
+        if definitions[0].vocabulary.tokens != definition.vocabulary.tokens:
             raise UserError(
                 "models of an ensemble must have the same vocabulary (vocab.txt), so train them from encoders with the "
                 f"same vocabulary and on the same records; {names[0]} and {name} differ"
             )
+
+
+def _agreed(definition: ModelDefinition) -> dict[str, Any]:
+    """What all members must have alike, beside the vocabulary, by its name in a message."""
+    config = definition.config
+    return {
+        "labels in the same order": ", ".join(definition.labels),
+        "config.model.scheme": config.model.scheme,
+        "config.model.constrain_decoding": config.model.constrain_decoding,
+        "config.text.window": config.text.window,
+        "config.text.overlap": config.text.overlap,
+        "config.text.slack": config.text.slack,
+    }

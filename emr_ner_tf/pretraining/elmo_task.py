@@ -98,6 +98,7 @@ class _ElmoTask(PretrainingTask):
         self._losses = tf.function(
             lambda token_ids, length: self.model.losses(token_ids, length, training=False),
             input_signature=self._heldout.element_spec[:2],
+            autograph=False,
         )
 
     def measure(self) -> dict[str, float]:

@@ -230,7 +230,7 @@ class _MlmTask(PretrainingTask):
             *inputs, _, _ = batch
             return tf.stack(self.model.sums(*inputs))
 
-        @tf.function(input_signature=[self._heldout.element_spec])
+        @tf.function(input_signature=[self._heldout.element_spec], autograph=False)
         def sum_step(batch):
             sums = self._strategy.run(sum_replica, args=batch)
             return self._strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None)

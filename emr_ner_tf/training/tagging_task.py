@@ -18,6 +18,7 @@ from emr_ner_tf.data.rejects import Rejects
 from emr_ner_tf.data.tag_scheme import TagTable
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.evaluation.scoring import score
+from emr_ner_tf.log_interval import LogInterval
 from emr_ner_tf.models.builder import build_tagger
 from emr_ner_tf.models.model_definition import ModelDefinition
 from emr_ner_tf.models.ner_pipeline import NerPipeline
@@ -39,6 +40,8 @@ from emr_ner_tf.training.stateless_dropout import make_dropout_stateless
 from emr_ner_tf.training.task import Epoch, Task
 from emr_ner_tf.training.train_step import make_train_step
 
+# Least time between two pictures of a run whose epochs are short; the last one is always drawn.
+_CURVE_SECONDS = 10.0
 _EVENTS, _CURVE, _TEACHER = "tensorboard", "learning_curve.png", "teacher"
 
 
@@ -111,6 +114,7 @@ class TaggingTask(Task):
         self._model_dir = pathlib.Path(model_dir)
         settings, vocabulary = config.train, data.resources.vocabulary
         self.patience = settings.patience
+        self._curve_interval = LogInterval(_CURVE_SECONDS)
         self._data, self._strategy = data, strategy
         plans = [
             plan_epoch(
@@ -178,8 +182,9 @@ class TaggingTask(Task):
         return f"validation F1 {entry['f1']:.4f}"
 
     def show(self, history: Sequence[Mapping[str, Any]], best_epoch: int) -> None:
-        """Draws the learning curve and adds TensorBoard's events."""
-        self._draw(history, best_epoch)
+        """Draws the learning curve, unless it was drawn a moment ago, and adds TensorBoard's events."""
+        if self._curve_interval.due() is not None:
+            self._draw(history, best_epoch)
         entry = history[-1]
         with (
             failed_writes_named(self._model_dir / _EVENTS),

@@ -74,7 +74,8 @@ def make_train_step(
 
     # One trace for every batch: a first batch traced with its own shape would run other kernels than the same
     # batch in the middle of a run, and a resumed run would not repeat an undisturbed one to the bit.
-    @tf.function(input_signature=[element_spec])
+    # AutoGraph would convert the sources of every layer for seconds, and nothing here needs it.
+    @tf.function(input_signature=[element_spec], autograph=False)
     def train_step(batch):
         losses, tokens = strategy.run(replica_step, args=batch)
         step.assign_add(1)
