@@ -12,6 +12,7 @@ from absl import logging
 
 from emr_ner_tf import progress_bar
 from emr_ner_tf.progress_bar import ProgressBar, bars_enabled, enable_bars
+from emr_ner_tf.training.progress_log import ProgressLog
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -85,6 +86,14 @@ def test_logged_lines_are_above_the_bar(terminal):
     assert "a line" in lines
     assert "a line of the log" in lines
     assert lines.index("a line of the log") < max(i for i, line in enumerate(lines) if "2/2" in line)
+
+
+def test_training_shows_its_loss_in_place_of_lines(terminal, caplog):
+    with caplog.at_level("INFO", logger="absl"), ProgressLog(0.0, total_steps=10, first_step=4) as log:
+        for step in range(5, 9):
+            log.step(float(step), 100, f"step {step}")
+    assert caplog.records == []
+    assert re.search(r"loss 8\.000 ━+\S* +8/10 [\d.]+ steps/s \d:\d\d:\d\d left", terminal())
 
 
 def test_an_error_ends_the_bar(terminal):
