@@ -47,6 +47,7 @@ _RECORDS = flags.DEFINE_integer(
 _PROCESSES = flags.DEFINE_integer("processes", 4, "Clients.", lower_bound=1)
 _IN_FLIGHT = flags.DEFINE_integer("in_flight", 4, "Requests of a client at the same time.", lower_bound=1)
 _TEXTS = flags.DEFINE_integer("texts", 1, "Of a request.", lower_bound=1)
+_PROTOCOL = flags.DEFINE_enum("protocol", "grpc", ["grpc", "rest"], "Protocol of the clients.")
 
 _PROBLEMS = ("errors", "lost", "swapped", "wrong")
 _MAX_GROWTH = 1.1
@@ -69,7 +70,7 @@ def main(argv: list[str]) -> None:
         folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
         records, fingerprint = _prepare(folder, processors)
         report |= {"bundle": fingerprint, "records": records}
-        report |= {flag.name: flag.value for flag in (_PROCESSES, _IN_FLIGHT, _TEXTS)}
+        report |= {flag.name: flag.value for flag in (_PROCESSES, _IN_FLIGHT, _TEXTS, _PROTOCOL)}
         clients = Clients(folder, processors, stack)
         batching = stack.enter_context(Server(folder / "versions", "--batching"))
         batching.start()
@@ -94,7 +95,7 @@ class Server:
     """`emr-ner serve` in a process of its own, which ends with the block.
 
     Attributes:
-        port: of gRPC: any free one at first, then the same.
+        port: of the protocol: any free one at first, then the same.
     """
 
     def __init__(self, versions: pathlib.Path, *arguments: str) -> None:
@@ -104,7 +105,9 @@ class Server:
 
     def start(self) -> None:
         """Starts it, and waits until it is ready."""
-        command = [*self._command, f"--port={self.port}", "--rest_port=-1"]
+        is_rest = _PROTOCOL.value == "rest"
+        ports = (0, self.port) if is_rest else (self.port, -1)
+        command = [*self._command, f"--port={ports[0]}", f"--rest_port={ports[1]}"]
         # In a session of its own: Ctrl-C is for this process, which then ends it.
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
         timer = threading.Timer(_READY_S, self._process.kill)
@@ -115,7 +118,7 @@ class Server:
             timer.cancel()
         if not line:
             raise RuntimeError(f"the server did not become ready: status {self._process.wait()}")
-        self.port = json.loads(line)["port"]
+        self.port = json.loads(line)["rest_port" if is_rest else "port"]
 
     def kill(self) -> None:
         """Kills it, whatever it does."""
@@ -166,9 +169,8 @@ class Clients:
         self._workers = []
         for place in range(_PROCESSES.value):
             arguments = {"data": str(folder / "data.json"), "place": place, "places": _PROCESSES.value}
-            worker = Worker(
-                "client", "tensorflow_impl.asking", processors, arguments | {"size": _TEXTS.value}
-            )
+            arguments |= {"size": _TEXTS.value, "protocol": _PROTOCOL.value}
+            worker = Worker("client", "tensorflow_impl.asking", processors, arguments)
             self._workers.append(stack.enter_context(worker))
 
     def cpu_seconds(self) -> float:

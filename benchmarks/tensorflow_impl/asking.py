@@ -17,13 +17,14 @@ from harness import Handlers, serve
 
 from emr_ner_tf.client.grpc_client import GrpcClient
 from emr_ner_tf.client.options import ClientOptions, ServingError
+from emr_ner_tf.client.rest_client import RestClient
 from emr_ner_tf.data.document import Document
 from tensorflow_impl.threads import start_tensorflow
 
 _SCORE_TOLERANCE = 1e-3
 
 
-def load(threads: int, data: str, bundle: str | None = None, **place: int) -> Handlers:
+def load(threads: int, data: str, bundle: str | None = None, **place: Any) -> Handlers:
     """Reads the records; answers `expect` where there is a bundle, else `send`.
 
     Args:
@@ -45,7 +46,14 @@ class Client:
     """Sends every n-th record."""
 
     def __init__(
-        self, texts: Sequence[str], expected: Sequence[Sequence], *, place: int, places: int, size: int
+        self,
+        texts: Sequence[str],
+        expected: Sequence[Sequence],
+        *,
+        place: int,
+        places: int,
+        size: int,
+        protocol: str = "grpc",
     ) -> None:
         """Makes one.
 
@@ -55,12 +63,14 @@ class Client:
             place: of this client among all.
             places: how many clients there are.
             size: texts of a request.
+            protocol: "grpc" or "rest".
         """
         self._scores = [[score for *_, score in entities] for entities in expected]
         self._number = {_spans(entities): number for number, entities in enumerate(expected)}
         documents = [Document(str(number), text) for number, text in enumerate(texts)][place::places]
         self._requests = [documents[i : i + size] for i in range(0, len(documents), size)]
-        self._clients: dict[tuple[int, float], GrpcClient] = {}
+        self._protocol = protocol
+        self._clients: dict[tuple[int, float, int], GrpcClient | RestClient] = {}
         self._lock = threading.Lock()
 
     def send(
@@ -76,22 +86,19 @@ class Client:
             retry_timeout_s: as the client has it; 0 shows every failure.
             once: ends with the last record, instead of beginning again.
         """
-        key = (port, retry_timeout_s)
-        if key not in self._clients:
-            options = ClientOptions(retry_timeout_s=retry_timeout_s)
-            self._clients[key] = GrpcClient(f"127.0.0.1:{port}", options)
         requests = iter(self._requests) if once else itertools.cycle(self._requests)
         until = time.monotonic() + seconds
         failures = []
 
-        def work() -> None:
+        def work(thread: int) -> None:
             try:
+                client = self._client(port, retry_timeout_s, thread)
                 while time.monotonic() < until:
                     with self._lock:
                         request = next(requests, None)
                     if request is None:
                         return
-                    line = json.dumps(self._ask(self._clients[key], request)) + "\n"
+                    line = json.dumps(self._ask(client, request)) + "\n"
                     with self._lock:
                         file.write(line)
                         file.flush()
@@ -100,7 +107,7 @@ class Client:
                 raise
 
         with open(log, "w", encoding="utf-8") as file:
-            workers = [threading.Thread(target=work) for _ in range(in_flight)]
+            workers = [threading.Thread(target=work, args=(i,)) for i in range(in_flight)]
             for worker in workers:
                 worker.start()
             for worker in workers:
@@ -109,7 +116,17 @@ class Client:
             raise RuntimeError("a thread of a client has ended early") from failures[0]
         return {}
 
-    def _ask(self, client: GrpcClient, request: Sequence[Document]) -> dict[str, Any]:
+    def _client(self, port: int, retry_timeout_s: float, thread: int) -> GrpcClient | RestClient:
+        """The client of a thread: threads share one for gRPC, and have their own for REST."""
+        key = (port, retry_timeout_s, thread if self._protocol == "rest" else 0)
+        kind = RestClient if self._protocol == "rest" else GrpcClient
+        with self._lock:
+            if key not in self._clients:
+                options = ClientOptions(retry_timeout_s=retry_timeout_s)
+                self._clients[key] = kind(f"127.0.0.1:{port}", options)
+            return self._clients[key]
+
+    def _ask(self, client: GrpcClient | RestClient, request: Sequence[Document]) -> dict[str, Any]:
         began = time.monotonic()
         try:
             answered = list(client.annotate(request))
