@@ -71,6 +71,12 @@ _MAX_CHARACTERS = flags.DEFINE_integer(
     "overlapping pieces.",
     1024,
 )
+_CONCURRENCY = flags.DEFINE_integer(
+    "concurrency",
+    4,
+    "Maximum number of requests in flight to --server over gRPC; a server with batching computes them together.",
+    1,
+)
 _MAX_MESSAGE_MB = define_float("max_message_mb", 64.0, "Maximum message size in MiB.", 0.001, 2047)
 _HEADER = flags.DEFINE_multi_string(
     "header", [], "Header to send with each request, as NAME=VALUE. Keep secrets in a file: --flagfile=FILE."
@@ -248,6 +254,7 @@ def _from_server() -> Annotator:
         retry_timeout_s=_RETRY_TIMEOUT_S.value,
         max_records=_MAX_RECORDS.value,
         max_characters=_MAX_CHARACTERS.value,
+        concurrency=_CONCURRENCY.value,
         max_message_bytes=int(_MAX_MESSAGE_MB.value * (1 << 20)),
         headers=_headers(),
         tls=TlsFiles(_TLS_CA.value, _TLS_CERT.value, _TLS_KEY.value) if secured else None,

@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 import safetensors.numpy
-from cluster import kill_one_of_two, run_two
 
 SMALL = (
     "--config=configs/pretrain_elmo.py",
@@ -71,16 +70,6 @@ def test_two_replicas_equal_one(elmo, text, tmp_path):
     assert two["updates"] == metrics["updates"]
     assert two["after"] == pytest.approx(metrics["after"], rel=1e-4)
     _same(tmp_path / "one", elmo / "elmo")
-
-
-@pytest.mark.slow
-def test_two_workers_equal_two_replicas(elmo, text, tmp_path):
-    flags = (*SMALL, f"--config.data.unlabelled={text}", "--config.train.checkpoint_seconds=0.0")
-    flags = (*flags, f"--model_dir={tmp_path}/run", f"--output={tmp_path}/elmo")
-    kill_one_of_two("pretrain_elmo", *flags, model_dir=tmp_path / "run")
-    for log in run_two("pretrain_elmo", *flags):
-        assert "resumed at " in log
-    _same(elmo / "elmo", tmp_path / "elmo")
 
 
 @pytest.mark.slow

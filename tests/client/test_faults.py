@@ -247,6 +247,15 @@ def test_the_requests_in_flight_end_with_the_first_that_fails(service):
     assert len(service[0].asked) <= 2
 
 
+def test_the_command_keeps_as_many_requests_in_flight_as_its_flag_says(service, cli, tmp_path):
+    service[0].meet = threading.Barrier(2, timeout=60)
+    (tmp_path / "in.jsonl").write_text('{"originalText": ""}\n' * 6, encoding="utf-8")
+    flags = (f"--server={service[1]}", f"--input={tmp_path}/in.jsonl", "--max_records=1", "--version=1")
+    done = cli("annotate", *flags, "--concurrency=2")
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 6
+
+
 def test_the_main_sends_what_its_flags_say(service, cli, tmp_path):
     asked, target = service[0].asked, service[1]
     (tmp_path / "in.jsonl").write_text('{"originalText": ""}\n{"originalText": ""}\n', encoding="utf-8")
