@@ -12,6 +12,7 @@ COMMANDS = {
     "annotate": "find the entities of raw records",
     "next": "select the records to annotate next",
     "annotate_archive": "find the entities of an archive with Apache Beam",
+    "distill": "train one model from a bundle and unlabelled text",
     "export": "write a trained model as a SavedModel bundle",
     "serve": "serve a bundle for development",
     "try": "try a bundle on a page in the browser",
