@@ -107,13 +107,26 @@ def _kept(folder: pathlib.Path, teacher: Teacher, texts: Sequence[str]) -> list[
     path = folder / f"{digest.hexdigest()[:32]}.npy"
     lengths = [len(text) for text in texts]
     if path.exists():
-        joined = np.load(path)
+        joined = _read(path, sum(lengths))
     else:
         folder.mkdir(parents=True, exist_ok=True)
         joined = np.concatenate(_marginals(teacher, texts)).astype(np.float16)
         with failed_writes_named(path), atomic_writer(path, "wb") as file:
             np.save(file, joined)
     return np.split(joined, np.cumsum(lengths)[:-1])
+
+
+def _read(path: pathlib.Path, characters: int) -> np.ndarray:
+    try:
+        joined = np.load(path)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{path}: cut off or damaged; remove it, and the teacher is asked again") from error
+    if joined.ndim != 2 or len(joined) != characters:
+        raise UserError(
+            f"{path}: must hold a row for each of {characters} characters, got {list(joined.shape)}; remove it, and "
+            "the teacher is asked again"
+        )
+    return joined
 
 
 def _marginals(teacher: Teacher, texts: Sequence[str]) -> list[np.ndarray]:

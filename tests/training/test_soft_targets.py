@@ -66,6 +66,18 @@ def test_the_teacher_is_asked_once(teacher, texts, tmp_path, monkeypatch):
     np.testing.assert_array_equal(again.targets, first.targets)
 
 
+def test_a_damaged_answer_is_named(teacher, tmp_path):
+    _examples(teacher, ["患者入院。"], tmp_path)
+    (path,) = tmp_path.iterdir()
+    content = path.read_bytes()
+    path.write_bytes(content[:-40])
+    with pytest.raises(UserError, match=rf"{path.name}: cut off or damaged; remove it"):
+        _examples(teacher, ["患者入院。"], tmp_path)
+    np.save(path, np.zeros([3, 13], np.float16))
+    with pytest.raises(UserError, match=r"a row for each of 5 characters, got \[3, 13\]; remove it"):
+        _examples(teacher, ["患者入院。"], tmp_path)
+
+
 def test_a_student(cli, bundles, corpus, tiny_flags, tmp_path):
     passages = tmp_path / "passages.txt"
     texts = [document.text for document in read_documents(corpus / "train.jsonl")]
