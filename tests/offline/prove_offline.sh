@@ -2,7 +2,7 @@
 # Proves that the project works without a network, in a network namespace whose only interface is the loopback:
 #   tests/offline/prove_offline.sh WHEELHOUSE ENCODER
 # It installs from WHEELHOUSE (make wheelhouse) into a new environment, runs the quickstart, trains on the local encoder in
-# the directory ENCODER, serves the model and sends it a text. PYTHON names a Python 3.11.
+# the directory ENCODER, serves the quickstart's model and sends it a text. PYTHON names a Python 3.11.
 set -euo pipefail
 
 if [ "$1" != --inside ]; then
@@ -41,7 +41,7 @@ emr-ner train --config=default --config.encoder="$encoder" --config.data.train=d
   --config.train.epochs=1 --model_dir=model
 
 step "export, serve, and annotate with a client"
-emr-ner try_serving --model_dir=model --output=bundles --text='患者因右肺上叶腺癌入院。' | tee served
-grep -q '患者因右肺上叶腺癌入院。' served
+emr-ner try_serving --model_dir=quickstart/model --output=bundles --text='患者因右肺上叶腺癌入院。' | tee served
+grep -q '"label_type": "疾病和诊断"' served
 
 step "everything above ran without a network"
