@@ -2,7 +2,6 @@
 
 import array
 import contextlib
-import gc
 import os
 import re
 import shutil
@@ -37,25 +36,25 @@ def _read(source: Source) -> Iterator[Record]:
 
 def _rows(source: Source) -> Iterator[Row]:
     with _errors(source), contextlib.ExitStack() as stack:
-        for number, cells in _cells(_sheet(source, stack)):
+        for number, cells in _cells(_reader(source, stack), source.name):
             values = [""] * max((cell["column"] for cell in cells), default=0)
             for cell in cells:
                 values[cell["column"] - 1] = _string(cell["value"])
             yield Row(number, raw_of(values), values)
 
 
-def _cells(sheet: Any) -> Iterator[tuple[int, list[dict[str, Any]]]]:
-    """Yields the number and the cells of each row that the sheet has.
+def _cells(reader: Any, name: str) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+    """Yields the number and the cells of each row that the first sheet has.
 
     As `parse` of openpyxl's own parser, which keeps an empty element and the height of every row.
     """
     from openpyxl.worksheet._reader import ROW_TAG, WorkSheetParser
     from openpyxl.xml.functions import iterparse
 
-    book = sheet.parent
+    book = reader.wb
     formats = {"date_formats": book._date_formats, "timedelta_formats": book._timedelta_formats}
-    with sheet._get_source() as part:
-        parser = WorkSheetParser(part, sheet._shared_strings, data_only=True, epoch=book.epoch, **formats)
+    with reader.archive.open(_first_sheet(reader, name)) as part:
+        parser = WorkSheetParser(part, reader.shared_strings, data_only=True, epoch=book.epoch, **formats)
         parents: list[Any] = []
         for event, node in iterparse(part, events=("start", "end")):
             if event == "start":
@@ -95,7 +94,16 @@ def _damaged(source: Source, error: Exception) -> RecordError:
     return RecordError("cannot be read as an XLSX workbook", value=value, path=source.name)
 
 
-def _sheet(source: Source, stack: contextlib.ExitStack) -> Any:
+def _first_sheet(reader: Any, name: str) -> str:
+    """Returns the name of the first sheet with cells within the archive."""
+    for _, part in reader.parser.find_sheets():
+        if part.target in reader.valid_files and "chartsheet" not in part.Type:
+            return part.target
+    raise UserError(f"{name}: the workbook has no sheet with cells")
+
+
+def _reader(source: Source, stack: contextlib.ExitStack) -> Any:
+    """Returns openpyxl's reader of a workbook whose sheets are still to be read."""
     from openpyxl.reader import excel
 
     file = stack.enter_context(opened(source.path))
@@ -106,18 +114,15 @@ def _sheet(source: Source, stack: contextlib.ExitStack) -> Any:
         file = copy
     reader = excel.ExcelReader(file, read_only=True, data_only=True)
     strings = stack.enter_context(_Strings())
-    # openpyxl would keep the table of strings in memory.
+    # openpyxl would keep the table of strings in memory, and read a sheet that does not state its size to the end.
     reader.read_strings = lambda: strings.fill(reader)
+    reader.read_worksheets = lambda: None
     with warnings.catch_warnings():
         # Parts that openpyxl has no use for, such as styles and validation.
         warnings.simplefilter("ignore")
         reader.read()
-    stack.callback(reader.wb.close)
-    if not reader.wb.worksheets:
-        raise UserError(f"{source.name}: the workbook has no sheet with cells")
-    # Where the sheet does not state its size, openpyxl has read it to the end, in cycles that only this frees.
-    gc.collect()
-    return reader.wb.worksheets[0]
+    stack.callback(reader.archive.close)
+    return reader
 
 
 class _Strings:
