@@ -3,6 +3,7 @@
 import asyncio
 import http
 import json
+import socket
 from typing import Any
 
 import h11
@@ -33,6 +34,9 @@ class HttpProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Refuses a connection over the limit; see the base class."""
         super().connection_made(transport)
+        # asyncio sets this only for sockets that name their protocol. Head and body are two writes, and the second
+        # would wait for the acknowledgement of the first.
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if len(self.connections) > self._max_connections:
             self._refuse(503, f"{self._max_connections} connections are open, which is the limit")
         else:
