@@ -84,13 +84,17 @@ class ShingleTable:
 
     def groups(self) -> list[int]:
         """Returns for each record the number of its group, as `near_duplicate_groups`."""
-        parent = list(range(self._records))
         same = self._hashes[1:] == self._hashes[:-1]
-        pairs = np.unique(np.stack([self._owners[:-1][same], self._owners[1:][same]], axis=1), axis=0)
-        for one, other in pairs.tolist():
-            low, high = sorted((_root(parent, one), _root(parent, other)))
-            parent[high] = low
-        return [_root(parent, record) for record in range(len(parent))]
+        # A pair as one number, which sorts many times faster than a row of two.
+        pairs = self._owners[:-1][same].astype(np.int64) * max(1, self._records) + self._owners[1:][same]
+        one, other = np.divmod(np.unique(pairs), max(1, self._records))
+        group = np.arange(self._records)
+        while np.any(group[one] != group[other]):
+            low, high = np.minimum(group[one], group[other]), np.maximum(group[one], group[other])
+            np.minimum.at(group, high, low)
+            while np.any(group[group] != group):
+                group = group[group]
+        return group.tolist()
 
     def sharing(self, hashes: np.ndarray) -> int | None:
         """Returns the first record that has one of `hashes`, and None if no record has any."""
@@ -126,13 +130,6 @@ def shingles(text: str, size: int = SHARED_CHARACTERS) -> np.ndarray:
     for offset in range(size):
         total = total * np.uint64(0x9E3779B97F4A7C15) + codes[offset : offset + count]
     return np.unique(_mixed(total))
-
-
-def _root(parent: list[int], record: int) -> int:
-    while parent[record] != record:
-        parent[record] = parent[parent[record]]
-        record = parent[record]
-    return record
 
 
 def _draw(seed: int, record: int) -> bytes:

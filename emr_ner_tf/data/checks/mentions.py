@@ -6,6 +6,7 @@ import unicodedata
 _SENTENCE_END = re.compile("[。！？!?\n\r]")
 _BRACKETS = {")": "(", "]": "[", "}": "{", "】": "【", "〕": "〔", "〗": "〖", "》": "《", "〉": "〈"}
 _BRACKETS |= {"」": "「", "』": "『", "”": "“"}
+_ANY_BRACKET = re.compile(f"[{re.escape(''.join((*_BRACKETS, *_BRACKETS.values())))}]")
 # A record mixes half-width and full-width brackets in one pair.
 _HALF_WIDTH = str.maketrans("（）［］｛｝", "()[]{}")
 # Punctuation that belongs to names, units and results: #7, C*, 98%, 5', Ki-67-.
@@ -59,9 +60,9 @@ def _is_punctuation(character: str) -> bool:
 def _unpaired(form: str) -> str:
     """Returns the first bracket that has no counterpart; "" if all have one."""
     opened: list[str] = []
-    for character in form.translate(_HALF_WIDTH):
+    for character in _ANY_BRACKET.findall(form.translate(_HALF_WIDTH)):
         if character in _BRACKETS.values():
             opened.append(character)
-        elif character in _BRACKETS and (not opened or opened.pop() != _BRACKETS[character]):
+        elif not opened or opened.pop() != _BRACKETS[character]:
             return f"{character!r}"
     return f"{opened[0]!r}" if opened else ""
