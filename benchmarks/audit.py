@@ -18,6 +18,7 @@ from absl import app, flags
 from harness import machine, write_report
 
 from emr_ner_tf.audit.audit import audit_by_folds, audit_by_models
+from emr_ner_tf.cli.number_flags import define_float
 from emr_ner_tf.config import set_keys
 from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.data.reading import Located, read_documents
@@ -32,7 +33,7 @@ _MODEL_DIR = flags.DEFINE_multi_string(
 )
 _INPUT = flags.DEFINE_string("input", "", "Annotated records; by default, synthetic ones.")
 _RECORDS = flags.DEFINE_integer("records", 400, "Number of records.", lower_bound=10)
-_SHARE = flags.DEFINE_float("share", 0.05, "Share of the mentions that are made wrong.", 0, 1)
+_SHARE = define_float("share", 0.05, "Share of the mentions that are made wrong.", 0.0, 1.0)
 _FOLDS = flags.DEFINE_integer("folds", 3, "Number of folds.", lower_bound=2)
 _RECIPE = flags.DEFINE_string("recipe", "quickstart", "Recipe of the models.")
 _OVERRIDES = flags.DEFINE_multi_string("override", [], "Change of the recipe, as KEY=VALUE.")

@@ -92,11 +92,11 @@ def test_peer_batches_by_budget(text):
 
 
 def test_the_picture_of_all_ratios(tmp_path):
-    short = _module(FOLDER / "short.py")
+    picture = _module(FOLDER / "picture.py")
     ratio = {"ratio_peer_over_ours": {"median": 2.0, "quartile_1": 1.5, "quartile_3": 2.5}}
     slower = {"ratio_peer_over_ours": {"median": 0.5, "quartile_1": 0.4, "quartile_3": 0.6}}
     report = {"pairs": 3, "results": {"loss against peer": ratio, "decode": {"deep": slower}}}
-    bars = list(short.find_bars(report, "crf"))
+    bars = list(picture.find_bars(report, "crf"))
     assert bars == [("crf loss against peer", 2.0, (1.5, 2.5)), ("crf decode deep", 0.5, (0.4, 0.6))]
-    short.draw(bars, tmp_path / "short.png")
+    picture.draw(bars, tmp_path / "short.png")
     assert (tmp_path / "short.png").read_bytes().startswith(b"\x89PNG")

@@ -100,7 +100,7 @@ from emr_ner_tf.cli.runner import run
 from emr_ner_tf.training import trainer
 from emr_ner_tf.training.dataset import training_records
 
-def read(config, model_dir, strategy_name, rejects):
+def read(config, model_dir, strategy_name, rejects, teacher):
     training_records(config.data, config.train.seed, rejects)
     return {"epochs": 0, "best": {"epoch": 0}, "parameters": 0, "training_seconds": 0}
 

@@ -1,6 +1,7 @@
 """Label Studio's ML backend: https://labelstud.io/guide/ml_create."""
 
 import dataclasses
+import re
 import xml.etree.ElementTree
 from collections.abc import Sequence
 from typing import Any
@@ -65,8 +66,8 @@ def read_config(config: str) -> LabelConfig:
         labels: dict[str, str] = {}
         for label in tag.iter("Label"):
             own = label.get("alias") or label.get("value", "")
-            predicted = label.get("predicted_values", "").split(",")
-            for name in (own, label.get("value", ""), *(name.strip() for name in predicted)):
+            predicted = re.split(r"\s*,\s*", label.get("predicted_values", "").strip())
+            for name in (own, label.get("value", ""), *predicted):
                 labels.setdefault(name, own)
         return LabelConfig(tag.get("name", ""), tag.get("toName", ""), value[1:], labels)
     raise invalid_argument(

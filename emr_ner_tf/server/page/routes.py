@@ -2,6 +2,7 @@
 
 import importlib.resources
 import json
+import re
 from typing import Any
 
 import jinja2
@@ -102,7 +103,7 @@ def _rendered(language: str) -> str:
 
 def _preferred(header: str) -> str:
     """The first language of an Accept-Language header that the page has; browsers list them in order."""
-    for part in header.split(","):
+    for part in re.split(",", header):
         language = part.partition(";")[0].strip().lower()[:2]
         if language in _LANGUAGES:
             return language
