@@ -10,8 +10,7 @@ from emr_ner_tf.audit.candidates import Candidate, compare
 from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.inference.annotator import encode_texts
 from emr_ner_tf.models.ner_pipeline import NerPipeline
-from emr_ner_tf.text.characters import decode, token_ids
-from emr_ner_tf.text.packing import pack_sorted
+from emr_ner_tf.text.packing import map_by_length
 from emr_ner_tf.text.spans import Spans, spans_from_tags
 
 _BATCH_CHARACTERS = 16_384
@@ -27,25 +26,17 @@ def find_candidates(pipeline: NerPipeline, documents: Sequence[Document]) -> lis
     Returns:
         The likely errors of each record.
     """
-    codes = tf.constant(pipeline.vocabulary.code_point_table())
-    order = sorted(range(len(documents)), key=lambda i: len(documents[i].text))
-    lengths = [len(documents[i].text) for i in order]
-    found: list[list[Candidate]] = [[] for _ in documents]
-    for batch in pack_sorted(lengths, budget=_BATCH_CHARACTERS):
-        members = [order[i] for i in batch]
-        candidates = _of_batch(pipeline, codes, [documents[i] for i in members])
-        for i, some in zip(members, candidates, strict=True):
-            found[i] = some
-    return found
+    return map_by_length(
+        lambda members: _of_batch(pipeline, [documents[i] for i in members]),
+        [len(document.text) for document in documents],
+        budget=_BATCH_CHARACTERS,
+    )
 
 
-def _of_batch(
-    pipeline: NerPipeline, codes: tf.Tensor, documents: Sequence[Document]
-) -> Iterator[list[Candidate]]:
+def _of_batch(pipeline: NerPipeline, documents: Sequence[Document]) -> Iterator[list[Candidate]]:
     table, crf = pipeline.table, pipeline.tagger.crf
     texts = encode_texts(document.text for document in documents)
-    code_points, length = decode(tf.constant(texts, tf.string))
-    tokens = token_ids(code_points, length, codes, pipeline.vocabulary.pad_id)
+    _, tokens, length = pipeline.look_up(tf.constant(texts, tf.string))
     emissions = pipeline.emissions(tokens, length)
     tag_ids, _ = crf.decode(emissions, length)
     outside = crf.marginals(emissions, length)[:, :, 0].numpy()

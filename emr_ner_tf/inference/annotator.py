@@ -10,7 +10,7 @@ import numpy as np
 from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.data.texts import check_text, check_texts
 from emr_ner_tf.errors import UserError
-from emr_ner_tf.text.packing import pack_sorted
+from emr_ner_tf.text.packing import map_by_length
 
 # Texts are collected up to this number of texts or characters, then annotated in batches of similar length.
 POOL_TEXTS = 256
@@ -105,14 +105,12 @@ class Annotator(abc.ABC):
         self, texts: Sequence[str], batch_characters: int, on_progress: Callable[[int], object]
     ) -> list[tuple[Entity, ...]]:
         """Returns the entities of each text of a pool, computed in batches of similar length."""
-        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-        found: list[tuple[Entity, ...]] = [()] * len(texts)
-        for batch in pack_sorted([len(texts[i]) for i in order], budget=batch_characters):
-            members = [order[i] for i in batch]
-            for i, entities in zip(members, self.predict([texts[i] for i in members]), strict=True):
-                found[i] = entities
-            on_progress(len(members))
-        return found
+        return map_by_length(
+            lambda members: self.predict([texts[i] for i in members]),
+            [len(text) for text in texts],
+            budget=batch_characters,
+            on_progress=on_progress,
+        )
 
 
 def pool_documents(documents: Iterable[str | Document]) -> Iterator[list[Document]]:

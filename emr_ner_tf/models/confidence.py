@@ -5,8 +5,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from emr_ner_tf.models.ner_pipeline import NerPipeline
-from emr_ner_tf.text.characters import decode, token_ids
-from emr_ner_tf.text.packing import pack_sorted
+from emr_ner_tf.text.packing import map_by_length
 
 _BATCH_CHARACTERS = 16_384
 
@@ -24,11 +23,8 @@ class Confidence:
     """
 
     def __init__(self, pipeline: NerPipeline) -> None:
-        codes = tf.constant(pipeline.vocabulary.code_point_table())
-
         def log_probability(text: tf.Tensor) -> tf.Tensor:
-            code_points, length = decode(text)
-            tokens = token_ids(code_points, length, codes, pipeline.vocabulary.pad_id)
+            _, tokens, length = pipeline.look_up(text)
             total = pipeline.tagger.crf.best_path_log_probability(pipeline.emissions(tokens, length), length)
             return total / tf.cast(tf.maximum(length, 1), tf.float32)
 
@@ -45,12 +41,13 @@ class Confidence:
             texts: texts that can be encoded as UTF-8.
             on_progress: function to call after each batch with its number of texts.
         """
-        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-        result = [0.0] * len(texts)
-        for batch in pack_sorted([len(texts[i]) for i in order], budget=_BATCH_CHARACTERS):
-            members = [order[place] for place in batch]
-            found = self._log_probability(tf.constant([texts[i].encode() for i in members], tf.string))
-            for i, value in zip(members, found.numpy().tolist(), strict=True):
-                result[i] = value
-            on_progress(len(members))
-        return result
+        return map_by_length(
+            lambda members: (
+                self._log_probability(tf.constant([texts[i].encode() for i in members], tf.string))
+                .numpy()
+                .tolist()
+            ),
+            [len(text) for text in texts],
+            budget=_BATCH_CHARACTERS,
+            on_progress=on_progress,
+        )

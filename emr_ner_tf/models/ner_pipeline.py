@@ -72,6 +72,18 @@ class NerPipeline(tf.Module):
             autograph=False,
         )
 
+    def look_up(self, text: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Finds the token of each character.
+
+        Args:
+            text: string [B], UTF-8; a malformed sequence counts as U+FFFD.
+
+        Returns:
+            Code points and token ids, int32 [B, T], and lengths, int32 [B].
+        """
+        code_points, length = decode(text)
+        return code_points, token_ids(code_points, length, self._codes, self.vocabulary.pad_id), length
+
     def entities(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
         """Mentions of each text.
 
@@ -82,8 +94,7 @@ class NerPipeline(tf.Module):
             `num_entities` int32 [B]; `start`, `end` int32 [B, E] in code points; `label`, `mention` string [B, E];
             `score` float32 [B, E], the mention's probability. Padded with -1, "" and 0.
         """
-        code_points, length = decode(text)
-        tokens = token_ids(code_points, length, self._codes, self.vocabulary.pad_id)
+        code_points, tokens, length = self.look_up(text)
         emissions = self.emissions(tokens, length)
         tag_ids, _ = self.tagger.crf.decode(emissions, length)
         spans = spans_from_tags(tag_ids, length, self.table)
@@ -104,8 +115,7 @@ class NerPipeline(tf.Module):
 
     def tags(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
         """Tag of each character: `tags` string [B, T], padded with "", and `length` int32 [B]."""
-        code_points, length = decode(text)
-        tokens = token_ids(code_points, length, self._codes, self.vocabulary.pad_id)
+        _, tokens, length = self.look_up(text)
         tag_ids, _ = self.tagger.crf.decode(self.emissions(tokens, length), length)
         real = tf.sequence_mask(length, tf.shape(tag_ids)[1])
         return {"tags": tf.where(real, tf.gather(self._tags, tag_ids), ""), "length": length}

@@ -58,3 +58,8 @@ class AveragedWeights:
         """Assigns the averages to the variables."""
         for variable, average in zip(self._variables, self.averages, strict=True):
             variable.assign(average.read_value())
+
+
+def averages_in_place(averages: AveragedWeights | None) -> contextlib.AbstractContextManager[None]:
+    """Returns `averages.in_place()`, or a context that changes nothing for a run without averages."""
+    return contextlib.nullcontext() if averages is None else averages.in_place()

@@ -1,6 +1,5 @@
 """Checkpoints of a run: the last state, from which it resumes exactly, and the best weights."""
 
-import contextlib
 import json
 import os
 import pathlib
@@ -11,7 +10,7 @@ import tensorflow as tf
 from absl import logging
 
 from emr_ner_tf.errors import UserError
-from emr_ner_tf.training.averaging import AveragedWeights
+from emr_ner_tf.training.averaging import AveragedWeights, averages_in_place
 from emr_ner_tf.training.checkpoint_folder import CheckpointFolder, checkpoint_number, read_values
 from emr_ner_tf.training.progress import Progress
 
@@ -94,7 +93,7 @@ class Checkpoints:
         return save
 
     def _read_weights(self) -> dict[str, tf.Tensor]:
-        with self._averages.in_place() if self._averages is not None else contextlib.nullcontext():
+        with averages_in_place(self._averages):
             return read_values(self._weights)
 
     def _look_for_best(self) -> None:

@@ -21,7 +21,7 @@ from emr_ner_tf.data.tag_scheme import TagTable
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.layers.crf_ops import FORBIDDEN, Potentials, viterbi
 from emr_ner_tf.log_interval import LogInterval
-from emr_ner_tf.text.packing import pack_sorted
+from emr_ner_tf.text.packing import map_by_length
 from emr_ner_tf.text.vocabulary import Vocabulary
 from emr_ner_tf.training.examples import Examples, build_examples
 from emr_ner_tf.training.failed_writes import failed_writes_named
@@ -110,7 +110,10 @@ def _kept(folder: pathlib.Path, teacher: Teacher, texts: Sequence[str]) -> list[
         joined = _read(path, sum(lengths))
     else:
         folder.mkdir(parents=True, exist_ok=True)
-        joined = np.concatenate(_marginals(teacher, texts)).astype(np.float16)
+        found = map_by_length(
+            lambda members: teacher.marginals([texts[i] for i in members]), lengths, budget=_CHARACTERS
+        )
+        joined = np.concatenate(found).astype(np.float16)
         with failed_writes_named(path), atomic_writer(path, "wb") as file:
             np.save(file, joined)
     return np.split(joined, np.cumsum(lengths)[:-1])
@@ -127,17 +130,6 @@ def _read(path: pathlib.Path, characters: int) -> np.ndarray:
             "the teacher is asked again"
         )
     return joined
-
-
-def _marginals(teacher: Teacher, texts: Sequence[str]) -> list[np.ndarray]:
-    """Asks for texts of like length together."""
-    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-    found: list[np.ndarray] = [np.zeros(0)] * len(texts)
-    for batch in pack_sorted([max(1, len(texts[i])) for i in order], budget=_CHARACTERS):
-        members = order[batch.start : batch.stop]
-        for i, marginals in zip(members, teacher.marginals([texts[i] for i in members]), strict=True):
-            found[i] = marginals
-    return found
 
 
 def _entities(marginals: Sequence[np.ndarray], table: TagTable) -> Iterator[tuple[Entity, ...]]:

@@ -1,6 +1,5 @@
 """The tagger as a task: annotated records, windows of them, validation by exact-match F1."""
 
-import contextlib
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -24,7 +23,7 @@ from emr_ner_tf.models.model_definition import ModelDefinition
 from emr_ner_tf.models.ner_pipeline import NerPipeline
 from emr_ner_tf.models.resources import Resources, build_resources
 from emr_ner_tf.training.adversarial import AdversarialEmbeddings
-from emr_ner_tf.training.averaging import AveragedWeights
+from emr_ner_tf.training.averaging import AveragedWeights, averages_in_place
 from emr_ner_tf.training.batching import EpochPlan, plan_epoch
 from emr_ner_tf.training.dataset import check_mentions, training_records
 from emr_ner_tf.training.examples import Examples, build_examples, join_with_soft
@@ -169,7 +168,7 @@ class TaggingTask(Task):
         if not gold:
             return {}
         if self._strategy.extended.should_checkpoint:
-            with self.averages.in_place() if self.averages is not None else contextlib.nullcontext():
+            with averages_in_place(self.averages):
                 found = list(self._annotator.annotate(gold))
             exact = score(gold, found, self._data.labels).exact.micro
             scores = [exact.precision, exact.recall, exact.f1]

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emr_ner_tf.text.packing import pack_sorted
+from emr_ner_tf.text.packing import map_by_length, pack_sorted
 
 LENGTHS = st.lists(st.integers(0, 300), max_size=60).map(sorted)
 
@@ -34,3 +34,18 @@ def test_without_any_limit_there_is_one_batch(lengths):
 
 def test_an_item_over_the_budget_is_alone():
     assert list(pack_sorted([2, 3, 9, 9], budget=6)) == [range(2), range(2, 3), range(3, 4)]
+
+
+@given(lengths=st.lists(st.integers(0, 300), max_size=60), budget=st.integers(0, 3000))
+def test_results_come_in_the_order_of_the_items(lengths, budget):
+    batches, counted = [], []
+
+    def double(members):
+        batches.append([lengths[i] for i in members])
+        return [2 * lengths[i] for i in members]
+
+    found = map_by_length(double, lengths, budget=budget, on_progress=counted.append)
+    assert found == [2 * length for length in lengths]
+    assert [length for batch in batches for length in batch] == sorted(lengths)
+    assert counted == list(map(len, batches))
+    assert all(len(batch) == 1 or len(batch) * batch[-1] <= budget for batch in batches)

@@ -23,7 +23,7 @@ _DOCUMENTS_AT_ONCE = 64
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class CheckSettings:
-    """What the checks compare records with.
+    """The settings of the checks.
 
     Attributes:
         labels: the labels in use; None for those of the records.

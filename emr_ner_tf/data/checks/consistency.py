@@ -51,7 +51,7 @@ class Consistency:
         self._several: dict[str, Places] = {}
         self._rare_variants: dict[str, Places] = {}
         self._missed: dict[str, Places] = {}
-        self._parted: dict[str, Places] = {}
+        self._in_parts: dict[str, Places] = {}
 
     def check(self, document: Document, place: PlaceOf) -> Iterator[Finding]:
         """Compares one record; yields what concerns it alone.
@@ -72,9 +72,9 @@ class Consistency:
             if self._variants.get(form, form) != form:
                 found = self._rare_variants.setdefault(form, Places())
                 found.add(place(entity.start, entity.end, entity.label))
-        unlabelled, parted = _occurrences(document, self._index)
-        for start, end in parted:
-            self._parted.setdefault(document.text[start:end], Places()).add(place(start, end, None))
+        unlabelled, in_parts = _occurrences(document, self._index)
+        for start, end in in_parts:
+            self._in_parts.setdefault(document.text[start:end], Places()).add(place(start, end, None))
         repeats: dict[str, Places] = {}
         for start, end in unlabelled:
             form = document.text[start:end]
@@ -109,7 +109,7 @@ class Consistency:
                 places.count,
                 dict(forms.labels[form].most_common()),
             )
-        for form, places in _sorted(self._parted, forms):
+        for form, places in _sorted(self._in_parts, forms):
             count = forms.count(form)
             yield Finding(
                 "differing_boundaries",
@@ -169,7 +169,7 @@ def _occurrences(document: Document, index: FormIndex) -> tuple[list[tuple[int, 
     for entity in document.entities:
         ends.append(max(entity.end, ends[-1]) if ends else entity.end)
         covered[entity.start : entity.end] = b"\1" * (entity.end - entity.start)
-    free, parted = [], []
+    free, in_parts = [], []
     for start, end in index.occurrences(text):
         if _within_word(text, start, end):
             continue
@@ -180,19 +180,21 @@ def _occurrences(document: Document, index: FormIndex) -> tuple[list[tuple[int, 
         if before and ends[before - 1] >= end:
             continue
         within = range(bisect.bisect_left(starts, start), bisect.bisect_left(starts, end))
-        if any(document.entities[i].end <= end for i in within) and (not parted or parted[-1][1] <= start):
-            parted.append((start, end))
-    for start, end in parted:
+        if any(document.entities[i].end <= end for i in within) and (
+            not in_parts or in_parts[-1][1] <= start
+        ):
+            in_parts.append((start, end))
+    for start, end in in_parts:
         covered[start:end] = b"\1" * (end - start)
     unlabelled: list[tuple[int, int]] = []
     for start, end in free:
         if covered.find(1, start, end) < 0 and (not unlabelled or unlabelled[-1][1] <= start):
             unlabelled.append((start, end))
-    return unlabelled, parted
+    return unlabelled, in_parts
 
 
 def _within_word(text: str, start: int, end: int) -> bool:
-    """Returns whether a span of Latin letters or digits goes on beyond one of its ends."""
+    """Returns whether a span of Latin letters or digits continues beyond one of its ends."""
     if start and _is_latin(text[start]):
         before = text[start - 1]
         decimal = before in ".．" and start > 1 and text[start - 2].isdecimal() and text[start].isdecimal()

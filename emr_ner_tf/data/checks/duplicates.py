@@ -68,7 +68,7 @@ class Duplicates:
         """Compares a held-out record with all records; only after `finish`.
 
         Returns:
-            What it has in common with them; None if nothing.
+            The finding; None if the record has nothing in common with them.
         """
         if not document.text.strip():
             return None
