@@ -79,7 +79,10 @@ def base_config() -> ConfigDict:
     config.data.train = ""  # one file, or several separated by commas
     config.data.validation = ""  # empty: `validation_fraction` of the training records
     config.data.validation_fraction = 0.1
-    config.data.unlabelled = ""  # files of passages, separated by commas, for a lexicon and character vectors
+    # Files of passages, separated by commas, for a lexicon, character vectors and distillation.
+    config.data.unlabelled = ""
+    config.data.unlabelled_format = "auto"  # of these files; auto finds it for each of them by looking
+    config.data.unlabelled_options = ""  # as `options`; empty: those of `options`
     config.data.format = "auto"  # of the records in `train` and `validation`; auto finds it by looking
     # What the files do not state themselves, as NAME=VALUE,... with fields of `data.formats.options.FormatOptions`,
     # such as encoding=gb18030,text_column=病历.
@@ -156,6 +159,7 @@ def check_config(config: ConfigDict) -> None:
     """
     choices = {
         "data.format": (AUTO, *READ_FORMATS),
+        "data.unlabelled_format": (AUTO, *READ_FORMATS),
         "data.overlaps": ("error", "longest"),
         "train.precision": PRECISIONS,
         "optimizer.decay": ("none", "linear"),
@@ -194,6 +198,7 @@ def check_config(config: ConfigDict) -> None:
     for key in ("train", "validation", "unlabelled"):
         split_paths(config.data[key], f"config.data.{key}")
     reading_settings(config.data)
+    passage_settings(config.data)
     fractions = (
         *("model.dropout", "data.validation_fraction", "optimizer.warmup_fraction", "train.average_decay"),
         *("optimizer.beta_1", "optimizer.beta_2"),
@@ -228,6 +233,19 @@ def reading_settings(data: ConfigDict) -> dict[str, Any]:
     """
     options = parse_options(data.options, "config.data.options")
     return {"format": data.format, "overlaps": data.overlaps, "options": options}
+
+
+def passage_settings(data: ConfigDict) -> dict[str, Any]:
+    """Returns how the files of `unlabelled` are read, as arguments of `emr_ner_tf.data.passages.read_passages`.
+
+    Args:
+        data: the section `data`.
+
+    Raises:
+        UserError: an option is invalid.
+    """
+    key = "unlabelled_options" if data.unlabelled_options else "options"
+    return {"format": data.unlabelled_format, "options": parse_options(data[key], f"config.data.{key}")}
 
 
 def check_values(

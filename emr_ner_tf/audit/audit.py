@@ -74,6 +74,7 @@ def audit_by_folds(
         rest = [record for record, own in zip(records, fold_of, strict=True) if own != fold]
         settings = config.copy_and_resolve_references()
         settings.data.train, settings.data.labels = str(folder / _TRAIN), str(folder / _LABELS)
+        settings.data.unlabelled_options = settings.data.unlabelled_options or settings.data.options
         settings.data.format, settings.data.options = "ccks2019", ""
         digest = _digest([*rest, *heldout], settings)
         candidates = _finished(folder / _CANDIDATES, digest)

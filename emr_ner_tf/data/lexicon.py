@@ -2,7 +2,7 @@
 
 import collections
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +11,6 @@ from absl import logging
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.file_kinds import read_text_lines
 from emr_ner_tf.data.lines import read_lines
-from emr_ner_tf.data.passages import read_passages
 from emr_ner_tf.data.record_error import RecordError
 from emr_ner_tf.data.vectors import read_vectors
 from emr_ner_tf.errors import UserError
@@ -65,21 +64,19 @@ def read_lexicon(path: str | os.PathLike[str]) -> Lexicon:
     return Lexicon(tuple(words[row] for row in chosen), None if vectors is None else vectors[chosen])
 
 
-def build_lexicon(
-    documents: Iterable[Document], unlabelled_paths: Sequence[str | os.PathLike[str]], *, min_count: int
-) -> Lexicon:
+def build_lexicon(documents: Iterable[Document], passages: Iterable[str], *, min_count: int) -> Lexicon:
     """Collects the words that a segmenter (jieba) finds often enough, and every mention.
 
     Args:
         documents: of the training part alone, since their mentions become words.
-        unlabelled_paths: files of passages.
+        passages: unlabelled text.
         min_count: how often the segmenter must find a word in all texts together; a mention counts however rare.
 
     Returns:
         The words in the order of their code points, without vectors.
 
     Raises:
-        UserError: a file without a passage, no text at all, or no word in it.
+        UserError: no text at all, or no word in it.
     """
     # It reads its dictionary when it is imported.
     import rjieba
@@ -91,10 +88,9 @@ def build_lexicon(
         counts.update(_segmented(rjieba, document.text))
         mentions.update(document.mention(entity) for entity in document.entities)
         characters += len(document.text)
-    for path in unlabelled_paths:
-        for passage in read_passages(path):
-            counts.update(_segmented(rjieba, passage))
-            characters += len(passage)
+    for passage in passages:
+        counts.update(_segmented(rjieba, passage))
+        characters += len(passage)
     if not characters:
         raise UserError(
             "a lexicon needs text: the training records have none, and data.unlabelled names no file"

@@ -1,12 +1,12 @@
 """The resources of a training run: the vocabulary and, for some models, a lexicon and vectors."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from absl import logging
 
-from emr_ner_tf.config import RANDOM_ENCODER, ConfigDict
+from emr_ner_tf.config import RANDOM_ENCODER, ConfigDict, passage_settings
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.passages import read_passages
 from emr_ner_tf.data.path_lists import split_paths
@@ -58,6 +58,20 @@ def build_resources(config: ConfigDict, documents: Sequence[Document]) -> Resour
     return Resources(vocabulary, words, vectors, word_vectors)
 
 
+def unlabelled_passages(data: ConfigDict) -> Iterator[str]:
+    """Yields the passages of the files that `data.unlabelled` names.
+
+    Args:
+        data: the section `data`.
+
+    Raises:
+        UserError: while iterating: a file cannot be read or holds no passage.
+    """
+    settings = passage_settings(data)
+    for path in split_paths(data.unlabelled, "config.data.unlabelled"):
+        yield from read_passages(path, **settings)
+
+
 def _encoder_vocabulary(config: ConfigDict, texts: list[str]) -> Vocabulary:
     if config.encoder == RANDOM_ENCODER:
         return Vocabulary(_SPECIAL_TOKENS).extended(texts)
@@ -94,7 +108,7 @@ def _char_vectors(config: ConfigDict, texts: list[str]) -> Vectors | None:
         return vectors
     if not config.char.word2vec:
         return None
-    passages = texts + [text for path in _unlabelled(config) for text in read_passages(path)]
+    passages = [*texts, *unlabelled_passages(config.data)]
     logging.info("word2vec on %d passages, %d characters", len(passages), sum(map(len, passages)))
     return train_word2vec(passages, size=config.char.size, seed=config.train.seed)
 
@@ -108,7 +122,9 @@ def _lexicon(config: ConfigDict, documents: Sequence[Document]) -> tuple[tuple[s
     if config.lexicon.file:
         lexicon = read_lexicon(config.lexicon.file)
     else:
-        lexicon = build_lexicon(documents, _unlabelled(config), min_count=config.lexicon.min_count)
+        lexicon = build_lexicon(
+            documents, unlabelled_passages(config.data), min_count=config.lexicon.min_count
+        )
     if lexicon.vectors is not None and lexicon.vectors.shape[1] != config.lexicon.size:
         raise UserError(
             f"config.lexicon.size must be the width of the vectors in {config.lexicon.file}, "
@@ -116,7 +132,3 @@ def _lexicon(config: ConfigDict, documents: Sequence[Document]) -> tuple[tuple[s
         )
     logging.info("the lexicon has %d words", len(lexicon.words))
     return lexicon.words, lexicon.vectors
-
-
-def _unlabelled(config: ConfigDict) -> list[str]:
-    return split_paths(config.data.unlabelled, "config.data.unlabelled")

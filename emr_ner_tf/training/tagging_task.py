@@ -11,8 +11,6 @@ from absl import logging
 
 from emr_ner_tf.config import ConfigDict
 from emr_ner_tf.data.document import Document
-from emr_ner_tf.data.passages import read_passages
-from emr_ner_tf.data.path_lists import split_paths
 from emr_ner_tf.data.rejects import Rejects
 from emr_ner_tf.data.tag_scheme import TagTable
 from emr_ner_tf.errors import UserError
@@ -21,7 +19,7 @@ from emr_ner_tf.log_interval import LogInterval
 from emr_ner_tf.models.builder import build_tagger
 from emr_ner_tf.models.model_definition import ModelDefinition
 from emr_ner_tf.models.ner_pipeline import NerPipeline
-from emr_ner_tf.models.resources import Resources, build_resources
+from emr_ner_tf.models.resources import Resources, build_resources, unlabelled_passages
 from emr_ner_tf.training.adversarial import AdversarialEmbeddings
 from emr_ner_tf.training.averaging import AveragedWeights, averages_in_place
 from emr_ner_tf.training.batching import EpochPlan, plan_epoch
@@ -89,8 +87,7 @@ def read_tagging_data(
     examples = build_examples(training, vocabulary, table, **cut)
     annotated = len(examples.lengths)
     if teacher is not None:
-        paths = split_paths(config.data.unlabelled, "config.data.unlabelled")
-        passages = [passage for path in paths for passage in read_passages(path)]
+        passages = list(unlabelled_passages(config.data))
         folder = pathlib.Path(model_dir) / _TEACHER
         soft = soft_examples(teacher, passages, vocabulary, table, folder, **cut)
         examples = join_with_soft(examples, soft)

@@ -67,25 +67,20 @@ def test_a_file_that_is_not_utf_8_or_not_there(tmp_path):
         read_lexicon(tmp_path / "absent.txt")
 
 
-def test_words_are_segmented_counted_and_joined_by_mentions(tmp_path):
-    unlabelled = tmp_path / "text.txt"
-    unlabelled.write_text("患者出现腹痛，患者住院。\n患者出院，腹痛。\n", encoding="utf-8")
+def test_words_are_segmented_counted_and_joined_by_mentions():
+    passages = ["患者出现腹痛，患者住院。", "患者出院，腹痛。"]
     text = "患者 12.5ng 腹痛，行甲乙丙术。\ud800"
     at = text.index("甲")
     document = Document("a", text, (Entity(at, at + 4, "手术"), Entity(0, 1, "药物"), Entity(2, 4, "药物")))
-    lexicon = build_lexicon([document], [unlabelled], min_count=3)
-    # Twice in the file and once in the record; the mention once; no number, no single character, no white space.
+    lexicon = build_lexicon([document], passages, min_count=3)
+    # Twice in the passages and once in the record; the mention once; no number, no single character, no white space.
     assert lexicon.words == ("患者", "甲乙丙术", "腹痛")
     assert lexicon.vectors is None
     assert build_lexicon([document], [], min_count=9).words == ("甲乙丙术",)
-    assert {"住院", "出院"} <= set(build_lexicon([document], [unlabelled], min_count=1).words)
+    assert {"住院", "出院"} <= set(build_lexicon([document], passages, min_count=1).words)
 
 
-def test_a_corpus_without_text_or_words(tmp_path):
-    blank = tmp_path / "blank.txt"
-    blank.write_text(" \n\n", encoding="utf-8")
-    with pytest.raises(UserError, match=r"blank\.txt: must hold passages"):
-        build_lexicon([Document("a", "患者")], [blank], min_count=1)
+def test_a_corpus_without_text_or_words():
     with pytest.raises(UserError, match="a lexicon needs text"):
         build_lexicon([Document("a", "")], [], min_count=1)
     with pytest.raises(UserError, match="min_count=2"):

@@ -1,14 +1,17 @@
 """What a run of a row without a language model starts from: its vocabulary, and vectors read or trained."""
 
+import re
+
 import numpy as np
 import pytest
 
 from emr_ner_tf.config import base_config
 from emr_ner_tf.data.document import Document
+from emr_ner_tf.data.writing import write_documents
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.models.builder import build_tagger
 from emr_ner_tf.models.model_definition import ModelDefinition
-from emr_ner_tf.models.resources import build_resources
+from emr_ner_tf.models.resources import build_resources, unlabelled_passages
 
 _DOCUMENTS = [Document("1", "右肾结石。"), Document("2", "左肾囊肿，右肾无殊。")]
 
@@ -78,3 +81,43 @@ def test_word2vec_on_training_and_unlabelled_text(tmp_path):
     table = _table(config, resources)
     for character, vector in vectors.items():
         np.testing.assert_array_equal(table[rows[character]], vector)
+
+
+def test_unlabelled_text_of_any_format(tmp_path):
+    """Each file is of its own format, which is not that of the training records."""
+    config = _config()
+    data, names = config.data, ("text", "csv", "xlsx", "label_studio", "ccks2019", "brat")
+    for name in names:
+        write_documents(tmp_path / name, [Document("1", f"肝囊肿 {name}。")], name)
+    data.unlabelled = ",".join(str(tmp_path / name) for name in names)
+    data.format = "bio"
+    expected = [f"肝囊肿 {name}。" for name in names]
+    assert list(unlabelled_passages(data)) == expected
+    # The lexicon has the words of all of them.
+    config.model.context, config.lexicon.min_count = "lattice_lstm", len(names)
+    assert "囊肿" in "".join(build_resources(config, _DOCUMENTS[:1]).words)
+
+
+def test_format_and_options_of_unlabelled_text(tmp_path):
+    path = tmp_path / "notes.csv"
+    path.write_bytes("编号,住院经过\n1,肝囊肿。\n2,脾大。\n".encode("gb18030"))
+    config = _config()
+    data = config.data
+    data.unlabelled, data.unlabelled_format = str(path), "csv"
+    data.options = "encoding=gb18030,text_column=住院经过"
+    assert list(unlabelled_passages(data)) == ["肝囊肿。", "脾大。"]
+    data.unlabelled_options, data.options = data.options, ""
+    assert list(unlabelled_passages(data)) == ["肝囊肿。", "脾大。"]
+    config.char.word2vec = True
+    assert {"肾", "肝", "脾"} <= set(build_resources(config, _DOCUMENTS).char_vectors.tokens)
+    data.unlabelled_options = "encoding=utf-8"
+    with pytest.raises(UserError, match=rf"{re.escape(str(path))}:1: .*UTF-8"):
+        list(unlabelled_passages(data))
+
+
+def test_a_file_without_passages(tmp_path):
+    data = _config().data
+    data.unlabelled = str(tmp_path / "blank.txt")
+    (tmp_path / "blank.txt").write_text(" \n\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"blank\.txt: must hold passages"):
+        list(unlabelled_passages(data))

@@ -92,6 +92,8 @@ def test_wrong_settings(files):
     for key, value, message in (
         ("data.format", "xml", r"config\.data\.format must be one of auto, ccks2019"),
         ("data.options", "encodings=gb18030", r"config\.data\.options must be NAME=VALUE"),
+        ("data.unlabelled_format", "xml", r"config\.data\.unlabelled_format must be one of auto, ccks2019"),
+        ("data.unlabelled_options", "x=y", r"config\.data\.unlabelled_options must be NAME=VALUE"),
         ("data.options", "tag_column=x", r"tag_column must be a whole number, got 'x'"),
     ):
         with pytest.raises(UserError, match=message):

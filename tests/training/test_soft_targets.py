@@ -79,13 +79,15 @@ def test_a_damaged_answer_is_named(teacher, tmp_path):
 
 
 def test_a_student(cli, bundles, corpus, tiny_flags, tmp_path):
-    passages = tmp_path / "passages.txt"
+    passages = tmp_path / "passages.csv"
     texts = [document.text for document in read_documents(corpus / "train.jsonl")]
-    passages.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
+    passages.write_text("".join(f"{text}\n" for text in ["病历", *texts]), encoding="gb18030")
     flags = (
         *tiny_flags,
         f"--teacher={bundles}",
         f"--unlabelled={passages}",
+        "--config.data.unlabelled_format=csv",
+        "--config.data.unlabelled_options=encoding=gb18030,text_column=病历",
         f"--config.data.train={corpus}/test.jsonl",
         "--config.train.epochs=1",
         "--config.distillation.ratio=1.5",
