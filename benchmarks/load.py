@@ -18,10 +18,8 @@ import os
 import pathlib
 import signal
 import statistics
-import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -30,6 +28,7 @@ import numpy as np
 from absl import app, flags
 from harness import Worker, machine, measure_pairs, summarise, write_report
 from rich.table import Table
+from server_process import Server
 
 from emr_ner_tf.cli.console import results
 from emr_ner_tf.cli.number_flags import define_seconds
@@ -53,7 +52,6 @@ _PROBLEMS = ("errors", "lost", "swapped", "wrong")
 _MAX_GROWTH = 1.1
 _KILLED_AT = (1 / 3, 2 / 3)
 _AWAY_S = 1.0
-_READY_S = 180.0
 _MAX_RECOVERY_S = 900.0
 _SAMPLE_S = 2.0
 
@@ -72,9 +70,9 @@ def main(argv: list[str]) -> None:
         report |= {"bundle": fingerprint, "records": records}
         report |= {flag.name: flag.value for flag in (_PROCESSES, _IN_FLIGHT, _TEXTS, _PROTOCOL)}
         clients = Clients(folder, processors, stack)
-        batching = stack.enter_context(Server(folder / "versions", "--batching"))
+        batching = stack.enter_context(Server(folder / "versions", "--batching", protocol=_PROTOCOL.value))
         batching.start()
-        with Server(folder / "versions", "--nobatching") as alone:
+        with Server(folder / "versions", "--nobatching", protocol=_PROTOCOL.value) as alone:
             alone.start()
             report["pairs"] = _compare(batching, alone, clients, processors)
         report["saturation"] = _saturate(batching, clients)
@@ -89,67 +87,6 @@ def main(argv: list[str]) -> None:
     _show(report)
     if not all(report["proven"].values()):
         sys.exit(1)
-
-
-class Server:
-    """`emr-ner serve` in a process of its own, which ends with the block.
-
-    Attributes:
-        port: of the protocol: any free one at first, then the same.
-    """
-
-    def __init__(self, versions: pathlib.Path, *arguments: str) -> None:
-        self._command = [sys.executable, "-m", "emr_ner_tf.cli.serve", f"--bundle={versions}", *arguments]
-        self._process: subprocess.Popen | None = None
-        self.port = 0
-
-    def start(self) -> None:
-        """Starts it, and waits until it is ready."""
-        is_rest = _PROTOCOL.value == "rest"
-        ports = (0, self.port) if is_rest else (self.port, -1)
-        command = [*self._command, f"--port={ports[0]}", f"--rest_port={ports[1]}"]
-        # In a session of its own: Ctrl-C is for this process, which then ends it.
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
-        timer = threading.Timer(_READY_S, self._process.kill)
-        timer.start()
-        try:
-            line = self._process.stdout.readline()
-        finally:
-            timer.cancel()
-        if not line:
-            raise RuntimeError(f"the server did not become ready: status {self._process.wait()}")
-        self.port = json.loads(line)["rest_port" if is_rest else "port"]
-
-    def kill(self) -> None:
-        """Kills it, whatever it does."""
-        self._process.kill()
-        self._process.wait()
-        self._process.stdout.close()
-
-    def check(self) -> None:
-        """Raises RuntimeError where it has ended on its own."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            raise RuntimeError(f"the server ended with status {self._process.wait(0.01)}")
-
-    def megabytes(self) -> float:
-        """Memory that it holds."""
-        status = pathlib.Path(f"/proc/{self._process.pid}/status").read_text(encoding="utf-8")
-        return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")) / 1024
-
-    def cpu_seconds(self) -> float:
-        """Processor time that it has taken."""
-        stat = pathlib.Path(f"/proc/{self._process.pid}/stat").read_text(encoding="utf-8")
-        return sum(map(int, stat.rpartition(")")[2].split()[11:13])) / os.sysconf("SC_CLK_TCK")
-
-    def __enter__(self) -> "Server":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._process is not None and self._process.poll() is None:
-            self._process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(30)
-            self.kill()
 
 
 class Clients:
