@@ -63,6 +63,7 @@ def _train(row: str) -> dict:
         with subprocess.Popen(
             command, stderr=subprocess.PIPE, env=os.environ | {"COLUMNS": "200"}
         ) as process:
+            assert process.stderr is not None
             for line in process.stderr:
                 found = _STEP.search(line)
                 if found:
