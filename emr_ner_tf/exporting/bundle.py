@@ -85,11 +85,18 @@ class Bundle(Annotator):
         Raises:
             UserError: a text cannot be encoded as UTF-8.
         """
-        code_points, length = decode(tf.constant(encode_texts(texts), tf.string))
-        vocabulary = self.definition.vocabulary
-        tokens = token_ids(code_points, length, self._codes, vocabulary.pad_id)
-        found = self.signatures["marginals"](token_ids=tokens, length=length)["marginals"].numpy()
+        found = self.signatures["marginals"](**self.look_up(texts))["marginals"].numpy()
         return [found[row, : len(text)] for row, text in enumerate(texts)]
+
+    def look_up(self, texts: Sequence[str]) -> dict[str, tf.Tensor]:
+        """Returns texts as the inputs `token_ids` and `length` of the signatures `decode` and `marginals`.
+
+        Raises:
+            UserError: a text cannot be encoded as UTF-8.
+        """
+        code_points, length = decode(tf.constant(encode_texts(texts), tf.string))
+        tokens = token_ids(code_points, length, self._codes, self.definition.vocabulary.pad_id)
+        return {"token_ids": tokens, "length": length}
 
     @functools.cached_property
     def _codes(self) -> tf.Tensor:

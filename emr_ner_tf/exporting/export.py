@@ -1,4 +1,4 @@
-"""From a model directory to a published, proven bundle."""
+"""Exports a model directory as a published bundle that is proven to find what the model finds."""
 
 import contextlib
 import dataclasses
@@ -46,7 +46,7 @@ _NO_LICENCE = (
 
 
 class ExportResult(NamedTuple):
-    """What was written and how it was proven.
+    """The published bundle and its verification.
 
     Attributes:
         path: the published version.
@@ -116,7 +116,7 @@ def export(
     if min_probability:
         metrics["exported"]["min_probability"] = min_probability
     with contextlib.ExitStack() as stack:
-        # Before the work, so that what cannot be written to is found at once.
+        # Before the work, so that a directory that cannot be written to is noticed at once.
         with _failed_writes_named(output):
             unpublished = stack.enter_context(unpublished_version(output))
         restored = [restore_tagger(folder, checkpoint) for folder in folders]
@@ -134,15 +134,16 @@ def export(
 
         tagger = in_process(members)
         documents = _documents(verify_on, verify_format, verify_options)
-        comparison = None
+        expected, comparison = list(tagger.annotate(documents)), None
         if (weights, precision) != ("float32", "float32"):
             copies = [
                 reduced_copy(member, own, weights=weights, precision=precision) for member, own in restored
             ]
             stack.enter_context(reading_as_float32())
-            float32, tagger = tagger, in_process(copies)
+            tagger = in_process(copies)
             logging.info("comparing the model with itself in float32 on %d records", len(documents))
-            comparison = compare_with_float32(tagger, float32, documents)
+            float32, expected = expected, list(tagger.annotate(documents))
+            comparison = compare_with_float32(expected, float32, documents, definition.labels)
             metrics["exported"]["compared_with_float32"] = comparison._asdict()
         with _failed_writes_named(output):
             write_bundle(
@@ -153,8 +154,8 @@ def export(
                 licence=terms,
             )
         logging.info("written; comparing the reloaded bundle on %d records", len(documents))
-        verification = verify(Bundle(unpublished), tagger, documents)
-        # Once it is published, another export may remove it at any moment.
+        verification = verify(Bundle(unpublished), expected)
+        # After publication, another export may remove it at any moment.
         size = sum(file.stat().st_size for file in unpublished.rglob("*") if file.is_file())
         with _failed_writes_named(output):
             path = publish(unpublished, output)
@@ -189,7 +190,7 @@ def _failed_writes_named(output: str | os.PathLike[str]) -> Iterator[None]:
         yield
     except (OSError, tf.errors.OpError) as error:
         cause = as_os_error(error)
-        # The file is one of the unpublished version, which is gone when this is read.
+        # The file belongs to the unpublished version, which is removed.
         cause.filename = None
         raise UserError(
             f"{os.fspath(output)}: nothing is published, the bundle cannot be written: {describe_os_error(cause)}"
@@ -197,7 +198,7 @@ def _failed_writes_named(output: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def _metrics(path: pathlib.Path, checkpoint: str) -> dict[str, Any]:
-    """The run's metrics, and under `exported` what is in the bundle, with its epoch's scores."""
+    """Returns the run's metrics, with the exported checkpoint and the scores of its epoch under `exported`."""
     if not path.exists():
         raise UserError(
             f"{path}: no such file; the run is not finished (`emr-ner train` writes it at the end)"
@@ -211,7 +212,7 @@ def _metrics(path: pathlib.Path, checkpoint: str) -> dict[str, Any]:
         _ = metrics["parameters"], metrics["epochs"], metrics["exported"]["epoch"]
     except (KeyError, IndexError, TypeError) as error:
         raise UserError(
-            f"{path}: not the metrics of a training run; it is written anew when the same training command runs again"
+            f"{path}: must be the metrics of a training run; the same training command writes the file again"
         ) from error
     return metrics
 
@@ -225,7 +226,7 @@ def _with_token_budget(definition: ModelDefinition, token_budget: int) -> ModelD
 
 
 def _joint(metrics: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The metrics of one model, or of an ensemble, whose own scores nobody has measured."""
+    """Returns the metrics of one model, or those of an ensemble, whose scores are not measured."""
     if len(metrics) == 1:
         return metrics[0]
     first = metrics[0] | {"parameters": sum(member["parameters"] for member in metrics)}
@@ -237,9 +238,7 @@ def _read_json(path: pathlib.Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(
-            f"{path}: no JSON can be read here; it is written anew when the same training command runs again"
-        ) from error
+        raise UserError(f"{path}: must be JSON; the same training command writes the file again") from error
 
 
 def _licence(licence: str | None) -> str:

@@ -1,4 +1,4 @@
-"""The model card that travels in a bundle: what the model is, and what it must not be taken for."""
+"""Writes the model card of a bundle: the model, its scores, its origin and the limits of its use."""
 
 import json
 
@@ -10,11 +10,11 @@ def model_card(definition: ModelDefinition, metrics: str) -> str:
     """Writes the card as Markdown.
 
     Args:
-        definition: of the model.
+        definition: definition of the model.
         metrics: JSON text of the training run's metrics, and of what is exported (`exported`).
 
     Returns:
-        Markdown; no text of any record in it.
+        Markdown without any text of a record.
     """
     config, encoder = definition.config, definition.encoder or {}
     run = json.loads(metrics)
@@ -57,8 +57,8 @@ def model_card(definition: ModelDefinition, metrics: str) -> str:
     least = exported.get("min_probability")
     left_out = f"\n- entities with a probability below {least:g} are left out" if least else ""
     derived = (
-        f"The lexicon (`lexicon.txt`, {len(definition.words)} words) holds words of the training and unlabelled text, "
-        "mentions of training records among them, unless it was made from a file of word vectors. "
+        f"The lexicon (`lexicon.txt`, {len(definition.words)} words) has words of the training and unlabelled text, "
+        "including mentions of training records, unless it was made from a file of word vectors. "
         if definition.words
         else ""
     )
@@ -81,14 +81,14 @@ probabilities out.
 - {run["epochs"]} epochs of `{config.data.train}`; the checkpoint is that of epoch {exported["epoch"]}
 - {scored}
 
-## What it is derived from
-The vocabulary lists single characters of the training text that the encoder's own lacked. {derived}Nothing else of \
-any record is in this directory but the weights. The warm-up requests hold synthetic text.
+## Origin
+The vocabulary contains single characters of the training text that the encoder's vocabulary lacked. {derived}Except \
+for the weights, nothing else in this directory comes from a record. The warm-up requests contain synthetic text.
 
 ## Licence
 `LICENCE` beside this card.
 
 ## Use
-Scores are measured on records like those of the training; measure on your own before you rely on them. Not a
-medical device: a person answers for what is done with what it finds.
+The scores were measured on records like those of the training; measure on your own records before you rely on them.
+The model is not a medical device: a person is responsible for decisions that use its results.
 """

@@ -10,7 +10,6 @@ from emr_ner_tf.data.document import Document
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.evaluation.scoring import score
 from emr_ner_tf.exporting.bundle import Bundle
-from emr_ner_tf.inference.annotator import Annotator
 
 # The same graph with other kernels around it: scores agree to rounding, entities exactly.
 _SCORE_TOLERANCE = 1e-3
@@ -19,12 +18,12 @@ _MAX_DIFFERENT = 0.05
 
 
 class Verification(NamedTuple):
-    """What was compared.
+    """The comparison of a bundle with the model that it was written from.
 
     Attributes:
-        records: how many.
-        entities: found by both in all of them.
-        largest_score_difference: between the two.
+        records: number of records that were compared.
+        entities: number of entities that both find in them.
+        largest_score_difference: largest difference between the two scores of an entity.
     """
 
     records: int
@@ -32,21 +31,18 @@ class Verification(NamedTuple):
     largest_score_difference: float
 
 
-def verify(bundle: Bundle, in_process: Annotator, documents: Sequence[Document]) -> Verification:
-    """Tags records with both and calls every other signature.
+def verify(bundle: Bundle, expected: Sequence[Document]) -> Verification:
+    """Annotates records with a bundle and calls every other signature.
 
     Args:
-        bundle: reloaded from disk.
-        in_process: the model that was exported.
-        documents: records to compare on.
+        bundle: the bundle, reloaded from disk.
+        expected: records as the exported model annotates them.
 
     Raises:
         UserError: an entity differs, or a signature contradicts another; the message names the record.
     """
-    expected = in_process.annotate(documents)
-    found = bundle.annotate(documents)
     entities, largest = 0, 0.0
-    for one, other in zip(expected, found, strict=True):
+    for one, other in zip(expected, bundle.annotate(expected), strict=True):
         if one.entities != other.entities:
             raise UserError(
                 f"{one.id}: the reloaded bundle finds {len(other.entities)} entities that are not the "
@@ -60,9 +56,9 @@ def verify(bundle: Bundle, in_process: Annotator, documents: Sequence[Document])
             f"scores of the reloaded bundle differ by {largest} from those of the model in this process (at most "
             f"{_SCORE_TOLERANCE} is rounding); the bundle is not published"
         )
-    for document in documents[:4]:
+    for document in expected[:4]:
         _verify_signatures(bundle, document)
-    return Verification(len(documents), entities, largest)
+    return Verification(len(expected), entities, largest)
 
 
 class PrecisionComparison(NamedTuple):
@@ -84,19 +80,22 @@ class PrecisionComparison(NamedTuple):
 
 
 def compare_with_float32(
-    reduced: Annotator, float32: Annotator, documents: Sequence[Document]
+    found: Sequence[Document],
+    expected: Sequence[Document],
+    documents: Sequence[Document],
+    labels: Sequence[str],
 ) -> PrecisionComparison:
-    """Annotates records with both models.
+    """Compares annotations of the same records.
 
     Args:
-        reduced: the model with reduced precision.
-        float32: the same model in float32.
-        documents: records; their annotated mentions give the F1.
+        found: the records as the model with reduced precision annotates them.
+        expected: the records as the model annotates them in float32.
+        documents: the records; their annotated mentions give the F1.
+        labels: labels of the model.
 
     Raises:
         UserError: more than 5 % of the entities differ.
     """
-    expected, found = list(float32.annotate(documents)), list(reduced.annotate(documents))
     pairs = list(zip(expected, found, strict=True))
     entities = sum(len(one.entities) for one, _ in pairs)
     different = sum(len({*one.entities} ^ {*other.entities}) for one, other in pairs)
@@ -105,7 +104,6 @@ def compare_with_float32(
             f"at this precision the model finds {different} entities that differ from its {entities} in float32 (at "
             f"most {_MAX_DIFFERENT:.0%} may); export it with --precision=float32 and --weights=float32"
         )
-    labels = float32.labels
     scored = any(document.entities for document in documents) and all(
         entity.label in labels for document in documents for entity in document.entities
     )
@@ -116,17 +114,9 @@ def compare_with_float32(
 
 
 def _verify_signatures(bundle: Bundle, document: Document) -> None:
-    signatures = bundle.signatures
-    vocabulary = bundle.definition.vocabulary
-    table = vocabulary.code_point_table()
-    tokens = table[np.array([ord(character) for character in document.text], np.int64)]
-    batch = {
-        "token_ids": tf.constant(tokens[np.newaxis], tf.int32),
-        "length": tf.constant([len(tokens)], tf.int32),
-    }
-    tags = signatures["tag"](text=tf.constant([document.text]))["tags"].numpy()[0]
-    tag_ids = signatures["decode"](**batch)["tag_ids"].numpy()[0]
-    marginals = signatures["marginals"](**batch)["marginals"].numpy()[0]
+    tags = bundle.signatures["tag"](text=tf.constant([document.text]))["tags"].numpy()[0]
+    tag_ids = bundle.signatures["decode"](**bundle.look_up([document.text]))["tag_ids"].numpy()[0]
+    (marginals,) = bundle.marginals([document.text])
     names = [tag.decode("utf-8") for tag in tags]
     if names != [bundle.tags[i] for i in tag_ids]:
         raise UserError(f"{document.id}: signatures `tag` and `decode` disagree; the bundle is not published")

@@ -44,7 +44,7 @@ def build_tagger(
         )
     tagger = Tagger(
         encoder,
-        build_context(ContextParts(config, vocabulary, definition.words)),
+        build_context(ContextParts(config.model, config.lexicon.size, vocabulary, definition.words)),
         build_attention(config.model.attention, heads=config.model.heads, gated=config.model.attention_gate),
         TagTable(definition.labels, config.model.scheme),
         SpecialTokens(vocabulary.pad_id, vocabulary.cls_id, vocabulary.sep_id),

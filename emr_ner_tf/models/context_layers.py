@@ -136,26 +136,29 @@ class ContextParts(NamedTuple):
     """The parts from which a context layer is built.
 
     Attributes:
-        config: the whole configuration.
+        settings: the section `model` of the configuration.
+        word_size: width of the word embeddings of a lexicon.
         vocabulary: vocabulary of the encoder.
         words: words of the lexicon, in the order of their vectors; empty for a context without a lexicon.
     """
 
-    config: ConfigDict
+    settings: ConfigDict
+    word_size: int
     vocabulary: Vocabulary
     words: tuple[str, ...]
 
 
 def _recurrent(cell: str) -> Callable[[ContextParts], tf.keras.layers.Layer]:
     def make(parts: ContextParts) -> tf.keras.layers.Layer:
-        settings = parts.config.model
-        return RecurrentContext(cell, settings.units, reset_after=settings.reset_after, name="context")
+        return RecurrentContext(
+            cell, parts.settings.units, reset_after=parts.settings.reset_after, name="context"
+        )
 
     return make
 
 
 def _lattice_lstm(parts: ContextParts) -> tf.keras.layers.Layer:
-    settings, trie = parts.config.model, build_trie(parts.words, parts.vocabulary)
+    settings, trie = parts.settings, build_trie(parts.words, parts.vocabulary)
     logging.info(
         "lexicon: %d words in use; left out: %d with characters that are not in the vocabulary, %d equal to another "
         "word after normalization",
@@ -163,9 +166,7 @@ def _lattice_lstm(parts: ContextParts) -> tf.keras.layers.Layer:
         trie.unknown,
         trie.duplicates,
     )
-    return LatticeLSTM(
-        settings.units, trie, parts.config.lexicon.size, dropout=settings.dropout, name="context"
-    )
+    return LatticeLSTM(settings.units, trie, parts.word_size, dropout=settings.dropout, name="context")
 
 
 # Each layer is called with (inputs, length, token_ids, training) and returns float [B, T, width], 0 in the padding.
@@ -173,8 +174,8 @@ CONTEXTS: dict[str, Callable[[ContextParts], tf.keras.layers.Layer | None]] = {
     "none": lambda parts: None,
     "bigru": _recurrent("gru"),
     "bilstm": _recurrent("lstm"),
-    "cnn": lambda parts: WindowCNN(parts.config.model.units, name="context"),
-    "idcnn": lambda parts: IteratedDilatedCNN(parts.config.model.units, name="context"),
+    "cnn": lambda parts: WindowCNN(parts.settings.units, name="context"),
+    "idcnn": lambda parts: IteratedDilatedCNN(parts.settings.units, name="context"),
     "lattice_lstm": _lattice_lstm,
 }
 
@@ -185,7 +186,7 @@ def build_context(parts: ContextParts) -> tf.keras.layers.Layer | None:
     Raises:
         UserError: the name is unknown; the message lists the choices.
     """
-    name = parts.config.model.context
+    name = parts.settings.context
     if name not in CONTEXTS:
         raise UserError(f"config.model.context must be one of {', '.join(CONTEXTS)}, got {name!r}")
     return CONTEXTS[name](parts)

@@ -74,7 +74,7 @@ def check_members(definitions: Sequence[ModelDefinition], names: Sequence[str]) 
 
 
 def _agreed(definition: ModelDefinition) -> dict[str, Any]:
-    """What all members must have alike, beside the vocabulary, by its name in a message."""
+    """Returns the properties that all members must share, beside the vocabulary, by their names in messages."""
     config = definition.config
     return {
         "labels in the same order": ", ".join(definition.labels),

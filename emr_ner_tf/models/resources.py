@@ -46,15 +46,14 @@ def build_resources(config: ConfigDict, documents: Sequence[Document]) -> Resour
         UserError: a file is missing or malformed, vectors have another width, or a lexicon has no word.
     """
     texts = [document.text for document in documents]
-    words, word_vectors = _lexicon(config, documents)
-    if config.model.encoder == "bert":
-        return Resources(_encoder_vocabulary(config, texts), words, None, word_vectors)
-    vectors = _char_vectors(config, texts)
-    texts += [token for token in vectors.tokens if len(token) == 1] if vectors else []
-    if config.model.encoder == "char":
-        vocabulary = Vocabulary(_SPECIAL_TOKENS).extended(texts)
-    else:
-        vocabulary = _encoder_vocabulary(config, texts)
+    words, word_vectors, vectors = (), None, None
+    if config.model.context in LEXICON_CONTEXTS:
+        words, word_vectors = _lexicon(config.lexicon, documents, config.data)
+    if config.model.encoder != "bert":
+        vectors = _char_vectors(config.char, texts, config.data, config.train.seed)
+        texts += [token for token in vectors.tokens if len(token) == 1] if vectors else []
+    encoder = RANDOM_ENCODER if config.model.encoder == "char" else config.encoder
+    vocabulary = _vocabulary(encoder, texts, extend=config.text.extend_vocabulary)
     return Resources(vocabulary, words, vectors, word_vectors)
 
 
@@ -72,32 +71,32 @@ def unlabelled_passages(data: ConfigDict) -> Iterator[str]:
         yield from read_passages(path, **settings)
 
 
-def _encoder_vocabulary(config: ConfigDict, texts: list[str]) -> Vocabulary:
-    if config.encoder == RANDOM_ENCODER:
+def _vocabulary(encoder: str, texts: list[str], *, extend: bool) -> Vocabulary:
+    if encoder == RANDOM_ENCODER:
         return Vocabulary(_SPECIAL_TOKENS).extended(texts)
-    if not config.encoder:
+    if not encoder:
         raise UserError(
             "config.encoder must name a directory or a hub name in the Hugging Face layout "
             "(for example --config.encoder=hfl/chinese-roberta-wwm-ext), got ''"
         )
-    vocabulary = load_vocabulary(config.encoder)
-    return vocabulary.extended(texts) if config.text.extend_vocabulary else vocabulary
+    vocabulary = load_vocabulary(encoder)
+    return vocabulary.extended(texts) if extend else vocabulary
 
 
-def _char_vectors(config: ConfigDict, texts: list[str]) -> Vectors | None:
-    if config.char.vectors:
-        vectors = read_vectors(config.char.vectors)
+def _char_vectors(settings: ConfigDict, texts: list[str], data: ConfigDict, seed: int) -> Vectors | None:
+    if settings.vectors:
+        vectors = read_vectors(settings.vectors)
         width = vectors.values.shape[1]
-        if width != config.char.size:
+        if width != settings.size:
             raise UserError(
-                f"config.char.size must be the width of the vectors in {config.char.vectors}, {width}, "
-                f"got {config.char.size}"
+                f"config.char.size must be the width of the vectors in {settings.vectors}, {width}, "
+                f"got {settings.size}"
             )
         known = {character for text in texts for character in text}
         found = known.intersection(vectors.tokens)
         if not found:
             raise UserError(
-                f"config.char.vectors={config.char.vectors}: must contain vectors of the training records' characters, "
+                f"config.char.vectors={settings.vectors}: must contain vectors of the training records' characters, "
                 f"got {len(vectors.tokens)} tokens and none of them"
             )
         logging.info(
@@ -106,29 +105,27 @@ def _char_vectors(config: ConfigDict, texts: list[str]) -> Vectors | None:
             len(known),
         )
         return vectors
-    if not config.char.word2vec:
+    if not settings.word2vec:
         return None
-    passages = [*texts, *unlabelled_passages(config.data)]
+    passages = [*texts, *unlabelled_passages(data)]
     logging.info("word2vec on %d passages, %d characters", len(passages), sum(map(len, passages)))
-    return train_word2vec(passages, size=config.char.size, seed=config.train.seed)
+    return train_word2vec(passages, size=settings.size, seed=seed)
 
 
-def _lexicon(config: ConfigDict, documents: Sequence[Document]) -> tuple[tuple[str, ...], np.ndarray | None]:
-    if config.model.context not in LEXICON_CONTEXTS:
-        return (), None
+def _lexicon(
+    settings: ConfigDict, documents: Sequence[Document], data: ConfigDict
+) -> tuple[tuple[str, ...], np.ndarray | None]:
     # Imported here, because the segmenter reads its dictionary on import.
     from emr_ner_tf.data.lexicon import build_lexicon, read_lexicon
 
-    if config.lexicon.file:
-        lexicon = read_lexicon(config.lexicon.file)
+    if settings.file:
+        lexicon = read_lexicon(settings.file)
     else:
-        lexicon = build_lexicon(
-            documents, unlabelled_passages(config.data), min_count=config.lexicon.min_count
-        )
-    if lexicon.vectors is not None and lexicon.vectors.shape[1] != config.lexicon.size:
+        lexicon = build_lexicon(documents, unlabelled_passages(data), min_count=settings.min_count)
+    if lexicon.vectors is not None and lexicon.vectors.shape[1] != settings.size:
         raise UserError(
-            f"config.lexicon.size must be the width of the vectors in {config.lexicon.file}, "
-            f"{lexicon.vectors.shape[1]}, got {config.lexicon.size}"
+            f"config.lexicon.size must be the width of the vectors in {settings.file}, "
+            f"{lexicon.vectors.shape[1]}, got {settings.size}"
         )
     logging.info("the lexicon has %d words", len(lexicon.words))
     return lexicon.words, lexicon.vectors

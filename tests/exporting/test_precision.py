@@ -77,21 +77,12 @@ def test_auto_asks_the_processor(flags, expected, tmp_path, monkeypatch):
     assert choose_precision("auto") == "float32"
 
 
-class _Annotator:
-    """Finds the same mentions in every record."""
-
-    labels = ("疾病和诊断",)
-
-    def __init__(self, *spans):
-        self.entities = tuple(Entity(start, end, "疾病和诊断") for start, end in spans)
-
-    def annotate(self, documents):
-        return [Document(document.id, document.text, self.entities) for document in documents]
-
-
 def test_a_model_that_another_precision_changes_is_refused():
-    documents = [Document(str(i), "右肺上叶腺癌", ()) for i in range(10)]
-    same = compare_with_float32(_Annotator((0, 2)), _Annotator((0, 2)), documents)
-    assert same == (10, 10, 0, None, None)
+    label = "疾病和诊断"
+    plain, float32, other = (
+        [Document(str(i), "右肺上叶腺癌", entities) for i in range(10)]
+        for entities in ((), (Entity(0, 2, label),), (Entity(0, 3, label),))
+    )
+    assert compare_with_float32(float32, float32, plain, (label,)) == (10, 10, 0, None, None)
     with pytest.raises(UserError, match=r"finds 20 entities that differ from its 10 .*--precision=float32"):
-        compare_with_float32(_Annotator((0, 3)), _Annotator((0, 2)), documents)
+        compare_with_float32(other, float32, plain, (label,))

@@ -222,5 +222,5 @@ def test_a_bundle_that_differs_is_told_without_text(bundles):
     bundle = Bundle(bundles)
     document = Document("1", GOOD["originalText"])
     with pytest.raises(UserError, match="not published") as caught:
-        verify(bundle, _Other(), [document])
+        verify(bundle, list(_Other().annotate([document])))
     assert_silent("".join(traceback.format_exception(caught.value)), "verify")
