@@ -30,7 +30,7 @@ Handlers = Mapping[str, Callable[..., dict[str, Any]]]
 
 
 class Asked(Protocol):
-    """What answers commands.
+    """A process that answers commands.
 
     Attributes:
         cpu_seconds: processor time that it had taken when it last answered.

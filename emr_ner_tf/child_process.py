@@ -13,7 +13,7 @@ def run_to_end(arguments: Sequence[str], stdout: IO | None = None) -> int:
 
     Args:
         arguments: the program and its arguments.
-        stdout: where its results go; None is where this process's go.
+        stdout: destination of its results; None is the standard output of this process.
 
     Returns:
         Its exit status, negative where a signal ended it.

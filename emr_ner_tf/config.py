@@ -115,7 +115,7 @@ def base_config() -> ConfigDict:
     config.distillation = ConfigDict()
     # Bundle whose marginals on `data.unlabelled` are learned beside the annotated records; empty: none.
     config.distillation.teacher = ""
-    config.distillation.ratio = 2.0  # unlabelled windows for each annotated one, drawn anew for each epoch
+    config.distillation.ratio = 2.0  # unlabelled windows for each annotated one, drawn again for each epoch
 
     config.optimizer = ConfigDict()
     config.optimizer.encoder_rate = 1e-4  # -1: chosen by the encoder's number of layers and width
@@ -330,8 +330,8 @@ def load_config(path: str | os.PathLike[str], base: Callable[[], ConfigDict] = b
     """Reads a configuration that `save_config` wrote.
 
     Args:
-        path: of the file.
-        base: gives the configuration with every key that it may hold.
+        path: path of the file.
+        base: returns the configuration with every key that the file may have.
 
     Raises:
         UserError: the file is missing or not whole, or holds keys that this version does not know.

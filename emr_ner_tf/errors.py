@@ -26,7 +26,7 @@ class Terminated(BaseException):
     """The process was asked to end by a signal; it unwinds as after Ctrl-C, so that nothing is left half done.
 
     Attributes:
-        signal_number: of the signal, such as 15 for SIGTERM.
+        signal_number: number of the signal, such as 15 for SIGTERM.
     """
 
     def __init__(self, signal_number: int) -> None:

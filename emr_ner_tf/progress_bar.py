@@ -40,7 +40,7 @@ class ProgressBar(contextlib.AbstractContextManager):
         is_shown: whether there is a terminal to show it on; otherwise, its methods do nothing.
 
     Args:
-        title: what the job does.
+        title: description of the job.
         total: number of steps; None if it is not known, and then the time left is not, either.
         unit: name of the steps, in the plural.
         done: number of steps that were taken before.

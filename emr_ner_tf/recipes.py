@@ -39,7 +39,7 @@ def read_recipe(name_or_path: str, *arguments: str) -> ConfigDict:
 
     Args:
         name_or_path: as for `find_recipe`; "paper:ROW" passes ROW to `get_config`.
-        arguments: of `get_config`.
+        arguments: arguments of `get_config`.
 
     Raises:
         UserError: as `find_recipe`.

@@ -1,4 +1,4 @@
-"""The export main under the name that Model Garden users look for: same flags, same bundle."""
+"""The command `emr-ner export` under the name that Model Garden users look for."""
 
 from emr_ner_tf.cli.export import main
 from emr_ner_tf.cli.runner import run

@@ -54,11 +54,11 @@ def audit_by_folds(
 
     Args:
         records: the corpus.
-        labels: of its mentions.
+        labels: labels of its mentions.
         config: training settings; `data.train`, `data.format`, `data.options` and `data.labels` are set here.
         work_dir: directory for the folds' records, models and results.
         folds: number of folds, 2 or more.
-        seed: of the folds; the seed of training is `config.train.seed`.
+        seed: seed of the folds; the seed of training is `config.train.seed`.
 
     Returns:
         The likely errors, the most suspicious first.
@@ -140,7 +140,7 @@ def suspect_documents(suspects: Sequence[Suspect]) -> Iterator[Document]:
     and `line` of the record and `annotated` of a mention say what they contradict.
 
     Args:
-        suspects: of one audit.
+        suspects: suspects of one audit.
     """
     by_record: dict[tuple[str, int, str], list[Suspect]] = {}
     for suspect in suspects:

@@ -10,7 +10,7 @@ def assign_folds(texts: Sequence[str], folds: int, seed: int) -> list[int]:
     """Draws the fold of each record; records with the same text are in the same fold.
 
     Args:
-        texts: of the records.
+        texts: texts of the records.
         folds: number of folds, 2 or more.
         seed: the same seed, texts and number give the same folds on any machine.
 
@@ -29,5 +29,5 @@ def assign_folds(texts: Sequence[str], folds: int, seed: int) -> list[int]:
 
 
 def text_key(text: str) -> str:
-    """Returns a digest that stands for a text."""
+    """Returns the digest of a text."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -42,14 +42,14 @@ def audit(
 
     Args:
         records: the corpus.
-        labels: of its mentions.
+        labels: labels of its mentions.
         config: training settings of the folds' models; None compares with `model_dirs`.
         model_dirs: models that exist.
         work_dir: directory for the folds.
         folds: number of folds.
-        seed: of the folds.
+        seed: seed of the folds.
         output: file for the records with likely errors, the most suspicious record first; None writes none.
-        format: of `output`.
+        format: format of `output`.
         examples: maximum number of places to print.
 
     Raises:

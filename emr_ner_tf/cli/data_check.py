@@ -1,4 +1,4 @@
-"""What `data check` compares records with, and how it prints the findings."""
+"""Sets up the comparisons of `data check` and prints its findings."""
 
 import functools
 from collections.abc import Callable, Sequence

@@ -21,7 +21,7 @@ class Listing:
         self.remedies: collections.Counter[str] = collections.Counter()
 
     def add(self, error: RecordError, raw: bytes) -> None:
-        """Takes a bad record."""
+        """Receives a bad record."""
         self.count += 1
         if self.count <= _LISTED:
             print(error.fault, file=sys.stderr)

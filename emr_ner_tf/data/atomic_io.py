@@ -28,7 +28,7 @@ _NAME_BYTES = 200
 
 
 def is_stream(path: str | os.PathLike[str]) -> bool:
-    """Returns whether `path` is standard output (or input), a descriptor's name, or exists and is no regular file."""
+    """Returns whether `path` is a standard stream or a descriptor's name, or exists and is not a regular file."""
     if os.fspath(path) == STANDARD or _descriptor(path) is not None:
         return True
     try:
@@ -38,7 +38,7 @@ def is_stream(path: str | os.PathLike[str]) -> bool:
 
 
 def check_not_an_input(output: str | os.PathLike[str], inputs: Iterable[str | os.PathLike[str]]) -> None:
-    """Refuses an output that would take the place of records by something that is no record.
+    """Refuses an output that would replace an input.
 
     Raises:
         UserError: `output` is one of the inputs.
@@ -51,7 +51,7 @@ def check_not_an_input(output: str | os.PathLike[str], inputs: Iterable[str | os
 
 @contextlib.contextmanager
 def atomic_writer(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO]:
-    """Opens a private file beside `path` and renames it onto `path` once the block has ended well.
+    """Opens a private file beside `path` and renames it to `path` after the block has succeeded.
 
     A symbolic link is followed: its target is replaced. An existing file keeps its mode (and owner, where this process
     may set it). A device or a pipe, and `-` (standard output), are written straight through, since there is nothing to
@@ -107,7 +107,7 @@ def _stream(path: str | os.PathLike[str], mode: str, text: dict[str, str]) -> It
 
 
 def _descriptor(path: str | os.PathLike[str]) -> int | None:
-    """The number of the descriptor that a path names."""
+    """Returns the number of the descriptor that a path names."""
     found = _DESCRIPTOR.fullmatch(os.fspath(path))
     if found is None:
         return None
@@ -116,7 +116,7 @@ def _descriptor(path: str | os.PathLike[str]) -> int | None:
 
 @contextlib.contextmanager
 def errors_named(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Gives errors of writing, which the system reports without a name, the name of the output.
+    """Adds the name of the output to errors of writing, which the system reports without a name.
 
     Args:
         path: the output file.
@@ -136,22 +136,22 @@ def errors_named(path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def _private_file(target: pathlib.Path) -> tuple[int, pathlib.Path]:
-    """Creates a locked file beside `target` that only this user can read: records may stand in it."""
+    """Creates a locked file beside `target`; only this user can read it, because it may contain records."""
     start = f".{os.fsdecode(os.fsencode(target.name)[:_NAME_BYTES])}."
     _remove_orphans(target.parent, start)
     while True:
         beside = target.parent / f"{start}{secrets.token_hex(4)}.tmp"
         descriptor = os.open(beside, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        # On a file system without locks, nothing is taken for an orphan either.
+        # On a file system without locks, no file is considered an orphan either.
         try_lock(descriptor)
         if os.fstat(descriptor).st_nlink:
             return descriptor, beside
-        # Another process took it for an orphan in the moment before it was locked.
+        # Another process considered it an orphan in the moment before it was locked.
         os.close(descriptor)
 
 
 def _remove_orphans(folder: pathlib.Path, start: str) -> None:
-    """Removes temporary files that nobody has locked: their owners have ended."""
+    """Removes temporary files that nobody has locked, because their owners have exited."""
     with contextlib.suppress(OSError):
         for name in os.listdir(folder):
             if not (name.startswith(start) and name.endswith(".tmp")):

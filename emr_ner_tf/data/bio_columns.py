@@ -112,7 +112,7 @@ def _comment(document: Document) -> list[str]:
 
 
 def _keys(entity: Entity) -> dict[str, Any] | None:
-    """What the tags do not say of a mention; `overlap` 0 is what CCKS2019 JSON lines say in any case."""
+    """Returns the keys of a mention that its tags do not express; `overlap` 0 is the default of CCKS2019 JSON lines."""
     keys = dict(entity.extra)
     if type(keys.get(OVERLAP)) is int and keys[OVERLAP] == 0:
         del keys[OVERLAP]
@@ -140,12 +140,12 @@ def _refuse_row(text: str) -> NoReturn:
 
 
 def _extend(spans: list[tuple[int, int, str]], tag: str, at: int) -> None:
-    """Adds what the tag of character `at` says to the mentions so far."""
+    """Adds the tag of character `at` to the mentions so far."""
     prefix, label = tag[:2], tag[2:]
     if tag == "O":
         return
     if prefix not in ("B-", "I-"):
-        # In columns of another kind this may be text: it is shown only where it looks like a tag.
+        # In another kind of columns this may be text, so it is shown only if it looks like a tag.
         value = truncate(repr(tag)) if re.match(r"[A-Z]-.", tag) else describe_value(tag)
         raise RecordError("is not O, B-label or I-label", key="tag", value=value)
     check_label(label, key="label")

@@ -1,4 +1,4 @@
-"""Records as CCKS2019 JSON lines, each with a text and its mentions, from one line and to one."""
+"""Reads and writes records as CCKS2019 JSON lines, each with a text and its mentions."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -48,17 +48,17 @@ def parse_record(
     """Parses and checks one line.
 
     Args:
-        line: without a byte order mark.
-        default_id: the document's id where the record has none.
+        line: the line, without a byte order mark.
+        default_id: id of the document if the record has none.
         labels: the labels in use; None takes any.
         overlaps: "error", "longest" (see `validation.keep_longest_spans`), or "all", which keeps every mention.
         require_entities: whether the record must have `entities`; where it has them, they are always checked.
 
     Returns:
-        The document, and how many of its mentions `overlaps` has taken out.
+        The document and the number of mentions that `overlaps` has left out.
 
     Raises:
-        RecordError: without file and line.
+        RecordError: the record is bad; file and line are not set.
     """
     record = parsed_object(line)
     text = string_of(record, TEXT)
@@ -88,7 +88,7 @@ def document_id(extra: Mapping[str, Any], default: str) -> str:
 
 
 def parse_score(keys: dict[str, Any]) -> float | None:
-    """Takes `score` out of a mention's keys, where it is a probability; else it stays an unknown key."""
+    """Removes `score` from a mention's keys and returns it if it is a probability; any other value remains."""
     score = keys.get(SCORE)
     if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
         return None

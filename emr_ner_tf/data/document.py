@@ -14,9 +14,9 @@ class Entity:
     Attributes:
         start: first character of the mention, counted from 0.
         end: one past its last character.
-        label: the data's own label string.
+        label: label string of the data.
         score: probability under the model, in [0, 1]; None for an annotated mention.
-        extra: what else the record said of this mention; not compared.
+        extra: other keys of the mention in the record; not compared.
         text: the mention's own text, `document.text[start:end]`; a `Document` fills it in.
 
     Example:
@@ -50,8 +50,8 @@ class Document:
     """A record: its text, its mentions in order of `start`, and whatever other keys it had.
 
     Attributes:
-        id: the record's own id, else `FILE:LINE`.
-        text: the original text, untouched.
+        id: the record's id; without one, `FILE:LINE`.
+        text: the original text, unchanged.
         entities: mentions sorted by (start, end, label), each with its text; any iterable of them may be given.
         extra: the record's other keys in their order; `id` too, where the record had one.
 

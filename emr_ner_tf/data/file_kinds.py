@@ -54,9 +54,9 @@ def check_kind(lines: Iterable[Line], path: str, format: str) -> Iterator[Line]:
     A file whose first line that is not blank is as it should be passes, whatever follows.
 
     Args:
-        lines: of the file.
+        lines: lines of the file.
         path: its name in messages.
-        format: that it is read as: "ccks2019", "bio" or "text".
+        format: format of the reader: "ccks2019", "bio" or "text".
 
     Raises:
         RecordError: while iterating: what the file looks like, and what to do.
@@ -133,7 +133,7 @@ def looks_like_text(lines: Sequence[bytes], *, named_so: bool) -> bool:
     """Whether lines are plain text in UTF-8.
 
     Args:
-        lines: of a file.
+        lines: lines of a file.
         named_so: whether its name says so; else a single line is not enough.
     """
     sample = _sample_of(lines)

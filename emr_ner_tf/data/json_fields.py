@@ -38,7 +38,7 @@ def object_of(value: Any, number: int) -> dict[str, Any]:
 
     Args:
         value: the mention.
-        number: which mention of the record, counted from 1.
+        number: number of the mention in the record, counted from 1.
 
     Raises:
         RecordError: it is something else.
@@ -53,7 +53,7 @@ def check_span_keys(item: dict[str, Any], number: int, *, start: str, end: str, 
 
     Args:
         item: the mention.
-        number: which mention of the record, counted from 1.
+        number: number of the mention in the record, counted from 1.
         start: key of the start.
         end: key of the end.
         label: key of the label.

@@ -15,7 +15,7 @@ from emr_ner_tf.data.record_error import RecordError
 from emr_ner_tf.data.vectors import read_vectors
 from emr_ner_tf.errors import UserError
 
-# Characters of the longest word: every step of the layer keeps room for so many. Of CCKS2019's mentions 95 % fit.
+# Maximum number of characters in a word; every step of the layer has room for as many. 95 % of CCKS2019's mentions fit.
 LONGEST_WORD = 12
 
 
@@ -34,8 +34,8 @@ class Lexicon(NamedTuple):
 def read_lexicon(path: str | os.PathLike[str]) -> Lexicon:
     """Reads a file of word vectors in word2vec's text form, or a list of one word a line.
 
-    It is a list where the first line that is not blank holds a single token. Words that are too short or too long
-    to be looked up, and words that stand on an earlier line, are left out; how many is logged.
+    The file is a list if its first line that is not blank has a single token. Words that are too short or too long, and
+    words of an earlier line, are left out; their number is logged.
 
     Args:
         path: UTF-8.
@@ -68,9 +68,9 @@ def build_lexicon(documents: Iterable[Document], passages: Iterable[str], *, min
     """Collects the words that a segmenter (jieba) finds often enough, and every mention.
 
     Args:
-        documents: of the training part alone, since their mentions become words.
+        documents: training records only, because their mentions become words.
         passages: unlabelled text.
-        min_count: how often the segmenter must find a word in all texts together; a mention counts however rare.
+        min_count: minimum number of times that the segmenter must find a word in all texts; mentions have no minimum.
 
     Returns:
         The words in the order of their code points, without vectors.
@@ -122,7 +122,7 @@ def _read_list(path: str) -> list[str]:
 
 
 def _segmented(segmenter, text: str) -> list[str]:
-    # JSON can smuggle in half a surrogate pair, which the segmenter does not take.
+    # A text from JSON can have half a surrogate pair, which the segmenter refuses.
     return segmenter.cut(text.encode("utf-8", "replace").decode("utf-8"))
 
 
@@ -131,5 +131,5 @@ def _can_be_looked_up(word: str) -> bool:
 
 
 def _is_word(token: str) -> bool:
-    """Whether a token of the segmenter is a word, and not punctuation or a number."""
+    """Returns whether a token of the segmenter is a word, and not punctuation or a number."""
     return token.isalnum() and any(character.isalpha() for character in token)

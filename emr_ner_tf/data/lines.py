@@ -1,4 +1,4 @@
-"""Lines of a file as bytes with their places, and JSON values on one line."""
+"""Lines of a file as bytes with their positions, and JSON values on one line."""
 
 import contextlib
 import json
@@ -23,8 +23,8 @@ class Line(NamedTuple):
     """A line of a file.
 
     Attributes:
-        number: counted from 1.
-        offset: of its first byte in the file.
+        number: number of the line, counted from 1.
+        offset: offset of its first byte in the file.
         raw: its bytes without the line feed.
     """
 
@@ -117,7 +117,7 @@ def decoded(line: Line) -> str:
 
 
 def json_line(value: Any) -> str:
-    """Writes a JSON value on one line that UTF-8 can hold and that no reader of lines breaks in two."""
+    """Returns a JSON value on one line that UTF-8 can encode and that no reader of lines splits."""
     line = json.dumps(value, ensure_ascii=False)
     try:
         line.encode("utf-8")
@@ -137,7 +137,7 @@ def parsed_object(text: str) -> dict[str, Any]:
     try:
         value = json.loads(text, object_pairs_hook=_object)
     except json.JSONDecodeError as error:
-        # Some messages end with what they met there: what stands before a colon is surely not the record's.
+        # Some messages end with a part of the line; the part before the colon never has text of the record.
         why = error.msg.split(": ")[0].removesuffix(" at")
         raise RecordError("the line is not JSON", value=f"{why} at column {error.pos + 1}") from None
     except RecursionError:

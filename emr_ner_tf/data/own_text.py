@@ -12,11 +12,11 @@ def check_own_text(keys: Mapping[str, Any], text: str, start: int, end: int, *, 
     """Refuses a mention whose own text differs from the text between its offsets.
 
     Args:
-        keys: of the mention; its own text is a string under `entity`, `text` or `mention`.
-        text: of the record.
+        keys: keys of the mention; its own text is a string under `entity`, `text` or `mention`.
+        text: text of the record.
         start: first character of the mention, in code points.
         end: one past its last character.
-        entity: which mention, for the message.
+        entity: number of the mention, for the message.
 
     Raises:
         RecordError: they differ; the message says whether another way to count offsets would fit.
@@ -39,8 +39,8 @@ def other_counting(keys: Mapping[str, Any], text: str, start: int, end: int) -> 
     """Says with which other meaning of the offsets a mention's own text would fit; None with none of them.
 
     Args:
-        keys: of the mention.
-        text: of the record.
+        keys: keys of the mention.
+        text: text of the record.
         start: as the mention gives it.
         end: as the mention gives it.
     """

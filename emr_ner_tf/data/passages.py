@@ -1,4 +1,4 @@
-"""Unlabelled text: the passages of files of text or of records."""
+"""Reads unlabelled text: the passages of files of text or of records."""
 
 import os
 import re

@@ -7,8 +7,8 @@ def split_paths(joined: str, name: str) -> list[str]:
     """Splits a list of paths at its commas.
 
     Args:
-        joined: the paths; "" is a list without any.
-        name: the flag or key that holds them, for the message.
+        joined: the paths; "" is an empty list.
+        name: the flag or key, for the message.
 
     Returns:
         The paths in their order.

@@ -1,4 +1,4 @@
-"""Files of records as streams of documents, in every format that is read.
+"""Reads files of records, in every supported format, as streams of documents.
 
 Three formats are read line by line here; the others have a reader in `formats`.
 """
@@ -93,8 +93,8 @@ def read_documents(
             first given, and how many were left out is logged at the end of the file; or "keep", which keeps them all.
         rejects: receives bad records, and the reader continues after them; None raises at the first one.
         require_entities: whether a record of "ccks2019" must have `entities`; one to be annotated need not.
-        remedies: what the user can do, for the message: by "labels" where a label is not in use, by "overlaps" where
-            mentions overlap.
+        remedies: remedies for messages: under "labels" for a label that is not in use, under "overlaps" for mentions
+            that overlap.
         options: settings that a file does not state itself, such as its encoding.
 
     Returns:
@@ -179,7 +179,7 @@ def read_labels(
 
 
 class _Counted:
-    """Counts bad records on their way."""
+    """Counts bad records and passes them on."""
 
     def __init__(self, rejects: Rejects) -> None:
         self.count = 0
@@ -216,7 +216,7 @@ def _located(path: str, format: str, rules: _Rules, rejects: Rejects | None) -> 
         return _of_format(path, format, rules, rejects)
     lines = encoded_lines(path, encoding)
     if format == "ccks2019":
-        # Files that were joined by hand have marks within; in a text such a mark may be a character.
+        # Files that were joined by hand have byte order marks inside; in a text, such a mark may be a character.
         lines = map(without_mark, lines)
     lines = check_kind(lines, source_name(path), format)
     if format == "bio":

@@ -13,10 +13,10 @@ class RecordError(UserError):
     Attributes:
         path: the file, as the user named it; "" until the reader has said which.
         line: counted from 1; None where the file as a whole is meant.
-        entity: which mention of the record, counted from 1; None where the record as a whole is meant.
-        rule: what is wrong, with the key that it is about.
-        value: what was received, described; None where there is nothing to say.
-        remedy: what the user can do, alike for every record with this fault; None where there is nothing to say.
+        entity: number of the mention in the record, counted from 1; None for an error of the whole record.
+        rule: the broken rule, after the key.
+        value: description of the value received; None if there is none.
+        remedy: remedy, the same for every record with this error; None if there is none.
         option: the reader's option by whose value this is an error, "labels" or "overlaps"; None for any other fault.
     """
 

@@ -1,4 +1,4 @@
-"""Which records go to which side of a split, by seed, and texts that share 30 characters in a row."""
+"""Assigns records to the sides of a split, by seed, and finds texts that share 30 characters in a row."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -9,7 +9,7 @@ from emr_ner_tf.errors import UserError
 
 # So many characters in a row are a common source rather than a common phrase.
 SHARED_CHARACTERS = 30
-# Stands after a text shorter than a shingle; no code point.
+# Appended to a text shorter than a shingle; not a code point.
 _PADDING = 0x110000
 
 
@@ -58,7 +58,7 @@ def near_duplicate_groups(texts: Iterable[str], shared: int = SHARED_CHARACTERS)
     A shorter record belongs to those that are equal to it. Strings are compared by their 64-bit hashes.
 
     Args:
-        texts: of the records.
+        texts: texts of the records.
         shared: characters in a row that two records must have in common.
 
     Returns:
@@ -68,7 +68,7 @@ def near_duplicate_groups(texts: Iterable[str], shared: int = SHARED_CHARACTERS)
 
 
 class ShingleTable:
-    """The hashes of all strings of `SHARED_CHARACTERS` characters of records, sorted, each with its records.
+    """The sorted hashes of all strings of `SHARED_CHARACTERS` characters of records, each with its records.
 
     Args:
         hashes: for each record, what `shingles` returns.
@@ -133,7 +133,7 @@ def shingles(text: str, size: int = SHARED_CHARACTERS) -> np.ndarray:
 
 
 def _draw(seed: int, record: int) -> bytes:
-    """A number drawn for a record, from nothing but seed and place: no library's generator can change it."""
+    """Returns a random number that depends on the seed and the record's index only, not on a library's generator."""
     return hashlib.sha256(f"{seed}:{record}".encode()).digest()
 
 

@@ -10,7 +10,7 @@ from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.labels import CCKS2019_LABELS
 
 PERCENTILES = (0, 5, 25, 50, 75, 90, 95, 99, 100)
-# What a BERT window of 256 or of 512 holds beside [CLS] and [SEP].
+# Characters of a BERT window of 256 or 512 tokens, without [CLS] and [SEP].
 WINDOWS = (254, 510)
 
 
@@ -19,8 +19,8 @@ class LabelStats:
     """Figures of one label.
 
     Attributes:
-        mentions: how many.
-        distinct_forms: how many different strings they are, white space and case included.
+        mentions: number of mentions.
+        distinct_forms: number of different strings among them; white space and case count.
     """
 
     mentions: int
@@ -32,8 +32,8 @@ class CorpusStats:
     """Figures of a corpus.
 
     Attributes:
-        records: how many.
-        characters: in all of them, as code points.
+        records: number of records.
+        characters: number of code points in all of them.
         by_label: figures of each label, in order.
         white_space_at_edge: mentions that begin or end with white space.
         length_percentiles: by percent, the length in characters of the shortest record that at least so many
@@ -50,7 +50,7 @@ class CorpusStats:
 
     @property
     def mentions(self) -> int:
-        """Mentions of all labels."""
+        """Number of mentions of all labels."""
         return sum(label.mentions for label in self.by_label.values())
 
     def to_json(self) -> dict[str, Any]:
@@ -75,8 +75,8 @@ def corpus_stats(documents: Iterable[Document], labels: Sequence[str]) -> Corpus
     """Counts, in memory that grows with the distinct forms and lengths only.
 
     Args:
-        documents: with mentions of `labels`.
-        labels: in the order of the result; one that no mention has is counted with 0.
+        documents: records whose mentions have `labels`.
+        labels: labels in the order of the result; a label without mentions has the count 0.
 
     Returns:
         The figures.

@@ -27,8 +27,8 @@ def check_text(text: str, name: str) -> str:
     """Returns the text.
 
     Args:
-        text: what should be a string that UTF-8 can hold.
-        name: what a message calls it.
+        text: value that should be a string that UTF-8 can encode.
+        name: its name in messages.
 
     Raises:
         UserError: it is not.

@@ -10,7 +10,7 @@ OVERLAPS = ("error", "longest", "keep")
 
 
 def lone_surrogate(text: str) -> int | None:
-    """Returns where a text holds a lone surrogate, which no UTF-8 can hold; None where it holds none."""
+    """Returns the index of a lone surrogate, which UTF-8 cannot encode, in a text; None if there is none."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
@@ -19,7 +19,7 @@ def lone_surrogate(text: str) -> int | None:
 
 
 def check_text(text: str, key: str) -> None:
-    """Refuses a text that UTF-8 cannot hold.
+    """Refuses a text that UTF-8 cannot encode.
 
     Raises:
         RecordError: it holds a lone surrogate.
@@ -32,9 +32,9 @@ def check_text(text: str, key: str) -> None:
 
 
 def label_problem(label: str) -> str | None:
-    """Says what is wrong with a label as a name; None where nothing is.
+    """Returns the problem of a label as a name; None if there is none.
 
-    Labels stand in files with one a line, in tags and in tables.
+    Labels are written to files with one label per line, to tags and to tables.
     """
     if not label:
         return "is empty"
@@ -49,12 +49,12 @@ def check_label(label: str, *, key: str, entity: int | None = None) -> None:
     """Refuses a label that is no name.
 
     Args:
-        label: what the record says.
-        key: what holds it, for the message.
-        entity: which mention, for the message.
+        label: value of the label in the record.
+        key: key of the label, for the message.
+        entity: number of the mention, for the message.
 
     Raises:
-        RecordError: as said.
+        RecordError: the label is refused.
     """
     problem = label_problem(label)
     if problem is not None:
@@ -68,13 +68,13 @@ def check_known(label: str, known: Collection[str] | None, *, key: str, entity: 
     that can fail here.
 
     Args:
-        label: what the record says.
+        label: value of the label in the record.
         known: the labels in use; None takes any.
-        key: what holds it, for the message.
-        entity: which mention, for the message.
+        key: key of the label, for the message.
+        entity: number of the mention, for the message.
 
     Raises:
-        RecordError: as said.
+        RecordError: the label is refused.
     """
     if known is not None and label not in known:
         raise RecordError(
@@ -87,7 +87,7 @@ def check_known(label: str, known: Collection[str] | None, *, key: str, entity: 
 
 
 def settle_overlaps(given: Sequence[tuple[Entity, int]], overlaps: str) -> list[Entity]:
-    """Sorts the mentions of a record and treats those that overlap.
+    """Sorts the mentions of a record and handles those that overlap.
 
     Args:
         given: the mentions, each with its number in the record, counted from 1.
@@ -99,7 +99,7 @@ def settle_overlaps(given: Sequence[tuple[Entity, int]], overlaps: str) -> list[
     Raises:
         RecordError: as `check_overlaps`, for "error".
     """
-    # By span alone: of two mentions with the same span the first given comes first, whatever their labels.
+    # By span only: of two mentions with the same span, the first one given comes first, whatever their labels.
     found = sorted(given, key=lambda pair: (pair[0].start, pair[0].end))
     entities = [entity for entity, _ in found]
     if overlaps == "longest":
@@ -114,7 +114,7 @@ def check_overlaps(entities: Sequence[Entity], numbers: Sequence[int]) -> None:
 
     Args:
         entities: sorted by start.
-        numbers: of each, which mention of the record it is, counted from 1.
+        numbers: number of each mention in the record, counted from 1.
 
     Raises:
         RecordError: for the first mention, in order of start, that an earlier one reaches into.

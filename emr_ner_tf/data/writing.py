@@ -1,4 +1,4 @@
-"""Documents into files: whole or not at all."""
+"""Writes documents to files that are either whole or absent."""
 
 import contextlib
 import os
@@ -29,19 +29,19 @@ def write_documents(
     *,
     options: FormatOptions = DEFAULT_OPTIONS,
 ) -> int:
-    """Writes documents as they come; the file begins to exist when all are in it.
+    """Writes documents one by one; the file is created when all of them are written.
 
     Args:
-        path: the file, or the folder of a format that is one; the folder that it is in is made.
-        documents: any number of them.
+        path: the file, or the folder of a format of several files; its parent folder is created.
+        documents: any number of documents.
         format: a name of `emr_ner_tf.data.formats.table`.
-        options: of the writer, such as `scheme`.
+        options: settings of the writer, such as `scheme`.
 
     Returns:
-        How many were written. What the format cannot hold is counted by kind in the log.
+        The number of documents written. The log counts what the format cannot represent, by kind.
 
     Raises:
-        UserError: an unknown format, or a document that the format cannot hold.
+        UserError: an unknown format, or a document that the format cannot represent.
 
     Example:
         >>> import emr_ner_tf
@@ -66,12 +66,12 @@ def document_writers(
     *,
     options: FormatOptions = DEFAULT_OPTIONS,
 ) -> Iterator[list[Callable[[Document], object]]]:
-    """Opens several files that begin to exist together, once the block has ended well.
+    """Opens several files that are created together, after the block has succeeded.
 
     Args:
         paths: the files.
-        format: of all of them, see `write_documents`.
-        options: of the writers.
+        format: format of all of them, as in `write_documents`.
+        options: settings of the writers.
 
     Yields:
         For each file, the function that writes a document to it.
@@ -89,7 +89,7 @@ def document_writers(
             for path, lost in zip(paths, losses, strict=True)
         ]
         yield [_write(found, *each) for each in zip(writers, losses, paths, strict=True)]
-        # A full disk shows here, before the first file is renamed.
+        # A full disk is noticed here, before the first file is renamed.
         for writer in writers:
             writer.finish()
     for path, lost in zip(paths, losses, strict=True):

@@ -86,7 +86,7 @@ def draw_slices(slices: Mapping[str, Counts], axis_label: str) -> str:
 
     Args:
         slices: counts by name of the part.
-        axis_label: what the parts are.
+        axis_label: name of the parts.
     """
     figure = _figure(1.2 + 0.62 * max(len(slices), 3), 2.6, bottom=0.55)
     axis = figure.subplots()

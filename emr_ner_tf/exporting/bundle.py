@@ -152,8 +152,8 @@ def write_bundle(
 
     Args:
         ner_pipeline: with its weights, computing in float32.
-        definition: of the model.
-        path: of an `unpublished_version`.
+        definition: definition of the model.
+        path: path of an `unpublished_version`.
         metrics: JSON text of the training run's metrics, and of what is exported.
         licence: text of the weights' licence.
     """

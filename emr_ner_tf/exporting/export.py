@@ -50,12 +50,12 @@ class ExportResult(NamedTuple):
 
     Attributes:
         path: the published version.
-        verification: what the reloaded bundle was compared on.
+        verification: comparison of the reloaded bundle with the model.
         megabytes: size of the version, in 1e6 bytes.
         removed: older versions that made room.
         validation_f1: of the exported checkpoint; None where it was not scored.
         precision: "float32" or "bfloat16", in which encoder and attention compute.
-        comparison: of reduced precision with float32; None where both are the same.
+        comparison: comparison of reduced precision with float32; None where both are the same.
     """
 
     path: pathlib.Path
@@ -85,12 +85,12 @@ def export(
     """Writes, reloads, compares, and only then publishes a bundle.
 
     Args:
-        model_dir: of a run with a checkpoint. Several become one ensemble, which averages their emissions and
-            transitions.
+        model_dir: model directory of a run with a checkpoint. Several become one ensemble, which averages their
+            emissions and transitions.
         output: directory of the bundle's versions.
         verify_on: file of records; None compares on synthetic ones.
         verify_format: format of `verify_on`, as in `emr_ner_tf.data.reading.read_documents`.
-        verify_options: what that file does not state itself, such as its encoding.
+        verify_options: settings that the file does not state itself, such as its encoding.
         checkpoint: "best" or "last".
         weights: dtype in which large variables are stored: "float32", "bfloat16" or "float16".
         precision: dtype in which encoder and attention compute: "float32", "bfloat16", or "auto", which chooses

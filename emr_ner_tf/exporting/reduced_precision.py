@@ -24,7 +24,7 @@ def reduced_copy(tagger: Tagger, definition: ModelDefinition, *, weights: str, p
 
     Args:
         tagger: float32, trained.
-        definition: of the tagger.
+        definition: definition of the tagger.
         weights: "float32", "bfloat16" or "float16", in which large variables are stored.
         precision: "float32" or "bfloat16", in which encoder and attention compute.
 

@@ -136,7 +136,7 @@ def multi_head_attention(
     """Computes the attention of a sequence to itself.
 
     Args:
-        layer: holds the weights, once built; the heads together are as wide as the inputs.
+        layer: layer with the weights, once built; the heads together are as wide as the inputs.
         inputs: float [B, T, H].
         bias: float [B, 1, 1, T], added to the scores, as `padding_bias` makes it.
         training: whether the layer's dropout of attention weights is on.
@@ -166,7 +166,7 @@ def padding_bias(real: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
 
     Args:
         real: bool [B, T].
-        dtype: of the scores.
+        dtype: dtype of the scores.
 
     Returns:
         [B, 1, 1, T]. The number is finite, so that a row without any real position gives no NaN.

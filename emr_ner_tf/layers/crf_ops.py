@@ -37,7 +37,7 @@ def path_score(potentials: Potentials, tag_ids: tf.Tensor) -> tf.Tensor:
     """Computes the score of given paths (eq. 12).
 
     Args:
-        potentials: of the records.
+        potentials: potentials of the records.
         tag_ids: int [B, T], 0 to K - 1 within the record; any value in the padding.
 
     Returns:
@@ -62,7 +62,7 @@ def negative_log_likelihood(potentials: Potentials, tag_ids: tf.Tensor) -> tf.Te
     """Computes the negative log-likelihood of given paths (eq. 13).
 
     Args:
-        potentials: of the records.
+        potentials: potentials of the records.
         tag_ids: int [B, T], as for `path_score`. Each forbidden step of a path adds about -`FORBIDDEN` to its loss; the
             loss and its gradient stay finite.
 
@@ -82,7 +82,7 @@ def cross_entropy(potentials: Potentials, targets: tf.Tensor, tag_ids: tf.Tensor
     `negative_log_likelihood` of that path.
 
     Args:
-        potentials: of the records.
+        potentials: potentials of the records.
         targets: float [B, T, K], the other field's marginals; any finite value in the padding.
         tag_ids: int [B, T], as for `path_score`.
 
@@ -171,7 +171,7 @@ def _scaled_posterior(
 
     Args:
         chain: the potentials.
-        messages: of the chain.
+        messages: messages of the chain.
         weight: float64 [B], a weight for each record.
 
     Returns:

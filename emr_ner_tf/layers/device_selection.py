@@ -21,7 +21,7 @@ def call_by_device(
         *arguments: the tensors that both receive.
 
     Returns:
-        What `cpu` returns.
+        The result of `cpu`.
     """
     if tf.executing_eagerly():
         return cpu(*arguments)

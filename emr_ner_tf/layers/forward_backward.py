@@ -55,7 +55,7 @@ class Potentials(NamedTuple):
 
 
 class Positions(NamedTuple):
-    """Where the loops find each position: forward from a record's first position, backward from its last.
+    """The positions that the loops read: forward from a record's first position, backward from its last.
 
     Attributes:
         length: int32 [B].

@@ -49,7 +49,7 @@ def lattice_recurrence(
         gate_projected: float32 [N, U], projection (bias included) of the character at which the word ends, for gate l.
         recurrent: float32 [U, 6U], kernels that multiply a character's state, for the next character and for the words.
         gate_recurrent: float32 [U, U], kernel that multiplies a word's cell in its gate l.
-        words: where words start and end.
+        words: starts and ends of words.
         training: whether a gradient will be taken. If it is, the activations are kept for the custom gradient.
 
     Returns:

@@ -46,7 +46,7 @@ def span_log_probability(potentials: Potentials, spans: SpanTensors, table: TagT
     does not depend on its length.
 
     Args:
-        potentials: of the records.
+        potentials: potentials of the records.
         spans: M spans. A span that is empty, or does not lie within its record, has log-probability `FORBIDDEN`.
         table: the K tags.
 
@@ -152,7 +152,7 @@ def _log_messages_around(
     """Gathers the logs of the messages that a span needs.
 
     Args:
-        messages: of the chain.
+        messages: messages of the chain.
         span: the spans.
         first: int32 [M], the tag at the start of each span.
         log: from the values of the messages to their logs.

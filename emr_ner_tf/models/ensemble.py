@@ -52,8 +52,8 @@ def check_members(definitions: Sequence[ModelDefinition], names: Sequence[str]) 
     """Checks that models can be averaged: they must have the same tags, token ids and windows.
 
     Args:
-        definitions: of the models.
-        names: of the models, for the message.
+        definitions: definitions of the models.
+        names: names of the models, for the message.
 
     Raises:
         UserError: two of them differ; the message says in what.

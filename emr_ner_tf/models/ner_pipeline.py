@@ -36,7 +36,7 @@ class NerPipeline(tf.Module):
 
         Args:
             tagger: with its variables.
-            vocabulary: of its encoder.
+            vocabulary: vocabulary of its encoder.
             settings: section `text` of the configuration.
             min_probability: 0 to 1.
         """

@@ -15,7 +15,7 @@ class CharacterLM(tf.keras.Model):
 
     Attributes:
         language_model: the stack that the tagger takes over.
-        output_bias: of the softmax, float32 [V].
+        output_bias: bias of the softmax, float32 [V].
     """
 
     def __init__(self, hf_config: Mapping[str, Any], vocabulary_size: int) -> None:
@@ -78,7 +78,7 @@ class CharacterLM(tf.keras.Model):
         return tf.reduce_sum(losses) / (2.0 * tf.maximum(predictions, 1.0)), characters
 
     def _loss(self, states: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-        """Of states float32 [N, P] and the tokens int32 [N] that they predict."""
+        """Returns the loss of states float32 [N, P] that predict the tokens int32 [N]."""
         table = tf.cast(self.language_model.embeddings, self.compute_dtype)
         logits = tf.matmul(tf.cast(states, self.compute_dtype), table, transpose_b=True)
         logits = tf.cast(logits, tf.float32) + self.output_bias

@@ -1,4 +1,4 @@
-"""Passages as token ids, and what an epoch makes of them: pairs and masks."""
+"""Passages as token ids, with the pairs and masks of each epoch."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
@@ -23,9 +23,9 @@ class Text(NamedTuple):
 
     Attributes:
         token_ids: int32 [total].
-        units: int64 [total], or None, as `mask` takes them.
-        windows: cut from it.
-        vocabulary: of the tokens.
+        units: int64 [total], or None, as in `mask`.
+        windows: windows of the text.
+        vocabulary: vocabulary of the tokens.
     """
 
     token_ids: np.ndarray
@@ -42,7 +42,7 @@ class Text(NamedTuple):
         return mask(self.token_ids, self.units, self.vocabulary, rate=rate, seed=seed, epoch=epoch)
 
     def digest(self) -> str:
-        """SHA-256 of the text, of what its ids stand for and of how it is cut, in hexadecimal."""
+        """Returns the SHA-256 of the text, the meaning of its ids and its windows, in hexadecimal."""
         digest = hashlib.sha256(repr(self.vocabulary.tokens).encode("utf-8"))
         for array in (self.token_ids, self.units, *self.windows):
             if array is not None:
@@ -54,9 +54,9 @@ class Corpus(NamedTuple):
     """The text of a run.
 
     Attributes:
-        vocabulary: of both parts.
-        train: what a model learns from.
-        heldout: what it is measured on.
+        vocabulary: vocabulary of both parts.
+        train: text for training.
+        heldout: text for measurement.
         facts: counts for `metrics.json`.
     """
 
@@ -82,10 +82,10 @@ def read_corpus(
     """Reads the passages of a run.
 
     Args:
-        settings: of `passage_selection.data_settings`.
-        seed: of the run.
-        make_vocabulary: returns the vocabulary, given the passages to learn from.
-        size: most characters in a window.
+        settings: settings from `passage_selection.data_settings`.
+        seed: seed of the run.
+        make_vocabulary: returns the vocabulary for the passages of training.
+        size: maximum number of characters in a window.
         whole_words: whether the characters of a word are masked together.
 
     Raises:
@@ -111,9 +111,9 @@ def build_text(passages: Sequence[str], vocabulary: Vocabulary, *, size: int, wh
     """Looks up the tokens of passages and cuts windows.
 
     Args:
-        passages: not empty.
-        vocabulary: of the encoder.
-        size: most characters in a window.
+        passages: texts that are not empty.
+        vocabulary: vocabulary of the encoder.
+        size: maximum number of characters in a window.
         whole_words: whether the characters of a word are masked together.
     """
     codes = tf.constant(vocabulary.code_point_table())
@@ -128,7 +128,7 @@ def build_text(passages: Sequence[str], vocabulary: Vocabulary, *, size: int, wh
 
 
 def _parts(passages: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Neighbouring passages that fit into a matrix as wide as the longest of them; a longer one is alone."""
+    """Yields consecutive passages that fit into a matrix as wide as the longest of them, at least one."""
     first = width = 0
     for i, passage in enumerate(passages):
         wider = max(width, len(passage))

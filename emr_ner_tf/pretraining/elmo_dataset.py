@@ -10,7 +10,7 @@ from emr_ner_tf.training.input_pipeline import prefetch, shard_batches
 
 
 def window_bounds(text: Text) -> tuple[np.ndarray, np.ndarray]:
-    """Where each window begins and ends in `text.token_ids`, int64 [N] both."""
+    """Returns the start and the end of each window in `text.token_ids`, both int64 [N]."""
     windows = text.windows
     return windows.piece_starts[windows.first], windows.piece_starts[windows.end]
 
@@ -23,7 +23,7 @@ def language_model_dataset(
     Args:
         text: the passages.
         batches: window indices of each step, all replicas together.
-        replicas: of the whole run.
+        replicas: replicas of the whole run.
         first: the first replica of this worker.
         count: replicas of this worker.
 

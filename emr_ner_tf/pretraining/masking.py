@@ -1,4 +1,4 @@
-"""Masked characters (Devlin et al. 2019, section 3.1), drawn anew in each epoch; whole words where asked for."""
+"""Masked characters (Devlin et al. 2019, section 3.1), different in each epoch; optionally whole words."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -53,9 +53,9 @@ def mask(
     Args:
         token_ids: int32 [total], the text.
         units: int64 [total], which characters are chosen together, such as `word_units` gives; None: each by itself.
-        vocabulary: of the tokens; must hold [MASK].
+        vocabulary: vocabulary of the tokens; must hold [MASK].
         rate: expected share of the characters chosen.
-        seed: of the run.
+        seed: seed of the run.
         epoch: counted from 0.
 
     Returns:

@@ -28,7 +28,7 @@ def pretraining_dataset(
         pairs: its windows.
         batches: window indices of each step, all replicas together.
         special: ids of the special tokens.
-        replicas: of the whole run.
+        replicas: replicas of the whole run.
         first: the first replica of this worker.
         count: replicas of this worker.
 

@@ -18,11 +18,11 @@ class Sums(NamedTuple):
 
     Attributes:
         mlm_loss: cross-entropy in nats.
-        mlm_hits: how often the likeliest is the true one.
-        mlm_count: how many there are.
-        nsp_loss: as of the characters.
-        nsp_hits: likewise.
-        nsp_count: likewise.
+        mlm_hits: number of characters whose most probable token is the true one.
+        mlm_count: number of masked characters.
+        nsp_loss: as `mlm_loss`, for pairs.
+        nsp_hits: as `mlm_hits`.
+        nsp_count: number of pairs.
     """
 
     mlm_loss: tf.Tensor
@@ -37,17 +37,17 @@ class PretrainingModel(tf.keras.Model):
     """The encoder, keras-nlp's masked-language-model head tied to its token embedding, pooler and next-sentence head.
 
     Attributes:
-        encoder: what is adapted.
+        encoder: encoder to adapt.
         masked_lm: `keras_nlp.layers.MaskedLMHead`.
         pooler: dense layer with tanh over [CLS].
-        next_sentence: dense layer to two logits, the first that B follows A.
+        next_sentence: dense layer to two logits; the first one is for "B follows A".
     """
 
     def __init__(self, encoder: Encoder, seed: int = 0) -> None:
         """Builds the heads with random weights, by `seed`, under the current precision policy.
 
         Raises:
-            UserError: no encoder of BERT's kind, or an activation that is not known.
+            UserError: the encoder is not of BERT's kind, or its activation is unknown.
         """
         super().__init__(name="pretraining")
         config = encoder.hf_config
@@ -82,7 +82,7 @@ class PretrainingModel(tf.keras.Model):
             dtype=tf.float32,
             name="next_sentence",
         )
-        # One pass over [CLS] alone makes the variables of the heads.
+        # One call on a single token creates the variables of the heads.
         one = tf.zeros([1, 1], tf.int32)
         self.sums(one, one, one, one[0] + 1, one[0])
 
@@ -96,10 +96,10 @@ class PretrainingModel(tf.keras.Model):
         masked: tf.Tensor,
         paired: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """A replica's share of a training batch's loss, the sum of both tasks' means over all replicas.
+        """Returns a replica's part of a batch's loss, the sum of both tasks' means over all replicas.
 
         Args:
-            token_ids: as `sums` takes them, and so the next four.
+            token_ids: as in `sums`, and so the next four.
             segment_ids: int32 [B, T].
             labels: int32 [B, T].
             length: int32 [B].
@@ -108,7 +108,7 @@ class PretrainingModel(tf.keras.Model):
             paired: float32 scalar, pairs over all replicas.
 
         Returns:
-            The share of the loss, float32 scalar, and the number of characters, int32 scalar.
+            The part of the loss, float32 scalar, and the number of characters, int32 scalar.
         """
         sums = self.sums(token_ids, segment_ids, labels, length, other, training=True)
         loss = sums.mlm_loss / tf.maximum(masked, 1.0) + sums.nsp_loss / tf.maximum(paired, 1.0)
@@ -124,14 +124,14 @@ class PretrainingModel(tf.keras.Model):
         other: tf.Tensor,
         training: bool = False,
     ) -> Sums:
-        """Losses and hits of a replica's share of a batch.
+        """Returns the losses and hits of a replica's part of a batch.
 
         Args:
             token_ids: int32 [B, T], special tokens included.
             segment_ids: int32 [B, T].
-            labels: int32 [B, T], -1 where nothing is to be predicted; logits are computed at the others alone.
+            labels: int32 [B, T], -1 where nothing is predicted; logits are computed at the others only.
             length: int32 [B].
-            other: int32 [B], 0 where B follows A, 1 where not, -1 where there is no B.
+            other: int32 [B], 0 if B follows A, 1 if not, -1 if there is no B.
             training: whether dropout is on.
         """
         segments = {"segment_ids": segment_ids} if self.encoder.num_segments > 1 else {}
@@ -168,7 +168,7 @@ class PretrainingModel(tf.keras.Model):
 
 
 class _TiedEmbedding(tf.keras.layers.Layer):
-    """The encoder's token embedding, whichever library made it, as keras-nlp's head multiplies by it."""
+    """The encoder's token embedding, from any library, in the form that keras-nlp's head needs."""
 
     def __init__(self, table: tf.Variable) -> None:
         super().__init__(name="tied_embedding")

@@ -18,8 +18,8 @@ class Passages(NamedTuple):
     """Passages in the order of their files.
 
     Attributes:
-        train: what a model learns from.
-        heldout: what it is measured on before, in between and after.
+        train: passages for training.
+        heldout: passages for measurement before, during and after training.
         left_out: passages that share text with records held for scoring; in neither.
     """
 
@@ -59,7 +59,7 @@ def gather_passages(settings: ConfigDict, seed: int) -> Passages:
 
     Args:
         settings: section `data`.
-        seed: of the run.
+        seed: seed of the run.
 
     Raises:
         UserError: no file named, a bad line, or too little text to train on and to measure with.

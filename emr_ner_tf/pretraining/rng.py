@@ -11,7 +11,7 @@ def random_stream(seed: int, purpose: int, epoch: int) -> np.random.Generator:
     """Returns a generator that starts the same for the same arguments.
 
     Args:
-        seed: of the run.
+        seed: seed of the run.
         purpose: one of those above; the plan of batches uses 0.
         epoch: below 2**32.
     """

@@ -1,4 +1,4 @@
-"""Passages cut at sentence ends into windows, and each epoch's sentence pairs from them.
+"""Cuts passages into windows at sentence ends and makes the sentence pairs of each epoch.
 
 Every character of every passage is in exactly one window of each epoch.
 """
@@ -11,19 +11,19 @@ import numpy as np
 
 from emr_ner_tf.pretraining.rng import PAIRS, random_stream
 
-# A sentence keeps the quotes and brackets that close behind its end.
+# Closing quotes and brackets after the end belong to the sentence.
 _SENTENCE_END = re.compile(r"[。！？!?；;…\n]+[”’\"'）)】》」』]*")
 _PAUSE = re.compile(r"[，,、：:\s]")
 
 
 class Windows(NamedTuple):
-    """Runs of neighbouring sentences of one passage, as long as fits.
+    """Sequences of consecutive sentences of one passage, as long as a window allows.
 
     Attributes:
-        piece_starts: int64 [P + 1], where the sentences lie in the text of all passages, one after the other.
+        piece_starts: int64 [P + 1], start of each sentence in the concatenated text of all passages, and its end.
         first: int64 [N], the first sentence of each window.
-        end: int64 [N], one past its last.
-        passage: int64 [N], which passage it is of.
+        end: int64 [N], one past its last sentence.
+        passage: int64 [N], index of its passage.
     """
 
     piece_starts: np.ndarray
@@ -33,14 +33,14 @@ class Windows(NamedTuple):
 
 
 class Pairs(NamedTuple):
-    """What a model sees of each window in one epoch: [CLS] A [SEP] B [SEP], or [CLS] A [SEP].
+    """The form of each window in one epoch: [CLS] A [SEP] B [SEP], or [CLS] A [SEP].
 
     Attributes:
-        a_start: int64 [N], where A begins in the text of all passages.
+        a_start: int64 [N], start of A in the text of all passages.
         a_end: int64 [N].
         b_start: int64 [N].
-        b_end: int64 [N], equal to `b_start` where there is no B.
-        other: int32 [N], 0 where B follows A, 1 where it is of another passage, -1 where there is no B: the labels
+        b_end: int64 [N], equal to `b_start` if there is no B.
+        other: int32 [N], 0 if B follows A, 1 if B is from another passage, -1 if there is no B: the labels
             of BERT's next-sentence head.
     """
 
@@ -52,16 +52,16 @@ class Pairs(NamedTuple):
 
     @property
     def lengths(self) -> np.ndarray:
-        """int64 [N], characters of A and B."""
+        """int64 [N], number of characters of A and B."""
         return self.a_end - self.a_start + self.b_end - self.b_start
 
 
 def cut_windows(passages: Sequence[str], size: int) -> Windows:
-    """Cuts passages at sentence ends, and sentences that are longer than a window at a pause or, last, anywhere.
+    """Cuts passages at sentence ends; a sentence longer than a window is cut at a pause or, without one, anywhere.
 
     Args:
         passages: texts.
-        size: most characters in a window.
+        size: maximum number of characters in a window.
     """
     lengths: list[int] = []
     firsts, passage = [], []
@@ -80,19 +80,19 @@ def cut_windows(passages: Sequence[str], size: int) -> Windows:
 
 
 def pair_sentences(windows: Windows, *, size: int, seed: int, epoch: int) -> Pairs:
-    """Parts each window of two sentences or more into A and B at random, and exchanges the B of half of them.
+    """Splits each window of two or more sentences into A and B at random, and exchanges the B of half of them.
 
-    Those that exchange are of different passages and of like length, so that both still fit and length tells
-    nothing. A window of one sentence has no B.
+    Windows that exchange B are from different passages and of similar length, so that both still fit and the length
+    does not reveal the exchange. A window of one sentence has no B.
 
     Args:
-        windows: of `cut_windows`.
-        size: most characters in A and B together.
-        seed: of the run.
-        epoch: counted from 0.
+        windows: windows of `cut_windows`.
+        size: maximum number of characters in A and B together.
+        seed: seed of the run.
+        epoch: number of the epoch, counted from 0.
 
     Returns:
-        The pairs in the order of the windows; the same arguments give the same.
+        The pairs in the order of the windows; the same arguments give the same pairs.
     """
     random = random_stream(seed, PAIRS, epoch)
     sentences = windows.end - windows.first
@@ -116,7 +116,7 @@ def pair_sentences(windows: Windows, *, size: int, seed: int, epoch: int) -> Pai
 
 
 def _pieces(text: str, size: int) -> Iterator[int]:
-    """Lengths of the sentences, none above `size`."""
+    """Yields the lengths of the sentences, none above `size`."""
     begin = 0
     for end in [match.end() for match in _SENTENCE_END.finditer(text)] + [len(text)]:
         while end - begin > size:

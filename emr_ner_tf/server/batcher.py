@@ -24,7 +24,7 @@ class BatchingOptions:
         max_rows: most texts of a merged call.
         max_characters: most characters of a merged call, each text counted as long as the longest; a request with
             more is run alone.
-        timeout_s: how long the first request of a call waits for others.
+        timeout_s: time that the first request of a call waits for others.
         threads: calls of the graph at the same time.
         max_requests: most requests waiting or in work; a further one is refused with UNAVAILABLE.
     """
@@ -47,7 +47,7 @@ class PendingRequest:
         inputs: arrays by name.
         rows: first dimension of the inputs.
         longest: characters of the longest text.
-        deadline: on the clock of `time.monotonic`; None for none.
+        deadline: time on the clock of `time.monotonic`; None means no deadline.
     """
 
     model: Servable
@@ -93,7 +93,7 @@ class Batcher:
 
         Args:
             pending: the request.
-            on_cancel: is given a function to call when the caller has gone, so that the request is not run in vain.
+            on_cancel: receives a function to call when the caller is gone, so that the request is not run in vain.
 
         Returns:
             Output arrays by name, as a call of the signature with this request alone gives them.
@@ -169,7 +169,7 @@ class Batcher:
         return bool(taken)
 
     def _collect(self) -> list[PendingRequest]:
-        """Takes the next request and those that it can be merged with; none when there will be no more."""
+        """Removes the next request and those that can be merged with it from the queue; none after the end."""
         with self._changed:
             self._changed.wait_for(lambda: self._queue or self._closed)
             if not self._queue:

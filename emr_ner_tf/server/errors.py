@@ -1,4 +1,4 @@
-"""What a request can be answered with when not with a result: gRPC's status codes, and HTTP's for them."""
+"""Errors of requests: gRPC's status codes, and the status codes of HTTP for them."""
 
 import grpc
 from absl import logging
@@ -26,7 +26,7 @@ class RequestError(Exception):
 
     Attributes:
         code: gRPC's status.
-        http_status: of the REST answer.
+        http_status: HTTP status of the REST answer.
     """
 
     def __init__(self, code: grpc.StatusCode, message: str, http_status: int | None = None) -> None:

@@ -95,7 +95,7 @@ class GrpcServer:
     """The three services on a port.
 
     Attributes:
-        port: that is bound.
+        port: bound port.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class GrpcServer:
             predictor: answers.
             host: a name or an address, IPv6 without brackets.
             port: 0 is any free one.
-            max_message_bytes: of a request.
+            max_message_bytes: maximum size in bytes of a request.
             threads: as many as requests may be held, and some for questions meanwhile.
             credentials: None for a plain connection.
 

@@ -31,7 +31,7 @@ class Call:
         query: parameters by name, decoded.
         headers: by lower-case name.
         body: decompressed.
-        deadline: on the clock of `time.monotonic`.
+        deadline: time on the clock of `time.monotonic`.
     """
 
     method: str

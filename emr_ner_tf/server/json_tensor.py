@@ -128,7 +128,7 @@ def _named(inputs: Any, infos: Infos) -> dict[str, Any]:
 
 
 def _is_object(value: Any) -> bool:
-    """Whether it is an object of names, not one that stands for bytes."""
+    """Returns whether a value is an object of names, not one that represents bytes."""
     return isinstance(value, dict) and not (value.keys() == {_B64} and isinstance(value[_B64], str))
 
 

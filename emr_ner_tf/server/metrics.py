@@ -13,7 +13,7 @@ _BOUNDS = [10 * 1.8**i for i in range(33)]
 
 
 class Metrics:
-    """What the requests to Predict took and how they ended."""
+    """Durations and outcomes of the requests to Predict."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

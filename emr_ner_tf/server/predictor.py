@@ -61,8 +61,8 @@ class Predictor:
         """Answers a Predict request.
 
         Args:
-            request: of any client.
-            deadline: on the clock of `time.monotonic`; None for none.
+            request: request of any client.
+            deadline: time on the clock of `time.monotonic`; None means no deadline.
             on_cancel: as `Batcher.run` takes it.
             entrypoint: "GRPC" or "REST", for the metrics.
 

@@ -37,7 +37,7 @@ class RestServer:
     """The HTTP port.
 
     Attributes:
-        port: that is bound.
+        port: bound port.
         requests: those in work.
     """
 
@@ -55,7 +55,7 @@ class RestServer:
         """Binds the port; port 0 is any free one.
 
         Args:
-            routes: of the application.
+            routes: routes of the application.
             host: a name or an address, IPv6 without brackets.
             port: 0 is any free one.
             timeout_s: time for a request to be received.
@@ -174,7 +174,7 @@ def _http_error(request: Request, error: Exception) -> Response:
 
 
 def _in_origin_form(scope: Scope) -> Scope:
-    """Takes scheme and host out of a path that has them, as clients send it to what they think is a proxy."""
+    """Removes scheme and host from a path; clients send them to a server that they take for a proxy."""
     scheme, separator, rest = scope["raw_path"].partition(b"://")
     if not separator or scheme.lower() not in (b"http", b"https"):
         return scope
@@ -183,7 +183,7 @@ def _in_origin_form(scope: Scope) -> Scope:
 
 
 def _log_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Logs the kind of an error only: a client that breaks off its connection is no problem of the server."""
+    """Logs the kind of an error only: a client that aborts its connection is not a problem of the server."""
     error = context.get("exception")
     if error is not None and not isinstance(error, ConnectionError | TimeoutError | ssl.SSLError):
         logging.error("a connection failed: %s", type(error).__name__)

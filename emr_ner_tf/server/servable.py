@@ -28,7 +28,7 @@ class Servable:
     Attributes:
         version: its number.
         signature_defs: as the SavedModel holds them, by name.
-        labels: of its entities, in the model's order; empty if the directory does not name them.
+        labels: labels of its entities, in the model's order; empty if the directory does not name them.
     """
 
     def __init__(
@@ -42,9 +42,9 @@ class Servable:
         """Loads the SavedModel of a version's directory; raises what TensorFlow raises.
 
         Args:
-            path: of the directory.
+            path: path of the directory.
             version: its number.
-            warm_up_s: how long to play the warm-up requests that the directory may hold, so that no caller waits for
+            warm_up_s: maximum time for the warm-up requests in the directory, which are run so that no caller waits for
                 what a first call has to prepare.
             closing: ends that, when set.
         """
@@ -89,7 +89,7 @@ class Servable:
         """Calls a signature.
 
         Args:
-            name: of the signature.
+            name: name of the signature.
             inputs: arrays of the signature's types by name; strings as objects that are bytes.
 
         Returns:
@@ -130,11 +130,11 @@ def _labels(tags: pathlib.Path) -> tuple[str, ...]:
 
 
 def split_rows(outputs: Mapping[str, np.ndarray], rows: list[int]) -> list[dict[str, np.ndarray]]:
-    """Takes the outputs of merged requests apart, each as wide as it would have been alone.
+    """Splits the outputs of merged requests, each as wide as without merging.
 
     Args:
-        outputs: of `serving_default`: `num_entities` int32 [B], the others [B, E].
-        rows: how many of the B rows are each request's, in order.
+        outputs: outputs of `serving_default`: `num_entities` int32 [B], the others [B, E].
+        rows: number of rows of each request, in order; their sum is B.
 
     Returns:
         The outputs of each request.

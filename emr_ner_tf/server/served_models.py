@@ -13,8 +13,8 @@ class ServedModels:
     """Version managers by the name of their model.
 
     Attributes:
-        managers: in the order in which they were given; the first one is the server's main model.
-        names: of the models.
+        managers: version managers in the order in which they were given; the first one is the server's main model.
+        names: names of the models.
     """
 
     def __init__(self, managers: Sequence[VersionManager]) -> None:

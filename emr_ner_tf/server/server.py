@@ -1,4 +1,4 @@
-"""A development server: a bundle behind TensorFlow Serving's own interfaces, where no container engine is at hand."""
+"""A development server with the interfaces of TensorFlow Serving, for machines without a container engine."""
 
 import dataclasses
 import functools
@@ -36,21 +36,21 @@ class ServerOptions:
         model_name: under which they are served.
         more_models: directories of the versions of further models by name.
         host: address to listen on.
-        port: of gRPC; 0 is any free one.
-        rest_port: of REST; 0 is any free one, None for no REST.
-        num_versions: how many of the newest are served.
+        port: port of gRPC; 0 is any free one.
+        rest_port: port of REST; 0 is any free one, None for no REST.
+        num_versions: number of newest versions to serve.
         labels: version by label.
         poll_s: seconds between looks for other versions; 0 is never.
         warm_up_s: seconds, at most, that a version plays its warm-up requests before it serves.
-        max_message_bytes: of a request.
-        max_characters: of a request, each of its texts counted as long as the longest.
+        max_message_bytes: maximum size in bytes of a request.
+        max_characters: maximum number of characters of a request, each text counted with the length of the longest.
         rest_timeout_s: deadline of a REST request, which has none of its own, and time for it to be received.
         max_connections: maximum number of open connections to the REST port.
         cors_origins: origins whose pages may use the REST port; `*` is any.
         metrics: whether the REST port serves metrics.
         page: whether the REST port serves the page to try the models.
         annotation_tools: whether the REST port serves Label Studio, doccano and INCEpTION.
-        batching: how requests are merged.
+        batching: settings for merging requests.
         tls: None for plain connections.
     """
 
@@ -80,10 +80,10 @@ class Server:
     """The server.
 
     Attributes:
-        versions: of the model `model_name`.
+        versions: versions of the model `model_name`.
         models: all models.
-        port: of gRPC.
-        rest_port: of REST; None without it.
+        port: port of gRPC.
+        rest_port: port of REST; None without it.
     """
 
     def __init__(self, options: ServerOptions) -> None:

@@ -15,7 +15,7 @@ class Tls:
 
     Attributes:
         certificate: the server's own chain.
-        key: of the certificate.
+        key: key of the certificate.
         client_ca: signs the clients; None where a client needs no certificate.
     """
 
@@ -24,14 +24,14 @@ class Tls:
     client_ca: str | None = None
 
     def context(self) -> ssl.SSLContext:
-        """What Python's sockets take.
+        """Returns the context for Python's sockets.
 
         Raises:
-            UserError: the files are no certificate, or do not belong together.
+            UserError: a file is not a certificate, or the key does not match the certificate.
         """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         try:
-            # With no password Python would ask for one where the key is encrypted.
+            # Without a password, Python would prompt for one if the key is encrypted.
             context.load_cert_chain(self.certificate, self.key, password="")
         except ssl.SSLError as error:
             raise UserError(
@@ -46,7 +46,7 @@ class Tls:
         return context
 
     def credentials(self) -> grpc.ServerCredentials:
-        """What gRPC takes, which looks into the files only when a client comes: ask `context`, too."""
+        """Returns the credentials for gRPC, which checks them when a client connects; `context` checks them at once."""
         pair = (pathlib.Path(self.key).read_bytes(), pathlib.Path(self.certificate).read_bytes())
         ca = None if self.client_ca is None else pathlib.Path(self.client_ca).read_bytes()
         return grpc.ssl_server_credentials([pair], root_certificates=ca, require_client_auth=ca is not None)

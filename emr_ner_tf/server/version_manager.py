@@ -38,7 +38,7 @@ class VersionManager:
     that are served no longer go when every wanted version is there and the last request to them has ended.
 
     Attributes:
-        name: of the model.
+        name: name of the model.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class VersionManager:
         """Ends the watch; what is loaded stays loaded.
 
         Args:
-            timeout_s: how long to wait for it; a version that it loads at the moment cannot be broken off.
+            timeout_s: maximum time to wait for it; loading a version cannot be aborted.
         """
         self._closing.set()
         with self._changed:
@@ -109,7 +109,7 @@ class VersionManager:
         for version in sorted(wanted):
             self._load_version(version, found[version])
         available = set(self.available())
-        # Without what replaces them the old ones go on.
+        # Old versions are served until their replacements are loaded.
         if wanted and wanted <= available:
             for version in sorted(available - wanted):
                 self._unload(version)

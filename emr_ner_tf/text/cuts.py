@@ -1,4 +1,4 @@
-"""Where training cuts records into windows."""
+"""Finds the places where training cuts records into windows."""
 
 from collections.abc import Sequence
 

@@ -21,7 +21,7 @@ class AveragedWeights:
         """Creates the averages; called under the scope of the strategy.
 
         Args:
-            variables: what is averaged; their values are the first average.
+            variables: variables to average; their values are the first average.
             decay: `config.train.average_decay`.
         """
         self._variables = tuple(variables)
@@ -34,7 +34,7 @@ class AveragedWeights:
 
         Args:
             step: number of updates so far, int64 scalar.
-            strategy: of the variables.
+            strategy: strategy of the variables.
         """
         taken = tf.cast(step, tf.float32)
         share = 1.0 - tf.minimum(self._decay, (1.0 + taken) / (10.0 + taken))

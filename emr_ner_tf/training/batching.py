@@ -1,7 +1,7 @@
 """The plan of an epoch's batches, as a pure function of lengths, seed and epoch.
 
-Windows of like length go together, so that little is padding; which ones, and in what order the batches come,
-changes from epoch to epoch.
+Windows of similar length are batched together, so that there is little padding. The batches and their order change from
+epoch to epoch.
 """
 
 import dataclasses
@@ -10,8 +10,8 @@ import numpy as np
 
 from emr_ner_tf.text.packing import pack_sorted
 
-# Batches are formed within shuffled pools of this many, sorted by length: large enough to keep padding near
-# nothing, small enough that the same windows rarely meet twice.
+# Number of batches in a shuffled pool, which is sorted by length: large enough for little padding, and small enough
+# that the same windows are rarely in the same batch twice.
 _POOL_BATCHES = 32
 
 
@@ -21,7 +21,7 @@ class EpochPlan:
 
     Attributes:
         batches: for each step the indices of its windows (all replicas together).
-        padding_share: padded positions over all positions that the encoder sees, special tokens left aside.
+        padding_share: fraction of padding among all positions that the encoder sees, without special tokens.
     """
 
     batches: tuple[np.ndarray, ...]
@@ -38,17 +38,17 @@ def plan_epoch(
     always: int | None = None,
     drawn: int = 0,
 ) -> EpochPlan:
-    """Plans an epoch: windows in batches of like length, in an order of this epoch's own.
+    """Plans an epoch: batches of windows of similar length, in an order that differs from other epochs.
 
     Args:
-        lengths: int [N], characters of each window.
-        seed: of the run.
-        epoch: counted from 0.
-        batch_size: windows in a batch; the last of a pool may have fewer.
-        token_budget: where above 0, instead of `batch_size`: windows in a batch times its longest is at most this
-            (a batch has one window at least).
-        always: number of windows, from the first, that every epoch has once; None: all.
-        drawn: number of the others that are drawn for this epoch, at most all of them.
+        lengths: int [N], number of characters of each window.
+        seed: seed of the run.
+        epoch: number of the epoch, counted from 0.
+        batch_size: number of windows in a batch; the last batch of a pool may have fewer.
+        token_budget: if above 0, used instead of `batch_size`: maximum number of windows in a batch times the length of
+            the longest; a batch has at least one window.
+        always: number of windows, from the first, that are in every epoch; None means all.
+        drawn: number of the other windows that are drawn for this epoch.
 
     Returns:
         The plan; the same arguments give the same plan on every machine.

@@ -96,7 +96,7 @@ class CheckpointFolder:
         """Saves a checkpoint, which replaces the one in force.
 
         Args:
-            values: of `read_values`.
+            values: values of `read_values`.
             number: names the checkpoint.
 
         Raises:

@@ -126,8 +126,8 @@ def check_same_data(path: str, digest: str) -> None:
     """Checks that a run is resumed with its own data; other records may make variables that do not even fit.
 
     Args:
-        path: of the last checkpoint.
-        digest: of the data that the configuration names now.
+        path: path of the last checkpoint.
+        digest: digest of the data that the configuration names now.
 
     Raises:
         UserError: it is of a run on other data, or not the state of a run.
@@ -146,7 +146,7 @@ def restore_weights(
 
     Args:
         model: built as the run built it.
-        model_dir: of the run.
+        model_dir: model directory of the run.
         which: `BEST` or `LAST`.
         averaged: whether the run averages its weights: the averages are then read. The best checkpoint holds nothing
             else.

@@ -14,7 +14,7 @@ def draw_learning_curve(
 
     Args:
         history: entries with `epoch` (from 1), `loss` and, where there was a validation, `f1`.
-        path: of the picture.
+        path: path of the picture.
         best_epoch: the epoch whose weights are kept as the best; its F1, if it has one, is written beside its point.
     """
     figure = new_figure(7, 4)

@@ -18,7 +18,7 @@ class InProcessTagger(Annotator):
     """Finds entities by a model in this process, traced once.
 
     Attributes:
-        ner_pipeline: reads the weights as they stand at each call.
+        ner_pipeline: the pipeline, which uses the current weights at each call.
     """
 
     def __init__(self, ner_pipeline: NerPipeline) -> None:

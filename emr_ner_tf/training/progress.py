@@ -1,4 +1,4 @@
-"""Where a run is: part of each checkpoint."""
+"""The progress of a run, which is part of each checkpoint."""
 
 import json
 from typing import Any
@@ -11,21 +11,21 @@ _SAVED_AS = {"epochs_without_improvement": "stale", "best_score": "best_f1"}
 
 
 class Progress(tf.train.experimental.PythonState):
-    """Where a run is, saved within the checkpoint so that it can never disagree with the weights.
+    """The progress of a run, saved within the checkpoint so that it always agrees with the weights.
 
     Attributes:
-        step: steps already taken of the current epoch.
-        loss_sum: loss summed over those steps.
-        loss_parts: the same in `PARTS` equal parts of the epoch, as far as it has come: sum and steps of each.
-        seconds: that they took.
-        wall_seconds: that the run has taken, with everything around the steps, up to the last checkpoint.
+        step: number of steps taken in the current epoch.
+        loss_sum: sum of the loss over those steps.
+        loss_parts: sum of the loss and number of steps in each of `PARTS` equal parts of the epoch so far.
+        seconds: duration of those steps.
+        wall_seconds: duration of the whole run, with everything around the steps, up to the last checkpoint.
         history: one entry for each finished epoch, as `history.json` shows it.
         best_score: best validation score so far, -1 before the first.
         best_epoch: the epoch whose weights are kept as the best, counted from 1; 0 before the first.
         best_step: updates at its end, which number its checkpoint; 0 where an older version did not record them.
         epochs_without_improvement: epochs without a better score, counted from the first score above 0.
-        finished: the run has ended.
-        data_digest: of the data, so that a run is never resumed with other data.
+        finished: whether the run has ended.
+        data_digest: digest of the data; a run is never resumed with other data.
     """
 
     def __init__(self, data_digest: str) -> None:
@@ -71,12 +71,12 @@ class Progress(tf.train.experimental.PythonState):
     def score_epoch(self, score: float | None, step: int) -> bool:
         """Compares the epoch that `end_epoch` has just added with the best one.
 
-        Of equal scores the later epoch counts, since it has seen more; without a score the last epoch does. Epochs
-        before the first score above 0 say nothing about whether training still helps.
+        If scores are equal, the later epoch is the best, because it has seen more data; without scores, the last epoch
+        is. Epochs before the first score above 0 do not count as epochs without improvement.
 
         Args:
-            score: of the validation records; None without any.
-            step: updates of the run so far.
+            score: score on the validation records; None without any.
+            step: number of updates of the run so far.
 
         Returns:
             Whether the weights of this epoch are the best so far.
@@ -97,7 +97,7 @@ class Progress(tf.train.experimental.PythonState):
 
     def serialize(self) -> str:
         """Returns the state as JSON; floats come back bit for bit."""
-        # What TensorFlow itself keeps on the object begins with an underscore.
+        # TensorFlow's own attributes of the object begin with an underscore.
         state = {_SAVED_AS.get(name, name): value for name, value in vars(self).items() if name[0] != "_"}
         return json.dumps(state | {"epoch": self.epoch})
 

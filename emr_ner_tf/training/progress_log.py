@@ -12,7 +12,7 @@ class ProgressLog(contextlib.AbstractContextManager):
     """Shows a bar within its `with` statement, or logs at most every `seconds` if there is no terminal.
 
     Attributes:
-        total_steps: of the whole run.
+        total_steps: number of steps of the whole run.
     """
 
     def __init__(self, seconds: float, total_steps: int, first_step: int) -> None:
@@ -35,7 +35,7 @@ class ProgressLog(contextlib.AbstractContextManager):
         """Counts one step.
 
         Args:
-            loss: of this step.
+            loss: loss of this step.
             tokens: real characters in it.
             where: the epoch and step as text.
         """

@@ -40,7 +40,7 @@ def make_dropout_stateless(model: tf.Module, *, seed: int, step: tf.Variable) ->
 
     Args:
         model: built, since some layers make their dropout only then; its `submodules` are walked in their order.
-        seed: of the run.
+        seed: seed of the run.
         step: scalar int64 variable that the training loop advances.
 
     Returns:

@@ -40,7 +40,7 @@ def build_strategy(name: str) -> tf.distribute.Strategy:
             raise UserError(f"TF_CONFIG: cannot listen on {cluster[job][index]}: {error.message}") from error
         finally:
             signal.signal(signal.SIGINT, interrupt)
-            # ... and takes SIGTERM as a notice of preemption: the run would go on.
+            # ... and treats SIGTERM as a notice of preemption, so the run would continue.
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
     gpus = tf.config.list_logical_devices("GPU")
     if name == "one_device":
@@ -63,7 +63,7 @@ def is_chief_process(name: str) -> bool:
     """Whether this process is the one that writes what all share; asks for no device, so that it may come first.
 
     Args:
-        name: of the strategy; only `multi_worker_mirrored` has processes that are not the chief.
+        name: name of the strategy; only `multi_worker_mirrored` has processes that are not the chief.
 
     Raises:
         UserError: `multi_worker_mirrored` where TF_CONFIG is not set, or breaks a rule.

@@ -22,10 +22,10 @@ def train(
 
     Args:
         config: resolved; must equal the one that `model_dir` was begun with, except `RUNTIME_ONLY_KEYS`.
-        model_dir: takes `config.json`, the vocabulary, labels, checkpoints, `history.json`, `metrics.json`,
-            `learning_curve.png` and TensorBoard's events.
-        strategy_name: of `emr_ner_tf.training.strategies`.
-        rejects: takes bad records; None raises at the first.
+        model_dir: directory for `config.json`, the vocabulary, labels, checkpoints, `history.json`, `metrics.json`,
+            `learning_curve.png`, `validation_report.html` and TensorBoard's events.
+        strategy_name: name of a strategy in `emr_ner_tf.training.strategies`.
+        rejects: receives bad records; None raises at the first.
         teacher: the model that `config.distillation.teacher` names (`emr_ner_tf.exporting.bundle.find_teacher`).
 
     Returns:

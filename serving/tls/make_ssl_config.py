@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Writes TensorFlow Serving's --ssl_config_file from PEM files: it wants their contents, not their names.
+"""Writes TensorFlow Serving's --ssl_config_file, which contains the PEM files themselves.
 
   serving/tls/make_ssl_config.py --key=server.key --cert=server.crt [--client_ca=clients.crt] --output=ssl.config
 
-With --client_ca a client must show a certificate that this authority signed (mTLS). The file holds the private key:
-it is written for its owner's eyes only.
+With --client_ca a client must present a certificate that this authority signed (mTLS). The file contains the private
+key and is readable by its owner only.
 """
 
 import argparse
@@ -23,7 +23,7 @@ def _field(name: str, path: str, begins: str) -> str:
 
 
 def _write(path: pathlib.Path, text: str) -> None:
-    # Beside, then over: a file that is there would keep its mode, and whoever has it open would read the key.
+    # Written beside and renamed: an existing file keeps its mode, and a process that has it open could read the key.
     descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.")
     try:
         with open(descriptor, "w", encoding="ascii") as file:
@@ -35,7 +35,7 @@ def _write(path: pathlib.Path, text: str) -> None:
 
 
 def main() -> None:
-    """Reads, escapes, writes."""
+    """Reads the PEM files, escapes them and writes the file."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

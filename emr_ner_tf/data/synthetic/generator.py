@@ -31,7 +31,7 @@ def generate(split: str, *, records: int, seed: int) -> Iterator[Document]:
 
     Args:
         split: "train" or "test".
-        records: how many. The first n records are the same however many follow.
+        records: number of records. The first n records do not depend on this number.
         seed: another seed gives other records of the same templates and terms; terms held out from training
             are so under every seed.
 

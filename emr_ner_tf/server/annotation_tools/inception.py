@@ -44,7 +44,7 @@ def predict(texts: TextAnnotator, call: Call) -> Response:
 
 
 def train(texts: TextAnnotator, call: Call) -> Response:
-    """Takes notice of annotated documents. Training is a command of its own."""
+    """Accepts annotated documents and ignores them, because training is a separate command."""
     call.document()
     return Response(status_code=204)
 

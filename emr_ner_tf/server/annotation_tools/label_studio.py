@@ -19,12 +19,12 @@ _MAX_CONFIG = 1 << 20
 
 @dataclasses.dataclass(frozen=True)
 class LabelConfig:
-    """What a project's label configuration says of its texts and their labels.
+    """The texts and labels of a project's labelling configuration.
 
     Attributes:
         from_name: name of the tag `Labels`.
         to_name: name of the tag `Text`.
-        key: of the text in a task's data.
+        key: key of the text in a task's data.
         labels: the project's label by the model's label.
     """
 
@@ -38,7 +38,7 @@ def read_config(config: str) -> LabelConfig:
     """Reads a label configuration.
 
     Args:
-        config: its XML. A `Label` stands for the model's label of the same value or alias, and for those that its
+        config: its XML. A `Label` represents the model's label of the same value or alias, and those that its
             attribute `predicted_values` lists, separated by commas.
 
     Raises:
@@ -99,7 +99,7 @@ def setup(texts: TextAnnotator, call: Call) -> Response:
 
 
 def webhook(texts: TextAnnotator, call: Call) -> Response:
-    """Takes notice of a new annotation. Training is a command of its own; the version that it exports takes over."""
+    """Accepts a new annotation and ignores it, because training is a separate command."""
     call.document()
     return json_response({"result": {"status": "ok", "model_version": _version(texts)}}, 201)
 

@@ -1,6 +1,6 @@
-"""A bundle as a layer: what it finds in a text, as numbers that a Keras model of one's own goes on with.
+"""A bundle as a Keras layer that turns a text into numbers for your own Keras model.
 
-Needs TensorFlow alone; the bundle's weights stay as they are.
+The layer needs TensorFlow only; the weights of the bundle do not change.
 
     features = EntityFeatures("BUNDLES/1")
     text = tf.keras.Input([], dtype="string")
@@ -15,11 +15,11 @@ import tensorflow as tf
 
 @tf.keras.utils.register_keras_serializable("emr_ner")
 class EntityFeatures(tf.keras.layers.Layer):
-    """Strings [B] to float32 [B, 2 L]: for each of the bundle's L labels its mentions' number and highest score.
+    """Maps strings [B] to float32 [B, 2 L]: the number and the highest score of the mentions of each of L labels.
 
     Attributes:
-        directory: of a bundle's version.
-        labels: the bundle's, in the order of the columns: L numbers, then L scores.
+        directory: directory of a bundle's version.
+        labels: labels of the bundle, in the order of the columns: L numbers, then L scores.
     """
 
     def __init__(self, directory: str, **kwargs) -> None:
@@ -28,22 +28,22 @@ class EntityFeatures(tf.keras.layers.Layer):
         self.directory = directory
         labels = pathlib.Path(directory, "assets", "labels.txt").read_text(encoding="utf-8")
         self.labels = tuple(labels.splitlines())
-        # In a tuple, so that Keras does not take the variables for its own: saved models name the bundle, no more.
+        # In a tuple, so that Keras does not track the variables: a saved model contains only the bundle's directory.
         self._bundle = (tf.saved_model.load(directory),)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Calls the signature `serving_default` on strings [B]."""
         found = self._bundle[0].signatures["serving_default"](text=inputs)
-        # [B, E, L]; in the padding the label is "" and the score 0.
+        # [B, E, L]; in the padding the label is "" and the score is 0.
         is_label = tf.cast(found["label"][:, :, None] == tf.constant(self.labels), tf.float32)
-        # An upper bound of no mentions at all would be -inf.
+        # Without the padding, the maximum over no mentions would be -inf.
         scores = tf.pad(found["score"][:, :, None] * is_label, [[0, 0], [0, 1], [0, 0]])
         return tf.concat([tf.reduce_sum(is_label, 1), tf.reduce_max(scores, 1)], -1)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """[B] to [B, 2 L]."""
+        """Returns [B, 2 L]."""
         return (input_shape[0], 2 * len(self.labels))
 
     def get_config(self) -> dict:
-        """What `from_config` needs: the bundle is found again by its directory."""
+        """Returns the arguments for `from_config`, which loads the bundle from its directory again."""
         return super().get_config() | {"directory": self.directory}

@@ -1,6 +1,6 @@
 """Reads records from standard input and prints the entities that a bundle finds; export/examples/README.md.
 
-Needs TensorFlow alone, of any version from 2.15 on.
+It needs TensorFlow only, any version from 2.15 on.
 """
 
 import itertools
@@ -10,12 +10,12 @@ from typing import BinaryIO
 
 import tensorflow as tf
 
-# One record's mentions: half-open offsets in Unicode code points, label, probability.
+# A mention: half-open offsets in Unicode code points, label, probability.
 Entity = tuple[int, int, str, float]
 
 
 class LoaderError(Exception):
-    """What went wrong, for the user."""
+    """An error with a message for the user."""
 
 
 class Bundle:
@@ -24,14 +24,14 @@ class Bundle:
     def __init__(self, directory: str) -> None:
         """Loads a version's directory, the one that holds saved_model.pb; raises LoaderError."""
         try:
-            # Held, since a signature does not keep the variables that it reads alive.
+            # Kept, because a signature does not keep its variables alive.
             self._model = tf.saved_model.load(directory)
             self._signature = self._model.signatures["serving_default"]
         except (OSError, KeyError) as error:
             raise LoaderError(f"{directory}: {error}") from error
 
     def entities(self, texts: list[bytes]) -> list[list[Entity]]:
-        """Entities of each text; raises LoaderError.
+        """Returns the entities of each text; raises LoaderError.
 
         Bytes that are not UTF-8 count as U+FFFD, as `errors="replace"` decodes them.
         """
@@ -67,7 +67,7 @@ def read_records(file: BinaryIO) -> Iterator[bytes]:
 
 
 def main(arguments: list[str]) -> int:
-    """Annotates; returns the exit status."""
+    """Annotates standard input; returns the exit status."""
     if len(arguments) != 1:
         print("usage: python load_bundle.py BUNDLE_VERSION_DIRECTORY < RECORDS", file=sys.stderr)
         return 2
