@@ -2,6 +2,7 @@
 
 import base64
 import collections
+import functools
 import hashlib
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -79,6 +80,7 @@ def html_report(
     train: Sequence[Document] = (),
     comparison: Comparison | None = None,
     redact: bool = False,
+    tables_only: bool = False,
 ) -> str:
     """Renders the report of an evaluation.
 
@@ -90,6 +92,8 @@ def html_report(
         train: training documents, to find text that the scored documents share with them.
         comparison: comparison with other predictions on the same documents.
         redact: whether to leave out all text and ids of the records; lengths, offsets, labels and numbers remain.
+        tables_only: whether to leave out figures, parts of the mentions, findings and records: the small report that a
+            training run writes.
 
     Returns:
         The page, a complete HTML document with its style, script and figures.
@@ -106,15 +110,7 @@ def html_report(
         dict(zip(("precision", "recall", "f1"), each, strict=True)) for each in _intervals(all_counts)
     ]
     style, script = (_own_file(name) for name in ("report.css", "report.js"))
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_HERE),
-        undefined=jinja2.StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"percent": _percent, "interval": _interval}
-    return environment.get_template("report.html.jinja").render(
+    return _template().render(
         source=source,
         report=report,
         labels=labels,
@@ -124,6 +120,7 @@ def html_report(
         style_hash=_hash(style),
         script_hash=_hash(script),
         redact=redact,
+        tables_only=tables_only,
         resamples=RESAMPLES,
         micro_interval=intervals[0],
         intervals=dict(zip(labels, intervals[1:], strict=True)),
@@ -131,15 +128,30 @@ def html_report(
         kind_counts=kind_counts(errors),
         by_label=kinds_by_label(errors, labels),
         confusion=confusion(matchings, labels),
-        slices=_slices(gold, matchings, report),
-        probabilities=_probabilities(matchings, report.exact.micro.support),
-        figure_of_scores=_image(figures.draw_scores(_f1_values(report, intervals, labels))),
-        records=_costliest(gold, predicted, matchings, labels, redact),
+        slices=[] if tables_only else _slices(gold, matchings, report),
+        probabilities=_probabilities(matchings, report.exact.micro.support, drawn=not tables_only),
+        figure_of_scores=(
+            "" if tables_only else _image(figures.draw_scores(_f1_values(report, intervals, labels)))
+        ),
+        records=[] if tables_only else _costliest(gold, predicted, matchings, labels, redact),
         records_with_errors=sum(bool(matching.errors) for matching in matchings),
         comparison=comparison,
         disagreements=_disagreements(gold, comparison, redact),
-        findings=_findings(gold, train),
+        findings={} if tables_only else _findings(gold, train),
     )
+
+
+@functools.cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE),
+        undefined=jinja2.StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"percent": _percent, "interval": _interval}
+    return environment.get_template("report.html.jinja")
 
 
 def _intervals(counts: Iterable[Any]) -> Iterable[Any]:
@@ -174,26 +186,29 @@ def _slices(gold: Sequence[Document], matchings: Sequence[Matching], report: Rep
     ]
 
 
-def _probabilities(matchings: Iterable[Matching], support: int) -> dict[str, Any] | None:
-    """Returns the section on probabilities; None if the predictions have none."""
+def _probabilities(matchings: Iterable[Matching], support: int, *, drawn: bool) -> dict[str, Any] | None:
+    """Returns the section on probabilities, with figures if `drawn`; None if the predictions have none."""
     found = calibration.probabilities(matchings)
     if found is None:
         return None
     bins = calibration.reliability(*found)
     thresholds = calibration.threshold_scores(*found, support)
-    curve, lines = figures.draw_thresholds(thresholds)
     best = thresholds.best
     return {
         "bins": bins,
         "error": calibration.expected_calibration_error(bins),
         "best": {name: float(values[best]) for name, values in thresholds._asdict().items()},
         "all": {name: float(values[0]) for name, values in thresholds._asdict().items()},
-        "figures": {
-            "reliability": _image(figures.draw_reliability(bins)),
-            "curve": _image(curve),
-            "thresholds": _image(lines),
-        },
+        "figures": _probability_figures(bins, thresholds) if drawn else {},
     }
+
+
+def _probability_figures(
+    bins: Sequence[calibration.Bin], thresholds: calibration.Thresholds
+) -> dict[str, str]:
+    curve, lines = figures.draw_thresholds(thresholds)
+    reliability = figures.draw_reliability(bins)
+    return {"reliability": _image(reliability), "curve": _image(curve), "thresholds": _image(lines)}
 
 
 def _costliest(

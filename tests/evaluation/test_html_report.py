@@ -202,6 +202,15 @@ def test_redacted(make, gold, found):
     assert f"{len(TEXTS[0])} characters" in parsed.text
 
 
+def test_tables_only(make):
+    page = make(redact=True, tables_only=True)
+    parsed = _Page(page)
+    assert not parsed.all("img") + parsed.all("article")
+    assert {a["href"][1:] for a in parsed.all("a")} == {a["id"] for a in parsed.all("h2")}
+    assert "Best F1 over the threshold" in parsed.text
+    assert "右肺" not in page
+
+
 def test_without_probabilities_and_training(gold):
     report = score(gold, gold, LABELS)
     parsed = _Page(html_report(gold, gold, report, Source("held.jsonl", "ner")))
