@@ -12,6 +12,7 @@ from apache_beam.metrics.metric import Metrics
 from emr_ner_tf.beam.decompression import BROKEN, unpacked
 from emr_ner_tf.data.ccks2019 import ID, parse_record
 from emr_ner_tf.data.document import Document
+from emr_ner_tf.data.file_kinds import check_kind
 from emr_ner_tf.data.lines import Line, decoded, json_line, without_mark
 from emr_ner_tf.data.record_error import RecordError
 from emr_ner_tf.data.rejects import reject_fields
@@ -20,6 +21,10 @@ from emr_ner_tf.inference.annotator import POOL_CHARACTERS, POOL_TEXTS
 
 NAMESPACE = "emr_ner_tf"
 FORMATS = ("ccks2019", "text")
+_REMEDY = (
+    "an archive holds JSON lines of CCKS2019 or, with --format=text, one record per line, in UTF-8; convert other "
+    "files first: emr-ner data convert --input=FILE --output=FILE.jsonl"
+)
 # Fixed, whatever runs the job: which records share a pool, and so the last digits of their scores, must not depend on
 # how many workers there are.
 SPAN_BYTES = 1 << 20
@@ -117,6 +122,24 @@ def lines_of(span: Span) -> Iterator[Line]:
         raise UserError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
+def lines_of_format(span: Span, format: str) -> Iterator[Line]:
+    """Yields the lines of a span, without byte order marks.
+
+    Raises:
+        UserError: as `lines_of`, or the span begins a file that is obviously of another format.
+    """
+    path, start, _ = span
+    # As `data.reading` does: in a text, only the file's first mark is one.
+    lines = (
+        without_mark(line) if format == "ccks2019" or not line.offset else line for line in lines_of(span)
+    )
+    try:
+        yield from lines if start else check_kind(lines, path, format)
+    except RecordError as error:
+        error.line = None
+        raise UserError(f"{error.fault}; {_REMEDY}") from None
+
+
 def parse(line: Line, path: str, format: str) -> Record:
     """Parses a line by the rules of `data.reading`. A record without an id gets `PATH:OFFSET`.
 
@@ -157,15 +180,13 @@ class ReadRecords(beam.DoFn):
         """Yields lists of `Record`, and bad records tagged.
 
         Raises:
-            UserError: a bad record that is not to be passed over, or a file that cannot be read.
+            UserError: a bad record that is not to be passed over, or a file that cannot be read or is of another
+                format.
         """
         path = element[0]
         pool: list[Record] = []
         held = 0
-        for line in lines_of(element):
-            if self._format == "ccks2019" or not line.offset:
-                # As `data.reading` does: in a text, only the file's first mark is one.
-                line = without_mark(line)
+        for line in lines_of_format(element, self._format):
             if not line.raw.strip():
                 continue
             try:

@@ -39,7 +39,8 @@ _FORMAT = flags.DEFINE_enum(
     "format",
     "ccks2019",
     ["ccks2019", "text"],
-    "Format of --input: ccks2019 (JSON lines) or text (one record per line).",
+    "Format of --input: ccks2019 (JSON lines) or text (one record per line), in UTF-8. Other formats are converted "
+    "first: emr-ner data convert.",
 )
 _OUTPUT_DIR = define_path(
     "output_dir", None, "Output directory: a new one, or that of a job that did not complete.", remote=True

@@ -13,9 +13,11 @@ import zstandard
 
 from emr_ner_tf.beam import sink
 from emr_ner_tf.beam.model_handler import fetch, newest_version
-from emr_ner_tf.beam.source import find_files, lines_of, parse, spans_of
+from emr_ner_tf.beam.source import ReadRecords, find_files, lines_of, parse, spans_of
+from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.data.lines import read_lines
 from emr_ner_tf.data.record_error import RecordError
+from emr_ner_tf.data.writing import write_documents
 from emr_ner_tf.errors import UserError
 
 
@@ -71,6 +73,21 @@ def test_what_cannot_be_read_is_told(tmp_path):
     (tmp_path / "broken.gz").write_bytes(b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03" + b"not deflated")
     with pytest.raises(UserError, match=r"broken\.gz: cannot be read"):
         list(lines_of((str(tmp_path / "broken.gz"), 0, 1 << 62)))
+
+
+@pytest.mark.parametrize("name", ["bio", "conll", "csv", "label_studio", "xlsx", "text", "gb18030"])
+def test_a_file_of_another_format_ends_the_job(tmp_path, name):
+    documents = [Document(str(i), "患者胃癌。", (Entity(2, 4, "疾病和诊断"),)) for i in range(5)]
+    path = tmp_path / "records"
+    if name == "gb18030":
+        path.write_bytes('{"originalText": "患者胃癌。", "entities": []}\n'.encode("gb18030"))
+    else:
+        write_documents(path, documents, name)
+    read = ReadRecords("ccks2019", skip=True)
+    message = rf"^{path}: .* looks like .*; an archive holds JSON lines .* emr-ner data convert"
+    with pytest.raises(UserError, match=message) as raised:
+        list(read.process((str(path), 0, path.stat().st_size)))
+    assert "胃癌" not in str(raised.value)
 
 
 _PACKERS = {
