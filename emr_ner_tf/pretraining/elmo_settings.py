@@ -2,19 +2,20 @@
 
 from emr_ner_tf.config import PRECISIONS, ConfigDict, base_config, check_values
 from emr_ner_tf.pretraining.passage_selection import data_settings, passage_paths
+from emr_ner_tf.pretraining.settings import run_settings
 
 
 def elmo_config() -> ConfigDict:
-    """Returns the configuration with every key, its type and our choice; locked.
+    """Returns the configuration with every key, its type and its value; locked.
 
-    On two cores a pass over five million characters takes some twenty minutes.
+    An epoch over five million characters takes about twenty minutes on two cores.
     """
     config = ConfigDict()
     config.data = data_settings()
 
     config.text = ConfigDict()
-    config.text.min_count = 5  # how often a character must occur; rarer ones train [UNK]
-    config.text.window = 128  # characters of neighbouring sentences that are read in one go
+    config.text.min_count = 5  # minimum number of occurrences of a character; rarer ones are [UNK]
+    config.text.window = 128  # characters of consecutive sentences in a window
 
     config.model = ConfigDict()
     config.model.hidden_size = 128  # of the embedding, and of the projected state of each direction
@@ -32,14 +33,9 @@ def elmo_config() -> ConfigDict:
     for key in ("beta_1", "beta_2", "epsilon"):
         config.optimizer[key] = settings[key]
 
-    config.train = ConfigDict()
-    config.train.seed = 1
+    config.train = run_settings()
     config.train.epochs = 1
-    config.train.token_budget = 2048  # tokens of a batch of all replicas together, padding included
-    config.train.precision = "float32"
-    config.train.checkpoint_seconds = 300.0
-    config.train.log_seconds = 10.0
-    config.train.deterministic = True
+    config.train.token_budget = 2048  # tokens of a batch, padding included, all replicas together
     config.lock()
     return config
 
@@ -48,7 +44,7 @@ def check_elmo_config(config: ConfigDict) -> None:
     """Checks the values that have a fixed set of choices or a range.
 
     Raises:
-        UserError: naming the key, the rule and the value.
+        UserError: a value is invalid; the message has the key, the rule and the value.
     """
     passage_paths(config.data)
     at_least = {

@@ -33,10 +33,10 @@ def pretrain_elmo(
     """Trains a character language model in both directions, or resumes the run that `model_dir` holds.
 
     Args:
-        config: of `elmo_config`, resolved.
-        model_dir: takes `config.json` and what `run` names.
-        output: takes the language model at the end, as `config.encoder` of a tagger names it.
-        strategy_name: of `emr_ner_tf.training.strategies`.
+        config: configuration that starts from `elmo_config`, resolved.
+        model_dir: directory for the files that `run` names.
+        output: directory for the language model, for `config.encoder` of a tagger.
+        strategy_name: name of a strategy in `emr_ner_tf.training.strategies`.
 
     Returns:
         The content of `metrics.json`. A perplexity is that of a character or an end of text, [UNK] one of the
@@ -70,7 +70,7 @@ class _ElmoTask(PretrainingTask):
     def __init__(
         self, config: ConfigDict, corpus: Corpus, output: str, strategy: tf.distribute.Strategy
     ) -> None:
-        super().__init__(config, corpus, output)
+        super().__init__(corpus, output)
         self._corpus, self._strategy = corpus, strategy
         size, settings = len(corpus.vocabulary.tokens), config.train
         self.facts |= {

@@ -1,41 +1,40 @@
-"""The heads of pre-training in a checkpoint of the Hugging Face layout: read where it has them, and written."""
+"""Reads and writes the heads of pre-training in a checkpoint of the Hugging Face layout."""
 
 import numpy as np
 import tensorflow as tf
 from absl import logging
 
 from emr_ner_tf.encoders.hub import find_weights
+from emr_ner_tf.encoders.loading import load_vocabulary
 from emr_ner_tf.encoders.weight_readers import read_weights
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.pretraining.model import PretrainingModel
-from emr_ner_tf.text.vocabulary import Vocabulary
 
 _VOCABULARY_BIAS = "cls.predictions.bias"
 
 
-def read_heads(model: PretrainingModel, name_or_dir: str, own: Vocabulary) -> list[tf.Variable]:
-    """Gives the heads that a checkpoint has their weights.
+def read_heads(model: PretrainingModel, name_or_dir: str) -> list[tf.Variable]:
+    """Assigns the weights of the heads that a checkpoint has.
 
     Args:
-        model: with rows for `own` and perhaps more, which begin as [UNK]'s.
-        name_or_dir: of the encoder.
-        own: its own vocabulary.
+        model: has a row for each token of the checkpoint's vocabulary and perhaps more, which begin as [UNK]'s.
+        name_or_dir: name of the encoder.
 
     Returns:
-        The variables of the heads that it lacks, which stand as they were drawn.
+        The variables of the heads that the checkpoint lacks; they keep their random values.
 
     Raises:
         UserError: a head has another shape than the encoder's configuration says.
     """
     weights = read_weights(find_weights(name_or_dir), prefix=model.encoder.prefix)
-    bias = weights.get(_VOCABULARY_BIAS)
+    own, bias = load_vocabulary(name_or_dir), weights.get(_VOCABULARY_BIAS)
     if bias is not None and len(bias) == len(own.tokens):
         added = np.repeat(bias[own.unk_id], model.encoder.vocabulary_size - len(bias))
         weights[_VOCABULARY_BIAS] = np.concatenate([bias, added])
     fresh: list[tf.Variable] = []
     for head, weight_mappings in model.head_mappings().items():
         if any(mapping.name not in weights for mapping in weight_mappings):
-            logging.info("%s has no head %s: it begins anew", name_or_dir, head)
+            logging.info("%s has no head %s: it is initialized randomly", name_or_dir, head)
             fresh.extend(mapping.variable for mapping in weight_mappings)
             continue
         for mapping in weight_mappings:

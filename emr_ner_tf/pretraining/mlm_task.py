@@ -40,9 +40,9 @@ def pretrain(
 
     Args:
         config: resolved; must equal the one that `model_dir` was begun with.
-        model_dir: takes `config.json` and what `emr_ner_tf.training.run.run` names.
-        output: takes the adapted encoder with its heads, in the Hugging Face layout, at the end.
-        strategy_name: of `emr_ner_tf.training.strategies`.
+        model_dir: directory for the files that `emr_ner_tf.training.run.run` names.
+        output: directory for the adapted encoder with its heads, in the Hugging Face layout.
+        strategy_name: name of a strategy in `emr_ner_tf.training.strategies`.
 
     Returns:
         The content of `metrics.json`.
@@ -85,13 +85,14 @@ def _read(config: ConfigDict) -> Corpus:
 
 
 class _MlmTask(PretrainingTask):
-    """An encoder with BERT's heads: first the heads that begin anew, with the encoder frozen, then everything."""
+    """An encoder with BERT's heads: first, new heads are trained with the encoder frozen, then everything."""
 
     def __init__(
         self, config: ConfigDict, corpus: Corpus, output: str, strategy: tf.distribute.Strategy
     ) -> None:
-        super().__init__(config, corpus, output)
-        self._corpus, self._strategy, vocabulary = corpus, strategy, corpus.vocabulary
+        super().__init__(corpus, output)
+        self._config, self._corpus, self._strategy = config, corpus, strategy
+        vocabulary = corpus.vocabulary
         self._special = SpecialTokens(vocabulary.pad_id, vocabulary.cls_id, vocabulary.sep_id)
         with strategy.scope():
             self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
@@ -102,15 +103,20 @@ class _MlmTask(PretrainingTask):
                     f"{encoder.max_positions} positions less [CLS] and two [SEP], got {config.text.window}"
                 )
             self.model = PretrainingModel(encoder, config.train.seed)
-            self._new_heads = read_heads(self.model, config.encoder, load_vocabulary(config.encoder))
+            self._new_heads = read_heads(self.model, config.encoder)
         make_dropout_stateless(self.model, seed=config.train.seed, step=self.step)
-        self._heldout = self._batches(corpus.heldout, HELDOUT, self._plan(corpus.heldout, HELDOUT))
+        masked, pairs = self._masked_pairs(corpus.heldout, HELDOUT)
+        self._heldout = self._distributed(masked, pairs, self._plan(pairs, HELDOUT))
         self._sum_step = self._make_sum_step()
-        self.facts |= self._heldout_facts() | {"added_tokens": len(vocabulary.added)}
+        self.facts |= {
+            "held_masked": int((masked.labels != NO_LABEL).sum()),
+            "held_pairs": int((pairs.other >= 0).sum()),
+            "added_tokens": len(vocabulary.added),
+        }
         self.epochs = self._make_epochs()
 
     def measure(self) -> dict[str, float]:
-        """Cross-entropy and accuracy of the held-out masked characters and pairs."""
+        """Returns the cross-entropy and the accuracy on the held-out masked characters and pairs."""
         totals = sum(self._sum_step(batch).numpy().astype(np.float64) for batch in self._heldout)
         sums = Sums(*totals.tolist())
         figures = {
@@ -139,9 +145,9 @@ class _MlmTask(PretrainingTask):
         heads: list[list[np.ndarray]] = []
         left = settings.head_steps if self._new_heads else 0
         while left:
-            heads.append(self._plan(self._corpus.train, len(heads))[:left])
+            heads.append(self._plan_epoch(len(heads))[:left])
             left -= len(heads[-1])
-        wholes = [self._plan(self._corpus.train, len(heads) + i) for i in range(settings.epochs)]
+        wholes = [self._plan_epoch(len(heads) + i) for i in range(settings.epochs)]
         variables = self.model.trainable_variables
         with self._strategy.scope():
             of_heads, of_all = (
@@ -171,14 +177,14 @@ class _MlmTask(PretrainingTask):
     def _part(
         self, kind: str, plans: list[list[np.ndarray]], first: int, train_step: TrainStep, *, measured: bool
     ) -> list[Epoch]:
-        """The epochs of one part of the run; `first` counts those before, whose masks and pairs are other ones."""
+        """Returns the epochs of one part of the run; `first` is the number of epochs before, which have other masks."""
         names = [f"{kind} {number}/{len(plans)}" for number in range(1, len(plans) + 1)]
         return [
             Epoch(
                 name,
                 len(plan),
-                lambda taken, epoch=first + i, plan=plan: self._batches(
-                    self._corpus.train, epoch, plan[taken:]
+                lambda taken, epoch=first + i, plan=plan: self._distributed(
+                    *self._masked_pairs(self._corpus.train, epoch), plan[taken:]
                 ),
                 train_step,
                 {"name": name},
@@ -198,32 +204,30 @@ class _MlmTask(PretrainingTask):
             self._heldout.element_spec,
         )
 
-    def _plan(self, text: Text, epoch: int) -> list[np.ndarray]:
-        settings = self._config.train
-        lengths = text.pairs(size=self._config.text.window, seed=settings.seed, epoch=epoch).lengths
-        plan = plan_epoch(
-            lengths, seed=settings.seed, epoch=epoch, batch_size=1, token_budget=settings.token_budget
+    def _plan_epoch(self, epoch: int) -> list[np.ndarray]:
+        """Plans an epoch. Its pairs are made again when it begins, because those of all epochs would fill memory."""
+        return self._plan(self._pairs(self._corpus.train, epoch), epoch)
+
+    def _plan(self, pairs: Pairs, epoch: int) -> list[np.ndarray]:
+        seed, budget = self._config.train.seed, self._config.train.token_budget
+        return list(
+            plan_epoch(pairs.lengths, seed=seed, epoch=epoch, batch_size=1, token_budget=budget).batches
         )
-        return list(plan.batches)
+
+    def _pairs(self, text: Text, epoch: int) -> Pairs:
+        return text.pairs(size=self._config.text.window, seed=self._config.train.seed, epoch=epoch)
 
     def _masked_pairs(self, text: Text, epoch: int) -> tuple[Masked, Pairs]:
-        """The text as the model sees it in an epoch."""
-        seed = self._config.train.seed
-        masked = text.masked(rate=self._config.masking.rate, seed=seed, epoch=epoch)
-        return masked, text.pairs(size=self._config.text.window, seed=seed, epoch=epoch)
+        """Returns the masks and the pairs of a text in an epoch."""
+        masked = text.masked(rate=self._config.masking.rate, seed=self._config.train.seed, epoch=epoch)
+        return masked, self._pairs(text, epoch)
 
-    def _batches(self, text: Text, epoch: int, plan: list[np.ndarray]) -> tf.distribute.DistributedDataset:
-        masked, pairs = self._masked_pairs(text, epoch)
+    def _distributed(
+        self, masked: Masked, pairs: Pairs, plan: list[np.ndarray]
+    ) -> tf.distribute.DistributedDataset:
         return self._strategy.distribute_datasets_from_function(
             lambda context: pretraining_dataset(masked, pairs, plan, self._special, **worker_shard(context))
         )
-
-    def _heldout_facts(self) -> dict[str, int]:
-        masked, pairs = self._masked_pairs(self._corpus.heldout, HELDOUT)
-        return {
-            "held_masked": int((masked.labels != NO_LABEL).sum()),
-            "held_pairs": int((pairs.other >= 0).sum()),
-        }
 
     def _make_sum_step(self) -> Callable[..., tf.Tensor]:
         def sum_replica(*batch):

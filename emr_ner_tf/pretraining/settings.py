@@ -19,8 +19,8 @@ def pretrain_config() -> ConfigDict:
     config.text.extend_vocabulary = True
 
     config.masking = ConfigDict()
-    config.masking.rate = 0.15  # share of the characters that are to be predicted
-    config.masking.whole_words = False  # characters of a word, by a segmenter, are chosen together
+    config.masking.rate = 0.15  # fraction of the characters to predict
+    config.masking.whole_words = False  # mask the characters of a word, as found by a segmenter, together
 
     config.optimizer = ConfigDict(
         {key: value for key, value in base_config().optimizer.items() if key not in _RATES_OF_A_TAGGER}
@@ -32,24 +32,25 @@ def pretrain_config() -> ConfigDict:
     config.optimizer.decay = "linear"
     config.optimizer.clip_norm = 1.0
 
-    config.train = ConfigDict()
-    config.train.seed = 1
+    config.train = run_settings()
     config.train.epochs = 1
-    config.train.head_steps = 500  # over which heads that the checkpoint lacks learn alone
+    config.train.head_steps = 500  # updates in which only the heads that the checkpoint lacks are trained
     config.train.token_budget = 4096  # characters of a batch, padding included, all replicas together
-    config.train.precision = "float32"
-    config.train.checkpoint_seconds = 300.0
-    config.train.log_seconds = 10.0
-    config.train.deterministic = True
     config.lock()
     return config
+
+
+def run_settings() -> ConfigDict:
+    """Returns the keys of the section `train` that every run has, with the values of a tagger's run."""
+    keys = ("seed", "precision", "checkpoint_seconds", "log_seconds", "deterministic")
+    return ConfigDict({key: base_config().train[key] for key in keys})
 
 
 def check_pretrain_config(config: ConfigDict) -> None:
     """Checks the values that have a fixed set of choices or a range.
 
     Raises:
-        UserError: naming the key, the rule and the value.
+        UserError: a value is invalid; the message has the key, the rule and the value.
     """
     passage_paths(config.data)
     check_values(

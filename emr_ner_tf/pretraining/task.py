@@ -1,4 +1,4 @@
-"""What the tasks of pre-training share: held-out text measured before and after, and an encoder as the result."""
+"""The common part of the pre-training tasks: measurement on held-out text, and an encoder as the result."""
 
 import abc
 import os
@@ -6,15 +6,13 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from emr_ner_tf.config import ConfigDict, save_config
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.pretraining.corpus import Corpus
 from emr_ner_tf.training.failed_writes import failed_writes_named
-from emr_ner_tf.training.model_dir import CONFIG
 from emr_ner_tf.training.task import Epoch, Task
 
 _FIGURES = "held"
-# A measurement alone: what the model knows before it learns from the text.
+# A measurement without training: the model before it learns from the text.
 BEFORE = Epoch("before", 0, lambda taken: (), lambda batch: batch, {"name": "before"})
 
 
@@ -22,22 +20,14 @@ class PretrainingTask(Task):
     """A language model that learns from passages and is measured on others.
 
     Attributes:
-        facts: what `metrics.json` says beside the figures.
+        facts: entries of `metrics.json` beside the figures.
     """
 
     facts: dict[str, Any]
 
-    def __init__(self, config: ConfigDict, corpus: Corpus, output: str) -> None:
-        self._config = config
+    def __init__(self, corpus: Corpus, output: str) -> None:
         self._output = output
         self.facts = dict(corpus.facts)
-
-    def begin(self, model_dir: str | os.PathLike[str], *, resumed: bool) -> None:
-        """Writes the configuration of a new run."""
-        path = pathlib.Path(model_dir) / CONFIG
-        if not resumed:
-            with failed_writes_named(path):
-                save_config(self._config, path)
 
     def evaluate(self) -> dict[str, Any]:
         """Measures the model on the held-out passages."""
@@ -48,7 +38,7 @@ class PretrainingTask(Task):
         """Returns the figures of the held-out passages by name."""
 
     def describe(self, entry: Mapping[str, Any]) -> str:
-        """Says every figure."""
+        """Returns every figure as text."""
         figures = ", ".join(f"{name} {value:.4f}" for name, value in entry[_FIGURES].items())
         return f"held-out passages: {figures}"
 
@@ -59,7 +49,7 @@ class PretrainingTask(Task):
 
     @abc.abstractmethod
     def save_result(self, output: str) -> None:
-        """Writes what a tagger takes over, in the Hugging Face layout."""
+        """Writes the result for a tagger, in the Hugging Face layout."""
 
     def metrics(self, history: Sequence[Mapping[str, Any]], best_epoch: int) -> dict[str, Any]:
         """Returns the first and the last figures, the number of measured epochs of training, and the facts."""

@@ -1,4 +1,4 @@
-"""Files that every kind of run leaves in its model directory, and the checks that it is the run it was, and alone."""
+"""The files that every run writes to its model directory, and the checks that a run may continue there."""
 
 import contextlib
 import importlib.metadata
@@ -35,11 +35,11 @@ def exclusive_lock(model_dir: str | os.PathLike[str], *, chief: bool) -> Iterato
     """Keeps other processes from training in a directory; the lock ends with the process, however that ends.
 
     Args:
-        model_dir: is made; where nothing is written to it, it is as it was afterwards.
-        chief: whether this process writes the directory; those that do not take no lock.
+        model_dir: directory, created if necessary; it is removed again if nothing is written to it.
+        chief: whether this process writes to the directory; other processes take no lock.
 
     Raises:
-        UserError: another process holds it.
+        UserError: another process has the lock.
     """
     if not chief:
         yield
@@ -52,10 +52,14 @@ def exclusive_lock(model_dir: str | os.PathLike[str], *, chief: bool) -> Iterato
         lock.acquire(blocking=False)
     except filelock.Timeout:
         raise UserError(
-            f"{model_dir}: another process is at work in this directory; wait until it has ended, or end it"
+            f"{model_dir}: another process is training in this directory; wait until it has finished, or stop it"
         ) from None
     except OSError as error:
-        logging.warning("%s: no lock: %s; see that no other process trains there", model_dir, error.strerror)
+        logging.warning(
+            "%s: cannot be locked: %s; make sure that no other process trains there",
+            model_dir,
+            error.strerror,
+        )
     try:
         yield
     finally:
@@ -74,12 +78,12 @@ def check_same_settings(
     """Checks that a resumed run has the settings that it was started with.
 
     Args:
-        config: of now.
-        model_dir: holds the configuration of then, or none yet.
+        config: the current configuration.
+        model_dir: model directory, with the configuration of the run if there is one.
         base: as in `load_config`.
 
     Raises:
-        UserError: they differ, in more than how the run is watched; the message lists each key.
+        UserError: they differ in a key that affects the result; the message lists each key.
     """
     path = pathlib.Path(model_dir) / CONFIG
     if not path.exists():
@@ -88,7 +92,7 @@ def check_same_settings(
     if changed:
         raise UserError(
             f"{model_dir} holds a run with other settings ({'; '.join(changed)}); "
-            "name another --model_dir, or the same settings to go on with that run"
+            "name another --model_dir, or use the same settings to resume that run"
         )
 
 
@@ -96,13 +100,13 @@ def check_resumable(model_dir: str | os.PathLike[str]) -> str | None:
     """Checks that a run in a directory can be resumed, before anything is written over it.
 
     Args:
-        model_dir: holds a run, or what a run left that was killed before its first checkpoint, or nothing.
+        model_dir: model directory of a run, of a run that was killed before its first checkpoint, or of none.
 
     Returns:
         The path of the last checkpoint; None if there is none.
 
     Raises:
-        UserError: a run is there whose last state is not, or a file of it is missing, empty or cut off.
+        UserError: there is a run without its last state, or a file of the state is missing, empty or cut off.
     """
     folder = pathlib.Path(model_dir)
     last, best = (checkpoint_folder(folder, which) for which in (LAST, BEST))
@@ -143,7 +147,7 @@ def versions() -> dict[str, str]:
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
-    """Writes a value as JSON, whole or not at all.
+    """Writes a value as JSON to a file that is either whole or unchanged.
 
     Raises:
         UserError: the file cannot be written.

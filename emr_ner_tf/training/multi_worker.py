@@ -1,4 +1,4 @@
-"""What the workers of one run tell each other beside gradients, and what each does when another is gone."""
+"""Agreement between the workers of a run beside gradients, and errors if a worker is lost."""
 
 import contextlib
 import hashlib
@@ -35,11 +35,11 @@ def assert_workers_agree(strategy: tf.distribute.Strategy, parts: Iterable[str |
 
     Args:
         strategy: any; those of one process have nothing to check.
-        parts: what is compared, by its SHA-256.
+        parts: values to compare, by their SHA-256.
         rule: the message, where they differ.
 
     Raises:
-        UserError: on every worker, where one differs.
+        UserError: a worker differs; it is raised on every worker.
     """
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return
@@ -53,7 +53,7 @@ def assert_workers_agree(strategy: tf.distribute.Strategy, parts: Iterable[str |
 
 @contextlib.contextmanager
 def report_lost_workers() -> Iterator[None]:
-    """Turns TensorFlow's errors at the loss of a worker into one that says what to do.
+    """Turns TensorFlow's errors after the loss of a worker into one with a remedy.
 
     Raises:
         UserError: another worker is gone.
@@ -64,13 +64,13 @@ def report_lost_workers() -> Iterator[None]:
         task = _TASK.search(error.message)
         name = " ".join(part for part in task.groups() if part) if task else "another worker"
         raise UserError(
-            f"lost {name}; its own log says why. Start all workers again by the same commands: the run goes on "
-            "from its last checkpoint"
+            f"lost {name}; its log has the cause. Start all workers again with the same commands: the run resumes from "
+            "its last checkpoint"
         ) from error
 
 
 def _gather(strategy: tf.distribute.Strategy, vector: np.ndarray) -> np.ndarray:
-    """The vector of each replica's process, the chief's first: [R, n]."""
+    """Returns the vector of each replica's process, the chief's first: [R, n]."""
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return vector[None]
     return strategy.gather(strategy.run(lambda: tf.constant(vector)[None]), axis=0).numpy()

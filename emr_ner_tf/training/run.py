@@ -1,4 +1,4 @@
-"""The run of any task: epochs, measurements, checkpoints, files; killed at any moment, it resumes exactly."""
+"""Runs any task: epochs, measurements, checkpoints and files. A run that is killed resumes exactly."""
 
 import math
 import os
@@ -15,6 +15,7 @@ from emr_ner_tf.errors import UserError
 from emr_ner_tf.training.background import BackgroundWriter
 from emr_ner_tf.training.checkpoints import Checkpoints, check_same_data
 from emr_ner_tf.training.model_dir import (
+    CONFIG,
     HISTORY,
     METRICS,
     VERSIONS,
@@ -32,11 +33,11 @@ from emr_ner_tf.training.task import Epoch, Task
 
 
 class Data(Protocol):
-    """What a task learns from."""
+    """The data of a task."""
 
     @property
     def digest(self) -> str:
-        """Identifies the data and what its ids mean: a run is never resumed with other data."""
+        """Identifies the data and the meaning of its ids; a run is never resumed with other data."""
 
 
 _D = TypeVar("_D", bound=Data)
@@ -53,24 +54,25 @@ def run(
 ) -> dict[str, Any]:
     """Trains a task, or resumes the run that `model_dir` holds.
 
-    A checkpoint ends each epoch, and another is saved every `config.train.checkpoint_seconds`. A process that is killed
-    at any moment is resumed from the last of them by the same call, which ends as an undisturbed run does.
+    A checkpoint is saved after each epoch and every `config.train.checkpoint_seconds`. After a process is killed, the
+    same call resumes from the last of them and has the result of an uninterrupted run.
 
     Args:
-        config: resolved and checked; must equal the one that `model_dir` was begun with, except `RUNTIME_ONLY_KEYS`.
+        config: resolved and checked; must equal the one that the run started with, except `RUNTIME_ONLY_KEYS`.
             This function reads `seed`, `precision`, `deterministic`, `checkpoint_seconds` and `log_seconds` of its
             section `train`.
-        model_dir: takes checkpoints, `versions.json`, `history.json`, `metrics.json` and the files of the task.
-        read: reads the data.
-        build: makes the task from the data, deterministic in `config`.
+        model_dir: directory for `config.json`, checkpoints, `versions.json`, `history.json`, `metrics.json` and the
+            files of the task.
+        read: function that reads the data.
+        build: function that builds the task from the data; it depends on nothing but `config`.
         base: returns the configuration with every key.
-        strategy_name: of `emr_ner_tf.training.strategies`.
+        strategy_name: name of a strategy in `emr_ner_tf.training.strategies`.
 
     Returns:
         The content of `metrics.json`.
 
     Raises:
-        UserError: the directory of another run, or of a run that cannot be resumed, or in which another process trains;
+        UserError: the directory has another run, a run that cannot be resumed, or one that another process trains;
             what `read` and `build` raise; a loss that is not finite; a file that cannot be written; workers that do not
             agree, or the loss of one.
     """
@@ -92,18 +94,18 @@ def run(
         rule = "every worker must have the same data files and the same configuration"
         assert_workers_agree(strategy, [data.digest, str(config)], rule)
         task = build(data, strategy)
-        return _Run(task, Progress(data.digest), folder, settings, strategy, chief, started).train()
+        return _Run(task, Progress(data.digest), folder, config, strategy, chief, started).train()
 
 
 class _Run:
-    """One process's part of a run."""
+    """The part of a run that one process does."""
 
     def __init__(
         self,
         task: Task,
         progress: Progress,
         model_dir: pathlib.Path,
-        settings: ConfigDict,
+        config: ConfigDict,
         strategy: tf.distribute.Strategy,
         chief: bool,
         started: float,
@@ -111,7 +113,7 @@ class _Run:
         self.task = task
         self.progress = progress
         self.model_dir = model_dir
-        self.settings = settings
+        self.config = config
         self.strategy = strategy
         self.chief = chief
         self.started = started
@@ -122,11 +124,11 @@ class _Run:
     def train(self) -> dict[str, Any]:
         """Trains to the end and returns the metrics."""
         self._restore()
-        # The time that earlier processes took counts, too.
+        # The duration of earlier processes counts, too.
         self.started -= self.progress.wall_seconds
         steps = [epoch.steps for epoch in self.task.epochs]
         log = ProgressLog(
-            self.settings.log_seconds, sum(steps), sum(steps[: self.progress.epoch]) + self.progress.step
+            self.config.train.log_seconds, sum(steps), sum(steps[: self.progress.epoch]) + self.progress.step
         )
         with log, BackgroundWriter() as writer:
             while not self.progress.finished:
@@ -149,15 +151,16 @@ class _Run:
             self.checkpoints.tidy()
             if not resumed:
                 write_json(self.model_dir / VERSIONS, versions())
+                write_json(self.model_dir / CONFIG, self.config.to_dict())
             if not progress.finished:
-                self.task.begin(self.model_dir, resumed=resumed)
+                self.task.begin(resumed=resumed)
         if progress.finished:
             logging.info("%s is finished; nothing to do", self.model_dir)
         elif resumed:
             logging.info("resumed at %s, step %d", self.task.epochs[progress.epoch].name, progress.step)
 
     def _take_steps(self, epoch: Epoch, log: ProgressLog, writer: BackgroundWriter) -> None:
-        """Takes the steps that an epoch still has; saves the state from time to time, but not at its end."""
+        """Takes the remaining steps of an epoch; saves the state from time to time, but not at its end."""
         progress = self.progress
         if progress.step == epoch.steps:
             return
@@ -175,7 +178,7 @@ class _Run:
             before = now
             log.step(loss, int(tokens.numpy()), f"{epoch.name}, step {progress.step}/{epoch.steps}")
             writer.check()
-            often = now - saved >= self.settings.checkpoint_seconds
+            often = now - saved >= self.config.train.checkpoint_seconds
             if self.chief and often and progress.step < epoch.steps:
                 self._save(writer)
                 saved = time.monotonic()
@@ -206,16 +209,16 @@ class _Run:
     def _save(
         self, writer: BackgroundWriter, *, epoch_steps: int = 1, best: bool = False, show: bool = False
     ) -> None:
-        """Saves the state beside the next steps; after an epoch the best weights and what shows the run, too.
+        """Saves the state in parallel with the next steps; after an epoch, the best weights, history and pictures, too.
 
-        The order matters: a run that is killed in between saves the best weights from the last state, and shows itself
-        again.
+        The order matters: a run that is killed in between saves the best weights from the last state and writes history
+        and pictures again.
         """
         # First, since a snapshot takes as much memory as the variables.
         writer.wait()
         self.progress.wall_seconds = time.monotonic() - self.started
-        # An epoch without steps has no checkpoint: it would have the name of the one in force. A run that is killed
-        # after it measures again.
+        # An epoch without steps has no checkpoint, because it would have the name of the current one. A run that is
+        # killed after such an epoch measures again.
         save = self.checkpoints.snapshot(best=best) if epoch_steps else None
         history, best_epoch = list(self.progress.history), self.progress.best_epoch
 

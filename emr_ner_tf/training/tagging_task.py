@@ -49,9 +49,9 @@ class TaggingData(NamedTuple):
         examples: windows of the training records, then those of unlabelled passages with a teacher's targets.
         annotated: the number of windows of the training records.
         validation: records by which epochs are compared; none if they hold no mention.
-        labels: of the mentions, in the order of their tags.
+        labels: labels of the mentions, in the order of their tags.
         resources: vocabulary, words and vectors.
-        digest: of all of these.
+        digest: digest of all of these.
     """
 
     examples: Examples
@@ -73,7 +73,7 @@ def read_tagging_data(
     Args:
         config: the whole configuration.
         model_dir: keeps the teacher's answers.
-        rejects: takes bad records; None raises at the first.
+        rejects: receives bad records; None raises at the first.
         teacher: gives targets for the passages of `config.data.unlabelled`.
 
     Raises:
@@ -150,11 +150,11 @@ class TaggingTask(Task):
             100 * plans[0].padding_share,
         )
 
-    def begin(self, model_dir: str | os.PathLike[str], *, resumed: bool) -> None:
+    def begin(self, *, resumed: bool) -> None:
         """Writes the definition of the model, and opens the file of TensorBoard's events."""
         if not resumed:
-            with failed_writes_named(model_dir):
-                self._definition.save(model_dir)
+            with failed_writes_named(self._model_dir):
+                self._definition.save(self._model_dir)
         # Before the first epoch, which may take hours: a folder that cannot be written is found at once.
         with failed_writes_named(self._model_dir / _EVENTS):
             self._events = tf.summary.create_file_writer(str(self._model_dir / _EVENTS))

@@ -1,7 +1,6 @@
-"""What a run trains, as the loop sees it: epochs of steps, a measurement after each, and files of its own."""
+"""The interface between the training loop and what it trains: epochs of steps, measurements and files."""
 
 import abc
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -15,10 +14,10 @@ class Epoch(NamedTuple):
     """One epoch of a run, or a measurement alone.
 
     Attributes:
-        name: in log lines and messages, such as "epoch 2/10".
+        name: name in log lines and messages, such as "epoch 2/10".
         steps: the number of updates; 0 for a measurement alone.
         batches: returns the distributed batches of the steps that are left, given the number of steps already taken.
-        train_step: takes a batch, as `make_train_step` makes it.
+        train_step: function from `make_train_step`, called with each batch.
         entry: the facts about the epoch that its entry in `history.json` has beside losses, time and figures.
         measured: whether `Task.evaluate` follows the steps.
     """
@@ -35,14 +34,14 @@ class Task(abc.ABC):
     """A model with its optimizer and epochs.
 
     Attributes:
-        model: its variables are in every checkpoint.
-        optimizer: of all epochs; several optimizers are one `tf.train.Checkpoint`.
+        model: model whose variables are in every checkpoint.
+        optimizer: optimizer of all epochs; several optimizers are one `tf.train.Checkpoint`.
         step: int64 variable that each train step advances.
-        epochs: of the whole run, in order.
+        epochs: epochs of the whole run, in order.
         best_by: the figure of `evaluate` by which epochs are compared; the weights of the best epoch are kept. None
             keeps the last state only.
-        averages: of the trainable variables, which `evaluate` measures and which are kept as the best weights in their
-            place; None without averaging.
+        averages: averages of the trainable variables, which `evaluate` measures and which are kept as the best weights;
+            None without averaging.
         patience: the number of epochs without a better figure after which the run stops; 0 never stops it.
     """
 
@@ -54,8 +53,7 @@ class Task(abc.ABC):
     best_by: str | None = None
     patience: int = 0
 
-    @abc.abstractmethod
-    def begin(self, model_dir: str | os.PathLike[str], *, resumed: bool) -> None:
+    def begin(self, *, resumed: bool) -> None:  # noqa: B027 (most have none)
         """Writes the files that describe the model. The chief calls it before the first step of each process."""
 
     @abc.abstractmethod

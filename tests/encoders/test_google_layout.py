@@ -179,7 +179,7 @@ def test_every_variable_has_its_place(published, values):
 
 def test_pre_training_finds_its_heads(published, values):
     model = PretrainingModel(load_encoder(str(published)), 0)
-    assert read_heads(model, str(published), load_vocabulary(str(published))) == []
+    assert read_heads(model, str(published)) == []
     found = {
         mapping.name: mapping.value()
         for weight_mappings in model.head_mappings().values()

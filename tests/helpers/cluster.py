@@ -88,6 +88,6 @@ def kill_one_of_two(command: str, *flags: str, model_dir: str | os.PathLike[str]
         worker.kill()
         _, told = chief.communicate(timeout=120)
         assert chief.returncode == 1, told
-        assert "lost worker 1; its own log says why. Start all workers again" in told
+        assert "lost worker 1; its log has the cause. Start all workers again" in told
         assert "Traceback" not in told
     assert not pathlib.Path(model_dir, "metrics.json").exists()

@@ -163,7 +163,7 @@ def test_the_result_is_what_transformers_loads(config, make_encoder, tmp_path):
         np.testing.assert_allclose(found[mask], expected.hidden_states[-1].numpy()[mask], atol=1e-4)
     # The heads too.
     model = PretrainingModel(encoder)
-    assert read_heads(model, str(tmp_path / "adapted"), vocabulary) == []
+    assert read_heads(model, str(tmp_path / "adapted")) == []
     labels = np.where(np.random.default_rng(2).random([2, 20]) < 0.3, ids, -1)
     labels[~mask] = -1
     other = np.array([0, 1], np.int32)
@@ -200,4 +200,4 @@ def test_what_it_refuses(config, make_encoder, tmp_path):
     )
     assert not (tmp_path / "run").exists()
     with exclusive_lock(tmp_path / "run", chief=True):
-        assert "another process is at work in this directory" in refused("out", masking__rate=0.15)
+        assert "another process is training in this directory" in refused("out", masking__rate=0.15)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from emr_ner_tf.config import base_config, save_config
+from emr_ner_tf.config import base_config
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.training import checkpoint_folder
 from emr_ner_tf.training import run as loop
@@ -43,7 +43,7 @@ class _Line(Task):
     best_by = "score"
 
     def __init__(self, data, config, strategy):
-        self.config, self.shown = config, []
+        self.shown = []
         with strategy.scope():
             self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
             self.model = tf.keras.Sequential(
@@ -81,10 +81,6 @@ class _Line(Task):
             for i in (1, 2, 3)
         ]
         self.epochs = [Epoch("before", 0, batches, step, {"name": "before"}), *epochs]
-
-    def begin(self, model_dir, *, resumed):
-        if not resumed:
-            save_config(self.config, model_dir / "config.json")
 
     def evaluate(self):
         # In turns better and worse.
