@@ -26,7 +26,7 @@ from typing import Any
 from absl import flags, logging
 
 from emr_ner_tf.cli.deprecated_flags import define_deprecated_alias
-from emr_ner_tf.cli.format_flags import define_format_flags, format_options
+from emr_ner_tf.cli.format_flags import define_format_flags, define_on_error, format_options
 from emr_ner_tf.cli.number_flags import define_float, define_seconds
 from emr_ner_tf.cli.path_flags import define_path
 from emr_ner_tf.cli.runner import run
@@ -91,12 +91,7 @@ _FORMAT = define_format_flags()
 _OUTPUT = define_path(
     "output", None, "File to write as JSON lines; by default, standard output.", stream="output"
 )
-_ON_ERROR = flags.DEFINE_enum(
-    "on_error",
-    "raise",
-    ["raise", "skip"],
-    "What to do with a bad record: raise stops with an error, skip writes it to OUTPUT.rejects.jsonl.",
-)
+_ON_ERROR = define_on_error("OUTPUT.rejects.jsonl")
 _RESUME = flags.DEFINE_bool(
     "resume", False, "Continue an interrupted job after the records in OUTPUT.partial."
 )

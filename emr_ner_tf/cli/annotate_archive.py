@@ -24,6 +24,7 @@ import time
 
 from absl import flags, logging
 
+from emr_ner_tf.cli.format_flags import define_on_error
 from emr_ner_tf.cli.path_flags import define_path, define_paths
 from emr_ner_tf.cli.runner import run
 from emr_ner_tf.errors import Terminated, UsageError, UserError
@@ -51,12 +52,7 @@ _SHARDS = flags.DEFINE_integer(
 _WORKERS = flags.DEFINE_integer(
     "workers", 1, "Number of processes on this machine; each loads the bundle.", 1
 )
-_ON_ERROR = flags.DEFINE_enum(
-    "on_error",
-    "skip",
-    ["raise", "skip"],
-    "What to do with a bad record: raise stops with an error, skip writes it to rejects.jsonl.",
-)
+_ON_ERROR = define_on_error("rejects.jsonl", "skip")
 _BEAM_OPTIONS = flags.DEFINE_string(
     "beam_options", "", "Options for Beam; --runner selects another runner than this machine."
 )

@@ -7,7 +7,8 @@ import pathlib
 import shlex
 import shutil
 import sys
-from typing import TextIO
+from collections.abc import Mapping
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.table import Table
@@ -41,6 +42,29 @@ def print_table(console: Console, title: str, table: Table) -> None:
     """Prints a table below its title, which is neither cut nor wrapped to the table's width."""
     console.print(title, style="italic", soft_wrap=True)
     console.print(table)
+
+
+def print_pretraining(output: str, metrics: Mapping[str, Any], format: str, following: str) -> None:
+    """Prints the figures of a pre-training run before and after, and the command that uses its result.
+
+    Args:
+        output: directory of the result, the title.
+        metrics: content of `metrics.json`.
+        format: format of a figure, such as ".4f".
+        following: command to run next.
+    """
+    table = Table("held-out passages", "before", "after")
+    for name, before in metrics["before"].items():
+        table.add_row(name, f"{before:{format}}", f"{metrics['after'][name]:{format}}")
+    console = results()
+    print_table(console, output, table)
+    tokens = f"{metrics['vocabulary']} tokens; " if "vocabulary" in metrics else ""
+    console.print(
+        f"{metrics['passages']} passages, {metrics['held_out']} of them held out, {metrics['left_out']} left out; "
+        f"{tokens}{metrics['updates']} updates in {metrics['training_seconds'] / 60:.1f} min",
+        soft_wrap=True,
+    )
+    console.print(f"next: {following}", soft_wrap=True)
 
 
 def command_line(command: str, *arguments: str) -> str:

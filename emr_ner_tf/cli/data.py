@@ -54,7 +54,7 @@ from ml_collections import config_flags
 from emr_ner_tf.cli.data_audit import audit, check_flags
 from emr_ner_tf.cli.data_check import check, print_findings, raise_errors
 from emr_ner_tf.cli.data_tables import Listing, print_stats
-from emr_ner_tf.cli.format_flags import define_format_flags, format_options
+from emr_ner_tf.cli.format_flags import define_format_flags, define_on_error, format_options
 from emr_ner_tf.cli.path_flags import define_path, define_paths, local_paths
 from emr_ner_tf.cli.runner import run
 from emr_ner_tf.config import base_config
@@ -91,12 +91,7 @@ _TO = flags.DEFINE_enum(
 _TO_SCHEME = flags.DEFINE_enum(
     "to_scheme", "bio", SCHEMES, "Tag scheme of --output, for conll and huggingface."
 )
-_ON_ERROR = flags.DEFINE_enum(
-    "on_error",
-    "raise",
-    ["raise", "skip"],
-    "What to do with a bad record: raise stops with an error, skip writes it to OUTPUT.rejects.jsonl.",
-)
+_ON_ERROR = define_on_error("OUTPUT.rejects.jsonl")
 _LABELS = define_path(
     "labels",
     "ccks2019",

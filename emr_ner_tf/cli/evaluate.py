@@ -26,7 +26,7 @@ from absl import flags, logging
 from rich.console import Console
 
 from emr_ner_tf.cli.console import results
-from emr_ner_tf.cli.format_flags import define_format_flags, format_options
+from emr_ner_tf.cli.format_flags import define_format_flags, define_on_error, format_options
 from emr_ner_tf.cli.path_flags import define_path
 from emr_ner_tf.cli.runner import run
 from emr_ner_tf.config import reading_settings
@@ -63,12 +63,7 @@ _OVERLAPS = flags.DEFINE_enum(
     "What to do with overlapping mentions: error refuses them, longest keeps the longest.",
 )
 _OUTPUT = define_path("output", None, "File to write the scores to, as JSON.", stream="output")
-_ON_ERROR = flags.DEFINE_enum(
-    "on_error",
-    "raise",
-    ["raise", "skip"],
-    "What to do with a bad record: raise stops with an error, skip writes it to OUTPUT.rejects.jsonl.",
-)
+_ON_ERROR = define_on_error("OUTPUT.rejects.jsonl")
 _LOOKUP = flags.DEFINE_bool(
     "lookup_baseline", False, "Also score a dictionary lookup of the training mentions."
 )
@@ -100,16 +95,7 @@ _REMEDIES = REMEDIES | {
 
 def main() -> None:
     """Annotates the records, scores them, and writes and prints the scores."""
-    if (_BUNDLE.value is None) == (_MODEL_DIR.value is None):
-        raise UsageError("exactly one of --bundle and --model_dir is required")
-    if _REDACT.value and _REPORT.value is None:
-        raise UsageError("--redact requires --report")
-    outputs = [path for path in (_OUTPUT.value, _REPORT.value) if path is not None]
-    inputs = [_INPUT.value, *(split_paths(_TRAIN.value, "--train") if _TRAIN.value else ())]
-    for path in outputs:
-        check_not_an_input(path, [*inputs, *([_COMPARE.value] if _COMPARE.value else ())])
-    if len({os.path.realpath(path) for path in outputs}) < len(outputs):
-        raise UsageError(f"--output and --report must be different files, got {_OUTPUT.value} for both")
+    _check_flags()
 
     from emr_ner_tf.evaluation.comparison import compare
     from emr_ner_tf.evaluation.lookup import LookupAnnotator
@@ -170,6 +156,19 @@ def main() -> None:
     if _REPORT.value is not None:
         holds = "no text of records" if _REDACT.value else "text of records; --redact leaves it out"
         console.print(f"report: {_REPORT.value} ({holds})", soft_wrap=True)
+
+
+def _check_flags() -> None:
+    if (_BUNDLE.value is None) == (_MODEL_DIR.value is None):
+        raise UsageError("exactly one of --bundle and --model_dir is required")
+    if _REDACT.value and _REPORT.value is None:
+        raise UsageError("--redact requires --report")
+    outputs = [path for path in (_OUTPUT.value, _REPORT.value) if path is not None]
+    inputs = [_INPUT.value, *(split_paths(_TRAIN.value, "--train") if _TRAIN.value else ())]
+    for path in outputs:
+        check_not_an_input(path, [*inputs, *([_COMPARE.value] if _COMPARE.value else ())])
+    if len({os.path.realpath(path) for path in outputs}) < len(outputs):
+        raise UsageError(f"--output and --report must be different files, got {_OUTPUT.value} for both")
 
 
 def _other_predictions(gold: Sequence[Document]) -> tuple[list[Document], tuple[str, ...]]:

@@ -66,6 +66,24 @@ def define_format_flags(what: str = "--input") -> flags.FlagHolder[str]:
     return holder
 
 
+def define_on_error(rejects: str, default: str = "raise") -> flags.FlagHolder[str]:
+    """Defines `--on_error`.
+
+    Args:
+        rejects: the file of bad records, for the help.
+        default: "raise" or "skip".
+
+    Returns:
+        The holder of the flag.
+    """
+    return flags.DEFINE_enum(
+        "on_error",
+        default,
+        ["raise", "skip"],
+        f"What to do with a bad record: raise stops with an error, skip writes it to {rejects}.",
+    )
+
+
 def format_options(**others: Any) -> FormatOptions:
     """Returns what the flags say.
 

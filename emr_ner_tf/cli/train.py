@@ -16,43 +16,17 @@ Training can be stopped at any time: the same command resumes it and produces th
 import contextlib
 
 from absl import flags
-from ml_collections import config_flags
 from rich.table import Table
 
 from emr_ner_tf.cli.console import command_line, print_table, results
-from emr_ner_tf.cli.path_flags import define_path, local_paths
+from emr_ner_tf.cli.format_flags import define_on_error
 from emr_ner_tf.cli.runner import run
+from emr_ner_tf.cli.training_flags import TrainingFlags
 
-_CONFIG = config_flags.DEFINE_config_file(
-    "config",
-    None,
-    "Recipe to train with: default (recommended), paper:ROW (a row of the paper), quickstart, or the path of a "
-    "configuration file. --config.KEY=VALUE changes any of its keys.",
-    lock_config=True,
+_TRAINING = TrainingFlags(
+    "default (recommended), paper:ROW (a row of the paper), quickstart", ", metrics and the learning curve"
 )
-_MODEL_DIR = define_path(
-    "model_dir",
-    None,
-    "Directory for checkpoints, the resolved configuration, metrics and the learning curve.",
-)
-_STRATEGY = flags.DEFINE_string(
-    "strategy",
-    "one_device",
-    "Distribution strategy (tf.distribute): one_device, mirrored (all GPUs of this machine), or "
-    "multi_worker_mirrored (machines named in TF_CONFIG).",
-)
-_LOGICAL_CPUS = flags.DEFINE_integer(
-    "logical_cpus",
-    1,
-    "Number of logical devices to split the CPU into, to try --strategy=mirrored without GPUs.",
-    lower_bound=1,
-)
-_ON_ERROR = flags.DEFINE_enum(
-    "on_error",
-    "raise",
-    ["raise", "skip"],
-    "What to do with a bad record: raise stops with an error, skip writes it to MODEL_DIR/rejects.jsonl.",
-)
+_ON_ERROR = define_on_error("MODEL_DIR/rejects.jsonl")
 flags.mark_flags_as_required(["config", "model_dir"])
 
 
@@ -61,13 +35,12 @@ def main() -> None:
     from emr_ner_tf.data.path_lists import split_paths
     from emr_ner_tf.data.rejects import NullRejects, RejectsWriter
     from emr_ner_tf.exporting.bundle import find_teacher
-    from emr_ner_tf.training.strategies import is_chief_process, split_cpu_into_logical_devices
+    from emr_ner_tf.training.strategies import is_chief_process
     from emr_ner_tf.training.trainer import train
 
-    split_cpu_into_logical_devices(_LOGICAL_CPUS.value)
+    config, model_dir, strategy_name = _TRAINING.start(), _TRAINING.model_dir.value, _TRAINING.strategy.value
     # Every worker reads all records, but only the chief writes files.
-    writes = is_chief_process(_STRATEGY.value)
-    config = local_paths(_CONFIG.value)
+    writes = is_chief_process(strategy_name)
     rejects = None
     if writes and _ON_ERROR.value == "skip":
         inputs = [
@@ -75,12 +48,12 @@ def main() -> None:
             for key in ("train", "validation")
             for path in split_paths(config.data[key], f"config.data.{key}")
         ]
-        rejects = RejectsWriter(f"{_MODEL_DIR.value}/rejects.jsonl", inputs)
+        rejects = RejectsWriter(f"{model_dir}/rejects.jsonl", inputs)
     with rejects or contextlib.nullcontext():
         metrics = train(
             config,
-            _MODEL_DIR.value,
-            strategy_name=_STRATEGY.value,
+            model_dir,
+            strategy_name=strategy_name,
             rejects=(rejects or NullRejects()) if _ON_ERROR.value == "skip" else None,
             teacher=find_teacher(config),
         )
@@ -98,20 +71,18 @@ def main() -> None:
     if rejects is not None and rejects.count:
         table.add_row("records rejected", f"{rejects.count} (rejects.jsonl)")
     console = results()
-    print_table(console, _MODEL_DIR.value, table)
+    print_table(console, model_dir, table)
     if best.get("f1") == 0:
         console.print(
             "validation F1 is 0: the model found no mention of the validation records in any epoch, and an export "
             "would find hardly any. Train longer (--config.train.epochs) or with another learning rate "
             "(--config.optimizer.encoder_rate, --config.optimizer.head_rate), with another --model_dir; "
-            f"{_MODEL_DIR.value}/learning_curve.png shows whether the loss falls.",
+            f"{model_dir}/learning_curve.png shows whether the loss falls.",
             markup=False,
             soft_wrap=True,
         )
         return
-    following = command_line(
-        "export", f"--model_dir={_MODEL_DIR.value}", f"--output={_MODEL_DIR.value}/bundles"
-    )
+    following = command_line("export", f"--model_dir={model_dir}", f"--output={model_dir}/bundles")
     console.print(f"next: {following}", markup=False, soft_wrap=True)
 
 
