@@ -1,4 +1,4 @@
-"""Labels: the six of CCKS2019, the user's own, or what the records hold."""
+"""Labels: the six of CCKS2019, those of a file, or those of the records."""
 
 import os
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from emr_ner_tf.data.formats.options import DEFAULT_OPTIONS, FormatOptions
 from emr_ner_tf.data.formats.table import AUTO
 from emr_ner_tf.data.lines import check_rereadable
 from emr_ner_tf.data.reading import read_labels
-from emr_ner_tf.data.record_error import RecordError
+from emr_ner_tf.data.rejects import CountedRejects
 from emr_ner_tf.data.validation import label_problem
 from emr_ner_tf.errors import UserError
 
@@ -36,10 +36,10 @@ def resolve_labels(
     Args:
         spec: "ccks2019"; "infer", the labels of the records in `paths`, sorted by code point so that no order
             of records or files matters; or a file with one label a line, whose order is kept.
-        paths: files of records, read for "infer" only. Bad ones are passed over: another pass reports them.
-        format: of `paths`.
-        overlaps: as the records are read afterwards. With "longest" the labels of mentions that are left out count,
-            too: such a label may stand alone in another file.
+        paths: files of records, read for "infer" only. Bad records are skipped, because another pass reports them.
+        format: format of `paths`.
+        overlaps: as the records are read afterwards. With "longest", the labels of mentions that are left out count,
+            too, because another file may have such a label on a mention that is kept.
         require_entities: as the records are read afterwards.
         options: as the records are read afterwards.
 
@@ -56,18 +56,6 @@ def resolve_labels(
     return _labels_of_file(spec)
 
 
-class _First:
-    """Counts bad records and keeps what is wrong with the first."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.error: RecordError | None = None
-
-    def add(self, error: RecordError, raw: bytes) -> None:
-        self.count += 1
-        self.error = self.error or error
-
-
 def _inferred(
     paths: Sequence[str | os.PathLike[str]],
     format: str,
@@ -76,7 +64,7 @@ def _inferred(
     options: FormatOptions,
 ) -> tuple[str, ...]:
     labels: set[str] = set()
-    bad = _First()
+    bad = CountedRejects()
     for path in paths:
         check_rereadable(path, "labels=infer reads it once for the labels and once for the records")
         labels |= read_labels(
@@ -90,9 +78,9 @@ def _inferred(
     if not labels:
         names = ", ".join(map(os.fspath, paths))
         problem = f"labels=infer: no good record of {names} has a mention to take a label from"
-        if bad.error is None:
+        if not bad.count:
             raise UserError(f"{problem}; name the labels: --labels=ccks2019, or a file with one label a line")
-        raise UserError(f"{problem}; {bad.count} records are bad, the first of them: {bad.error}")
+        raise UserError(f"{problem}; {bad.count} records are bad, the first of them: {bad.errors[0]}")
     return tuple(sorted(labels))
 
 
@@ -108,7 +96,7 @@ def _labels_of_file(path: str) -> tuple[str, ...]:
         if problem is not None:
             raise UserError(f"{path}:{number}: the label {problem}")
         if label in labels:
-            raise UserError(f"{path}:{number}: the label stands in line {labels[label]} already")
+            raise UserError(f"{path}:{number}: the label must be unique; it is also on line {labels[label]}")
         labels[label] = number
     if not labels:
         raise UserError(f"{path}: must hold one label a line, got none")

@@ -21,7 +21,7 @@ from emr_ner_tf.data.formats.sources import encoded_lines
 from emr_ner_tf.data.formats.table import AUTO, FORMATS, LINE_FORMATS, READ_FORMATS
 from emr_ner_tf.data.lines import NOT_UTF8, Line, decoded, source_name, without_mark
 from emr_ner_tf.data.record_error import RecordError
-from emr_ner_tf.data.rejects import NullRejects, Rejects, RejectsWriter
+from emr_ner_tf.data.rejects import CountedRejects, NullRejects, Rejects, RejectsWriter
 from emr_ner_tf.data.validation import OVERLAPS
 from emr_ner_tf.errors import UserError
 
@@ -112,7 +112,7 @@ def read_documents(
         >>> len(documents), documents[0].entities[0].text in documents[0].text
         (16, True)
     """
-    counted = rejects and _Counted(rejects)
+    counted = rejects and CountedRejects(rejects)
     rules = _Rules(labels, overlaps, require_entities, options, remedies, is_quiet=False)
     records = _read(path, format, rules, counted)
 
@@ -176,18 +176,6 @@ def read_labels(
     rules = _Rules(None, "all" if overlaps == "longest" else overlaps, require_entities, options)
     records = _read(path, format, rules, rejects)
     return {entity.label for record in records for entity in record.document.entities}
-
-
-class _Counted:
-    """Counts bad records and passes them on."""
-
-    def __init__(self, rejects: Rejects) -> None:
-        self.count = 0
-        self._rejects = rejects
-
-    def add(self, error: RecordError, raw: bytes) -> None:
-        self.count += 1
-        self._rejects.add(error, raw)
 
 
 def _read(

@@ -1,4 +1,4 @@
-"""The file that keeps the records that something is wrong with."""
+"""The file of rejected records."""
 
 import base64
 import contextlib
@@ -13,30 +13,54 @@ from emr_ner_tf.data.lines import json_line
 from emr_ner_tf.data.record_error import RecordError
 from emr_ner_tf.errors import UsageError
 
+_MAX_ERRORS = 20
+
 
 class Rejects(Protocol):
-    """Takes the records that a reader passes over."""
+    """Receives the records that a reader rejects."""
 
     def add(self, error: RecordError, raw: bytes) -> None:
-        """Takes one record: what is wrong, and the bytes of its line or lines."""
+        """Receives the error of a record and the bytes of its line or lines."""
 
 
 class NullRejects:
-    """Takes bad records and keeps none of them: another pass, or another process, does."""
+    """Discards bad records, because another pass or another process reports them."""
 
     def add(self, error: RecordError, raw: bytes) -> None:
         """Does nothing."""
 
 
+class CountedRejects:
+    """Counts bad records, keeps the first errors, and passes the records on.
+
+    Attributes:
+        count: number of bad records.
+        errors: the first `_MAX_ERRORS` errors.
+    """
+
+    def __init__(self, following: Rejects | None = None) -> None:
+        """Starts with none; `following` receives the records, too."""
+        self.count = 0
+        self.errors: list[RecordError] = []
+        self._following = following or NullRejects()
+
+    def add(self, error: RecordError, raw: bytes) -> None:
+        """Receives the error of a record and the bytes of its line or lines."""
+        self.count += 1
+        if len(self.errors) < _MAX_ERRORS:
+            self.errors.append(error)
+        self._following.add(error, raw)
+
+
 class RejectsWriter:
-    """Writes bad records to a file of JSON lines, which begins to exist with the first of them.
+    """Writes bad records to a file of JSON lines, which is created with the first of them.
 
     A line holds `file`, `line`, `entity`, `rule`, `value`, `message`, and the record itself: `record`, its
-    line as it stood (in BIO columns its lines, joined by line feeds), `record_base64` if not UTF-8.
+    unchanged line (in BIO columns its lines, joined by line feeds), or `record_base64` if it is not UTF-8.
 
     Attributes:
         path: the file.
-        count: records written.
+        count: number of records written.
     """
 
     def __init__(self, path: str | os.PathLike[str], inputs: Iterable[str | os.PathLike[str]] = ()) -> None:
@@ -44,7 +68,7 @@ class RejectsWriter:
 
         Args:
             path: the file.
-            inputs: what is read meanwhile, and must not be written.
+            inputs: files that are being read and must not be overwritten.
 
         Raises:
             UsageError: `path` is one of the inputs.
@@ -53,8 +77,8 @@ class RejectsWriter:
         self.count = 0
         if os.path.realpath(path) in map(os.path.realpath, inputs):
             raise UsageError(
-                f"{os.fspath(path)}: is read, and rejected records would be written to it; name another --output, or "
-                "rename that file"
+                f"{os.fspath(path)}: is an input, and rejected records would be written to it; name another "
+                "--output, or rename that file"
             )
         self._file: IO[str] | None = None
 
@@ -65,7 +89,7 @@ class RejectsWriter:
         """Returns the writer of `OUTPUT.rejects.jsonl`, which gets the mode of OUTPUT where that exists.
 
         Raises:
-            UsageError: there is no output, or it is no file that another one can stand beside.
+            UsageError: there is no output, or it is not a file.
         """
         if output is None or (is_stream(output) and not os.path.isdir(output)):
             got = "none" if output is None else f"{os.fspath(output)!r}"
@@ -76,7 +100,7 @@ class RejectsWriter:
         return cls(f"{pathlib.Path(output)}.rejects.jsonl", inputs)
 
     def add(self, error: RecordError, raw: bytes) -> None:
-        """Writes one record, at once, so that a job that dies leaves those it met."""
+        """Writes one record and flushes it, so that a job that dies leaves its rejected records."""
         if self._file is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._open()
@@ -88,32 +112,32 @@ class RejectsWriter:
     def _open(self) -> IO[str]:
         mode = mode_of_new_files()
         with contextlib.suppress(OSError):
-            # It is as private as the output beside it.
+            # The file is as private as the output beside it.
             beside = stat.S_IMODE(os.stat(str(self.path).removesuffix(".rejects.jsonl")).st_mode)
             mode &= beside
         descriptor = os.open(self.path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, mode)
         return open(descriptor, "w", encoding="utf-8", newline="\n")
 
     def close(self) -> None:
-        """Closes the file; with nothing rejected, takes away what an earlier run left under its name."""
+        """Closes the file; if nothing was rejected, removes the file of an earlier run."""
         if self._file is not None:
             self._file.close()
         elif not is_stream(self.path):
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                # A link stays a link; the rejects of an earlier run are gone from where it leads.
+                # A link is kept; its target, the file of an earlier run, is removed.
                 pathlib.Path(os.path.realpath(self.path)).unlink()
 
     def __enter__(self) -> "RejectsWriter":
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        # A run that failed before it met a bad record says nothing about the rejects of an earlier one.
+        # A run that failed before the first bad record leaves the file of an earlier run.
         if kind is None or self._file is not None:
             self.close()
 
 
 def reject_fields(error: RecordError, raw: bytes) -> dict[str, Any]:
-    """What a rejects file says of one record: see `RejectsWriter`."""
+    """Returns the fields of a record in a file of rejects; see `RejectsWriter`."""
     fields = {
         "file": error.path,
         "line": error.line,

@@ -27,12 +27,13 @@ class Vectors(NamedTuple):
 
 
 def read_vectors(path: str | os.PathLike[str]) -> Vectors:
-    """Reads a file in word2vec's text form: a token and its D numbers a line, parted by spaces.
+    """Reads a file in word2vec's text form: on each line a token and its D numbers, separated by spaces.
 
-    Published files repeat tokens: the first line of a token counts, and how many others there are is logged.
+    Published files repeat tokens: the first line of a token is used, and the number of the other lines is logged.
 
     Args:
-        path: UTF-8 with or without BOM; before the others may stand a line of two whole numbers, count and width.
+        path: UTF-8 with or without a byte order mark; the first line may have two whole numbers, the number of vectors
+            and their width.
 
     Raises:
         RecordError: no vector in it, another count than its first line says, or a line without numbers, of another
@@ -80,18 +81,18 @@ def train_word2vec(
     """Trains skip-gram vectors with negative sampling, in one thread, so that a seed gives one result.
 
     Args:
-        sentences: tokens of each.
+        sentences: the tokens of each sentence.
         size: width D.
-        seed: of the initial values and the draws.
-        min_count: how often a token must occur.
+        seed: seed of the initial values and the draws.
+        min_count: minimum number of occurrences of a token.
 
     Returns:
-        Vectors, the most frequent token first; none where no token is that frequent.
+        The vectors, the most frequent token first; none if no token is that frequent.
 
     Source:
         Mikolov et al. 2013, https://arxiv.org/abs/1310.4546
     """
-    # It takes a second to import, and few runs need it.
+    # gensim takes a second to import, and few runs need it.
     from gensim.models import Word2Vec
 
     model = Word2Vec(
@@ -126,13 +127,13 @@ def _is_header(text: str) -> bool:
 def _parse(text: str, width: int | None) -> tuple[str, np.ndarray]:
     token, *numbers = text.split(" ")
     if not token or not numbers:
-        raise RecordError("a line must be a token and its numbers, parted by spaces")
+        raise RecordError("a line must be a token and its numbers, separated by spaces")
     try:
         row = np.array(numbers, np.float32)
     except ValueError:
-        raise RecordError("what follows the token must be numbers, parted by single spaces") from None
+        raise RecordError("what follows the token must be numbers, separated by single spaces") from None
     if not np.isfinite(row).all():
         raise RecordError("numbers must be finite")
     if width is not None and len(row) != width:
-        raise RecordError(f"must have {width} numbers, as what stands before says, got", value=str(len(row)))
+        raise RecordError(f"must have {width} numbers, like the lines before it, got", value=str(len(row)))
     return token, row

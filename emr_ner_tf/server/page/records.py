@@ -15,24 +15,13 @@ from emr_ner_tf.data.formats.detection import detect
 from emr_ner_tf.data.formats.options import FormatOptions
 from emr_ner_tf.data.formats.table import AUTO, FORMATS, WRITE_FORMATS
 from emr_ner_tf.data.reading import read_documents
-from emr_ner_tf.data.record_error import RecordError
+from emr_ner_tf.data.rejects import CountedRejects
 from emr_ner_tf.data.writing import write_documents
 from emr_ner_tf.errors import UserError, describe_os_error
 from emr_ner_tf.server.errors import invalid_argument
 
 MAX_RECORDS = 1000
-_MAX_PROBLEMS = 20
 _MAX_NAME = 100
-
-
-class _Problems:
-    """Collects what is wrong with records that are left out."""
-
-    def __init__(self) -> None:
-        self.found: list[RecordError] = []
-
-    def add(self, error: RecordError, raw: bytes) -> None:
-        self.found.append(error)
 
 
 def read_files(document: dict[str, Any]) -> dict[str, Any]:
@@ -56,7 +45,7 @@ def read_files(document: dict[str, Any]) -> dict[str, Any]:
     options = FormatOptions(
         encoding=str(document.get("encoding") or "utf-8"), offset_unit=str(document.get("offset_unit") or "")
     )
-    problems = _Problems()
+    problems = CountedRejects()
     with tempfile.TemporaryDirectory() as folder:
         paths = [_save(pathlib.Path(folder), each) for each in files]
         try:
@@ -79,7 +68,7 @@ def read_files(document: dict[str, Any]) -> dict[str, Any]:
         return {
             "documents": [_to_dict(each, folder) for each in found[:MAX_RECORDS]],
             "format": format,
-            "problems": [_without_folder(str(each), folder) for each in problems.found[:_MAX_PROBLEMS]],
+            "problems": [_without_folder(str(each), folder) for each in problems.errors],
             "more": len(found) > MAX_RECORDS,
         }
 
