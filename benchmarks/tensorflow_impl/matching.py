@@ -11,7 +11,7 @@ import tensorflow as tf
 from harness import Handlers, serve
 
 from emr_ner_tf.inference.annotator import encode_texts
-from emr_ner_tf.text.characters import decode, token_ids
+from emr_ner_tf.text.characters import look_up
 from emr_ner_tf.text.trie import build_trie
 from emr_ner_tf.text.vocabulary import Vocabulary
 from emr_ner_tf.text.word_matcher import Matches, WordMatcher
@@ -33,8 +33,7 @@ def load(data: str, threads: int) -> Handlers:
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
     def match(texts: tf.Tensor) -> Matches:
-        code_points, length = decode(texts)
-        return matcher(token_ids(code_points, length, codes, vocabulary.pad_id), length)
+        return matcher(*look_up(texts, codes, vocabulary.pad_id)[1:])
 
     def run() -> np.ndarray:
         found = match(tf.constant(encode_texts(loaded["texts"])))

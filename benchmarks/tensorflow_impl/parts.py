@@ -10,7 +10,7 @@ from harness import Handlers, part_handlers, serve
 from emr_ner_tf.data.reading import read_documents
 from emr_ner_tf.inference.annotator import encode_texts
 from emr_ner_tf.models.ner_pipeline import NerPipeline
-from emr_ner_tf.text.characters import decode, token_ids
+from emr_ner_tf.text.characters import look_up
 from emr_ner_tf.text.spans import spans_from_tags
 from emr_ner_tf.training.optimization import clip_by_global_norm
 from tensorflow_impl.training import OurTrainer, start_training
@@ -65,8 +65,7 @@ def tagging_parts(trainer: OurTrainer, texts: Sequence[str], batch: int) -> dict
     encoded = tf.constant(encode_texts(texts))
 
     def tokens_of() -> tuple[tf.Tensor, tf.Tensor]:
-        code_points, length = decode(encoded)
-        return token_ids(code_points, length, codes, tagger.special.pad), length
+        return look_up(encoded, codes, tagger.special.pad)[1:]
 
     tokens, length = tokens_of()
     emissions = ner_pipeline.emissions(tokens, length)

@@ -21,7 +21,7 @@ from emr_ner_tf.exporting.warmup import write_warmup
 from emr_ner_tf.inference.annotator import Annotator, decode_entities, encode_texts
 from emr_ner_tf.models.model_definition import ModelDefinition
 from emr_ner_tf.models.ner_pipeline import NerPipeline
-from emr_ner_tf.text.characters import decode, token_ids
+from emr_ner_tf.text.characters import look_up
 
 MODEL_CARD, METRICS, LICENCE = "model_card.md", "metrics.json", "LICENCE"
 
@@ -94,8 +94,8 @@ class Bundle(Annotator):
         Raises:
             UserError: a text cannot be encoded as UTF-8.
         """
-        code_points, length = decode(tf.constant(encode_texts(texts), tf.string))
-        tokens = token_ids(code_points, length, self._codes, self.definition.vocabulary.pad_id)
+        encoded = tf.constant(encode_texts(texts), tf.string)
+        _, tokens, length = look_up(encoded, self._codes, self.definition.vocabulary.pad_id)
         return {"token_ids": tokens, "length": length}
 
     @functools.cached_property

@@ -8,7 +8,7 @@ import tensorflow as tf
 from emr_ner_tf.config import ConfigDict
 from emr_ner_tf.models.ensemble import Ensemble
 from emr_ner_tf.models.tagger import Tagger
-from emr_ner_tf.text.characters import decode, token_ids
+from emr_ner_tf.text.characters import look_up
 from emr_ner_tf.text.spans import Spans, counts, spans_from_tags, surface_forms, to_dense
 from emr_ner_tf.text.vocabulary import Vocabulary
 from emr_ner_tf.text.windows import map_windows
@@ -81,8 +81,7 @@ class NerPipeline(tf.Module):
         Returns:
             Code points and token ids, int32 [B, T], and lengths, int32 [B].
         """
-        code_points, length = decode(text)
-        return code_points, token_ids(code_points, length, self._codes, self.vocabulary.pad_id), length
+        return look_up(text, self._codes, self.vocabulary.pad_id)
 
     def entities(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
         """Mentions of each text.

@@ -11,7 +11,7 @@ from emr_ner_tf.config import ConfigDict
 from emr_ner_tf.pretraining.masking import Masked, mask, word_units
 from emr_ner_tf.pretraining.passage_selection import gather_passages
 from emr_ner_tf.pretraining.sentence_pairs import Pairs, Windows, cut_windows, pair_sentences
-from emr_ner_tf.text.characters import decode, token_ids
+from emr_ner_tf.text.characters import look_up
 from emr_ner_tf.text.vocabulary import Vocabulary
 
 # Padding included.
@@ -119,8 +119,7 @@ def build_text(passages: Sequence[str], vocabulary: Vocabulary, *, size: int, wh
     codes = tf.constant(vocabulary.code_point_table())
     parts = []
     for part in _parts(passages):
-        code_points, length = decode(tf.constant(part, tf.string))
-        tokens = token_ids(code_points, length, codes, vocabulary.pad_id)
+        _, tokens, length = look_up(tf.constant(part, tf.string), codes, vocabulary.pad_id)
         real = tf.sequence_mask(length, tf.shape(tokens)[1])
         parts.append(tf.boolean_mask(tokens, real).numpy())
     units = word_units(passages) if whole_words else None

@@ -19,17 +19,17 @@ def decode(text: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return ragged.to_tensor(default_value=0), length
 
 
-def token_ids(code_points: tf.Tensor, length: tf.Tensor, table: tf.Tensor, pad_id: int) -> tf.Tensor:
-    """Returns the token id of each character.
+def look_up(text: tf.Tensor, table: tf.Tensor, pad_id: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Decodes texts and looks up the token of each character.
 
     Args:
-        code_points: int32 [B, T].
-        length: int32 [B].
+        text: string [B], as in `decode`.
         table: int32 [0x110000], `Vocabulary.code_point_table()`.
-        pad_id: id for positions past `length`.
+        pad_id: id for positions past the end of a text.
 
     Returns:
-        int32 [B, T].
+        Code points and token ids, int32 [B, T], and the number of characters, int32 [B].
     """
+    code_points, length = decode(text)
     ids = tf.gather(table, code_points)
-    return tf.where(tf.sequence_mask(length, tf.shape(code_points)[1]), ids, pad_id)
+    return code_points, tf.where(tf.sequence_mask(length, tf.shape(code_points)[1]), ids, pad_id), length

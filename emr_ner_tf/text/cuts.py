@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.text.vocabulary import Vocabulary
-from emr_ner_tf.text.windows import plan_windows
+from emr_ner_tf.text.windows import Windows, plan_windows
 
 _NEEDED = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 
@@ -26,17 +26,31 @@ def cut_places(documents: Sequence[Document], *, window: int, slack: int) -> lis
     characters = sorted(set().union(*(document.text for document in documents)))
     breaks = Vocabulary((*_NEEDED, *characters)).break_table()[len(_NEEDED) :]
     ends_clause = dict(zip(characters, breaks.tolist(), strict=True))
-    lengths = [len(document.text) for document in documents]
-    breakable = np.zeros([len(documents), max(lengths, default=0)], bool)
+    longest = max((len(document.text) for document in documents), default=0)
+    breakable = np.zeros([len(documents), longest], bool)
     for row, document in enumerate(documents):
         breakable[row, : len(document.text)] = [ends_clause[character] for character in document.text]
-        for entity in document.entities:
-            breakable[row, entity.start : entity.end - 1] = False
-    plan = plan_windows(
-        tf.constant(lengths, tf.int32), tf.constant(breakable), size=window, overlap=0, slack=slack
-    )
+    plan = plan_training_windows(documents, breakable, window=window, slack=slack)
     cuts: list[list[int]] = [[] for _ in documents]
     for record, start in zip(plan.record.numpy().tolist(), plan.start.numpy().tolist(), strict=True):
         if start:
             cuts[record].append(start)
     return cuts
+
+
+def plan_training_windows(
+    documents: Sequence[Document], breakable: np.ndarray, *, window: int, slack: int
+) -> Windows:
+    """Cuts records into windows that share no character, preferably not inside a mention.
+
+    Args:
+        documents: annotated records.
+        breakable: bool [B, T], changed in place; whether a cut should preferably follow this character.
+        window: maximum number of characters in a window.
+        slack: maximum number of characters by which a cut moves to follow a breakable one.
+    """
+    for row, document in enumerate(documents):
+        for entity in document.entities:
+            breakable[row, entity.start : entity.end - 1] = False
+    length = tf.constant([len(document.text) for document in documents], tf.int32)
+    return plan_windows(length, tf.constant(breakable), size=window, overlap=0, slack=slack)

@@ -1,4 +1,4 @@
-"""Records as training windows: token ids and gold tags, flat, with the place where each window begins."""
+"""Records as training windows: token ids and gold tags, concatenated, with the start of each window."""
 
 import dataclasses
 import hashlib
@@ -9,9 +9,9 @@ import tensorflow as tf
 
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.tag_scheme import TagTable
-from emr_ner_tf.text.characters import decode, token_ids
+from emr_ner_tf.text.characters import look_up
+from emr_ner_tf.text.cuts import plan_training_windows
 from emr_ner_tf.text.vocabulary import Vocabulary
-from emr_ner_tf.text.windows import plan_windows
 
 _RECORDS_AT_ONCE = 64
 
@@ -44,7 +44,7 @@ class Examples:
         words: Sequence[str],
         validation: Sequence[Document],
     ) -> str:
-        """SHA-256 of the windows, of what ids stand for, words' too, and of the validation records, in hexadecimal."""
+        """Returns the SHA-256 of the windows, the meaning of all ids and the validation records, in hexadecimal."""
         stand_for = (tuple(tokens), tuple(labels), *([tuple(words)] if words else []))
         digest = hashlib.sha256(repr(stand_for).encode("utf-8", "backslashreplace"))
         for array in (self.token_ids, self.tag_ids, self.offsets, self.targets):
@@ -72,16 +72,16 @@ def build_examples(
 ) -> Examples:
     """Cuts records into training windows, every character in exactly one.
 
-    A cut falls after punctuation that is not inside a mention where there is any within `slack`. Where none is,
-    a mention may be cut; each of its parts is then tagged as a mention of its own, so that the gold path of a
-    window is legal under every constraint.
+    A cut follows punctuation that is not inside a mention, if there is any within `slack`. Otherwise, a mention may be
+    cut; each of its parts is then tagged as a mention of its own, so that the gold path of a window is legal under
+    every constraint.
 
     Args:
         documents: records with their gold mentions.
-        vocabulary: of the encoder.
+        vocabulary: vocabulary of the encoder.
         table: the tags.
-        window: most characters in a window.
-        slack: by how much a cut may move to fall on punctuation.
+        window: maximum number of characters in a window.
+        slack: maximum number of characters by which a cut moves to follow punctuation.
 
     Returns:
         The windows in the order of the records; an empty record has none.
@@ -91,13 +91,9 @@ def build_examples(
     all_tokens, all_tags, lengths = [], [], []
     for first in range(0, len(documents), _RECORDS_AT_ONCE):
         batch = documents[first : first + _RECORDS_AT_ONCE]
-        code_points, length = decode(tf.constant([document.text for document in batch], tf.string))
-        tokens = token_ids(code_points, length, codes, vocabulary.pad_id).numpy()
-        breakable = breaks[tokens]
-        for row, document in enumerate(batch):
-            for entity in document.entities:
-                breakable[row, entity.start : entity.end - 1] = False
-        windows = plan_windows(length, tf.constant(breakable), size=window, overlap=0, slack=slack)
+        texts = tf.constant([document.text for document in batch], tf.string)
+        tokens = look_up(texts, codes, vocabulary.pad_id)[1].numpy()
+        windows = plan_training_windows(batch, breaks[tokens], window=window, slack=slack)
         for record, start, size in zip(
             windows.record.numpy(), windows.start.numpy(), windows.length.numpy(), strict=True
         ):

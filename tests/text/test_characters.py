@@ -8,7 +8,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emr_ner_tf.text.characters import decode, token_ids
+from emr_ner_tf.text.characters import decode, look_up
 
 decode_in_graph = tf.function(decode, input_signature=[tf.TensorSpec([None], tf.string)])
 
@@ -67,18 +67,21 @@ def test_nothing(values):
         code_points, length = decoder(tf.constant(values, tf.string, shape=[len(values)]))
         assert code_points.shape == (len(values), 0)
         assert length.shape == (len(values),)
-        ids = token_ids(code_points, length, tf.zeros([0x110000], tf.int32), 7)
-        assert ids.shape == (len(values), 0)
+    _, ids, _ = look_up(
+        tf.constant(values, tf.string, shape=[len(values)]), tf.zeros([0x110000], tf.int32), 7
+    )
+    assert ids.shape == (len(values), 0)
 
 
 def test_token_ids_are_looked_up_and_padded():
     table = np.full(0x110000, 1, np.int32)
     table[[0, ord("a"), 0x10FFFF]] = 5, 6, 7
-    lookup = tf.function(
-        lambda codes, length: token_ids(codes, length, tf.constant(table), 9),
-        input_signature=[tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)],
+    in_graph = tf.function(
+        lambda text: look_up(text, tf.constant(table), 9),
+        input_signature=[tf.TensorSpec([None], tf.string)],
     )
-    codes, length = decode_in_graph(tf.constant(["a\0\U0010ffffb".encode(), b"", b"\xff"]))
-    expected = [[6, 5, 7, 1], [9, 9, 9, 9], [1, 9, 9, 9]]
-    assert lookup(codes, length).numpy().tolist() == expected
-    assert token_ids(codes, length, tf.constant(table), 9).numpy().tolist() == expected
+    texts = tf.constant(["a\0\U0010ffffb".encode(), b"", b"\xff"])
+    for code_points, ids, length in (in_graph(texts), look_up(texts, tf.constant(table), 9)):
+        assert ids.numpy().tolist() == [[6, 5, 7, 1], [9, 9, 9, 9], [1, 9, 9, 9]]
+        assert code_points[0].numpy().tolist() == [97, 0, 0x10FFFF, 98]
+        assert length.numpy().tolist() == [4, 0, 1]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emr_ner_tf.data.tag_scheme import TagTable
-from emr_ner_tf.text.characters import decode, token_ids
+from emr_ner_tf.text.characters import decode, look_up
 from emr_ner_tf.text.spans import Spans, counts, spans_from_tags, surface_forms, to_dense
 from emr_ner_tf.text.windows import map_windows
 
@@ -182,8 +182,7 @@ def test_nothing_in_a_graph_can_raise_or_call_python():
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string), tf.TensorSpec([None, None], tf.int32)])
     def run(text, tag_ids):
-        code_points, length = decode(text)
-        tokens = token_ids(code_points, length, tf.zeros([0x110000], tf.int32), 0)
+        code_points, tokens, length = look_up(text, tf.zeros([0x110000], tf.int32), 0)
         mapped = map_windows(
             lambda values, sizes: tf.one_hot(values, 2),
             tokens,
