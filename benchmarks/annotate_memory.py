@@ -15,13 +15,14 @@ import tempfile
 import time
 
 from absl import app, flags
+from common_flags import define_bundle, define_output
 from harness import machine, write_report
 
 from emr_ner_tf.data.synthetic.generator import generate
 from emr_ner_tf.data.writing import record_line
 
-_BUNDLE = flags.DEFINE_string("bundle", None, "Directory of a bundle's versions.", required=True)
-_OUTPUT = flags.DEFINE_string("output", None, "Report to write, JSON.", required=True)
+_BUNDLE = define_bundle()
+_OUTPUT = define_output()
 _MEGABYTES = flags.DEFINE_list("megabytes", ["10", "100", "1000"], "Sizes of the input, ascending.")
 
 _MAX_RATIO, _MAX_MEGABYTES = 1.1, 2000

@@ -20,14 +20,15 @@ import time
 from collections.abc import Iterable
 
 from absl import app, flags
+from common_flags import define_bundle, define_output
 from harness import machine, write_report
 
 from emr_ner_tf.data.synthetic.generator import generate
 from emr_ner_tf.data.writing import record_line
 
-_BUNDLE = flags.DEFINE_string("bundle", None, "A bundle's version, or the directory of them.", required=True)
-_OUTPUT = flags.DEFINE_string("output", None, "Takes the report, JSON.", required=True)
-_RECORDS = flags.DEFINE_integer("records", 20_000, "Of the archive.", lower_bound=4)
+_BUNDLE = define_bundle()
+_OUTPUT = define_output()
+_RECORDS = flags.DEFINE_integer("records", 20_000, "Number of records in the archive.", lower_bound=4)
 _WORKERS = flags.DEFINE_integer("workers", 2, "Processes of the pipeline.", lower_bound=1)
 
 _FILES = 4
@@ -52,7 +53,7 @@ def main(argv: list[str]) -> None:
 
 
 def _measure(folder: pathlib.Path) -> dict:
-    """What both did, in a folder of their own."""
+    """Returns the results of both sides, which run in a folder of their own."""
     _write_archive(folder)
     found, again, alone = folder / "found", folder / "again", folder / "alone.jsonl"
     argv = ("annotate_archive", f"--input={folder}/part-*.jsonl", f"--workers={_WORKERS.value}")

@@ -15,6 +15,7 @@ import random
 from typing import NamedTuple
 
 from absl import app, flags
+from common_flags import define_output
 from harness import machine, write_report
 
 from emr_ner_tf.audit.audit import audit_by_folds, audit_by_models
@@ -26,7 +27,7 @@ from emr_ner_tf.data.synthetic.generator import generate
 from emr_ner_tf.experiments.recipes import parse_overrides
 from emr_ner_tf.recipes import read_recipe
 
-_OUTPUT = flags.DEFINE_string("output", None, "Report to write, JSON.", required=True)
+_OUTPUT = define_output()
 _WORK_DIR = flags.DEFINE_string("work_dir", None, "Directory for the folds.")
 _MODEL_DIR = flags.DEFINE_multi_string(
     "model_dir", [], "Model that has not seen the records, in place of folds."

@@ -13,18 +13,19 @@ import pathlib
 import sys
 
 from absl import app, flags
+from common_flags import define_bundle, define_output, define_threads
 from harness import Worker
 from rich.console import Console
 from rich.table import Table
 
-_BUNDLE = flags.DEFINE_string("bundle", None, "A bundle's version, or the directory of them.", required=True)
-_MODEL_DIR = flags.DEFINE_string("model_dir", None, "What it was exported from.", required=True)
+_BUNDLE = define_bundle()
+_MODEL_DIR = flags.DEFINE_string("model_dir", None, "Model directory of the bundle.", required=True)
 _RECORDS = flags.DEFINE_string("records", None, "Records, CCKS2019 JSON lines.", required=True)
-_OUTPUT = flags.DEFINE_string("output", None, "Takes the report, JSON; no record's text.", required=True)
+_OUTPUT = define_output()
 _LENGTHS = flags.DEFINE_multi_integer(
     "length", [10_000, 100_000], "Characters of a text whose memory is measured; from short to long."
 )
-_THREADS = flags.DEFINE_integer("threads", 2, "Threads, and processors, of each process.", lower_bound=1)
+_THREADS = define_threads()
 
 _MAX_GROWTH = 1.2
 _SCORE_TOLERANCE = 1e-3
@@ -73,7 +74,7 @@ def main(argv: list[str]) -> None:
 
 
 def _ask(arguments: dict, **command: object) -> dict:
-    """What a fresh process answers to one command."""
+    """Returns the answer of a new process to one command."""
     with Worker("ours", "tensorflow_impl.proof", _THREADS.value, arguments) as worker:
         return worker.ask(**command)
 

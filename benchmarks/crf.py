@@ -9,17 +9,18 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from absl import app, flags
+from absl import app
+from common_flags import define_output, define_pairs, define_threads, define_tries
 from harness import Worker, machine, measure_pairs, summarise, write_report
 
 from emr_ner_tf.cli.number_flags import define_float
 from emr_ner_tf.data.tag_scheme import TagTable
 
-_OUTPUT = flags.DEFINE_string("output", None, "Report file, JSON.", required=True)
-_PAIRS = flags.DEFINE_integer("pairs", 7, "Measurements of each side.", lower_bound=1)
-_TRIES = flags.DEFINE_integer("tries", 2, "Maximum number of tries for a disturbed pair.", lower_bound=1)
+_OUTPUT = define_output()
+_PAIRS = define_pairs(7)
+_TRIES = define_tries(2)
 _SECONDS = define_float("seconds", 0.2, "Minimum duration of one measurement.", 0.0)
-_THREADS = flags.DEFINE_integer("threads", 2, "Threads, and processors, of each side.", lower_bound=1)
+_THREADS = define_threads()
 
 _PACKAGES = ("tensorflow", "tensorflow-addons", "torch", "pytorch-crf", "numpy")
 _PEERS = {"pytorch-crf": "pytorch_baseline.crf", "tensorflow-addons": "tensorflow_impl.crf"}

@@ -16,11 +16,12 @@ import tempfile
 import time
 
 from absl import app, flags
+from common_flags import define_encoder, define_output, define_records
 from harness import machine, spread, write_report
 
-_ENCODER = flags.DEFINE_string("encoder", None, "Encoder in the Hugging Face layout.", required=True)
-_RECORDS = flags.DEFINE_string("records", None, "Annotated records.", required=True)
-_OUTPUT = flags.DEFINE_string("output", None, "Report to write, JSON.", required=True)
+_ENCODER = define_encoder()
+_RECORDS = define_records()
+_OUTPUT = define_output()
 _ROWS = flags.DEFINE_list("rows", ["default"], "Recipes to train.")
 _EPOCHS = flags.DEFINE_integer("epochs", 4, "Epochs of each run.", lower_bound=2)
 _ROUNDS = flags.DEFINE_integer("rounds", 1, "Runs of each row.", lower_bound=1)

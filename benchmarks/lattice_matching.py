@@ -12,18 +12,17 @@ import random
 import tempfile
 
 from absl import app, flags
+from common_flags import define_output, define_threads, define_tries
 from harness import Worker, machine, measure_pairs, summarise, write_report
 
 from emr_ner_tf.data.synthetic.generator import generate
 
-_OUTPUT = flags.DEFINE_string("output", None, "Takes the report, JSON.", required=True)
+_OUTPUT = define_output()
 _BYTES = flags.DEFINE_integer("bytes", 1_000_000, "Text, in UTF-8.", lower_bound=1)
 _WORDS = flags.DEFINE_integer("words", 100_000, "Words in the lexicon.", lower_bound=30)
 _PAIRS = flags.DEFINE_integer("pairs", 9, "Measurements of each side, of the whole text each.", lower_bound=1)
-_TRIES = flags.DEFINE_integer(
-    "tries", 3, "Most that a pair is measured where others disturb it.", lower_bound=1
-)
-_THREADS = flags.DEFINE_integer("threads", 2, "Threads, and processors, of each side.", lower_bound=1)
+_TRIES = define_tries(3)
+_THREADS = define_threads()
 
 _PACKAGES = ("tensorflow", "numpy")
 _SEED = 1

@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 from absl import app, flags
+from common_flags import define_bundle, define_output, define_tries
 from harness import Worker, machine, measure_pairs, summarise, write_report
 from rich.table import Table
 from server_process import Server
@@ -34,18 +35,18 @@ from emr_ner_tf.cli.console import results
 from emr_ner_tf.cli.number_flags import define_seconds
 from emr_ner_tf.data.synthetic.generator import generate
 
-_BUNDLE = flags.DEFINE_string("bundle", None, "A bundle's version, or the directory of them.", required=True)
-_OUTPUT = flags.DEFINE_string("output", None, "Takes the report, JSON.", required=True)
-_SECONDS = define_seconds("seconds", 600, "At saturation, with batching.", 1)
+_BUNDLE = define_bundle()
+_OUTPUT = define_output()
+_SECONDS = define_seconds("seconds", 600, "Seconds at saturation, with batching.", 1)
 _PAIRS = flags.DEFINE_integer("pairs", 6, "Rounds with and without batching, in turn.", lower_bound=1)
-_PAIR_SECONDS = define_seconds("pair_seconds", 20, "Of each side of a pair.", 1)
-_TRIES = flags.DEFINE_integer("tries", 2, "Most that a pair is measured.", lower_bound=1)
+_PAIR_SECONDS = define_seconds("pair_seconds", 20, "Seconds of each side of a pair.", 1)
+_TRIES = define_tries(2)
 _RECORDS = flags.DEFINE_integer(
     "records", 2000, "Distinct records. While the server is killed each is sent once.", lower_bound=2
 )
 _PROCESSES = flags.DEFINE_integer("processes", 4, "Clients.", lower_bound=1)
 _IN_FLIGHT = flags.DEFINE_integer("in_flight", 4, "Requests of a client at the same time.", lower_bound=1)
-_TEXTS = flags.DEFINE_integer("texts", 1, "Of a request.", lower_bound=1)
+_TEXTS = flags.DEFINE_integer("texts", 1, "Texts in a request.", lower_bound=1)
 _PROTOCOL = flags.DEFINE_enum("protocol", "grpc", ["grpc", "rest"], "Protocol of the clients.")
 
 _PROBLEMS = ("errors", "lost", "swapped", "wrong")
@@ -281,7 +282,7 @@ def _records(answers: Iterable[dict[str, Any]]) -> int:
 
 
 def _figures(answers: Sequence[dict[str, Any]], seconds: float | None = None) -> dict[str, Any]:
-    """What is said of the answers of a phase; latencies and rates where it took `seconds`."""
+    """Returns the figures of the answers of a phase; with `seconds`, latencies and rates, too."""
     figures: dict[str, Any] = {"requests": len(answers), "records": _records(answers)}
     figures["errors"] = collections.Counter(answer["error"] for answer in answers if "error" in answer)
     for name in _PROBLEMS[1:]:

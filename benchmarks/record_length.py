@@ -13,15 +13,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from absl import app, flags
+from common_flags import define_bundle, define_output
 from harness import machine, spread, write_report
 from server_process import Server
 
 import emr_ner_tf
 from emr_ner_tf.inference.annotator import Annotator
 
-_BUNDLE = flags.DEFINE_string("bundle", None, "Directory of a bundle's versions.", required=True)
+_BUNDLE = define_bundle()
 _RECORDS = flags.DEFINE_string("records", None, "Records, in any format.", required=True)
-_OUTPUT = flags.DEFINE_string("output", None, "Report to write, JSON.", required=True)
+_OUTPUT = define_output()
 _LENGTHS = flags.DEFINE_list("lengths", ["100", "1000", "10000", "100000"], "Characters in a record.")
 _CHARACTERS = flags.DEFINE_integer("characters", 100_000, "Characters of one measurement.", lower_bound=1000)
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "Measurements of each length and side.", lower_bound=1)

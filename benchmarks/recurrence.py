@@ -6,24 +6,20 @@
 from typing import Any
 
 from absl import app, flags
+from common_flags import define_output, define_pairs, define_threads, define_tries
 from harness import Worker, machine, measure_pairs, summarise, write_report
 from recurrence_data import CELLS
 
-_OUTPUT = flags.DEFINE_string("output", None, "Report to write, JSON.", required=True)
+_OUTPUT = define_output()
 _SHAPES = flags.DEFINE_list(
     "shapes", ["1x254", "1x510", "16x254", "32x254"], "Windows x tokens of each batch."
 )
 _UNITS = flags.DEFINE_integer(
     "units", 512, "Units of each direction, and width of the inputs.", lower_bound=1
 )
-_PAIRS = flags.DEFINE_integer("pairs", 5, "Measurements of each side.", lower_bound=1)
-_TRIES = flags.DEFINE_integer(
-    "tries",
-    2,
-    "Largest number of times that a pair is measured while other processes disturb it.",
-    lower_bound=1,
-)
-_THREADS = flags.DEFINE_integer("threads", 2, "Threads, and processors, of each side.", lower_bound=1)
+_PAIRS = define_pairs(5)
+_TRIES = define_tries(2)
+_THREADS = define_threads()
 
 # One measurement repeats a small batch until it has about this many tokens.
 _TOKENS_PER_MEASUREMENT = 1024

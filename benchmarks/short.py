@@ -12,13 +12,14 @@ import subprocess
 import sys
 
 from absl import app, flags
+from common_flags import define_encoder, define_pairs, define_records
 from picture import draw, find_bars
 
-_ENCODER = flags.DEFINE_string("encoder", None, "Encoder in the Hugging Face layout.", required=True)
-_RECORDS = flags.DEFINE_string("records", None, "Annotated records, CCKS2019 JSON lines.", required=True)
+_ENCODER = define_encoder()
+_RECORDS = define_records()
 _MODEL_DIR = flags.DEFINE_string("model_dir", None, "Model directory of a finished run.", required=True)
 _OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Folder of the reports and the picture.", required=True)
-_PAIRS = flags.DEFINE_integer("pairs", 3, "Measurements of each side.", lower_bound=1)
+_PAIRS = define_pairs(3)
 
 _FOLDER = pathlib.Path(__file__).parent
 _PICTURE = "short.png"

@@ -16,6 +16,7 @@ import tempfile
 import time
 
 from absl import app, flags
+from common_flags import define_output
 from harness import machine, write_report
 
 from emr_ner_tf.data.document import Document, Entity
@@ -23,7 +24,7 @@ from emr_ner_tf.data.reading import read_documents
 from emr_ner_tf.data.synthetic.generator import generate
 from emr_ner_tf.data.writing import write_documents
 
-_OUTPUT = flags.DEFINE_string("output", None, "Report to write, JSON.", required=True)
+_OUTPUT = define_output()
 _ROWS = flags.DEFINE_list("rows", ["10000", "100000"], "Numbers of rows of the smaller and the larger table.")
 
 _FORMATS = ("csv", "xlsx")

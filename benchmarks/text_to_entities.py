@@ -9,27 +9,26 @@ Ours also computes the probability of each entity. If the records are annotated,
 import tempfile
 
 from absl import app, flags
+from common_flags import define_bundle, define_output, define_threads, define_tries
 from harness import Worker, machine, measure_pairs, summarise, write_report
 
 from emr_ner_tf.data.reading import read_documents
 
-_MODEL_DIR = flags.DEFINE_string("model_dir", None, "Of a finished training run.", required=True)
-_BUNDLE = flags.DEFINE_string("bundle", None, "The bundle exported from it.", required=True)
+_MODEL_DIR = flags.DEFINE_string("model_dir", None, "Model directory of a finished run.", required=True)
+_BUNDLE = define_bundle()
 _RECORDS = flags.DEFINE_string("records", None, "Records, CCKS2019 JSON lines.", required=True)
-_OUTPUT = flags.DEFINE_string("output", None, "Takes the report, JSON.", required=True)
+_OUTPUT = define_output()
 _PAIRS = flags.DEFINE_integer(
     "pairs", 9, "Measurements of each side; each takes its part of the records.", lower_bound=1
 )
-_TRIES = flags.DEFINE_integer(
-    "tries", 3, "Most that a pair is measured where others disturb it.", lower_bound=1
-)
-_THREADS = flags.DEFINE_integer("threads", 2, "Threads, and processors, of each side.", lower_bound=1)
+_TRIES = define_tries(3)
+_THREADS = define_threads()
 
 _PEER = flags.DEFINE_enum(
     "peer",
     "float32",
     ["float32", "bfloat16", "onnx_float32", "onnx_int8"],
-    "What the peer computes with: PyTorch in float32, PyTorch with bfloat16 autocast, or ONNX Runtime for the encoder, "
+    "Computation of the peer: PyTorch in float32, PyTorch with bfloat16 autocast, or ONNX Runtime for the encoder, "
     "in float32 or with dynamic 8-bit quantization.",
 )
 _PEER_WINDOW = flags.DEFINE_integer(

@@ -6,23 +6,29 @@
 import tempfile
 
 from absl import app, flags
+from common_flags import (
+    define_encoder,
+    define_output,
+    define_pairs,
+    define_records,
+    define_threads,
+    define_tries,
+)
 from harness import Worker, machine, measure_pairs, summarise, write_report
 
-_ENCODER = flags.DEFINE_string("encoder", None, "Encoder in the Hugging Face layout.", required=True)
-_RECORDS = flags.DEFINE_string("records", None, "Annotated records, CCKS2019 JSON lines.", required=True)
-_OUTPUT = flags.DEFINE_string("output", None, "Takes the report, JSON.", required=True)
-_PAIRS = flags.DEFINE_integer("pairs", 9, "Measurements of each side.", lower_bound=1)
+_ENCODER = define_encoder()
+_RECORDS = define_records()
+_OUTPUT = define_output()
+_PAIRS = define_pairs(9)
 _STEPS = flags.DEFINE_integer("steps", 3, "Updates in one measurement.", lower_bound=1)
-_TRIES = flags.DEFINE_integer(
-    "tries", 3, "Most that a pair is measured where others disturb it.", lower_bound=1
-)
-_THREADS = flags.DEFINE_integer("threads", 2, "Threads, and processors, of each side.", lower_bound=1)
+_TRIES = define_tries(3)
+_THREADS = define_threads()
 
 _PRECISION = flags.DEFINE_enum(
     "precision",
     "float32",
     ["float32", "bfloat16"],
-    "Of both sides; bfloat16 is mixed_bfloat16 here and torch.autocast in PyTorch.",
+    "Precision of both sides; bfloat16 is mixed_bfloat16 here and torch.autocast in PyTorch.",
 )
 
 _CHECKED, _WARM_UP = 2, 4

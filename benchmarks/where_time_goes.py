@@ -6,17 +6,16 @@
 import tempfile
 
 from absl import app, flags
+from common_flags import define_encoder, define_output, define_records, define_threads, define_tries
 from harness import Worker, machine, measure_pairs, write_report
 
-_ENCODER = flags.DEFINE_string("encoder", None, "Encoder in the Hugging Face layout.", required=True)
-_RECORDS = flags.DEFINE_string("records", None, "Annotated records, CCKS2019 JSON lines.", required=True)
-_OUTPUT = flags.DEFINE_string("output", None, "Takes the report, JSON.", required=True)
+_ENCODER = define_encoder()
+_RECORDS = define_records()
+_OUTPUT = define_output()
 _TEXTS = flags.DEFINE_integer("texts", 24, "Records in the part that goes to entities.", lower_bound=1)
 _REPEATS = flags.DEFINE_integer("repeats", 5, "Times that each part is timed.", lower_bound=1)
-_TRIES = flags.DEFINE_integer(
-    "tries", 3, "Most that a part is measured where others disturb it.", lower_bound=1
-)
-_THREADS = flags.DEFINE_integer("threads", 2, "Threads, and processors, of each side.", lower_bound=1)
+_TRIES = define_tries(3)
+_THREADS = define_threads()
 
 
 def main(argv: list[str]) -> None:
