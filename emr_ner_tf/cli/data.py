@@ -378,7 +378,7 @@ def _writing() -> FormatOptions:
 
 
 def _format_found() -> str:
-    """The format of the first input, as named or found."""
+    """Returns the format of the first input, as given or detected."""
     if _FORMAT.value != AUTO:
         return _FORMAT.value
     found = detect(_INPUT.value[0], format_options().encoding)

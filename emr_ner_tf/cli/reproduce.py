@@ -86,7 +86,7 @@ _NAME_WIDTH = 20
 
 
 def main() -> None:
-    """Plans, runs what has no result yet, and writes the report; fails at the end where a run has failed."""
+    """Plans the runs, carries out those without a result and writes the report; fails at the end if a run failed."""
     from emr_ner_tf.experiments.data_summary import describe
     from emr_ner_tf.experiments.report import build_report, write_report
     from emr_ner_tf.experiments.runner import execute_all, finished_runs
@@ -197,7 +197,7 @@ def _command(overrides: Mapping[str, Any]) -> str:
 
 
 def _whole(flag: flags.FlagHolder[Any]) -> str:
-    """Absolute paths of files, so that a run resumes however its paths are spelled; names on the hub are unchanged."""
+    """Returns absolute paths, so that a run resumes with any spelling of its paths; names on the hub do not change."""
     paths = split_paths(flag.value, f"--{flag.name}")
     return ",".join(os.path.realpath(path) if os.path.exists(path) else path for path in paths)
 

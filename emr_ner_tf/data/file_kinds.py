@@ -280,7 +280,7 @@ def _may_be_json(raw: bytes) -> bool:
 
 
 def _json(raw: bytes) -> Any:
-    """The value that bytes hold as JSON; None where they hold none."""
+    """Returns the value of bytes that are JSON; None for other bytes."""
     try:
         return json.loads(raw.decode("utf-8"))
     except (ValueError, RecursionError):

@@ -72,7 +72,7 @@ class CorpusStats:
 
 
 def corpus_stats(documents: Iterable[Document], labels: Sequence[str]) -> CorpusStats:
-    """Counts, in memory that grows with the distinct forms and lengths only.
+    """Returns the figures of a corpus, in memory that grows with the distinct forms and lengths only.
 
     Args:
         documents: records whose mentions have `labels`.

@@ -73,7 +73,7 @@ def lstm_states(
 
 
 def _gru_forward(products, recurrent, bias):
-    """States, and what the gradient needs: z and r [T, B, 2U], candidates, and the recurrence's part of them."""
+    """Returns the states, z and r [T, B, 2U], the candidates and the recurrence's part of them, for the gradient."""
     units = recurrent.shape[0]
 
     def step(carried, gate_input, candidate_input):
@@ -122,7 +122,7 @@ def _gru_with_gradient(products, recurrent, bias):
 
 
 def _lstm_forward(products, recurrent, projection):
-    """States, and what the gradient needs: i and f [T, B, 2U], g, o and cells [T, B, U]."""
+    """Returns the states and, for the gradient, i and f [T, B, 2U], g, o and cells [T, B, U]."""
     width, units = recurrent.shape[0], recurrent.shape[1] // 4
 
     def step(carried, inputs):
@@ -256,5 +256,5 @@ def _kernel_gradient(inputs, d_outputs):
 
 
 def _shifted(values):
-    """The values of the step before, zeros at the first."""
+    """Returns the values of the previous step, zeros at the first step."""
     return tf.pad(values, [[1, 0], [0, 0], [0, 0]])[:-1]

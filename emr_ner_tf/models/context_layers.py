@@ -111,7 +111,7 @@ class RecurrentContext(tf.keras.layers.Layer):
 
 
 def _reversed(values: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
-    """[T, B, W] values with the real part of each record reversed in time."""
+    """Returns [T, B, W] values with the real part of each record reversed in time."""
     return tf.reverse_sequence(values, length, seq_axis=0, batch_axis=1)
 
 

@@ -35,10 +35,10 @@ class NerPipeline(tf.Module):
         """Wraps a tagger.
 
         Args:
-            tagger: with its variables.
+            tagger: tagger with its variables.
             vocabulary: vocabulary of its encoder.
             settings: section `text` of the configuration.
-            min_probability: 0 to 1.
+            min_probability: minimum probability of an entity, 0 to 1.
         """
         super().__init__(name="text_tagger")
         self.tagger = tagger
@@ -84,7 +84,7 @@ class NerPipeline(tf.Module):
         return look_up(text, self._codes, self.vocabulary.pad_id)
 
     def entities(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Mentions of each text.
+        """Returns the mentions of each text.
 
         Args:
             text: string [B], UTF-8; a malformed sequence counts as U+FFFD.
@@ -113,20 +113,20 @@ class NerPipeline(tf.Module):
         }
 
     def tags(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Tag of each character: `tags` string [B, T], padded with "", and `length` int32 [B]."""
+        """Returns the tag of each character: `tags` string [B, T], padded with "", and `length` int32 [B]."""
         _, tokens, length = self.look_up(text)
         tag_ids, _ = self.tagger.crf.decode(self.emissions(tokens, length), length)
         real = tf.sequence_mask(length, tf.shape(tag_ids)[1])
         return {"tags": tf.where(real, tf.gather(self._tags, tag_ids), ""), "length": length}
 
     def decode(self, token_ids: tf.Tensor, length: tf.Tensor) -> dict[str, tf.Tensor]:
-        """The best legal path: `tag_ids` int32 [B, T], 0 in the padding, and `path_score` float32 [B]."""
+        """Returns the best legal path: `tag_ids` int32 [B, T], 0 in the padding, and `path_score` float32 [B]."""
         length = _clipped(token_ids, length)
         tag_ids, score = self.tagger.crf.decode(self.emissions(token_ids, length), length)
         return {"tag_ids": tag_ids, "path_score": score}
 
     def marginals(self, token_ids: tf.Tensor, length: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Probability of each tag at each character: `marginals` float32 [B, T, K], 0 in the padding."""
+        """Returns the probability of each tag at each character: `marginals` float32 [B, T, K], 0 in the padding."""
         length = _clipped(token_ids, length)
         return {"marginals": self.tagger.crf.marginals(self.emissions(token_ids, length), length)}
 

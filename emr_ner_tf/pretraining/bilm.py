@@ -32,7 +32,7 @@ class CharacterLM(tf.keras.Model):
         self.built = True
 
     def losses(self, token_ids: tf.Tensor, length: tf.Tensor, training: bool) -> tf.Tensor:
-        """Negative log-likelihoods, summed over each direction's predictions.
+        """Returns the negative log-likelihood of each direction, summed over its predictions.
 
         The forward direction predicts every token but the first from those before it, the backward one every token
         but the last from those behind it: `length - 1` predictions each.
@@ -62,7 +62,7 @@ class CharacterLM(tf.keras.Model):
     def scaled_loss(
         self, token_ids: tf.Tensor, length: tf.Tensor, predictions: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """A replica's share of a training batch's loss.
+        """Returns a replica's part of the loss of a training batch.
 
         Args:
             token_ids: int32 [B, T].

@@ -34,11 +34,11 @@ class Text(NamedTuple):
     vocabulary: Vocabulary
 
     def pairs(self, *, size: int, seed: int, epoch: int) -> Pairs:
-        """The sentence pairs of an epoch, as `pair_sentences`."""
+        """Returns the sentence pairs of an epoch; see `pair_sentences`."""
         return pair_sentences(self.windows, size=size, seed=seed, epoch=epoch)
 
     def masked(self, *, rate: float, seed: int, epoch: int) -> Masked:
-        """The masks of an epoch, as `mask`."""
+        """Returns the masks of an epoch; see `mask`."""
         return mask(self.token_ids, self.units, self.vocabulary, rate=rate, seed=seed, epoch=epoch)
 
     def digest(self) -> str:

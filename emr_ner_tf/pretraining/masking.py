@@ -25,7 +25,7 @@ class Masked(NamedTuple):
 
 
 def word_units(passages: Sequence[str]) -> np.ndarray:
-    """The number of each character's word, as a segmenter (jieba) cuts all passages: int64 [total], rising."""
+    """Returns the number of each character's word by a segmenter (jieba), ascending: int64 [total]."""
     # The segmenter reads its dictionary when it is imported.
     import rjieba
 

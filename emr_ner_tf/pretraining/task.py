@@ -58,7 +58,7 @@ class PretrainingTask(Task):
 
 
 def check_output(output: str, model_dir: str) -> None:
-    """Checks, before hours of work, that the result can be written, and that it does not replace the run.
+    """Checks, before hours of work, that the result can be written and does not replace the run.
 
     Raises:
         UserError: one directory for both, which both have a `config.json`; or no directory can be made there.

@@ -36,7 +36,7 @@ class RequestError(Exception):
 
 
 def invalid_argument(message: str) -> RequestError:
-    """The error of a request that cannot succeed as it is."""
+    """Returns the error for a request that cannot succeed unchanged."""
     return RequestError(grpc.StatusCode.INVALID_ARGUMENT, message)
 
 

@@ -54,11 +54,11 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     def GetModelMetadata(
         self, request: get_model_metadata_pb2.GetModelMetadataRequest, context: grpc.ServicerContext
     ) -> get_model_metadata_pb2.GetModelMetadataResponse:
-        """The signatures."""
+        """Returns the signatures."""
         return _answered(context, lambda: self._predictor.metadata(request))
 
     def Classify(self, request: object, context: grpc.ServicerContext) -> None:
-        """UNIMPLEMENTED, as Regress and MultiInference: a tagger has no such signature."""
+        """Answers UNIMPLEMENTED, like Regress and MultiInference: a tagger has no such signature."""
         context.abort(grpc.StatusCode.UNIMPLEMENTED, "this development server has no method but Predict")
 
     Regress = MultiInference = Classify
@@ -73,7 +73,7 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
     def GetModelStatus(
         self, request: get_model_status_pb2.GetModelStatusRequest, context: grpc.ServicerContext
     ) -> get_model_status_pb2.GetModelStatusResponse:
-        """State of each version."""
+        """Returns the state of each version."""
 
         def answer() -> get_model_status_pb2.GetModelStatusResponse:
             if not request.HasField("model_spec"):
@@ -85,7 +85,7 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
     def HandleReloadConfigRequest(
         self, request: model_management_pb2.ReloadConfigRequest, context: grpc.ServicerContext
     ) -> model_management_pb2.ReloadConfigResponse:
-        """UNIMPLEMENTED."""
+        """Answers UNIMPLEMENTED."""
         context.abort(
             grpc.StatusCode.UNIMPLEMENTED, "this development server takes its configuration by flags alone"
         )
@@ -148,7 +148,7 @@ class GrpcServer:
             raise UserError(f"{address}: gRPC cannot listen there: {problem}")
 
     def start(self) -> None:
-        """Serves."""
+        """Starts serving."""
         self._server.start()
         for service in SERVICES:
             self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
@@ -169,7 +169,7 @@ class GrpcServer:
         return False
 
     def close(self) -> None:
-        """Ends, and leaves what is answered now the time to be sent."""
+        """Stops, and leaves running answers the time to be sent."""
         # Watches of the health never end of their own; nor does what is broken off.
         self._server.stop(_FLUSH_S).wait(2 * _FLUSH_S)
 

@@ -42,7 +42,7 @@ class Call:
     deadline: float
 
     def document(self) -> dict[str, Any]:
-        """The body as a JSON object.
+        """Returns the body as a JSON object.
 
         Raises:
             RequestError: INVALID_ARGUMENT.

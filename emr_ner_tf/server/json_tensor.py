@@ -75,7 +75,7 @@ def read_request(body: bytes, infos_of: Callable[[str], Infos]) -> tuple[predict
 
 
 def write_response(response: predict_pb2.PredictResponse, by_row: bool) -> dict[str, Any]:
-    """The document of a Predict response: `predictions` by row, or `outputs` by column.
+    """Returns the document of a Predict response: `predictions` by row, or `outputs` by column.
 
     Raises:
         RequestError: by row, an output has no rows, or not as many as the others.
@@ -192,7 +192,7 @@ def _bytes(name: str, value: Any) -> bytes:
 
 
 def _values(name: str, value: np.ndarray) -> Any:
-    """Nested lists as JSON has them; a float in the fewest digits that give it back."""
+    """Returns nested lists for JSON; a float has the fewest digits from which it can be read back."""
     flat: list[Any] = value.ravel().tolist()
     if value.dtype == object and name.endswith("_bytes"):
         flat = [{_B64: base64.b64encode(item).decode("ascii")} for item in flat]

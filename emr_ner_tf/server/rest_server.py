@@ -101,7 +101,7 @@ class RestServer:
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="rest", daemon=True)
 
     def start(self) -> None:
-        """Serves."""
+        """Starts serving."""
         self._thread.start()
 
     def drain(self) -> None:

@@ -63,7 +63,7 @@ class Servable:
             self._warm_up(requests, time.monotonic() + warm_up_s, closing or threading.Event())
 
     def signature(self, name: str) -> meta_graph_pb2.SignatureDef:
-        """The signature that a request names; an empty name is the default one.
+        """Returns the signature that a request names; an empty name is the default signature.
 
         Raises:
             RequestError: FAILED_PRECONDITION, there is none.

@@ -98,7 +98,7 @@ class VersionManager:
             self._watcher.join(timeout_s)
 
     def available(self) -> list[int]:
-        """The versions that serve, in order."""
+        """Returns the versions that serve, in order."""
         with self._changed:
             return sorted(version for version, known in self._known.items() if known.model is not None)
 
@@ -116,7 +116,7 @@ class VersionManager:
 
     @contextlib.contextmanager
     def use(self, spec: model_pb2.ModelSpec) -> Iterator[Servable]:
-        """The version that a request means, kept loaded meanwhile.
+        """Yields the version of a request and keeps it loaded meanwhile.
 
         Raises:
             RequestError: INVALID_ARGUMENT, no name or an unknown label; NOT_FOUND, unknown model or version.
@@ -133,7 +133,7 @@ class VersionManager:
                 self._changed.notify_all()
 
     def status(self, spec: model_pb2.ModelSpec) -> get_model_status_pb2.GetModelStatusResponse:
-        """State of the version that is named, or of each that was ever seen.
+        """Returns the state of the named version, or of each version ever seen.
 
         Raises:
             RequestError: NOT_FOUND.
@@ -261,7 +261,7 @@ def _is_version(path: pathlib.Path) -> bool:
 
 
 def _files(path: pathlib.Path) -> frozenset:
-    """All files of a version as they are now; what cannot be looked at is in it, too, with the reason."""
+    """Returns the current state of all files of a version; for a file that cannot be read, the reason."""
     found = set()
 
     def note(error: OSError) -> None:

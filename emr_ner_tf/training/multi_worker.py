@@ -21,7 +21,7 @@ _TASK = re.compile(r"/job:(\w+)/replica:0/task:(\d+) while calling|Error reporte
 
 
 def broadcast_from_chief(strategy: tf.distribute.Strategy, values: list[float]) -> list[float]:
-    """The chief's values on every worker; all must call, and each waits for the others.
+    """Returns the chief's values on every worker; all must call it, and each waits for the others.
 
     Args:
         strategy: any; those of one process return what they are given.

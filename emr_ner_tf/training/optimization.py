@@ -30,7 +30,7 @@ class WarmupDecay(tf.keras.optimizers.schedules.LearningRateSchedule):
         self.decay = decay
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
-        """Factor at update `step` (counted from 0), float32 scalar."""
+        """Returns the factor at update `step` (counted from 0), float32 scalar."""
         step = tf.cast(step, tf.float32)
         factor = tf.minimum(1.0, (step + 1.0) / float(max(1, self.warmup_steps)))
         if self.decay == "linear":
@@ -136,5 +136,5 @@ def clip_by_global_norm(gradients: list[tf.Tensor], norm: float) -> tuple[list[t
 
 
 def _name(variable: tf.Variable) -> str:
-    """The variable's name under any strategy: what a replica holds is named after the first one's."""
+    """Returns a variable's name under any strategy: variables of other replicas are named after that of the first."""
     return _REPLICA.sub("", variable.name)

@@ -102,7 +102,7 @@ def soft_examples(
 
 
 def _kept(folder: pathlib.Path, teacher: Teacher, texts: Sequence[str]) -> list[np.ndarray]:
-    """The teacher's marginals, float16, from its file if it is there."""
+    """Returns the teacher's marginals, float16, from their file if it exists."""
     digest = hashlib.sha256(repr((teacher.name, list(texts))).encode("utf-8", "backslashreplace"))
     path = folder / f"{digest.hexdigest()[:32]}.npy"
     lengths = [len(text) for text in texts]
@@ -133,7 +133,7 @@ def _read(path: pathlib.Path, characters: int) -> np.ndarray:
 
 
 def _entities(marginals: Sequence[np.ndarray], table: TagTable) -> Iterator[tuple[Entity, ...]]:
-    """The mentions of each text's most probable legal path, each tag by its own probability."""
+    """Yields the mentions of each text's most probable legal path, where tags count by their own probabilities."""
     allowed = (
         tf.where(flags, 0.0, FORBIDDEN) for flags in (table.allowed, table.allowed_start, table.allowed_end)
     )

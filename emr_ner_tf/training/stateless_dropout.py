@@ -24,7 +24,7 @@ class StatelessDropout:
         """Keras calls this when it builds the layer; there is no state to make."""
 
     def dropout(self, inputs: tf.Tensor, rate: float, noise_shape=None) -> tf.Tensor:
-        """Same contract as the Keras generator's own method; `inputs` of any float dtype and shape."""
+        """Does what the method of Keras' generator does, for `inputs` of any float dtype and shape."""
         replica = 0
         context = tf.distribute.get_replica_context()
         if context is not None:

@@ -75,7 +75,7 @@ def is_chief_process(name: str) -> bool:
 
 
 def _cluster_task() -> tuple[dict[str, list[str]], str, int]:
-    """The addresses of each job, and this process's job and place in it."""
+    """Returns the addresses of each job, and the job of this process and its index in it."""
     text = os.environ.get("TF_CONFIG")
     if not text:
         raise UserError(

@@ -112,7 +112,7 @@ def _save(folder: pathlib.Path, file: Any) -> pathlib.Path:
 def _inputs(
     folder: pathlib.Path, paths: list[pathlib.Path], format: str, encoding: str
 ) -> tuple[list[pathlib.Path], str]:
-    """What is read, and as which format: the folder for formats with several files a record, else each file."""
+    """Returns the inputs and their format: the folder if a record has several files, otherwise each file."""
     if format == AUTO:
         found = detect(folder, encoding)
         if found is not None:

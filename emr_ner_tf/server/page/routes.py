@@ -102,7 +102,7 @@ def _rendered(language: str) -> str:
 
 
 def _preferred(header: str) -> str:
-    """The first language of an Accept-Language header that the page has; browsers list them in order."""
+    """Returns the first language of an Accept-Language header that the page has."""
     for part in re.split(",", header):
         language = part.partition(";")[0].strip().lower()[:2]
         if language in _LANGUAGES:
