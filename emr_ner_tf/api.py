@@ -130,7 +130,8 @@ def train(
 
     config = read_recipe(recipe) if isinstance(recipe, str) else recipe.copy_and_resolve_references()
     set_keys(config, settings or {})
-    return run(config, os.fspath(model_dir), strategy_name=strategy, teacher=find_teacher(config))
+    teacher = find_teacher(config.distillation.teacher)
+    return run(config, os.fspath(model_dir), strategy_name=strategy, teacher=teacher)
 
 
 def evaluate(

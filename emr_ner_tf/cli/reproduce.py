@@ -105,7 +105,7 @@ def main() -> None:
         overrides=tuple(_OVERRIDES.value),
     )
     runs = plan(experiment, _TABLES.value, _ROWS.value, _SEEDS.value)
-    described = describe(_TRAIN.value, _TEST.value, _ALL_RECORDS.value, experiment.config())
+    described = describe(_TRAIN.value, _TEST.value, _ALL_RECORDS.value, experiment.config().data)
     if _DRY_RUN.value:
         _show_plan(runs, finished_runs(_RUNS_DIR.value))
         return

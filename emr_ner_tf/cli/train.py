@@ -55,7 +55,7 @@ def main() -> None:
             model_dir,
             strategy_name=strategy_name,
             rejects=(rejects or NullRejects()) if _ON_ERROR.value == "skip" else None,
-            teacher=find_teacher(config),
+            teacher=find_teacher(config.distillation.teacher),
         )
     table = Table(show_header=False)
     best = metrics["best"]

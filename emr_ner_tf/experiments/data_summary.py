@@ -17,14 +17,14 @@ _REMEDIES = {
 }
 
 
-def describe(train: str, test: str, all_records: str, config: ConfigDict) -> dict[str, Any]:
+def describe(train: str, test: str, all_records: str, data: ConfigDict) -> dict[str, Any]:
     """Reads every record once, with the settings of the runs.
 
     Args:
         train: training files, joined by commas.
         test: the test file.
         all_records: files for Table III, joined by commas, or "".
-        config: configuration whose `config.data` says how records are read.
+        data: section `data` of the configuration.
 
     Returns:
         `records` and `mentions` of `train` and `test`, the `labels`, and `distinct_forms` of `all_records` by label, or
@@ -33,8 +33,8 @@ def describe(train: str, test: str, all_records: str, config: ConfigDict) -> dic
     Raises:
         UserError: a record is bad (the message has file and line), or the files have no mention.
     """
-    how = reading_settings(config.data)
-    labels = resolve_labels(config.data.labels, split_paths(train, "--train"), require_entities=True, **how)
+    how = reading_settings(data)
+    labels = resolve_labels(data.labels, split_paths(train, "--train"), require_entities=True, **how)
 
     def read(paths: str, name: str) -> list[Document]:
         documents = [

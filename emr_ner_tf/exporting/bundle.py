@@ -10,7 +10,6 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from emr_ner_tf.config import ConfigDict
 from emr_ner_tf.data.document import Entity
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.exporting.completeness import CONTRACT, CONTRACT_VERSION, TAGS, check_complete
@@ -103,13 +102,13 @@ class Bundle(Annotator):
         return tf.constant(self.definition.vocabulary.code_point_table())
 
 
-def find_teacher(config: ConfigDict) -> Bundle | None:
-    """Loads the bundle that `config.distillation.teacher` names; None if it is empty.
+def find_teacher(path: str) -> Bundle | None:
+    """Loads the bundle that `config.distillation.teacher` names; None for "".
 
     Raises:
-        UserError: as `Bundle`.
+        UserError: see `Bundle`.
     """
-    return Bundle(config.distillation.teacher) if config.distillation.teacher else None
+    return Bundle(path) if path else None
 
 
 def find_version(path: str | os.PathLike[str]) -> pathlib.Path:

@@ -16,7 +16,7 @@ def _file(path, *mentions):
 
 
 def _describe(train, test, *overrides, all_records=""):
-    return describe(train, test, all_records, Experiment(train, test, overrides=overrides).config())
+    return describe(train, test, all_records, Experiment(train, test, overrides=overrides).config().data)
 
 
 def test_counts(tmp_path):
