@@ -1,13 +1,12 @@
 #!/usr/bin/env bash
-# Checks serving/ against the official TensorFlow Serving image, where a container engine with Compose 2.24 or newer is
-# at hand:
+# Checks serving/ against the official TensorFlow Serving image; needs a container engine with Compose 2.24 or newer:
 #   serving/smoke.sh BUNDLES
-# BUNDLES is the directory of a bundle's versions. What is started, each as a user without rights:
-#   compose.yaml      gRPC, REST, status, metrics, health, requests that are merged
-#   compose.tls.yaml  mutual TLS, by a key that its owner alone may read
+# BUNDLES is the directory of a bundle's versions. The script starts, each as an unprivileged user:
+#   compose.yaml      gRPC, REST, status, metrics, health, batching
+#   compose.tls.yaml  mutual TLS, with a key that only its owner may read
 #   the flags of kubernetes/deployment.yaml with models.canary.config: versions by label
-# The entities must be those that the bundle finds in Python. Nothing of Kubernetes but the flags is checked: no probe,
-# no draining, no scaling. It ends with "all checks passed", or with what failed.
+# The entities must be those that the bundle finds in Python. Of Kubernetes, only the flags are checked: no probes, no
+# draining, no scaling. The last line is "all checks passed" or the check that failed.
 set -euo pipefail
 
 bundles=$(cd "${1:?usage: serving/smoke.sh BUNDLES}" && pwd)
@@ -16,7 +15,7 @@ engine=${ENGINE:-docker}
 image=${TF_SERVING_IMAGE:-tensorflow/serving:2.18.0}
 python=${PYTHON:-.venv/bin/python}
 if ! "$engine" info >/dev/null 2>&1; then
-  echo "no container engine answers to '$engine info'; name another with ENGINE=podman" >&2
+  echo "'$engine info' failed: a container engine must be running; ENGINE=podman selects another one" >&2
   exit 2
 fi
 work=$(mktemp -d)
@@ -27,7 +26,7 @@ SERVING_USER=$(id -u):$(id -g)
 compose() { "$engine" compose --project-name ner-smoke --file serving/compose.yaml "$@"; }
 
 clean() {
-  # The server does not heed SIGTERM: without a timeout it would be waited for.
+  # The server ignores SIGTERM, so without a timeout this would wait for it.
   compose down --timeout 1 >/dev/null 2>&1 || true
   "$engine" rm --force ner-smoke-canary >/dev/null 2>&1 || true
 }
@@ -49,7 +48,7 @@ loaded() { # waits for the model by REST
     curl --silent --fail "localhost:$REST_PORT/v1/models/ner/metadata" >/dev/null && return
     sleep 1
   done
-  echo "the server has not loaded the bundle in two minutes" >&2
+  echo "the server did not load the bundle within two minutes" >&2
   exit 1
 }
 
@@ -89,12 +88,12 @@ openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost -addext su
 serving/tls/make_ssl_config.py --key="$work/server.key" --cert="$work/server.crt" --client_ca="$work/server.crt" \
   --output="$SSL_CONFIG"
 compose --file serving/compose.tls.yaml up --detach
-# The REST port stays inside: the client waits.
+# The REST port is not published, so the client waits for the gRPC port.
 annotate --server="localhost:$GRPC_PORT" --retry_timeout_s=120 --tls_ca="$work/server.crt" --tls_cert="$work/server.crt" \
   --tls_key="$work/server.key" --output="$work/tls.jsonl"
 if annotate --server="localhost:$GRPC_PORT" --retry_timeout_s=0 --tls_ca="$work/server.crt" \
   --output="$work/uncertified.jsonl" 2>/dev/null; then
-  echo "mutual TLS: a client without a certificate is let in" >&2
+  echo "mutual TLS: a client without a certificate was accepted" >&2
   exit 1
 fi
 clean

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""Asks a TensorFlow Serving from many threads and reads from its metrics whether requests were merged; for smoke.sh.
+"""Sends requests to TensorFlow Serving from many threads and reads from its metrics whether they were merged.
 
 serving/smoke_batching.py HOST:PORT METRICS_URL
+
+smoke.sh runs it.
 """
 
 import concurrent.futures
@@ -15,14 +17,14 @@ _METRIC = r"^:tensorflow:serving:batching_session:{}\{{.*\}} (\d+)$"
 
 
 class Counts(NamedTuple):
-    """What the batching has had to do: requests that came by its queue, and runs of the graph for them."""
+    """The number of requests that went through the batching queue, and of runs of the graph for them."""
 
     requests: int
     runs: int
 
 
 def counts(page: str) -> Counts:
-    """The counts of a page of metrics."""
+    """Returns the counts of a page of metrics."""
     return Counts(
         *(
             sum(map(int, re.findall(_METRIC.format(name), page, re.MULTILINE)))
@@ -32,15 +34,15 @@ def counts(page: str) -> Counts:
 
 
 def verdict(sent: int, before: Counts, after: Counts) -> str:
-    """What is wrong after `sent` requests; empty where some were merged."""
+    """Returns the problem after `sent` requests; empty if some were merged."""
     requests, runs = after.requests - before.requests, after.runs - before.runs
     if requests < sent:
-        return f"{sent} requests were sent, {requests} came by the batching"
-    return f"{requests} requests were run by themselves" if runs >= requests else ""
+        return f"{sent} requests were sent, but only {requests} went through the batching queue"
+    return f"none of {requests} requests was merged with another" if runs >= requests else ""
 
 
 def main(server: str, metrics: str) -> None:
-    """Asks; exits with what is wrong."""
+    """Sends the requests; exits with the problem, if any."""
     from emr_ner_tf.client.grpc_client import GrpcClient
 
     def read() -> Counts:

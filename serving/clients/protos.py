@@ -5,8 +5,8 @@
   serving/clients/protos.py --go=DIR
 
 The .proto files themselves are not needed: the Python packages tensorflow-serving-api and tensorflow carry their
-descriptors. --descriptor_set writes them as one FileDescriptorSet, what `protoc --descriptor_set_in` reads. --go writes
-Go stubs into the folder `stubs` of a Go module, by the plugins that its go.mod names as tools; protoc is not needed.
+descriptors. --descriptor_set writes them as one FileDescriptorSet for `protoc --descriptor_set_in`. --go writes Go
+stubs into the folder `stubs` of a Go module with the plugins that its go.mod names as tools; protoc is not needed.
 """
 
 import argparse
@@ -19,12 +19,12 @@ from google.protobuf import descriptor_pb2, descriptor_pool
 from google.protobuf.compiler import plugin_pb2
 
 ROOT = "tensorflow_serving/apis/prediction_service.proto"
-# protoc-gen-go knows where the stubs of these are.
+# The stubs of these are part of protobuf for Go.
 WELL_KNOWN = "google/protobuf/"
 
 
 def descriptors() -> list[descriptor_pb2.FileDescriptorProto]:
-    """The descriptors of ROOT and of all that it imports, each after what it imports."""
+    """Returns the descriptors of ROOT and of all that it imports, each after its imports."""
     # The newer protobuf runtimes refuse the module's last lines; by then its descriptor is in the pool.
     with contextlib.suppress(AttributeError):
         from tensorflow_serving.apis import prediction_service_pb2  # noqa: F401
@@ -73,13 +73,13 @@ def write_go(files: list[descriptor_pb2.FileDescriptorProto], module: pathlib.Pa
 
 
 def main() -> None:
-    """Reads the descriptors, writes what is asked for."""
+    """Writes the protos in the requested form."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    asked = parser.add_mutually_exclusive_group(required=True)
-    asked.add_argument("--descriptor_set", type=pathlib.Path)
-    asked.add_argument("--go", type=pathlib.Path)
+    form = parser.add_mutually_exclusive_group(required=True)
+    form.add_argument("--descriptor_set", type=pathlib.Path)
+    form.add_argument("--go", type=pathlib.Path)
     arguments = parser.parse_args()
     files = descriptors()
     try:

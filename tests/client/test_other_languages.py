@@ -114,7 +114,7 @@ def test_the_server_refuses_or_is_absent(client, server):
     text = "秘密".encode()
     assert "notfound" in refused(text, "--model=absent")
     assert "notfound" in refused(text, "--version=99")
-    assert "refused" in refused(text, "--patience=0", address="127.0.0.1:1")
+    assert "refused" in refused(text, "--retry_timeout=0", address="127.0.0.1:1")
     assert "it was not sent" in refused(text * 1000, "--max_message_bytes=1000")
     # The server's own limit is 1 MiB.
     assert "resourceexhausted" in refused(text * 200_000)
@@ -146,7 +146,7 @@ def test_a_server_that_comes_late(client, local):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
-    command = [*map(str, client), f"--server=127.0.0.1:{port}", "--patience=120"]
+    command = [*map(str, client), f"--server=127.0.0.1:{port}", "--retry_timeout=120"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as waiting:
         waiting.stdin.write(frame([b"axx"]))
         waiting.stdin.close()
@@ -171,7 +171,7 @@ class _FailsLate(prediction_service_pb2_grpc.PredictionServiceServicer):
         context.abort(grpc.StatusCode.NOT_FOUND, "absent")
 
 
-def test_patience_begins_at_the_first_failure(client):
+def test_the_retry_timeout_begins_at_the_first_failure(client):
     servicer = _FailsLate()
     server = grpc.server(concurrent.futures.ThreadPoolExecutor(1))
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(servicer, server)
@@ -179,7 +179,7 @@ def test_patience_begins_at_the_first_failure(client):
     server.start()
     try:
         done = run_raw(
-            [*client, f"--server=127.0.0.1:{port}", "--patience=0.5", "--keep_alive=10"], frame([b"x"])
+            [*client, f"--server=127.0.0.1:{port}", "--retry_timeout=0.5", "--keep_alive=10"], frame([b"x"])
         )
     finally:
         server.stop(None)
@@ -238,7 +238,7 @@ def test_all_answers_are_of_the_first_ones_version(client):
     )
     done = run_with(_Newest(2, named=False))
     assert (done.returncode, done.stdout) == (1, b"")
-    assert "the answer does not say which version it is of" in done.stderr.decode()
+    assert "the answer does not say which version it is from" in done.stderr.decode()
 
 
 @pytest.mark.parametrize(
@@ -247,7 +247,7 @@ def test_all_answers_are_of_the_first_ones_version(client):
         ("--version=9223372036854775808", "version"),
         ("--max_records=99999999999999999999", "max_records"),
         ("--deadline=nan", "-deadline must be at least 0 and at most 1000000 seconds, got nan"),
-        ("--patience=inf", "-patience must be at least 0 and at most 1000000 seconds, got "),
+        ("--retry_timeout=inf", "-retry_timeout must be at least 0 and at most 1000000 seconds, got "),
         ("--keep_alive=-inf", "-keep_alive must be at least 0 and at most 1000000 seconds, got "),
     ],
 )
@@ -268,7 +268,7 @@ def test_a_proxy_is_not_asked(client, language, local):
     }
     # Go spares 127.0.0.1 of itself, Java does not connect to 0.0.0.0.
     host = {"go": "0.0.0.0", "java": "127.0.0.1"}[language]
-    command = [*client, f"--server={host}:{local().port}", "--patience=0"]
+    command = [*client, f"--server={host}:{local().port}", "--retry_timeout=0"]
     assert len(run(command, [b"xx"], env=proxies)[0]) == 2
 
 
@@ -285,7 +285,7 @@ def test_certificates(client, local, certificates):
         ([f"--ca={certificates}/stranger.pem", *ours], refused + "(.|\n)*certif"),
         (["--ca=/absent.pem"], "/absent.pem.*no such file"),
     ):
-        done = run_raw([*client, address, "--patience=0", *flags], frame([b"xx"]))
+        done = run_raw([*client, address, "--retry_timeout=0", *flags], frame([b"xx"]))
         assert (done.returncode, done.stdout) == (1, b"")
         assert re.search(f"^client: .*{message}", done.stderr.decode().lower(), re.MULTILINE), done.stderr
 

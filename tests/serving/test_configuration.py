@@ -320,8 +320,8 @@ def _smoke_batching():
     ("requests", "runs", "verdict"),
     [
         (64, 10, None),
-        (64, 64, "64 requests were run by themselves"),
-        (0, 0, "64 requests were sent, 0 came by the batching"),
+        (64, 64, "none of 64 requests was merged with another"),
+        (0, 0, "64 requests were sent, but only 0 went through the batching queue"),
     ],
 )
 def test_smoke_script_tells_whether_requests_are_merged(requests, runs, verdict):

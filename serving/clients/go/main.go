@@ -23,22 +23,25 @@ const maxSeconds = 1_000_000
 func main() {
 	options := ner.DefaultOptions()
 	files := &ner.TLSFiles{}
-	server := flag.String("server", "", "`host:port` of the server (needed)")
+	server := flag.String("server", "", "`host:port` of the server (required)")
 	units := flag.String("units", "code_points", "offsets to print: code_points or bytes")
-	secured := flag.Bool("tls", false, "secure the connection; implied by the files below")
+	secured := flag.Bool("tls", false, "use TLS; implied by -ca, -cert and -key")
 	flag.StringVar(&options.Model, "model", options.Model, "name under which the bundle is served")
-	flag.Int64Var(&options.Version, "version", 0, "of the model; 0 is the server's newest")
+	flag.Int64Var(&options.Version, "version", 0, "version of the model; 0 is the server's newest")
 	flag.BoolVar(&options.PinVersion, "pin_version", options.PinVersion,
-		"ask for the version of the first answer from then on, where -version names none")
-	deadline := flag.Float64("deadline", options.Deadline.Seconds(), "`seconds` of one attempt of one request")
-	patience := flag.Float64("patience", options.Patience.Seconds(), "`seconds` to try again while the server is away")
-	keepAlive := flag.Float64("keep_alive", options.KeepAlive.Seconds(), "`seconds` of silence, then the server is pinged")
+		"without -version, keep requesting the version of the first answer")
+	deadline := flag.Float64("deadline", options.Deadline.Seconds(), "`seconds` that one attempt of one request may take")
+	retryTimeout := flag.Float64("retry_timeout", options.RetryTimeout.Seconds(),
+		"`seconds` to repeat a request while the server is unavailable")
+	keepAlive := flag.Float64("keep_alive", options.KeepAlive.Seconds(),
+		"`seconds` without data after which the server is pinged")
 	flag.IntVar(&options.MaxRecords, "max_records", options.MaxRecords,
-		"most texts of a request; no more than the server's max_batch_size")
-	flag.IntVar(&options.MaxMessageBytes, "max_message_bytes", options.MaxMessageBytes, "most bytes of a message")
-	flag.StringVar(&files.CA, "ca", "", "PEM `file`: authority of the server's certificate")
-	flag.StringVar(&files.Cert, "cert", "", "PEM `file`: the client's certificate")
-	flag.StringVar(&files.Key, "key", "", "PEM `file`: its key")
+		"maximum number of texts in a request; at most the server's max_batch_size")
+	flag.IntVar(&options.MaxMessageBytes, "max_message_bytes", options.MaxMessageBytes,
+		"maximum size of a message in bytes")
+	flag.StringVar(&files.CA, "ca", "", "PEM `file` with the authority of the server's certificate")
+	flag.StringVar(&files.Cert, "cert", "", "PEM `file` with the client's certificate")
+	flag.StringVar(&files.Key, "key", "", "PEM `file` with its private key")
 	flag.Parse()
 	if *server == "" || flag.NArg() > 0 || (*units != "code_points" && *units != "bytes") {
 		flag.Usage()
@@ -48,10 +51,10 @@ func main() {
 		given float64
 		taken *time.Duration
 	}{
-		"deadline": {*deadline, &options.Deadline}, "patience": {*patience, &options.Patience},
+		"deadline": {*deadline, &options.Deadline}, "retry_timeout": {*retryTimeout, &options.RetryTimeout},
 		"keep_alive": {*keepAlive, &options.KeepAlive},
 	} {
-		// NaN is in no order.
+		// NaN fails both comparisons.
 		if !(seconds.given >= 0 && seconds.given <= maxSeconds) {
 			fmt.Fprintf(os.Stderr, "client: -%s must be at least 0 and at most %d seconds, got %v\n",
 				name, maxSeconds, seconds.given)
@@ -96,7 +99,7 @@ func run(server string, options ner.Options, inBytes bool) error {
 	return out.Flush()
 }
 
-// records reads all records; with an error, those before it.
+// records reads all records. It returns those before an error together with it.
 func records(in *bufio.Reader) (texts []string, err error) {
 	for {
 		line, err := in.ReadSlice('\n')

@@ -28,7 +28,7 @@ type Entity struct {
 	Score              float32
 }
 
-// Error is a server's refusal, or its silence.
+// Error reports that the server refused a request or did not answer.
 type Error struct {
 	Target  string
 	Code    codes.Code
@@ -43,7 +43,7 @@ type Client struct {
 	options    Options
 	connection *grpc.ClientConn
 	prediction apis.PredictionServiceClient
-	// The version that is asked for: nil is the newest, until the first answer has named one.
+	// The version to request; nil means the newest, until the first answer names one.
 	version atomic.Pointer[int64]
 }
 
@@ -62,12 +62,12 @@ func New(target string, options Options) (*Client, error) {
 		grpc.WithDefaultCallOptions(
 			grpc.MaxCallSendMsgSize(options.MaxMessageBytes), grpc.MaxCallRecvMsgSize(options.MaxMessageBytes)),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: options.KeepAlive, Timeout: 20 * time.Second}),
-		// gRPC's own would wait up to two minutes after a server's restart.
+		// gRPC's default waits up to two minutes after a restart of the server.
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: 200 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 3 * time.Second},
 			MinConnectTimeout: 10 * time.Second,
 		}),
-		// Texts go to the server alone, whatever the environment says of proxies.
+		// Texts are sent to the server directly, even if the environment configures a proxy.
 		grpc.WithNoProxy(),
 		grpc.WithDefaultServiceConfig(`{"loadBalancingConfig": [{"round_robin": {}}]}`),
 	)
@@ -83,8 +83,8 @@ func New(target string, options Options) (*Client, error) {
 	return client, nil
 }
 
-// Version is the version that is asked for, and whether there is one: that of the options or, with PinVersion, of the
-// first answer.
+// Version returns the version to request, and whether there is one: that of the options or, with PinVersion, that of
+// the first answer.
 func (c *Client) Version() (int64, bool) {
 	if version := c.version.Load(); version != nil {
 		return *version, true
@@ -95,12 +95,12 @@ func (c *Client) Version() (int64, bool) {
 // Close ends the connection.
 func (c *Client) Close() error { return c.connection.Close() }
 
-// Annotate finds the entities of each text, in as many requests as the options ask for. An error names a text by its
-// place and never holds any of it; it is an *Error where the server refuses or stays away.
+// Annotate finds the entities of each text; the options determine the number of requests. An error names a text by its
+// index and never contains any of it; it is an *Error if the server refuses a request or does not answer.
 func (c *Client) Annotate(ctx context.Context, texts []string) ([][]Entity, error) {
 	for i, text := range texts {
 		if at := invalidAt(text); at >= 0 {
-			return nil, fmt.Errorf("text %d: must be UTF-8, which it is not at byte %d", i, at)
+			return nil, fmt.Errorf("text %d: must be UTF-8, but byte %d is malformed", i, at)
 		}
 	}
 	found := make([][]Entity, len(texts))
@@ -116,7 +116,7 @@ func (c *Client) Annotate(ctx context.Context, texts []string) ([][]Entity, erro
 	return found, nil
 }
 
-// request finds the entities of the texts at some places.
+// request finds the entities of the texts with the given indices.
 func (c *Client) request(ctx context.Context, all []string, places []int) ([][]Entity, error) {
 	texts := make([]string, len(places))
 	for i, place := range places {
@@ -134,34 +134,34 @@ func (c *Client) request(ctx context.Context, all []string, places []int) ([][]E
 		if err != nil {
 			return nil, c.explained(err, asked)
 		}
-		counts, err := c.take(response, asked)
+		isValid, err := c.take(response, asked)
 		if err != nil {
 			return nil, err
 		}
-		if counts {
+		if isValid {
 			return predicted(texts, response)
 		}
 	}
 }
 
-// take learns the version of an answer. The answer does not count where another request, in flight at the same time, was
-// answered first, and by another version.
-func (c *Client) take(response *apis.PredictResponse, asked *int64) (counts bool, err error) {
+// take records the version of an answer. It returns false if a concurrent request was answered earlier, by another
+// version; the answer must then be discarded.
+func (c *Client) take(response *apis.PredictResponse, asked *int64) (isValid bool, err error) {
 	named := response.GetModelSpec().GetVersion()
 	switch {
 	case asked != nil && named != nil && named.GetValue() != *asked:
-		return false, fmt.Errorf("%s: asked for version %d, answered by version %d", c.target, *asked, named.GetValue())
+		return false, fmt.Errorf("%s: requested version %d, but version %d answered", c.target, *asked, named.GetValue())
 	case asked != nil || !c.options.PinVersion:
 		return true, nil
 	case named == nil:
 		return false, fmt.Errorf(
-			"%s: the answer does not say which version it is of; name the Version, or set PinVersion to false", c.target)
+			"%s: the answer does not say which version it is from; set Version, or set PinVersion to false", c.target)
 	}
 	version := named.GetValue()
 	return c.version.CompareAndSwap(nil, &version) || *c.version.Load() == version, nil
 }
 
-// explained says what NotFound means where the version of the earlier answers is gone.
+// explained adds the cause to NotFound if the version of the earlier answers is no longer served.
 func (c *Client) explained(err error, asked *int64) error {
 	var failure *Error
 	if asked == nil || c.options.Version != 0 || !errors.As(err, &failure) || failure.Code != codes.NotFound {
@@ -172,7 +172,7 @@ func (c *Client) explained(err error, asked *int64) error {
 			"(PinVersion)", failure.Message, *asked)}
 }
 
-// send repeats a request while the server is away.
+// send repeats a request while the server is unavailable.
 func (c *Client) send(ctx context.Context, request *apis.PredictRequest) (*apis.PredictResponse, error) {
 	pause := 100 * time.Millisecond
 	var end time.Time
@@ -182,15 +182,15 @@ func (c *Client) send(ctx context.Context, request *apis.PredictRequest) (*apis.
 			return response, nil
 		}
 		failure := status.Convert(err)
-		// From the first failure on: an attempt may itself take longer than the patience.
+		// Counted from the first failure, because an attempt may itself take longer than the timeout.
 		if end.IsZero() {
-			end = time.Now().Add(c.options.Patience)
+			end = time.Now().Add(c.options.RetryTimeout)
 		}
 		left := time.Until(end)
 		if failure.Code() != codes.Unavailable || left <= 0 {
 			return nil, &Error{c.target, failure.Code(), told(failure)}
 		}
-		// Jitter, so that clients that failed together do not come back together.
+		// Jitter, so that clients that failed at the same time do not retry at the same time.
 		wait := min(time.Duration(float64(pause)*(0.5+rand.Float64()/2)), left)
 		select {
 		case <-ctx.Done():
@@ -201,11 +201,11 @@ func (c *Client) send(ctx context.Context, request *apis.PredictRequest) (*apis.
 	}
 }
 
-// told is what may be told of a failure: with these codes TensorFlow's operations quote the value at fault.
+// told returns the message of a failure. With these codes TensorFlow's operations quote the offending value.
 func told(failure *status.Status) string {
 	switch failure.Code() {
 	case codes.InvalidArgument, codes.OutOfRange, codes.Internal, codes.Unknown:
-		return "the server's own words may quote a text and are not shown: see its log"
+		return "the message of the server may quote a text and is not shown: see its log"
 	}
 	return failure.Message()
 }

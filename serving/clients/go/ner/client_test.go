@@ -81,13 +81,13 @@ func TestPredicted(t *testing.T) {
 	}
 }
 
-func TestAnswersThatAreNotOfTheContract(t *testing.T) {
+func TestAnswersThatBreakTheContract(t *testing.T) {
 	texts := []string{"😀患", "ab"}
 	for name, spoil := range map[string]func(map[string]*framework.TensorProto){
 		"an output is absent":       func(o map[string]*framework.TensorProto) { delete(o, "label") },
 		"another batch":             func(o map[string]*framework.TensorProto) { o["start"] = tensor(1, 1) },
 		"no values":                 func(o map[string]*framework.TensorProto) { o["end"] = tensor(2, 1) },
-		"bytes that break off":      func(o map[string]*framework.TensorProto) { o["score"].TensorContent = []byte{0} },
+		"truncated bytes":           func(o map[string]*framework.TensorProto) { o["score"].TensorContent = []byte{0} },
 		"an offset past the text":   func(o map[string]*framework.TensorProto) { o["end"].IntVal = []int32{3} },
 		"an offset before the text": func(o map[string]*framework.TensorProto) { o["end"].IntVal = []int32{-1} },
 		"more than there is":        func(o map[string]*framework.TensorProto) { o["num_entities"].IntVal = []int32{2} },
@@ -122,13 +122,13 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-func TestAllOutputsAreAskedFor(t *testing.T) {
+func TestAllOutputsAreRequested(t *testing.T) {
 	if filter := predictRequest([]string{"a"}, "ner", nil).GetOutputFilter(); len(filter) > 0 {
 		t.Errorf("got %v", filter)
 	}
 }
 
-func TestWhatIsRefusedBeforeItIsSent(t *testing.T) {
+func TestTextsThatAreNotSent(t *testing.T) {
 	options := DefaultOptions()
 	options.MaxMessageBytes = 1000
 	client, err := New("localhost:1", options)
@@ -142,12 +142,12 @@ func TestWhatIsRefusedBeforeItIsSent(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	_, err = client.Annotate(context.Background(), []string{"秘", "秘\xff"})
-	if err == nil || err.Error() != "text 1: must be UTF-8, which it is not at byte 3" {
+	if err == nil || err.Error() != "text 1: must be UTF-8, but byte 3 is malformed" {
 		t.Errorf("got %v", err)
 	}
 }
 
-func TestServersWordsThatMayQuoteAText(t *testing.T) {
+func TestMessagesThatMayQuoteAText(t *testing.T) {
 	if got := told(status.New(codes.InvalidArgument, "秘")); strings.Contains(got, "秘") {
 		t.Errorf("got %q", got)
 	}
@@ -156,9 +156,9 @@ func TestServersWordsThatMayQuoteAText(t *testing.T) {
 	}
 }
 
-func TestPatience(t *testing.T) {
+func TestRetryTimeout(t *testing.T) {
 	options := DefaultOptions()
-	options.Patience = 300 * time.Millisecond
+	options.RetryTimeout = 300 * time.Millisecond
 	client, err := New("127.0.0.1:1", options)
 	if err != nil {
 		t.Fatal(err)
@@ -170,12 +170,12 @@ func TestPatience(t *testing.T) {
 	if !errors.As(err, &failure) || failure.Code != codes.Unavailable {
 		t.Errorf("got %v", err)
 	}
-	if took := time.Since(began); took < options.Patience {
+	if took := time.Since(began); took < options.RetryTimeout {
 		t.Errorf("gave up after %v", took)
 	}
 }
 
-func TestOptionsThatCannotBe(t *testing.T) {
+func TestInvalidOptions(t *testing.T) {
 	for name, spoil := range map[string]func(*Options){
 		"no model":     func(o *Options) { o.Model = "" },
 		"no deadline":  func(o *Options) { o.Deadline = 0 },

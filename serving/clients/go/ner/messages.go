@@ -14,9 +14,9 @@ const signature = "serving_default"
 
 var outputs = []string{"num_entities", "start", "end", "label", "score"}
 
-// predictRequest builds the request for texts. It filters no outputs: TensorFlow Serving merges requests of the
-// same outputs alone, and in some versions none but those that ask for all of the signature's. A version of nil is
-// the server's newest.
+// predictRequest builds the request for texts. It requests all outputs, because TensorFlow Serving merges only requests
+// for the same outputs and, in some versions, only those for all outputs of the signature. A nil version is the
+// server's newest.
 func predictRequest(texts []string, model string, version *int64) *apis.PredictRequest {
 	values := make([][]byte, len(texts))
 	for i, text := range texts {
@@ -44,7 +44,7 @@ func predicted(texts []string, response *apis.PredictResponse) ([][]Entity, erro
 		dimensions := tensor.GetTensorShape().GetDim()
 		// num_entities is [B], all others are [B, E].
 		if tensor == nil || len(dimensions) != min(i, 1)+1 || dimensions[0].GetSize() != int64(len(texts)) {
-			return nil, fmt.Errorf("the answer's `%s` is absent or not of the contract's shape", name)
+			return nil, fmt.Errorf("the answer has no output `%s` of the expected shape", name)
 		}
 		tensors[name] = tensor
 	}
@@ -74,14 +74,15 @@ func predicted(texts []string, response *apis.PredictResponse) ([][]Entity, erro
 	for row, text := range texts {
 		offsets := ByteOffsets(text)
 		if count := int(counts[row]); count < 0 || count > width {
-			return nil, fmt.Errorf("the answer holds no %d entities a text", count)
+			return nil, fmt.Errorf("num_entities of the answer must be between 0 and its width, got %d", count)
 		}
 		found[row] = make([]Entity, counts[row])
 		for i := range found[row] {
 			at := row*width + i
 			start, end := int(starts[at]), int(ends[at])
 			if start < 0 || start >= end || end >= len(offsets) {
-				return nil, fmt.Errorf("the answer's offsets %d and %d are not in a text of %d", start, end, len(offsets)-1)
+				return nil, fmt.Errorf(
+					"the offsets %d and %d of the answer are outside a text of %d code points", start, end, len(offsets)-1)
 			}
 			found[row][i] = Entity{start, end, offsets[start], offsets[end], string(labels[at]), scores[at]}
 		}
@@ -107,7 +108,7 @@ func float32s(tensor *framework.TensorProto, size int) ([]float32, error) {
 
 func decoded[T any](content []byte, size int, read func(uint32) T) ([]T, error) {
 	if len(content) != 4*size {
-		return nil, fmt.Errorf("the answer holds a tensor of %d bytes in place of %d", len(content), 4*size)
+		return nil, fmt.Errorf("the answer has a tensor of %d bytes, expected %d", len(content), 4*size)
 	}
 	values := make([]T, size)
 	for i := range values {
@@ -116,10 +117,10 @@ func decoded[T any](content []byte, size int, read func(uint32) T) ([]T, error) 
 	return values, nil
 }
 
-// repeated fills up with the last value, as TensorProto has it.
+// repeated appends copies of the last value, which TensorProto may leave out.
 func repeated[T any](values []T, size int) ([]T, error) {
 	if len(values) > size || (len(values) == 0 && size > 0) {
-		return nil, fmt.Errorf("the answer holds a tensor of %d values in place of %d", len(values), size)
+		return nil, fmt.Errorf("the answer has a tensor of %d values, expected %d", len(values), size)
 	}
 	for len(values) < size {
 		values = append(values, values[len(values)-1])

@@ -16,23 +16,23 @@ import (
 type Options struct {
 	// Model is the name under which the bundle is served.
 	Model string
-	// Version of the model; 0 takes what the server takes, which is its newest.
+	// Version is the version of the model; 0 is the server's newest.
 	Version int64
-	// PinVersion asks, where Version is 0, for the version of the client's first answer from then on, so that no two of
-	// its answers are of different models; once the server no longer has that version, Annotate fails with NotFound.
-	// Without it each request takes the newest version.
+	// PinVersion, if Version is 0, requests the version of the client's first answer from then on, so that all answers
+	// come from one model; once the server no longer has that version, Annotate fails with NotFound. Without it each
+	// request uses the newest version.
 	PinVersion bool
-	// Deadline of one attempt of one request.
+	// Deadline is the time that one attempt of one request may take.
 	Deadline time.Duration
-	// Patience is how long a request is tried again while the server is away or full (UNAVAILABLE), from its first
-	// failure on; 0 never tries again. Annotation changes nothing on a server, so that a repeat is safe.
-	Patience time.Duration
-	// KeepAlive is how long the server may be silent, with a request in flight, until it is pinged. A gRPC server of
-	// default settings closes a connection that is pinged more often than each five minutes.
+	// RetryTimeout is the time, from the first failure, in which a request is repeated while the server is unavailable
+	// or overloaded (UNAVAILABLE); 0 disables retries. Annotation changes nothing on a server, so a repeat is safe.
+	RetryTimeout time.Duration
+	// KeepAlive is the time without data, with a request in flight, after which the server is pinged. A gRPC server with
+	// default settings closes a connection that is pinged more often than every five minutes.
 	KeepAlive time.Duration
-	// MaxRecords is the most texts of a request; no more than the server's own max_batch_size.
+	// MaxRecords is the maximum number of texts in a request; at most the server's max_batch_size.
 	MaxRecords int
-	// MaxMessageBytes is the most bytes of a request, checked before it is sent, or of an answer.
+	// MaxMessageBytes is the maximum size of a request, checked before it is sent, and of an answer.
 	MaxMessageBytes int
 	// TLS secures the connection; nil is plain text.
 	TLS *TLSFiles
@@ -40,16 +40,16 @@ type Options struct {
 
 // TLSFiles are PEM files of a secured connection.
 type TLSFiles struct {
-	// CA is the authority that signed the server's certificate; "" takes the machine's own authorities.
+	// CA is the authority that signed the server's certificate; "" uses those of the system.
 	CA string
-	// Cert is the client's certificate, where the server wants one (mTLS), and Key its key.
+	// Cert is the client's certificate, for a server that requires one (mTLS), and Key its private key.
 	Cert, Key string
 }
 
-// DefaultOptions returns what suits a server in the same data centre.
+// DefaultOptions returns settings for a server in the same data centre.
 func DefaultOptions() Options {
 	return Options{
-		Model: "ner", PinVersion: true, Deadline: time.Minute, Patience: 30 * time.Second, KeepAlive: 310 * time.Second,
+		Model: "ner", PinVersion: true, Deadline: time.Minute, RetryTimeout: 30 * time.Second, KeepAlive: 310 * time.Second,
 		MaxRecords: 32, MaxMessageBytes: 64 << 20,
 	}
 }
@@ -62,9 +62,9 @@ func (o Options) check() error {
 		return fmt.Errorf("Version must be at least 0, got %d", o.Version)
 	case o.Deadline <= 0:
 		return fmt.Errorf("Deadline must be positive, got %v", o.Deadline)
-	case o.Patience < 0:
-		return fmt.Errorf("Patience must be at least 0, got %v", o.Patience)
-	// gRPC would raise what is shorter without a word.
+	case o.RetryTimeout < 0:
+		return fmt.Errorf("RetryTimeout must be at least 0, got %v", o.RetryTimeout)
+	// gRPC silently raises a shorter interval.
 	case o.KeepAlive < 10*time.Second:
 		return fmt.Errorf("KeepAlive must be at least 10s, got %v", o.KeepAlive)
 	case o.MaxRecords < 1:
@@ -87,11 +87,11 @@ func (f *TLSFiles) credentials() (credentials.TransportCredentials, error) {
 		}
 		config.RootCAs = x509.NewCertPool()
 		if !config.RootCAs.AppendCertsFromPEM(authority) {
-			return nil, fmt.Errorf("%s: no certificate in PEM", f.CA)
+			return nil, fmt.Errorf("%s: must contain a certificate in PEM", f.CA)
 		}
 	}
 	if (f.Cert == "") != (f.Key == "") {
-		return nil, errors.New("a client's certificate and its key go together, got one of the two")
+		return nil, errors.New("Cert and Key must be given together, got one of them")
 	}
 	if f.Cert != "" {
 		own, err := tls.LoadX509KeyPair(f.Cert, f.Key)

@@ -6,12 +6,12 @@ import (
 	"unicode/utf8"
 )
 
-// Most code points of a request, each text counted as long as the longest: that is what a server works on, and what
-// the development server limits.
+// Maximum number of code points in a request, each text counted with the length of the longest: the server computes on
+// this many, and the development server limits them.
 const maxCharacters = 16_384
 
-// plan parts texts into requests: for each request the places of its texts, which are of like length, so that little
-// of it is padding. A text that is longer than maxCharacters goes alone.
+// plan divides texts into requests and returns the indices of the texts of each. Texts of similar length are put
+// together, so that there is little padding. A text longer than maxCharacters is a request of its own.
 func plan(texts []string, maxRecords int) [][]int {
 	lengths, order := make([]int, len(texts)), make([]int, len(texts))
 	for i, text := range texts {
@@ -21,7 +21,7 @@ func plan(texts []string, maxRecords int) [][]int {
 	var requests [][]int
 	size := maxRecords
 	for _, i := range order {
-		// Lengths rise, so that this text would set the width.
+		// Texts are sorted by length, so this one would be the longest.
 		if size == maxRecords || (size+1)*lengths[i] > maxCharacters {
 			requests, size = append(requests, nil), 0
 		}

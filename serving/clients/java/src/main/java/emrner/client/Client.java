@@ -29,7 +29,7 @@ public final class Client implements AutoCloseable {
   private static final Duration FIRST_PAUSE = Duration.ofMillis(100);
   private static final Duration LONGEST_PAUSE = Duration.ofSeconds(5);
 
-  /** With these TensorFlow's operations quote the value at fault. */
+  /** With these codes TensorFlow's operations quote the offending value. */
   private static final Set<Status.Code> MAY_QUOTE =
       EnumSet.of(Status.Code.INVALID_ARGUMENT, Status.Code.OUT_OF_RANGE, Status.Code.INTERNAL, Status.Code.UNKNOWN);
 
@@ -38,7 +38,7 @@ public final class Client implements AutoCloseable {
   private final ManagedChannel channel;
   private final PredictionServiceGrpc.PredictionServiceBlockingStub prediction;
 
-  /** The version that is asked for: null is the newest, until the first answer has named one. */
+  /** The version to request; null means the newest, until the first answer names one. */
   private final AtomicReference<Long> version = new AtomicReference<>();
 
   /**
@@ -58,7 +58,7 @@ public final class Client implements AutoCloseable {
             .maxInboundMessageSize(options.maxMessageBytes())
             .keepAliveTime(options.keepAlive().toNanos(), TimeUnit.NANOSECONDS)
             .keepAliveTimeout(20, TimeUnit.SECONDS)
-            // Texts go to the server alone, whatever the machine's settings say of proxies.
+            // Texts are sent to the server directly, even if the system configures a proxy.
             .proxyDetector(address -> null)
             .defaultLoadBalancingPolicy("round_robin")
             .build();
@@ -66,18 +66,18 @@ public final class Client implements AutoCloseable {
   }
 
   /**
-   * Finds the entities of each text, in as many requests as the options ask for.
+   * Finds the entities of each text; the options determine the number of requests.
    *
-   * @throws ServingException the server refuses, or stays away for longer than {@code options.patience()}
-   * @throws IllegalArgumentException a text is null or holds a lone surrogate; the message names it by its place
+   * @throws ServingException the server refuses a request or is unavailable for longer than {@code retryTimeout}
+   * @throws IllegalArgumentException a text is null or contains a lone surrogate; the message names its index
    */
   public List<List<Entity>> annotate(List<String> texts) throws ServingException {
     for (int i = 0; i < texts.size(); i++) {
       if (texts.get(i) == null) {
-        throw new IllegalArgumentException("text " + i + ": is null");
+        throw new IllegalArgumentException("text " + i + ": must not be null");
       }
       if (!Offsets.encodable(texts.get(i))) {
-        throw new IllegalArgumentException("text " + i + ": holds a lone surrogate");
+        throw new IllegalArgumentException("text " + i + ": must not contain a lone surrogate");
       }
     }
     List<List<Entity>> found = new ArrayList<>(Collections.nCopies(texts.size(), null));
@@ -90,7 +90,7 @@ public final class Client implements AutoCloseable {
     return found;
   }
 
-  /** The version that is asked for: that of the options or, where it is pinned, of the first answer. */
+  /** Returns the version to request: that of the options or, if it is pinned, that of the first answer. */
   public OptionalLong version() {
     Long asked = version.get();
     return asked == null ? OptionalLong.empty() : OptionalLong.of(asked);
@@ -101,7 +101,7 @@ public final class Client implements AutoCloseable {
     channel.shutdownNow();
   }
 
-  /** The entities of the texts at some places. */
+  /** Returns the entities of the texts with the given indices. */
   private List<List<Entity>> request(List<String> all, List<Integer> places) throws ServingException {
     List<String> texts = places.stream().map(all::get).toList();
     while (true) {
@@ -118,21 +118,21 @@ public final class Client implements AutoCloseable {
                 texts.size(), places.get(texts.size() - 1), options.maxMessageBytes(), size));
       }
       PredictResponse response = send(request, asked);
-      if (counts(response.getModelSpec(), asked)) {
+      if (isValid(response.getModelSpec(), asked)) {
         return Messages.entities(texts, response);
       }
     }
   }
 
   /**
-   * Learns the version of an answer. The answer does not count where another request, in flight at the same time, was
-   * answered first, and by another version.
+   * Records the version of an answer. It returns false if a concurrent request was answered earlier, by another
+   * version; the answer must then be discarded.
    */
-  private boolean counts(ModelSpec answered, Long asked) throws ServingException {
+  private boolean isValid(ModelSpec answered, Long asked) throws ServingException {
     long named = answered.getVersion().getValue();
     if (asked != null && answered.hasVersion() && named != asked) {
       throw new ServingException(
-          target, Status.Code.UNKNOWN, "asked for version " + asked + ", answered by version " + named);
+          target, Status.Code.UNKNOWN, "requested version " + asked + ", but version " + named + " answered");
     }
     if (asked != null || !options.pinVersion()) {
       return true;
@@ -141,12 +141,12 @@ public final class Client implements AutoCloseable {
       throw new ServingException(
           target,
           Status.Code.UNKNOWN,
-          "the answer does not say which version it is of; name the version, or set pinVersion to false");
+          "the answer does not say which version it is from; set the version, or set pinVersion to false");
     }
     return version.compareAndSet(null, named) || version.get() == named;
   }
 
-  /** Repeats a request while the server is away. */
+  /** Repeats a request while the server is unavailable. */
   private PredictResponse send(PredictRequest request, Long asked) throws ServingException {
     long end = 0;
     long pause = FIRST_PAUSE.toNanos();
@@ -157,24 +157,24 @@ public final class Client implements AutoCloseable {
             .predict(request);
       } catch (StatusRuntimeException error) {
         Status status = error.getStatus();
-        // From the first failure on: an attempt may itself take longer than the patience.
+        // Counted from the first failure, because an attempt may itself take longer than the timeout.
         if (attempt == 1) {
-          end = System.nanoTime() + options.patience().toNanos();
+          end = System.nanoTime() + options.retryTimeout().toNanos();
         }
         long left = end - System.nanoTime();
         if (status.getCode() != Status.Code.UNAVAILABLE || left <= 0) {
           throw new ServingException(target, status.getCode(), details(status) + hint(status, asked));
         }
-        // Jitter, so that clients that failed together do not come back together.
+        // Jitter, so that clients that failed at the same time do not retry at the same time.
         sleep(Math.min((long) (pause * ThreadLocalRandom.current().nextDouble(0.5, 1.0)), left));
         pause = Math.min(2 * pause, LONGEST_PAUSE.toNanos());
-        // The channel's own back-off would wait up to two minutes after a server's restart.
+        // The channel's default back-off waits up to two minutes after a restart of the server.
         channel.resetConnectBackoff();
       }
     }
   }
 
-  /** What NOT_FOUND means where the version of the earlier answers is gone. */
+  /** Returns the cause of NOT_FOUND if the version of the earlier answers is no longer served. */
   private String hint(Status status, Long asked) {
     if (status.getCode() != Status.Code.NOT_FOUND || asked == null || options.version() != 0) {
       return "";
@@ -185,10 +185,10 @@ public final class Client implements AutoCloseable {
         + " (pinVersion)";
   }
 
-  /** What the status says, and why: "io exception" alone could be an absent server or a wrong certificate. */
+  /** Returns the message of a status with its causes, since "io exception" alone may be a wrong certificate. */
   static String details(Status status) {
     if (MAY_QUOTE.contains(status.getCode())) {
-      return "the server's own words may quote a text and are not shown: see its log";
+      return "the message of the server may quote a text and is not shown: see its log";
     }
     StringBuilder said = new StringBuilder(Objects.requireNonNullElse(status.getDescription(), "no details"));
     for (Throwable cause = status.getCause(); cause != null; cause = cause.getCause()) {
@@ -205,7 +205,7 @@ public final class Client implements AutoCloseable {
       TimeUnit.NANOSECONDS.sleep(nanoseconds);
     } catch (InterruptedException error) {
       Thread.currentThread().interrupt();
-      throw new ServingException(target, Status.Code.CANCELLED, "interrupted while the server was away");
+      throw new ServingException(target, Status.Code.CANCELLED, "interrupted while the server was unavailable");
     }
   }
 

@@ -4,20 +4,20 @@ import java.io.File;
 import java.time.Duration;
 
 /**
- * Settings of a client; {@code ClientOptions.builder().model("ner").build()}.
+ * Settings of a client, such as {@code ClientOptions.builder().model("ner").build()}.
  *
  * @param model name under which the bundle is served
- * @param version of the model; 0 takes what the server takes, which is its newest
- * @param pinVersion whether the client asks, where {@code version} is 0, for the version of its first answer from then on,
- *     so that no two of its answers are of different models; once the server no longer has that version, requests fail
- *     with NOT_FOUND. Without it each request takes the newest version.
- * @param deadline of one attempt of one request
- * @param patience how long a request is tried again while the server is away or full (UNAVAILABLE), from its first
- *     failure on; zero never tries again. Annotation changes nothing on a server, so that a repeat is safe.
- * @param keepAlive how long the server may be silent, with a request in flight, until it is pinged. A gRPC server of
- *     default settings closes a connection that is pinged more often than each five minutes.
- * @param maxRecords most texts of a request; no more than the server's own max_batch_size
- * @param maxMessageBytes most bytes of a request, checked before it is sent, or of an answer
+ * @param version version of the model; 0 is the server's newest
+ * @param pinVersion whether the client, if {@code version} is 0, requests the version of its first answer from then on,
+ *     so that all answers come from one model; if the server no longer has that version, requests fail with NOT_FOUND.
+ *     Without it each request uses the newest version.
+ * @param deadline time that one attempt of one request may take
+ * @param retryTimeout time, from the first failure, in which a request is repeated while the server is unavailable or
+ *     overloaded (UNAVAILABLE); zero disables retries. Annotation changes nothing on a server, so a repeat is safe.
+ * @param keepAlive time without data, with a request in flight, after which the server is pinged. A gRPC server with
+ *     default settings closes a connection that is pinged more often than every five minutes.
+ * @param maxRecords maximum number of texts in a request; at most the server's max_batch_size
+ * @param maxMessageBytes maximum size of a request, checked before it is sent, and of an answer
  * @param tls files of a secured connection; null is plain text
  */
 public record ClientOptions(
@@ -25,7 +25,7 @@ public record ClientOptions(
     long version,
     boolean pinVersion,
     Duration deadline,
-    Duration patience,
+    Duration retryTimeout,
     Duration keepAlive,
     int maxRecords,
     int maxMessageBytes,
@@ -34,14 +34,14 @@ public record ClientOptions(
   /**
    * PEM files of a secured connection.
    *
-   * @param ca authority that signed the server's certificate; null takes the machine's own authorities
-   * @param cert the client's certificate, where the server wants one (mTLS); with its key, or null
-   * @param key of the certificate, in PKCS #8, or null
+   * @param ca authority that signed the server's certificate; null uses those of the system
+   * @param cert client's certificate, for a server that requires one (mTLS), or null
+   * @param key private key of {@code cert}, in PKCS #8, or null
    */
   public record Tls(File ca, File cert, File key) {
     public Tls {
       if ((cert == null) != (key == null)) {
-        throw new IllegalArgumentException("a client's certificate and its key go together, got one of the two");
+        throw new IllegalArgumentException("cert and key must be given together, got one of them");
       }
     }
   }
@@ -50,8 +50,8 @@ public record ClientOptions(
     require(!model.isEmpty(), "model must not be empty", "");
     require(version >= 0, "version must be at least 0", version);
     require(deadline.compareTo(Duration.ZERO) > 0, "deadline must be positive", deadline);
-    require(!patience.isNegative(), "patience must be at least 0", patience);
-    // gRPC would raise what is shorter without a word.
+    require(!retryTimeout.isNegative(), "retryTimeout must be at least 0", retryTimeout);
+    // gRPC silently raises a shorter interval.
     require(keepAlive.compareTo(Duration.ofSeconds(10)) >= 0, "keepAlive must be at least 10 s", keepAlive);
     require(maxRecords > 0, "maxRecords must be at least 1", maxRecords);
     require(maxMessageBytes > 0, "maxMessageBytes must be at least 1", maxMessageBytes);
@@ -63,18 +63,18 @@ public record ClientOptions(
     }
   }
 
-  /** Starts from what suits a server in the same data centre. */
+  /** Returns a builder with settings for a server in the same data centre. */
   public static Builder builder() {
     return new Builder();
   }
 
-  /** Sets what is not as usual. */
+  /** Changes settings. */
   public static final class Builder {
     private String model = "ner";
     private long version;
     private boolean pinVersion = true;
     private Duration deadline = Duration.ofMinutes(1);
-    private Duration patience = Duration.ofSeconds(30);
+    private Duration retryTimeout = Duration.ofSeconds(30);
     private Duration keepAlive = Duration.ofSeconds(310);
     private int maxRecords = 32;
     private int maxMessageBytes = 64 << 20;
@@ -102,8 +102,8 @@ public record ClientOptions(
       return this;
     }
 
-    public Builder patience(Duration value) {
-      patience = value;
+    public Builder retryTimeout(Duration value) {
+      retryTimeout = value;
       return this;
     }
 
@@ -129,7 +129,7 @@ public record ClientOptions(
 
     public ClientOptions build() {
       return new ClientOptions(
-          model, version, pinVersion, deadline, patience, keepAlive, maxRecords, maxMessageBytes, tls);
+          model, version, pinVersion, deadline, retryTimeout, keepAlive, maxRecords, maxMessageBytes, tls);
     }
   }
 }

@@ -23,18 +23,18 @@ public final class Main {
   private static final String USAGE =
       """
       usage: java emrner.client.Main --server=HOST:PORT [flags] < RECORDS
-        --units=code_points|utf16   offsets to print (code_points)
-        --model=NAME                under which the bundle is served (ner)
-        --version=N                 of the model; 0 is the server's newest
-        --pin_version=true|false    ask for the version of the first answer from then on, where --version is 0 (true)
-        --deadline=SECONDS          of one attempt of one request (60)
-        --patience=SECONDS          how long to try again while the server is away (30)
-        --keep_alive=SECONDS        of silence, then the server is pinged (310)
-        --max_records=N             most texts of a request (32); no more than the server's max_batch_size
-        --max_message_bytes=N       most bytes of a message (67108864)
-        --tls                       secure the connection; implied by the files below
-        --ca=FILE                   PEM: authority of the server's certificate
-        --cert=FILE --key=FILE      PEM: the client's certificate and its key
+        --units=code_points|utf16   offsets to print (default: code_points)
+        --model=NAME                name under which the bundle is served (default: ner)
+        --version=N                 version of the model; 0 is the server's newest (default: 0)
+        --pin_version=true|false    without --version, keep requesting the version of the first answer (default: true)
+        --deadline=SECONDS          time that one attempt of one request may take (default: 60)
+        --retry_timeout=SECONDS     time to repeat a request while the server is unavailable (default: 30)
+        --keep_alive=SECONDS        time without data after which the server is pinged (default: 310)
+        --max_records=N             maximum number of texts in a request, within max_batch_size (default: 32)
+        --max_message_bytes=N       maximum size of a message (default: 67108864)
+        --tls                       use TLS; implied by --ca, --cert and --key
+        --ca=FILE                   PEM file with the authority of the server's certificate
+        --cert=FILE --key=FILE      PEM files with the client's certificate and its private key
       """;
 
   /** More than eleven days. */
@@ -80,13 +80,13 @@ public final class Main {
         case "--version" -> options.version(number(flag, Long::parseLong));
         case "--pin_version" -> options.pinVersion(truth(flag));
         case "--deadline" -> options.deadline(seconds(flag));
-        case "--patience" -> options.patience(seconds(flag));
+        case "--retry_timeout" -> options.retryTimeout(seconds(flag));
         case "--keep_alive" -> options.keepAlive(seconds(flag));
         case "--max_records" -> options.maxRecords(number(flag, Integer::parseInt));
         case "--max_message_bytes" -> options.maxMessageBytes(number(flag, Integer::parseInt));
         case "--tls" -> secured = true;
         case "--ca", "--cert", "--key" -> files.put(flag.getKey(), new File(value));
-        default -> throw new IllegalArgumentException("no such flag: " + flag.getKey());
+        default -> throw new IllegalArgumentException("unknown flag: " + flag.getKey());
       }
     }
     if (secured || !files.isEmpty()) {
@@ -99,7 +99,7 @@ public final class Main {
     try {
       return read.apply(flag.getValue());
     } catch (NumberFormatException error) {
-      throw new IllegalArgumentException(flag.getKey() + " must be a number that fits, got " + flag.getValue());
+      throw new IllegalArgumentException(flag.getKey() + " must be a number in range, got " + flag.getValue());
     }
   }
 
@@ -112,7 +112,7 @@ public final class Main {
 
   private static Duration seconds(Map.Entry<String, String> flag) {
     double seconds = number(flag, Double::parseDouble);
-    // NaN is in no order.
+    // NaN fails both comparisons.
     if (!(seconds >= 0 && seconds <= MAX_SECONDS)) {
       throw new IllegalArgumentException(
           flag.getKey() + " must be at least 0 and at most " + MAX_SECONDS + " seconds, got " + seconds);
@@ -156,7 +156,7 @@ public final class Main {
         throw new IOException(where + "have " + size + " bytes, got " + bytes.length);
       }
       try {
-        // This decoder, unlike String's constructor, refuses what is malformed.
+        // This decoder, unlike String's constructor, refuses malformed bytes.
         texts.add(StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString());
       } catch (CharacterCodingException error) {
         throw new IOException(where + "be UTF-8");

@@ -13,17 +13,17 @@ import tensorflow.serving.Model.ModelSpec;
 import tensorflow.serving.Predict.PredictRequest;
 import tensorflow.serving.Predict.PredictResponse;
 
-/** PredictionService's messages, built from texts and read into entities. */
+/** Builds the requests of PredictionService from texts and reads the entities of its answers. */
 final class Messages {
   private static final List<String> OUTPUTS = List.of("num_entities", "start", "end", "label", "score");
 
   private Messages() {}
 
   /**
-   * The request for texts. It filters no outputs: TensorFlow Serving merges requests of the same outputs alone, and in
-   * some versions none but those that ask for all of the signature's.
+   * Builds the request for texts. It requests all outputs, because TensorFlow Serving merges only requests for the same
+   * outputs and, in some versions, only those for all outputs of the signature.
    *
-   * @param version null is the server's newest
+   * @param version version of the model; null is the server's newest
    */
   static PredictRequest request(List<String> texts, String model, Long version) {
     ModelSpec.Builder spec =
@@ -43,9 +43,9 @@ final class Messages {
   }
 
   /**
-   * The entities of each text of an answer.
+   * Returns the entities of each text of an answer.
    *
-   * @throws IllegalStateException the answer is not of the contract
+   * @throws IllegalStateException the answer breaks the contract
    */
   static List<List<Entity>> entities(List<String> texts, PredictResponse response) {
     for (String name : OUTPUTS) {
@@ -53,7 +53,7 @@ final class Messages {
       // num_entities is [B], all others are [B, E].
       int dimensions = name.equals("num_entities") ? 1 : 2;
       if (shape.getDimCount() != dimensions || shape.getDim(0).getSize() != texts.size()) {
-        throw new IllegalStateException("the answer's `" + name + "` is absent or not of the contract's shape");
+        throw new IllegalStateException("the answer has no output `" + name + "` of the expected shape");
       }
     }
     int width = (int) tensor(response, "start").getTensorShape().getDim(1).getSize();
@@ -68,7 +68,7 @@ final class Messages {
       int[] offsets = Offsets.utf16(texts.get(row));
       int count = counts.get(row);
       if (count < 0 || count > width) {
-        throw new IllegalStateException("the answer holds no " + count + " entities a text");
+        throw new IllegalStateException("num_entities of the answer must be between 0 and its width, got " + count);
       }
       List<Entity> entities = new ArrayList<>(count);
       for (int at = row * width; at < row * width + count; at++) {
@@ -76,7 +76,9 @@ final class Messages {
         int end = ends.get(at);
         if (start < 0 || start >= end || end >= offsets.length) {
           throw new IllegalStateException(
-              "the answer's offsets " + start + " and " + end + " are not in a text of " + (offsets.length - 1));
+              String.format(
+                  "the offsets %d and %d of the answer are outside a text of %d code points",
+                  start, end, offsets.length - 1));
         }
         String label = labels.get(at).toStringUtf8();
         entities.add(new Entity(start, end, offsets[start], offsets[end], label, scores.get(at)));
@@ -118,16 +120,16 @@ final class Messages {
     ByteString content = tensor.getTensorContent();
     if (content.size() != 4L * size) {
       throw new IllegalStateException(
-          "the answer holds a tensor of " + content.size() + " bytes in place of " + 4L * size);
+          "the answer has a tensor of " + content.size() + " bytes, expected " + 4L * size);
     }
     return content.asReadOnlyByteBuffer().order(ByteOrder.LITTLE_ENDIAN);
   }
 
-  /** Fills up with the last value, as TensorProto has it. */
+  /** Appends copies of the last value, which TensorProto may leave out. */
   private static <T> List<T> repeated(List<T> values, int size) {
     if (values.size() > size || (values.isEmpty() && size > 0)) {
       throw new IllegalStateException(
-          "the answer holds a tensor of " + values.size() + " values in place of " + size);
+          "the answer has a tensor of " + values.size() + " values, expected " + size);
     }
     List<T> filled = new ArrayList<>(values);
     while (filled.size() < size) {

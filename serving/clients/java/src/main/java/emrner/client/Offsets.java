@@ -9,8 +9,7 @@ public final class Offsets {
   private Offsets() {}
 
   /**
-   * Where in a text each of its code points begins, in UTF-16 units, and where the text ends: the offset of code point i
-   * is element i.
+   * Returns the offset in UTF-16 units of each code point of a text, followed by the length of the text.
    */
   public static int[] utf16(String text) {
     int[] offsets = new int[text.codePointCount(0, text.length()) + 1];
@@ -23,7 +22,7 @@ public final class Offsets {
     return offsets;
   }
 
-  /** Whether every surrogate of a text has its partner, so that UTF-8 can hold it. */
+  /** Returns whether a text has no lone surrogate, so that UTF-8 can represent it. */
   static boolean encodable(String text) {
     try {
       StandardCharsets.UTF_8.newEncoder().encode(CharBuffer.wrap(text));

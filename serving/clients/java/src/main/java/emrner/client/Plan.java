@@ -5,19 +5,19 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.stream.IntStream;
 
-/** Texts, parted into requests. */
+/** Divides texts into requests. */
 final class Plan {
   /**
-   * Most code points of a request, each text counted as long as the longest: that is what a server works on, and what the
-   * development server limits.
+   * Maximum number of code points in a request, each text counted with the length of the longest: the server computes
+   * on this many, and the development server limits them.
    */
   static final int MAX_CHARACTERS = 16_384;
 
   private Plan() {}
 
   /**
-   * For each request the places of its texts, which are of like length, so that little of it is padding. A text that is
-   * longer than {@link #MAX_CHARACTERS} goes alone.
+   * Returns the indices of the texts of each request. Texts of similar length are put together, so that there is little
+   * padding. A text longer than {@link #MAX_CHARACTERS} is a request of its own.
    */
   static List<List<Integer>> requests(List<String> texts, int maxRecords) {
     int[] lengths = texts.stream().mapToInt(text -> text.codePointCount(0, text.length())).toArray();
@@ -26,7 +26,7 @@ final class Plan {
     List<List<Integer>> requests = new ArrayList<>();
     List<Integer> last = List.of();
     for (int place : order) {
-      // Lengths rise, so that this text would set the width.
+      // Texts are sorted by length, so this one would be the longest.
       long padded = (last.size() + 1L) * lengths[place];
       if (requests.isEmpty() || last.size() == maxRecords || padded > MAX_CHARACTERS) {
         last = new ArrayList<>();

@@ -2,7 +2,7 @@ package emrner.client;
 
 import io.grpc.Status;
 
-/** A server's refusal, or its silence. Never holds any of a text. */
+/** Reports that the server refused a request or did not answer. The message never contains any of a text. */
 public final class ServingException extends Exception {
   private static final long serialVersionUID = 1;
 
@@ -13,7 +13,7 @@ public final class ServingException extends Exception {
     this.code = code;
   }
 
-  /** gRPC's code. */
+  /** Returns gRPC's code. */
   public Status.Code code() {
     return code;
   }

@@ -14,7 +14,7 @@ import org.junit.jupiter.api.Test;
 
 class ClientTest {
   @Test
-  void whatIsTooLargeOrNoTextIsNotSent() throws IOException {
+  void invalidTextsAreNotSent() throws IOException {
     ClientOptions options = ClientOptions.builder().maxMessageBytes(1000).build();
     try (Client client = new Client("localhost:1", options)) {
       ServingException error =
@@ -23,12 +23,12 @@ class ClientTest {
       assertFalse(error.getMessage().contains("秘"));
       IllegalArgumentException lone =
           assertThrows(IllegalArgumentException.class, () -> client.annotate(List.of("秘", "秘\ud83d")));
-      assertEquals("text 1: holds a lone surrogate", lone.getMessage());
+      assertEquals("text 1: must not contain a lone surrogate", lone.getMessage());
     }
   }
 
   @Test
-  void causesAreToldAndTextsAreNot() {
+  void messagesHaveCausesAndNoTexts() {
     Status status = Status.UNAVAILABLE.withDescription("io exception");
     IOException cause = new IOException("why", new IOException("why, indeed"));
     assertEquals("io exception: why: why, indeed", Client.details(status.withCause(cause)));
@@ -38,19 +38,19 @@ class ClientTest {
   }
 
   @Test
-  void patienceEnds() throws IOException {
-    ClientOptions options = ClientOptions.builder().patience(Duration.ofMillis(300)).build();
+  void retriesEnd() throws IOException {
+    ClientOptions options = ClientOptions.builder().retryTimeout(Duration.ofMillis(300)).build();
     try (Client client = new Client("127.0.0.1:1", options)) {
       long began = System.nanoTime();
       ServingException error = assertThrows(ServingException.class, () -> client.annotate(List.of("a")));
       assertEquals(Status.Code.UNAVAILABLE, error.code());
       assertTrue(error.getMessage().contains("Connection refused"), error.getMessage());
-      assertTrue(System.nanoTime() - began >= options.patience().toNanos());
+      assertTrue(System.nanoTime() - began >= options.retryTimeout().toNanos());
     }
   }
 
   @Test
-  void optionsThatCannotBe() {
+  void invalidOptions() {
     assertThrows(IllegalArgumentException.class, () -> ClientOptions.builder().model("").build());
     assertThrows(IllegalArgumentException.class, () -> ClientOptions.builder().deadline(Duration.ZERO).build());
     assertThrows(

@@ -41,7 +41,7 @@ class MessagesTest {
   }
 
   @Test
-  void allOutputsAreAskedFor() {
+  void allOutputsAreRequested() {
     assertEquals(0, Messages.request(TEXTS, "ner", null).getOutputFilterCount());
   }
 
@@ -53,7 +53,7 @@ class MessagesTest {
   }
 
   @Test
-  void answersThatAreNotOfTheContractAreRefused() {
+  void answersThatBreakTheContractAreRefused() {
     List<Consumer<PredictResponse.Builder>> spoilt =
         List.of(
             answer -> answer.removeOutputs("label"),
