@@ -10,10 +10,12 @@ import tensorflow as tf
 from absl import logging
 
 from emr_ner_tf.config import ConfigDict
+from emr_ner_tf.data.atomic_io import atomic_writer
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.rejects import Rejects
 from emr_ner_tf.data.tag_scheme import TagTable
 from emr_ner_tf.errors import UserError
+from emr_ner_tf.evaluation.html_report import Source, html_report
 from emr_ner_tf.evaluation.scoring import score
 from emr_ner_tf.log_interval import LogInterval
 from emr_ner_tf.models.builder import build_tagger
@@ -23,6 +25,7 @@ from emr_ner_tf.models.resources import Resources, build_resources, unlabelled_p
 from emr_ner_tf.training.adversarial import AdversarialEmbeddings
 from emr_ner_tf.training.averaging import AveragedWeights, averages_in_place
 from emr_ner_tf.training.batching import EpochPlan, plan_epoch
+from emr_ner_tf.training.checkpoints import BEST, restore_weights
 from emr_ner_tf.training.dataset import check_mentions, training_records
 from emr_ner_tf.training.examples import Examples, build_examples, join_with_soft
 from emr_ner_tf.training.failed_writes import failed_writes_named
@@ -40,6 +43,7 @@ from emr_ner_tf.training.train_step import make_train_step
 # Least time between two pictures of a run whose epochs are short; the last one is always drawn.
 _CURVE_SECONDS = 10.0
 _EVENTS, _CURVE, _TEACHER = "tensorboard", "learning_curve.png", "teacher"
+_REPORT = "validation_report.html"
 
 
 class TaggingData(NamedTuple):
@@ -192,8 +196,18 @@ class TaggingTask(Task):
             self._events.flush()
 
     def finish(self, history: Sequence[Mapping[str, Any]], best_epoch: int) -> None:
-        """Draws the learning curve again."""
+        """Draws the learning curve again, and writes the small report of the best epoch on the validation records."""
         self._draw(history, best_epoch)
+        gold, path = self._data.validation, self._model_dir / _REPORT
+        if not gold or path.exists():
+            return
+        with failed_writes_named(path):
+            restore_weights(self.model, self._model_dir, BEST)
+            found = list(self._annotator.annotate(gold))
+            source = Source("the validation part", f"{self._model_dir.name}, epoch {best_epoch}")
+            report = score(gold, found, self._data.labels)
+            with atomic_writer(path) as file:
+                file.write(html_report(gold, found, report, source, redact=True, tables_only=True))
 
     def metrics(self, history: Sequence[Mapping[str, Any]], best_epoch: int) -> dict[str, Any]:
         """Returns the entry of the best epoch as `best`."""

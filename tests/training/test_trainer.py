@@ -61,6 +61,13 @@ def test_a_run_leaves_what_it_says(config, tmp_path):
     before = sorted((path, path.stat().st_mtime_ns) for path in (tmp_path / "checkpoints").rglob("*"))
     assert train(config, str(tmp_path)) == metrics
     assert before == sorted((path, path.stat().st_mtime_ns) for path in (tmp_path / "checkpoints").rglob("*"))
+    # The report is of the best weights, whether they were trained or read again.
+    report = (tmp_path / "validation_report.html").read_text(encoding="utf-8")
+    assert f"epoch {metrics['best']['epoch']}" in report
+    assert f"Exact-match F1 <strong>{100 * metrics['best']['f1']:.2f}</strong>" in report
+    (tmp_path / "validation_report.html").unlink()
+    train(config, str(tmp_path))
+    assert (tmp_path / "validation_report.html").read_text(encoding="utf-8") == report
     # How often it logs and saves is no other run.
     config.train.log_seconds, config.train.checkpoint_seconds = 1.5, 7.0
     assert train(config, str(tmp_path)) == metrics
