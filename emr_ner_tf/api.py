@@ -177,7 +177,7 @@ def export(
         model_dir: model directory of a finished run; several become one ensemble.
         output: directory of the bundle's versions; the new version gets the next integer.
         options: as `emr_ner_tf.exporting.export.export`: `verify_on`, `checkpoint`, `weights`,
-            `precision`, `min_probability`, `token_budget`, `licence`, `keep`.
+            `precision`, `min_probability`, `choose_threshold`, `token_budget`, `licence`, `keep`.
 
     Returns:
         The `path` of the version, its size in `megabytes`, and the result of the comparison (`verification`).

@@ -16,6 +16,7 @@ from emr_ner_tf.cli.format_flags import define_format_flags, format_options
 from emr_ner_tf.cli.number_flags import define_float
 from emr_ner_tf.cli.path_flags import define_path, define_paths
 from emr_ner_tf.cli.runner import run
+from emr_ner_tf.errors import UsageError
 
 if TYPE_CHECKING:
     from emr_ner_tf.exporting.export import ExportResult
@@ -44,10 +45,16 @@ _PRECISION = flags.DEFINE_enum(
 _MIN_PROBABILITY = define_float(
     "min_probability",
     0.0,
-    "Leave out entities with a lower probability. `emr-ner evaluate --report` shows the best value for F1; choose it "
-    "on records that are not scored afterwards.",
+    "Leave out entities with a lower probability. --choose_threshold finds the best value for F1, and "
+    "`emr-ner evaluate --report` shows its effect.",
     0.0,
     1.0,
+)
+_CHOOSE_THRESHOLD = flags.DEFINE_bool(
+    "choose_threshold",
+    False,
+    "Choose --min_probability for the highest exact-match F1 on the annotated records of --verify_on. Score the bundle "
+    "on other records.",
 )
 _TOKEN_BUDGET = flags.DEFINE_integer(
     "token_budget",
@@ -73,6 +80,10 @@ flags.mark_flags_as_required(["model_dir", "output"])
 
 def main() -> None:
     """Exports, verifies and publishes."""
+    if _CHOOSE_THRESHOLD.value and (_VERIFY_ON.value is None or _MIN_PROBABILITY.value):
+        raise UsageError(
+            "--choose_threshold needs --verify_on=FILE with annotated records and excludes --min_probability"
+        )
     from emr_ner_tf.exporting.export import export
 
     report(
@@ -86,6 +97,7 @@ def main() -> None:
             weights=_WEIGHTS.value,
             precision=_PRECISION.value,
             min_probability=_MIN_PROBABILITY.value,
+            choose_threshold=_CHOOSE_THRESHOLD.value,
             token_budget=_TOKEN_BUDGET.value,
             licence=_LICENCE.value,
             keep=_KEEP.value,
@@ -102,6 +114,12 @@ def report(result: "ExportResult") -> None:
     )
     if result.comparison is not None:
         print(f"{result.path}: {_compared(result)}")
+    if result.threshold is not None:
+        chosen = result.threshold
+        print(
+            f"{result.path}: leaves out entities with a probability below {chosen.threshold:.4f}: exact F1 "
+            f"{chosen.f1:.4f} instead of {chosen.f1_of_all:.4f} on the records of --verify_on, which chose it"
+        )
     for path in result.removed:
         print(f"{path}: removed (--keep)")
     if result.validation_f1 == 0:

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from emr_ner_tf.evaluation.errors import Matching
+from emr_ner_tf.data.document import Document
+from emr_ner_tf.evaluation.errors import Matching, match_mentions
 
 BINS = 10
 
@@ -47,6 +48,21 @@ class Thresholds(NamedTuple):
     def best(self) -> int:
         """Index of the threshold with the highest F1; the lowest threshold among equals."""
         return int(np.argmax(self.f1))
+
+
+class BestThreshold(NamedTuple):
+    """The threshold with the highest exact-match F1.
+
+    Attributes:
+        threshold: half way between the probability of the last prediction that is kept and that of the next one; 0 if
+            all are kept.
+        f1: exact-match F1 of the predictions with at least this probability.
+        f1_of_all: exact-match F1 of all predictions.
+    """
+
+    threshold: float
+    f1: float
+    f1_of_all: float
 
 
 def probabilities(matchings: Iterable[Matching]) -> tuple[np.ndarray, np.ndarray] | None:
@@ -106,3 +122,23 @@ def threshold_scores(scores: np.ndarray, correct: np.ndarray, support: int) -> T
     last = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))[::-1]
     hits, kept = hits[last], last + 1.0
     return Thresholds(ordered[last], hits / kept, hits / max(support, 1), 2 * hits / (kept + support))
+
+
+def best_threshold(gold: Sequence[Document], predicted: Sequence[Document]) -> BestThreshold | None:
+    """Finds the threshold on the probability of a mention that gives the highest exact-match F1.
+
+    Args:
+        gold: annotated documents.
+        predicted: the same documents, in the same order, with the predicted mentions and their probabilities.
+
+    Returns:
+        The threshold, or None if there is no prediction, or one without a probability.
+    """
+    matchings = [match_mentions(*pair) for pair in zip(gold, predicted, strict=True)]
+    found = probabilities(matchings)
+    if found is None:
+        return None
+    scores = threshold_scores(*found, sum(len(document.entities) for document in gold))
+    best = scores.best
+    between = float(np.mean(scores.threshold[best - 1 : best + 1])) if best else 0.0
+    return BestThreshold(between, float(scores.f1[best]), float(scores.f1[0]))

@@ -19,6 +19,7 @@ from emr_ner_tf.data.reading import read_documents
 from emr_ner_tf.data.synthetic.generator import generate
 from emr_ner_tf.encoders.tensor_paths import pattern_problem
 from emr_ner_tf.errors import UserError, describe_os_error
+from emr_ner_tf.evaluation.calibration import BestThreshold, best_threshold
 from emr_ner_tf.exporting.bundle import Bundle, write_bundle
 from emr_ner_tf.exporting.parity_check import (
     PrecisionComparison,
@@ -56,6 +57,7 @@ class ExportResult(NamedTuple):
         validation_f1: of the exported checkpoint; None where it was not scored.
         precision: "float32" or "bfloat16", in which encoder and attention compute.
         comparison: comparison of reduced precision with float32; None where both are the same.
+        threshold: the threshold that was chosen, with its F1 on `verify_on`; None if none was.
     """
 
     path: pathlib.Path
@@ -65,6 +67,7 @@ class ExportResult(NamedTuple):
     validation_f1: float | None
     precision: str = "float32"
     comparison: PrecisionComparison | None = None
+    threshold: BestThreshold | None = None
 
 
 def export(
@@ -78,6 +81,7 @@ def export(
     weights: str = "float32",
     precision: str = "float32",
     min_probability: float = 0.0,
+    choose_threshold: bool = False,
     token_budget: int = 0,
     licence: str | None = None,
     keep: int = 0,
@@ -96,6 +100,8 @@ def export(
         precision: dtype in which encoder and attention compute: "float32", "bfloat16", or "auto", which chooses
             bfloat16 if this machine's processor multiplies in it.
         min_probability: the signature `serving_default` leaves out entities with a lower probability; 0 to 1.
+        choose_threshold: chooses `min_probability` for the highest exact-match F1 on `verify_on`, whose records must
+            be annotated.
         token_budget: characters in one call of the encoder, padding included; 0 takes `config.text.token_budget`.
         licence: a file with the weights' licence, or its name; None says that none was stated.
         keep: newest versions to keep; 0 keeps all.
@@ -113,8 +119,11 @@ def export(
     metrics = _joint([_metrics(pathlib.Path(folder) / METRICS, checkpoint) for folder in folders])
     precision = choose_precision(precision)
     metrics["exported"] |= {"weights": weights, "compute_dtype": precision}
-    if min_probability:
-        metrics["exported"]["min_probability"] = min_probability
+    if choose_threshold and (min_probability or verify_on is None):
+        raise UserError(
+            "choose_threshold needs annotated records (verify_on) and excludes min_probability, "
+            f"got verify_on={verify_on!r} and min_probability={min_probability:g}"
+        )
     with contextlib.ExitStack() as stack:
         # Before the work, so that a directory that cannot be written to is noticed at once.
         with _failed_writes_named(output):
@@ -124,15 +133,14 @@ def export(
         check_members(definitions, [os.fspath(folder) for folder in folders])
         definition = _with_token_budget(definitions[0], token_budget)
 
-        def in_process(taggers: Sequence[Tagger]) -> InProcessTagger:
-            whole = taggers[0] if len(taggers) == 1 else Ensemble(taggers)
+        def in_process(tagger: Tagger | Ensemble) -> InProcessTagger:
             return InProcessTagger(
                 NerPipeline(
-                    whole, definition.vocabulary, definition.config.text, min_probability=min_probability
+                    tagger, definition.vocabulary, definition.config.text, min_probability=min_probability
                 )
             )
 
-        tagger = in_process(members)
+        tagger = in_process(_as_one(members))
         documents = _documents(verify_on, verify_format, verify_options)
         expected, comparison = list(tagger.annotate(documents)), None
         if (weights, precision) != ("float32", "float32"):
@@ -140,11 +148,20 @@ def export(
                 reduced_copy(member, own, weights=weights, precision=precision) for member, own in restored
             ]
             stack.enter_context(reading_as_float32())
-            tagger = in_process(copies)
+            tagger = in_process(_as_one(copies))
             logging.info("comparing the model with itself in float32 on %d records", len(documents))
             float32, expected = expected, list(tagger.annotate(documents))
             comparison = compare_with_float32(expected, float32, documents, definition.labels)
             metrics["exported"]["compared_with_float32"] = comparison._asdict()
+        chosen = None
+        if choose_threshold:
+            chosen = _best_threshold(documents, expected, definition.labels, verify_on)
+            min_probability = chosen.threshold
+            metrics["exported"]["threshold_chosen"] = {"records": len(documents)} | chosen._asdict()
+            expected = [_probable(document, min_probability) for document in expected]
+            tagger = in_process(tagger.ner_pipeline.tagger)
+        if min_probability:
+            metrics["exported"]["min_probability"] = min_probability
         with _failed_writes_named(output):
             write_bundle(
                 tagger.ner_pipeline,
@@ -168,8 +185,34 @@ def export(
                 f"{path}: published, but an older version cannot be removed (--keep): {describe_os_error(error)}"
             ) from error
     return ExportResult(
-        path, verification, size / 1e6, removed, metrics["exported"].get("f1"), precision, comparison
+        path, verification, size / 1e6, removed, metrics["exported"].get("f1"), precision, comparison, chosen
     )
+
+
+def _as_one(taggers: Sequence[Tagger]) -> Tagger | Ensemble:
+    return taggers[0] if len(taggers) == 1 else Ensemble(taggers)
+
+
+def _best_threshold(
+    gold: Sequence[Document], found: Sequence[Document], labels: Sequence[str], path: str | None
+) -> BestThreshold:
+    others = {entity.label for document in gold for entity in document.entities}.difference(labels)
+    if others or not any(document.entities for document in gold):
+        got = f"the labels {', '.join(sorted(others))}" if others else "no mention"
+        raise UserError(
+            f"{path}: the threshold needs records with mentions of the model's labels only, got {got}"
+        )
+    best = best_threshold(gold, found)
+    if best is None:
+        raise UserError(
+            f"{path}: the threshold needs entities that the model finds, got none in {len(gold)} records"
+        )
+    return best
+
+
+def _probable(document: Document, min_probability: float) -> Document:
+    kept = [entity for entity in document.entities if (entity.score or 0.0) >= min_probability]
+    return dataclasses.replace(document, entities=kept)
 
 
 def _documents(verify_on: str | None, format: str, options: FormatOptions) -> list[Document]:

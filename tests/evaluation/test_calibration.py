@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.evaluation.calibration import (
+    best_threshold,
     expected_calibration_error,
     probabilities,
     reliability,
@@ -73,3 +74,17 @@ def test_probabilities_of_matchings():
     without = Document("1", text, [Entity(0, 2, "症状", 0.9), Entity(2, 3, "症状")])
     assert probabilities([match_mentions(gold, without)]) is None
     assert probabilities([match_mentions(gold, Document("1", text))]) is None
+
+
+def test_the_best_threshold_is_between_two_predictions():
+    text = "头痛发热咳嗽"
+    gold = [Document("1", text, [Entity(0, 2, "症状"), Entity(4, 6, "症状")])]
+    found = [
+        Document("1", text, [Entity(0, 2, "症状", 0.9), Entity(2, 4, "症状", 0.4), Entity(4, 6, "症状", 0.5)])
+    ]
+    best = best_threshold(gold, found)
+    assert best is not None
+    assert (best.threshold, best.f1, best.f1_of_all) == (pytest.approx(0.45), 1.0, pytest.approx(0.8))
+    # Where everything is right, everything is kept.
+    assert best_threshold(gold[:1], [Document("1", text, [Entity(0, 2, "症状", 0.3)])]).threshold == 0
+    assert best_threshold(gold, [Document("1", text)]) is None
