@@ -43,7 +43,7 @@ static bool find_tensor(const Bundle *bundle, const TF_Buffer *meta_graph, uint3
   }
   tensor->oper = TF_GraphOperationByName(bundle->graph, operation);
   if (tensor->oper == NULL || tensor->index >= TF_OperationNumOutputs(tensor->oper)) {
-    return fail(error, "the graph lacks the tensor that %s names for `%s`", kSignature, name);
+    return fail(error, "the graph has no tensor of the name that %s gives for `%s`", kSignature, name);
   }
   return true;
 }
@@ -100,13 +100,13 @@ static bool read_outputs(TF_Tensor *const *outputs, Entities *found, Error *erro
   for (int i = 0; i < OUTPUTS; i++) {
     if (TF_TensorType(outputs[i]) != kOutputs[i].type || TF_NumDims(outputs[i]) != kOutputs[i].dimensions ||
         TF_Dim(outputs[i], 0) != 1) {
-      return fail(error, "the output `%s` is not of the contract's type and shape", kOutputs[i].name);
+      return fail(error, "the output `%s` does not have the expected type and shape", kOutputs[i].name);
     }
   }
   const int32_t count = *(const int32_t *)TF_TensorData(outputs[NUM_ENTITIES]);
   for (int i = START; i < OUTPUTS; i++) {
     if (count < 0 || count > TF_Dim(outputs[i], 1)) {
-      return fail(error, "the output `%s` does not hold num_entities=%d", kOutputs[i].name, (int)count);
+      return fail(error, "the output `%s` has fewer values than num_entities=%d", kOutputs[i].name, (int)count);
     }
   }
   if (count == 0) {
@@ -153,7 +153,7 @@ bool bundle_entities(const Bundle *bundle, const char *text, size_t size, Entiti
   for (int i = 0; i < OUTPUTS; i++) {
     TF_DeleteTensor(outputs[i]);
   }
-  // A tensor that we allocated does not free what its strings hold.
+  // A tensor that this program allocated does not free the content of its strings.
   TF_StringDealloc(string);
   TF_DeleteTensor(input);
   return answered;

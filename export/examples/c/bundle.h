@@ -1,4 +1,4 @@
-// A bundle's version in memory, through TensorFlow's C API.
+// Loads a version of a bundle through TensorFlow's C API.
 #ifndef EMR_NER_BUNDLE_H_
 #define EMR_NER_BUNDLE_H_
 
@@ -25,11 +25,11 @@ typedef struct {
 
 typedef struct Bundle Bundle;
 
-// Loads a version's directory, the one that holds saved_model.pb; NULL and an error where that fails.
+// Loads the directory of a version, which contains saved_model.pb. Returns NULL and sets the error on failure.
 Bundle *bundle_load(const char *directory, Error *error);
 
 // Finds the entities of a text of `size` bytes. Bytes that are not UTF-8 count as U+FFFD, as Python's
-// errors="replace" decodes them. Usable from several threads. Where it returns true, `entities_free` what was found.
+// errors="replace" decodes them. Usable from several threads. After true, free the result with `entities_free`.
 bool bundle_entities(const Bundle *bundle, const char *text, size_t size, Entities *found, Error *error);
 
 void entities_free(Entities *entities);

@@ -26,7 +26,7 @@ static int read_record(FILE *in, size_t record, char **text, size_t *size, Error
   }
   *text = malloc(*size + 1);
   if (*text == NULL) {
-    snprintf(error->text, sizeof error->text, "standard input: record %zu: no memory for %zu bytes", record, *size);
+    snprintf(error->text, sizeof error->text, "standard input: record %zu: out of memory for %zu bytes", record, *size);
     return BROKEN;
   }
   const size_t got = fread(*text, 1, *size, in);

@@ -1,9 +1,9 @@
-// A reader of protocol buffers' wire format, as far as a MetaGraphDef's signatures need one.
+// Reads the part of the wire format of protocol buffers that the signatures of a MetaGraphDef need.
 #include "signature.h"
 
 #include <string.h>
 
-// Field numbers: tensorflow/core/protobuf/meta_graph.proto; of a map's entries: the protobuf encoding guide.
+// Field numbers from tensorflow/core/protobuf/meta_graph.proto; those of map entries from the protobuf encoding guide.
 enum { META_GRAPH_SIGNATURES = 5, TENSOR_INFO_NAME = 1, ENTRY_KEY = 1, ENTRY_VALUE = 2 };
 enum { VARINT = 0, FIXED64 = 1, LENGTH = 2, FIXED32 = 5 };
 
@@ -24,7 +24,7 @@ static bool read_varint(Bytes *in, uint64_t *value) {
   return false;
 }
 
-// Goes on to the next field whose value has a length, past all others. False at the end and where the bytes break off.
+// Advances to the next field whose value has a length. Returns false at the end and if the bytes are truncated.
 static bool next_field(Bytes *in, uint64_t *number, Bytes *value) {
   uint64_t key;
   while (read_varint(in, &key)) {

@@ -54,7 +54,7 @@ func run(directory string, in *bufio.Reader, out io.Writer) error {
 	}
 }
 
-// next reads a record's bytes; io.EOF where there is none.
+// next reads the bytes of a record; it returns io.EOF at the end.
 func next(in *bufio.Reader) (string, error) {
 	line, err := in.ReadSlice('\n')
 	if err == io.EOF && len(line) == 0 {

@@ -6,7 +6,7 @@ package bundle
 #include <string.h>
 #include <tensorflow/c/c_api.h>
 
-// C.CString would allocate for each call; a Go string's bytes may be read during a call.
+// C.CString allocates for each call; C may read the bytes of a Go string during a call.
 static void copy_string(TF_TString *to, _GoString_ from) {
 	TF_StringInit(to);
 	TF_StringCopy(to, _GoStringPtr(from), _GoStringLen(from));
@@ -24,7 +24,7 @@ import (
 
 const signatureName = "serving_default"
 
-// Outputs of the signature, in the order in which they are asked for.
+// Outputs of the signature, in the order of the request.
 const (
 	numEntities = iota
 	start
@@ -50,7 +50,7 @@ type Entity struct {
 	Score      float32
 }
 
-// Bundle is a version of a bundle in memory. Its methods but Close may be called from several goroutines.
+// Bundle is a version of a bundle in memory. All its methods except Close may be called from several goroutines.
 type Bundle struct {
 	graph   *C.TF_Graph
 	session *C.TF_Session
@@ -58,10 +58,10 @@ type Bundle struct {
 	outputs [outputs]C.TF_Output
 }
 
-// Version is TensorFlow's.
+// Version returns the version of TensorFlow.
 func Version() string { return C.GoString(C.TF_Version()) }
 
-// Load loads a version's directory, the one that holds saved_model.pb.
+// Load loads the directory of a version, which contains saved_model.pb.
 func Load(directory string) (*Bundle, error) {
 	status, options, metaGraph := C.TF_NewStatus(), C.TF_NewSessionOptions(), C.TF_NewBuffer()
 	defer C.TF_DeleteStatus(status)
@@ -84,7 +84,7 @@ func Load(directory string) (*Bundle, error) {
 	return bundle, nil
 }
 
-// find looks up the graph's tensors by what the signature calls them.
+// find looks up the graph's tensors by their names in the signature.
 func (b *Bundle) find(metaGraph []byte) error {
 	named, err := readSignature(metaGraph, signatureName)
 	if err != nil {
@@ -110,13 +110,13 @@ func (b *Bundle) tensor(named map[string]tensor, name string) (C.TF_Output, erro
 	defer C.free(unsafe.Pointer(operation))
 	node := C.TF_GraphOperationByName(b.graph, operation)
 	if node == nil || found.index >= int(C.TF_OperationNumOutputs(node)) {
-		return C.TF_Output{}, fmt.Errorf("the graph lacks the tensor that %s names for `%s`", signatureName, name)
+		return C.TF_Output{}, fmt.Errorf("the graph has no tensor of the name that %s gives for `%s`", signatureName, name)
 	}
 	return C.TF_Output{oper: node, index: C.int(found.index)}, nil
 }
 
 // Entities finds the entities of a text. Bytes that are not UTF-8 count as U+FFFD, as Python's errors="replace"
-// decodes them, which is not always one for each byte, as Go would have it.
+// decodes them; unlike in Go, this is not always one for each byte.
 func (b *Bundle) Entities(text string) ([]Entity, error) {
 	shape := C.int64_t(1)
 	input := C.TF_AllocateTensor(C.TF_STRING, &shape, 1, C.sizeof_TF_TString)
@@ -125,7 +125,7 @@ func (b *Bundle) Entities(text string) ([]Entity, error) {
 	}
 	defer C.TF_DeleteTensor(input)
 	C.copy_string(C.string_at(input, 0), text)
-	// A tensor that we allocated does not free what its strings hold.
+	// A tensor that this program allocated does not free the content of its strings.
 	defer C.TF_StringDealloc(C.string_at(input, 0))
 
 	status := C.TF_NewStatus()
@@ -147,13 +147,13 @@ func read(answers [outputs]*C.TF_Tensor) ([]Entity, error) {
 	for i, answer := range answers {
 		if C.TF_TensorType(answer) != contract[i].kind || int(C.TF_NumDims(answer)) != contract[i].dimensions ||
 			C.TF_Dim(answer, 0) != 1 {
-			return nil, fmt.Errorf("the output `%s` is not of the contract's type and shape", contract[i].name)
+			return nil, fmt.Errorf("the output `%s` does not have the expected type and shape", contract[i].name)
 		}
 	}
 	count := int(values[int32](answers[numEntities], 1)[0])
 	for i, answer := range answers[start:] {
 		if count < 0 || count > int(C.TF_Dim(answer, 1)) {
-			return nil, fmt.Errorf("the output `%s` does not hold num_entities=%d", contract[start+i].name, count)
+			return nil, fmt.Errorf("the output `%s` has fewer values than num_entities=%d", contract[start+i].name, count)
 		}
 	}
 	starts, ends := values[int32](answers[start], count), values[int32](answers[end], count)
@@ -167,12 +167,12 @@ func read(answers [outputs]*C.TF_Tensor) ([]Entity, error) {
 	return entities, nil
 }
 
-// values views the first of a tensor's values, for as long as the tensor is there.
+// values returns a view of the first values of a tensor, which is valid as long as the tensor.
 func values[T int32 | float32](from *C.TF_Tensor, count int) []T {
 	return unsafe.Slice((*T)(C.TF_TensorData(from)), count)
 }
 
-// Close frees the bundle, which is not to be used afterwards.
+// Close frees the bundle, which must not be used afterwards.
 func (b *Bundle) Close() {
 	status := C.TF_NewStatus()
 	defer C.TF_DeleteStatus(status)

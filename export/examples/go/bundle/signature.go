@@ -9,7 +9,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// Field numbers: tensorflow/core/protobuf/meta_graph.proto; of a map's entries: the protobuf encoding guide.
+// Field numbers from tensorflow/core/protobuf/meta_graph.proto; those of map entries from the protobuf encoding guide.
 const (
 	metaGraphSignatures = 5
 	signatureInputs     = 1
@@ -19,13 +19,13 @@ const (
 	entryValue          = 2
 )
 
-// tensor is one of the outputs of an operation of the graph.
+// tensor is an output of an operation of the graph.
 type tensor struct {
 	operation string
 	index     int
 }
 
-// signature has the tensors behind the inputs and outputs of a signature, by their names in it.
+// signature has the tensors of the inputs and outputs of a signature by name.
 type signature struct {
 	inputs, outputs map[string]tensor
 }
@@ -120,4 +120,4 @@ func fields(message []byte, number protowire.Number) ([][]byte, error) {
 	return found, nil
 }
 
-var errBroken = errors.New("the MetaGraphDef breaks off")
+var errBroken = errors.New("the MetaGraphDef is truncated")

@@ -23,18 +23,18 @@ public final class Bundle implements AutoCloseable {
   private final SavedModelBundle model;
   private final TensorFunction function;
 
-  /** Loads a version's directory, the one that holds saved_model.pb. */
+  /** Loads the directory of a version, which contains saved_model.pb. */
   public Bundle(String directory) {
     model = SavedModelBundle.load(directory, SavedModelBundle.DEFAULT_TAG);
-    // Names of the graph's tensors are behind this: it reads them from the signature.
+    // The function reads the names of the graph's tensors from the signature.
     function = model.function("serving_default");
   }
 
   /**
-   * Entities of a text.
+   * Returns the entities of a text.
    *
    * @param text UTF-8; bytes that are not count as U+FFFD, as Python's errors="replace" decodes them
-   * @throws IllegalStateException the signature failed; the message holds none of the text
+   * @throws IllegalStateException the signature failed; the message has no part of the text
    */
   public List<Entity> entities(byte[] text) {
     NdArray<byte[]> batch = NdArrays.ofObjects(byte[].class, Shape.of(1)).setObject(text, 0);
@@ -63,7 +63,7 @@ public final class Bundle implements AutoCloseable {
     try {
       return function.call(Map.of("text", text));
     } catch (RuntimeException error) {
-      // TensorFlow's have no class in common. The message, which may hold the text, stays here; the class tells the code.
+      // TensorFlow's exceptions have no common class. Their message may contain the text, so the class is reported.
       throw new IllegalStateException("serving_default failed with " + error.getClass().getSimpleName());
     }
   }

@@ -48,7 +48,7 @@ public final class Loader {
     }
   }
 
-  /** The next record's bytes, or null at the end of the input. */
+  /** Returns the bytes of the next record, or null at the end of the input. */
   private static byte[] next(InputStream in, int record) throws IOException {
     long size = 0;
     int digits = 0;
