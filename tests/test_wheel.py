@@ -1,8 +1,10 @@
 """The wheel, installed where no checkout is: commands and recipes by name, and the README's Python lines."""
 
+import contextlib
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -11,6 +13,7 @@ import zipfile
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 SENTENCE = "患者因右肺上叶腺癌入院。"
 # The README's lines, on the bundle of the test.
 LINES = f"""
@@ -76,19 +79,42 @@ def test_from_records_to_entities_outside_a_checkout(wheel, tiny_flags, tmp_path
             capture_output=True,
             text=True,
             check=False,
-            env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+            env=ENVIRONMENT,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
     emr_ner = environment / "bin" / "emr-ner"
     assert "quickstart" in run(emr_ner, "--help")
+    _start_quickstart(emr_ner, work)
     run(emr_ner, "synthesize", "--output_dir=data", "--records=48", "--test_records=8")
-    flags = [flag for flag in tiny_flags if not flag.startswith("--config=")]
-    train = ("--config=quickstart", *flags, "--config.train.epochs=1", "--config.data.train=data/train.jsonl")
-    run(emr_ner, "train", *train, "--model_dir=model")
-    run(emr_ner, "export", "--model_dir=model", "--output=bundles")
+    overrides = [flag.replace("--config.", "--override=") for flag in tiny_flags if "--config." in flag]
+    row = ("--encoder=random", "--tables=VII", "--rows=bigru_crf", "--seeds=1", "--budget=1", *overrides)
+    run(emr_ner, "reproduce", "--train=data/train.jsonl", "--test=data/test.jsonl", *row)
+    assert (work / "docs" / "paper.md").read_text(encoding="utf-8").startswith("# The paper's tables")
+    (model,) = (work / "runs" / "reproduce").glob("bigru_crf-*")
+    run(emr_ner, "export", f"--model_dir={model}", "--output=bundles")
     assert SENTENCE in run(emr_ner, "annotate", "--bundle=bundles", f"--text={SENTENCE}")
-    planned = ("--train=data/train.jsonl", "--test=data/test.jsonl", "--encoder=random", "--tables=VII")
-    assert "bigru_crf" in run(emr_ner, "reproduce", *planned, "--seeds=1", "--budget=1", "--dry_run")
     assert run(python, "-c", LINES).count("Document(") == 2
+
+
+def _start_quickstart(emr_ner: pathlib.Path, work: pathlib.Path) -> None:
+    """Runs `emr-ner quickstart` until it trains; its other steps are commands of the test above."""
+    process = subprocess.Popen(
+        [emr_ner, "quickstart", "--work_dir=quickstart"],
+        cwd=work,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if "trainable parameters" in line:
+            break
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert "trainable parameters" in lines[-1], "".join(lines)
