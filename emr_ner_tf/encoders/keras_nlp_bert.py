@@ -55,7 +55,9 @@ class KerasNlpBert(Encoder):
             hidden_size=hf_config["hidden_size"],
             max_positions=hf_config["max_position_embeddings"],
         )
-        whole = keras_nlp.models.BertBackbone(
+        # Keras would convert the source of each layer by AutoGraph, which takes seconds and which none of them needs.
+        build = tf.autograph.experimental.do_not_convert(keras_nlp.models.BertBackbone)
+        whole = build(
             vocabulary_size=vocabulary_size,
             num_layers=hf_config["num_hidden_layers"],
             num_heads=hf_config["num_attention_heads"],

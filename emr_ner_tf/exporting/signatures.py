@@ -1,6 +1,7 @@
 """The four signatures of a bundle, as a module without any Keras object in it."""
 
 import functools
+import types
 
 import tensorflow as tf
 
@@ -26,18 +27,21 @@ class ServingModule(tf.Module):
         length = tf.TensorSpec([None], tf.int32, name="length")
         # AutoGraph would convert sources for seconds, and nothing here needs it.
         function = functools.partial(tf.function, autograph=False)
-        self._signatures = {
-            "serving_default": function(ner_pipeline.entities, input_signature=[text]),
-            "tag": function(ner_pipeline.tags, input_signature=[text]),
-            "decode": function(ner_pipeline.decode, input_signature=[tokens, length]),
-            "marginals": function(ner_pipeline.marginals, input_signature=[tokens, length]),
-        }
+        # Not a dictionary, which TensorFlow tracks: it would trace and save these functions beside the signatures.
+        self._signatures = types.MappingProxyType(
+            {
+                "serving_default": function(ner_pipeline.entities, input_signature=[text]),
+                "tag": function(ner_pipeline.tags, input_signature=[text]),
+                "decode": function(ner_pipeline.decode, input_signature=[tokens, length]),
+                "marginals": function(ner_pipeline.marginals, input_signature=[tokens, length]),
+            }
+        )
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")], autograph=False)
     def __call__(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
         """As the signature `serving_default`, for engines that call the loaded object."""
         return self._signatures["serving_default"](text)
 
-    def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
-        """Returns the concrete functions by signature name."""
-        return {name: function.get_concrete_function() for name, function in self._signatures.items()}
+    def signatures(self) -> dict[str, tf.types.experimental.PolymorphicFunction]:
+        """Returns the functions by signature name. Saving traces them; it does not use an earlier trace."""
+        return dict(self._signatures)

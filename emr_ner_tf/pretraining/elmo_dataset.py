@@ -18,7 +18,7 @@ def window_bounds(text: Text) -> tuple[np.ndarray, np.ndarray]:
 def language_model_dataset(
     text: Text, batches: Sequence[np.ndarray], *, replicas: int, first: int, count: int
 ) -> tf.data.Dataset:
-    """Each replica's share of each batch, batch by batch, replica by replica.
+    """Returns each replica's part of each batch, batch by batch, replica by replica.
 
     Args:
         text: the passages.
@@ -36,6 +36,7 @@ def language_model_dataset(
     predictions = np.array([(ends[batch] - starts[batch] + 1).sum() for batch in batches], np.float32)
     tokens, starts, ends = tf.constant(text.token_ids), tf.constant(starts), tf.constant(ends)
 
+    @tf.autograph.experimental.do_not_convert
     def to_rows(share: tuple[tf.RaggedTensor, tf.Tensor], predictions: tf.Tensor):
         indices, _ = share
         places = tf.ragged.range(tf.gather(starts, indices), tf.gather(ends, indices))

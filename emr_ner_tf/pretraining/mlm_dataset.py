@@ -21,22 +21,22 @@ def pretraining_dataset(
     first: int,
     count: int,
 ) -> tf.data.Dataset:
-    """All steps of an epoch in their order.
+    """Returns the batches of an epoch in their order.
 
     Args:
-        masked: the text of the epoch.
-        pairs: its windows.
+        masked: masked text of the epoch.
+        pairs: windows of the epoch.
         batches: window indices of each step, all replicas together.
         special: ids of the special tokens.
-        replicas: replicas of the whole run.
-        first: the first replica of this worker.
-        count: replicas of this worker.
+        replicas: number of replicas of the whole run.
+        first: index of the first replica of this worker.
+        count: number of replicas of this worker.
 
     Returns:
         For each step and each replica of this worker `token_ids int32 [B, T], segment_ids int32 [B, T],
         labels int32 [B, T], length int32 [B], other int32 [B], masked float32, paired float32`: `labels` is -1 where
         nothing is to be predicted, `length` counts special tokens, `other` is as in `Pairs`, and the last two count
-        the labels and the pairs of the step over all replicas. A share without a window is one row of length 0.
+        the labels and the pairs of the step over all replicas. A part without a window is one row of length 0.
     """
     labelled = np.concatenate([[0], np.cumsum(masked.labels != NO_LABEL)])
     of_window = (
@@ -55,10 +55,11 @@ def pretraining_dataset(
 
 
 def rows(dataset: tf.data.Dataset, masked: Masked, pairs: Pairs, special: SpecialTokens) -> tf.data.Dataset:
-    """Window indices to padded rows; elements `((indices, size), totals)` to those of `pretraining_dataset`."""
+    """Maps elements `((indices, size), totals)` to padded rows, the elements of `pretraining_dataset`."""
     tokens, labels = tf.constant(masked.token_ids), tf.constant(masked.labels)
     a_start, a_end, b_start, b_end, others = map(tf.constant, pairs)
 
+    @tf.autograph.experimental.do_not_convert
     def to_rows(share: tuple[tf.Tensor, tf.Tensor], totals: tf.Tensor):
         indices, _ = share
         first = tf.ragged.range(tf.gather(a_start, indices), tf.gather(a_end, indices))

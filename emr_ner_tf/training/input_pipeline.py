@@ -49,6 +49,7 @@ def parse(dataset: tf.data.Dataset, examples: Examples) -> tf.data.Dataset:
     targets = [] if examples.targets is None else [tf.constant(examples.targets)]
     offsets = tf.constant(examples.offsets)
 
+    @tf.autograph.experimental.do_not_convert
     def gather(indices: tf.Tensor, size: tf.Tensor):
         starts = tf.gather(offsets, indices)
         limits = tf.gather(offsets, indices + 1)
@@ -71,6 +72,7 @@ def pad(dataset: tf.data.Dataset, pad_id: int) -> tf.data.Dataset:
         are targets `targets float16 [B, T, K]`.
     """
 
+    @tf.autograph.experimental.do_not_convert
     def to_dense(tokens: tf.RaggedTensor, tags: tf.RaggedTensor, size: tf.Tensor, *targets: tf.RaggedTensor):
         rows = tf.maximum(tokens.nrows(), 1)
         width = tf.maximum(tokens.bounding_shape(axis=1, out_type=tf.int64), 1)
