@@ -180,3 +180,19 @@ def bundles(cli, trained, corpus, made_once) -> pathlib.Path:
         assert done.returncode == 0, done.stderr
 
     return made_once("bundles", make)
+
+
+@pytest.fixture(scope="session")
+def bundle(bundles):
+    """The bundle of the tiny model, loaded once in each test process."""
+    from emr_ner_tf.exporting.bundle import Bundle
+
+    return Bundle(bundles)
+
+
+@pytest.fixture(scope="session")
+def restored(trained):
+    """The tiny model in this process, once in each test process; no test changes its weights."""
+    from emr_ner_tf.training.loading import restore
+
+    return restore(trained)[0]

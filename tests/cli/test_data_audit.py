@@ -12,18 +12,16 @@ from emr_ner_tf.config import load_config, save_config
 from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.data.reading import read_documents
 from emr_ner_tf.data.writing import write_documents
-from emr_ner_tf.training.loading import restore
 
 
 @pytest.fixture(scope="module")
-def planted(corpus, trained, tmp_path_factory):
+def planted(corpus, restored, tmp_path_factory):
     """The corpus' training records with three errors, and the places of the errors: index, start, end."""
     documents = list(read_documents(corpus / "train.jsonl"))
-    tagger, _ = restore(trained)
     # Mentions of which the model is sure.
     dropped, relabelled, shifted = sure = [
         max(set(found.entities) & set(document.entities), key=lambda one: (one.end - one.start, one.start))
-        for document, found in zip(documents[:3], tagger.annotate(documents[:3]), strict=True)
+        for document, found in zip(documents[:3], restored.annotate(documents[:3]), strict=True)
     ]
     changes = [
         [],
@@ -104,21 +102,20 @@ def test_folds_are_trained_once(cli, tiny_flags, corpus, tmp_path):
     assert texts[1] | texts[2] == {one.text for one in read_documents(corpus / "test.jsonl")}
 
 
-def test_probabilities_are_those_of_the_model(trained, corpus):
-    tagger, _ = restore(trained)
+def test_probabilities_are_those_of_the_model(restored, corpus):
     documents = list(read_documents(corpus / "test.jsonl"))[:4]
-    annotated = list(tagger.annotate(documents))
+    annotated = list(restored.annotate(documents))
     # With the model's own mentions annotated nothing is suspicious, and with none all of them are missing.
-    assert find_candidates(tagger.ner_pipeline, annotated) == [[] for _ in documents]
+    assert find_candidates(restored.ner_pipeline, annotated) == [[] for _ in documents]
     bare = [dataclasses.replace(document, entities=()) for document in documents]
-    for document, candidates in zip(annotated, find_candidates(tagger.ner_pipeline, bare), strict=True):
+    for document, candidates in zip(annotated, find_candidates(restored.ner_pipeline, bare), strict=True):
         assert [(one.kind, one.start, one.end, one.label) for one in candidates] == [
             ("missing", one.start, one.end, one.label) for one in document.entities
         ]
         scores = [one.score for one in document.entities]
         np.testing.assert_allclose([one.suspicion for one in candidates], scores, rtol=1e-4)
     other = dataclasses.replace(documents[0], entities=(Entity(0, 1, "不知"),))
-    (candidates,) = find_candidates(tagger.ner_pipeline, [other])
+    (candidates,) = find_candidates(restored.ner_pipeline, [other])
     assert any("不知" in (one.label, *(each.label for each in one.annotated)) for one in candidates)
 
 

@@ -4,7 +4,6 @@ import pytest
 
 from emr_ner_tf.data.reading import read_documents
 from emr_ner_tf.data.writing import write_documents
-from emr_ner_tf.exporting.bundle import Bundle
 
 
 @pytest.fixture
@@ -17,8 +16,8 @@ def table(corpus, tmp_path):
     return path
 
 
-def test_verify_on_a_table_in_another_encoding(cli, trained, bundles, corpus, table, tmp_path):
-    found = list(Bundle(bundles).annotate(list(read_documents(corpus / "test.jsonl"))))
+def test_verify_on_a_table_in_another_encoding(cli, trained, bundle, corpus, table, tmp_path):
+    found = list(bundle.annotate(list(read_documents(corpus / "test.jsonl"))))
     done = cli(
         *("export", f"--model_dir={trained}", f"--output={tmp_path}/bundles", f"--verify_on={table}"),
         *("--format=csv", "--encoding=gb18030", "--text_column=住院经过"),

@@ -19,7 +19,6 @@ from emr_ner_tf.client.rest_client import RestClient
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.reading import read_documents
 from emr_ner_tf.errors import UserError
-from emr_ner_tf.exporting.bundle import Bundle
 
 ROOT = pathlib.Path(__file__).parents[2]
 HARD = [
@@ -54,11 +53,6 @@ CLIENTS = {"grpc": GrpcClient, "aio": _Awaited, "rest": RestClient}
 
 def _target(server, kind):
     return f"127.0.0.1:{server.ready['rest_port' if kind == 'rest' else 'port']}"
-
-
-@pytest.fixture(scope="module")
-def bundle(bundles):
-    return Bundle(bundles)
 
 
 @pytest.fixture(scope="module", params=list(CLIENTS))
@@ -192,7 +186,7 @@ def test_the_main_annotates_from_a_server_as_from_the_bundle(cli, server, bundle
     assert "exactly one of --bundle and --server" in neither.stderr
 
 
-def test_a_server_that_is_killed_and_comes_back(serve, bundles, tmp_path):
+def test_a_server_that_is_killed_and_comes_back(serve, bundles, bundle, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -222,7 +216,6 @@ def test_a_server_that_is_killed_and_comes_back(serve, bundles, tmp_path):
     assert not failed
     # Each record is answered once, and with its own entities.
     assert sorted(i for i, _ in answered) == list(range(len(texts)))
-    bundle = Bundle(bundles)
     for i, entities in answered[:5] + answered[-5:]:
         assert entities == bundle.predict([texts[i]])[0]
 

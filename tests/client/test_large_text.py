@@ -12,7 +12,6 @@ import pytest
 
 from emr_ner_tf.data.labels import CCKS2019_LABELS
 from emr_ner_tf.data.synthetic.generator import generate
-from emr_ner_tf.exporting.bundle import Bundle
 
 BYTES = 10_000_000
 # docs/serving.md states these, and how much of a text two pieces share.
@@ -109,8 +108,7 @@ def test_entities_are_spans_of_the_text(answer, text):
 
 
 @pytest.mark.slow
-def test_every_record_is_annotated_as_by_itself(answer, text, records, bundles):
-    bundle = Bundle(bundles)
+def test_every_record_is_annotated_as_by_itself(answer, text, records, bundle):
     alone = [{(one.start, one.end, one.label) for one in bundle.predict([text])[0]} for text in records]
     assert sum(map(len, alone)) > 200
     found = [set() for _ in text]
@@ -130,14 +128,13 @@ def test_every_record_is_annotated_as_by_itself(answer, text, records, bundles):
 
 
 @pytest.mark.slow
-def test_pieces_cover_the_text_and_are_annotated_as_the_bundle_does(answer, text, bundles):
+def test_pieces_cover_the_text_and_are_annotated_as_the_bundle_does(answer, text, bundle):
     whole = "".join(text)
     pieces = answer["pieces"]
     assert (pieces[0][0], pieces[-1][1]) == (0, len(whole))
     for (_, end), (start, _) in itertools.pairwise(pieces):
         assert end - start == SHARED
         assert whole[(start + end) // 2 - 1] in "\n。！？；"
-    bundle = Bundle(bundles)
     middle = len(pieces) // 2
     for first in (0, middle, len(pieces) - 3):
         told = {}

@@ -10,7 +10,6 @@ import tensorflow as tf
 
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.exporting.bundle import Bundle, find_version
-from emr_ner_tf.training.loading import restore
 
 HARD = [
     b"",
@@ -22,11 +21,6 @@ HARD = [
     "e\u0301\u200d\u202e".encode(),
     ("患者胃癌术后。" * 40).encode(),
 ]
-
-
-@pytest.fixture(scope="module")
-def bundle(bundles):
-    return Bundle(bundles)
 
 
 def test_layout(bundles):
@@ -115,10 +109,9 @@ def test_one_hard_record_does_not_touch_its_neighbours(bundle):
     assert together == [(entity.start, entity.end) for entity in alone]
 
 
-def test_a_record_of_many_windows_equals_the_model_in_process(bundle, trained):
+def test_a_record_of_many_windows_equals_the_model_in_process(bundle, restored):
     text = "患者因右肺上叶腺癌入院，既往高血压病史10年，口服硝苯地平控释片。" * 60
-    tagger, _ = restore(trained)
-    (expected,), (found,) = tagger.predict([text]), bundle.predict([text])
+    (expected,), (found,) = restored.predict([text]), bundle.predict([text])
     assert found == expected
     np.testing.assert_allclose([e.score for e in found], [e.score for e in expected], atol=1e-4)
 

@@ -5,7 +5,6 @@ import tensorflow as tf
 
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.synthetic.generator import generate
-from emr_ner_tf.exporting.bundle import Bundle
 
 LENGTH = 100_000
 
@@ -16,8 +15,7 @@ def text():
     return (written * (LENGTH // len(written) + 1))[:LENGTH]
 
 
-def test_offsets_are_right_to_the_end(bundles, text):
-    bundle = Bundle(bundles)
+def test_offsets_are_right_to_the_end(bundle, text):
     outputs = bundle.signatures["serving_default"](text=tf.constant([text.encode("utf-8"), b""]))
     starts, ends, mentions, scores = (
         outputs[name].numpy()[0].tolist() for name in ("start", "end", "mention", "score")

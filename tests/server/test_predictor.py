@@ -14,7 +14,7 @@ from tensorflow_serving.apis import (
     predict_pb2,
 )
 
-from emr_ner_tf.exporting.bundle import Bundle, find_version
+from emr_ner_tf.exporting.bundle import find_version
 
 TEXTS = [
     "患者因右肺上叶腺癌入院，行胸部CT检查。",
@@ -24,11 +24,6 @@ TEXTS = [
     "a\x00b\r\n\u3000" + "术后" * 200,
 ]
 SECRET = "某某某身份证"
-
-
-@pytest.fixture(scope="module")
-def bundle(bundles):
-    return Bundle(bundles)
 
 
 def arrays(response):

@@ -10,16 +10,14 @@ import tensorflow as tf
 from google.protobuf import json_format
 from tensorflow_serving.apis import get_model_metadata_pb2
 
-from emr_ner_tf.exporting.bundle import Bundle
-
 TEXTS = ["患者因右肺上叶腺癌入院，行胸部CT检查。", "", "𠮷😀既往高血压病史10年。"]
 SECRET = "某某某身份证"
 
 
 @pytest.fixture(scope="module")
-def rows(bundles):
+def rows(bundle):
     """What the signature gives for TEXTS, as lists by name."""
-    outputs = Bundle(bundles).signatures["serving_default"](text=tf.constant(TEXTS))
+    outputs = bundle.signatures["serving_default"](text=tf.constant(TEXTS))
     found = {name: value.numpy().tolist() for name, value in outputs.items()}
     assert sum(found["num_entities"]) > 0
     for name in ("label", "mention"):

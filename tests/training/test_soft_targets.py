@@ -8,14 +8,13 @@ import pytest
 from emr_ner_tf.data.reading import read_documents
 from emr_ner_tf.data.tag_scheme import TagTable
 from emr_ner_tf.errors import UserError
-from emr_ner_tf.exporting.bundle import Bundle
 from emr_ner_tf.training import soft_targets
 from emr_ner_tf.training.soft_targets import soft_examples
 
 
 @pytest.fixture(scope="module")
-def teacher(bundles):
-    return Bundle(bundles)
+def teacher(bundle):
+    return bundle
 
 
 @pytest.fixture(scope="module")
