@@ -12,12 +12,13 @@ WHEELHOUSE_LOCK := requirements/runtime.txt
 # Python compiles a module when it is first imported, unless it may not write the result.
 COMPILE := $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode)
 
-.PHONY: help setup quickstart test lint types format lock bench-setup bench docs wheelhouse prove-offline clean python
+.PHONY: help setup quickstart test browser lint types format lock bench-setup bench docs wheelhouse prove-offline clean python
 
 help:
 	@echo "make setup       an environment in $(VENV) with the locked packages"
 	@echo "make quickstart  trains, scores, exports and annotates on a synthetic corpus (minutes, no data needed)"
 	@echo "make test        every check: format, lint, types, tests"
+	@echo "make browser     chromium, for the tests of the page (Debian, as root; other machines skip them)"
 	@echo "make lock        resolves pyproject.toml again into requirements/*.txt"
 	@echo "make bench-setup an environment of its own for benchmarks/ in $(BENCH_VENV)"
 	@echo "make bench ENCODER=DIR RECORDS=FILE MODEL_DIR=DIR  a short form of the comparisons, with a picture in build/bench/"
@@ -55,8 +56,15 @@ setup: $(STAMP)
 quickstart: $(STAMP)
 	$(BIN)/python -m emr_ner_tf.cli.quickstart --work_dir=runs/quickstart
 
-test: $(STAMP) lint types
+test: $(STAMP) browser lint types
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+# The page is tested in Debian's chromium.
+browser:
+	@command -v chromium >/dev/null || \
+	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && timeout 240 sh -c \
+	    'apt-get update && apt-get install --yes --no-install-recommends chromium' >/dev/null 2>&1; } || \
+	  echo "chromium is not installed, and cannot be: the tests of the page in a browser are skipped" >&2
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .
