@@ -1,6 +1,5 @@
-"""Each public package in a fresh process: `tf.keras` works there, whether transformers comes before or after."""
+"""Each public package first in its process: `tf.keras` works there, whether transformers comes before or after."""
 
-import concurrent.futures
 import os
 import pathlib
 import subprocess
@@ -22,7 +21,7 @@ CASES = [
 ]
 
 CODE = """
-import importlib, pkgutil, sys
+import importlib, os, pkgutil, sys
 
 def import_all(name):
     package = importlib.import_module(name)
@@ -31,36 +30,56 @@ def import_all(name):
     for module in modules if name != "emr_ner_tf.cli" else ["emr_ner_tf.cli.train"]:
         importlib.import_module(module)
 
-name, order = sys.argv[1:]
-if order == "before":
-    from transformers import TFBertModel
-import_all(name)
-alone = sorted({"tensorflow", "transformers"} & set(sys.modules))
-if order == "after":
-    from transformers import TFBertModel
-import tensorflow as tf
-assert tf.keras.layers.Dense(2)(tf.ones([1, 3])).shape == [1, 2]
-if order != "alone":
-    assert issubclass(TFBertModel, tf.keras.Model)
-    import contextlib, io
-    with contextlib.redirect_stdout(io.StringIO()):
-        import keras_nlp
-    assert issubclass(keras_nlp.models.BertBackbone, tf.keras.Model)
-print(*alone)
+def check(name, order):
+    if order == "before":
+        from transformers import TFBertModel
+    import_all(name)
+    alone = sorted({"tensorflow", "transformers"} & set(sys.modules))
+    if order == "after":
+        from transformers import TFBertModel
+    import tensorflow as tf
+    assert tf.keras.layers.Dense(2)(tf.ones([1, 3])).shape == [1, 2]
+    if order != "alone":
+        assert issubclass(TFBertModel, tf.keras.Model)
+        import contextlib, io
+        with contextlib.redirect_stdout(io.StringIO()):
+            import keras_nlp
+        assert issubclass(keras_nlp.models.BertBackbone, tf.keras.Model)
+    print(*alone)
+
+order, folder, *names = sys.argv[1:]
+if order == "alone":
+    # Once for all of them: this alone takes seconds, and none of its parts is used before a package is imported.
+    import tensorflow
+for name in names:
+    child = os.fork()
+    if not child:
+        for number, stream in ((1, "stdout"), (2, "stderr")):
+            os.dup2(os.open(f"{folder}/{name}.{stream}", os.O_WRONLY | os.O_CREAT), number)
+        check(name, order)
+        sys.exit()
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    with open(f"{folder}/{name}.status", "w") as file:
+        file.write(str(status))
 """
 
 
 @pytest.fixture(scope="module")
-def outcomes():
-    """What became of each case; two processes at a time."""
+def outcomes(tmp_path_factory):
+    """What became of each case."""
     environment = {key: value for key, value in os.environ.items() if key != "TF_USE_LEGACY_KERAS"}
-
-    def run(case):
-        command = [sys.executable, "-c", CODE, *case]
-        return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        return dict(zip(CASES, pool.map(run, CASES), strict=True))
+    found = {}
+    for order in sorted({order for _, order in CASES}):
+        folder = tmp_path_factory.mktemp(order)
+        names = [name for name, other in CASES if other == order]
+        subprocess.run([sys.executable, "-c", CODE, order, folder, *names], check=True, env=environment)
+        for name in names:
+            status, *said = (
+                (folder / f"{name}.{kind}").read_text(encoding="utf-8")
+                for kind in ("status", "stdout", "stderr")
+            )
+            found[name, order] = subprocess.CompletedProcess(name, int(status), *said)
+    return found
 
 
 def test_there_are_packages():
