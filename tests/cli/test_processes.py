@@ -1,4 +1,4 @@
-"""Each command in a process of its own, as users start it: its help, and a wrong call."""
+"""Each command: its help in a process of its own, as users start it, and a wrong call."""
 
 import re
 
@@ -27,8 +27,8 @@ def test_help_says_what_the_command_is_for(cli_process, command):
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_wrong_call_is_one_line_and_status_2(cli_process, command):
-    done = cli_process(command, "--no_such_flag=1")
+def test_a_wrong_call_is_one_line_and_status_2(cli, command):
+    done = cli(command, "--no_such_flag=1")
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
     assert "no_such_flag" in line
