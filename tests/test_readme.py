@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import socket
 import subprocess
 import sys
 
@@ -95,8 +96,19 @@ def test_commands_run_in_their_order(tmp_path):
         annotate,
         annotate,
     ]
-    # What the client of the development server found.
-    assert json.loads(done.stdout.splitlines()[-1])["originalText"] == "患者因右肺上叶腺癌入院。"
+    # The last command of them exports, serves and annotates with a client.
+    lines = done.stdout.splitlines()
+    titles = [line for line in lines if line.startswith(("1/3", "2/3", "3/3"))]
+    assert titles == ["1/3 export", "2/3 serve", "3/3 annotate with a client"]
+    assert json.loads(lines[-1])["originalText"] == "患者因右肺上叶腺癌入院。"
+    # It adds a version to that of `export`.
+    assert {path.name for path in (tmp_path / "runs/readme/bundles/ner").iterdir()} == {"1", "2"}
+    # The server has ended, in order.
+    (address,) = (line for line in lines if "--server=" in line)
+    port = int(address.split("--server=127.0.0.1:")[1].split()[0])
+    with socket.socket() as connection:
+        assert connection.connect_ex(("127.0.0.1", port)) != 0
+    assert "every request was answered" in done.stderr
     found = (tmp_path / "runs/readme/found.jsonl").read_text(encoding="utf-8").splitlines()
     assert len(found) == len(
         (tmp_path / "runs/readme/data/test.jsonl").read_text(encoding="utf-8").splitlines()
