@@ -11,14 +11,14 @@ from typing import Any
 
 
 class Worker:
-    """Runs a script of this folder that calls `serve`; a context manager."""
+    """Runs a script that calls `serve`, of this folder if it has no other; a context manager."""
 
-    def __init__(self, script: str) -> None:
+    def __init__(self, script: str | os.PathLike[str], **environment: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, pathlib.Path(__file__).with_name(script)],
+            [sys.executable, pathlib.Path(__file__).parent / script],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"},
+            env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"} | environment,
         )
 
     def ask(self, *question: Any) -> Any:

@@ -1,9 +1,13 @@
 """Files of marked records, and mains that must not tell them."""
 
 import json
+import pathlib
+import threading
 
 import pytest
 from canary_text import ALL_REMARKS, BAD, BAD_ANNOTATION, BAD_COLUMNS, CANARY, GOOD, assert_silent
+from in_process import OWN_PROCESS
+from workers import Worker
 
 
 @pytest.fixture(scope="module")
@@ -31,11 +35,26 @@ def folder(corpus, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def quiet(cli):
+def with_all_remarks(cli):
+    """Runs a main where TensorFlow logs all that it can, which it reads once in a process: one for most commands."""
+    with Worker(pathlib.Path(__file__).with_name("commands.py"), **ALL_REMARKS) as worker:
+        alone = threading.Lock()
+
+        def run(command, *arguments):
+            if command in OWN_PROCESS:
+                return cli(command, *arguments, env=ALL_REMARKS)
+            with alone:
+                return worker.ask(command, *map(str, arguments))
+
+        yield run
+
+
+@pytest.fixture(scope="module")
+def quiet(with_all_remarks):
     """Runs a main, asserts how it ends and that it is silent about records; returns what it said."""
 
     def run(command, *arguments, status=0, records_on_stdout=False):
-        done = cli(command, *arguments, env=ALL_REMARKS)
+        done = with_all_remarks(command, *arguments)
         call = f"{command} {' '.join(map(str, arguments))}"
         assert done.returncode == status, f"{call}: {done.stderr[-2000:]}"
         assert "Traceback" not in done.stderr, call
