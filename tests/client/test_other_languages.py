@@ -178,12 +178,14 @@ def test_the_retry_timeout_begins_at_the_first_failure(client):
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:
+        # Its old name still works.
         done = run_raw(
-            [*client, f"--server=127.0.0.1:{port}", "--retry_timeout=0.5", "--keep_alive=10"], frame([b"x"])
+            [*client, f"--server=127.0.0.1:{port}", "--patience=0.5", "--keep_alive=10"], frame([b"x"])
         )
     finally:
         server.stop(None)
     assert (done.returncode, servicer.attempts) == (1, 2)
+    assert "patience is deprecated: use" in done.stderr.decode()
     assert "notfound" in done.stderr.decode().lower().replace("_", "")
 
 

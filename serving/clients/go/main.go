@@ -33,6 +33,10 @@ func main() {
 	deadline := flag.Float64("deadline", options.Deadline.Seconds(), "`seconds` that one attempt of one request may take")
 	retryTimeout := flag.Float64("retry_timeout", options.RetryTimeout.Seconds(),
 		"`seconds` to repeat a request while the server is unavailable")
+	flag.Func("patience", "deprecated: use -retry_timeout", func(value string) error {
+		fmt.Fprintln(os.Stderr, "client: -patience is deprecated: use -retry_timeout")
+		return flag.Set("retry_timeout", value)
+	})
 	keepAlive := flag.Float64("keep_alive", options.KeepAlive.Seconds(),
 		"`seconds` without data after which the server is pinged")
 	flag.IntVar(&options.MaxRecords, "max_records", options.MaxRecords,

@@ -81,6 +81,10 @@ public final class Main {
         case "--pin_version" -> options.pinVersion(truth(flag));
         case "--deadline" -> options.deadline(seconds(flag));
         case "--retry_timeout" -> options.retryTimeout(seconds(flag));
+        case "--patience" -> {
+          System.err.println("client: --patience is deprecated: use --retry_timeout");
+          options.retryTimeout(seconds(flag));
+        }
         case "--keep_alive" -> options.keepAlive(seconds(flag));
         case "--max_records" -> options.maxRecords(number(flag, Integer::parseInt));
         case "--max_message_bytes" -> options.maxMessageBytes(number(flag, Integer::parseInt));
