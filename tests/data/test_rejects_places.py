@@ -16,7 +16,7 @@ def test_an_input_is_never_written(tmp_path):
     taken.write_text("records")
     (tmp_path / "link").symlink_to(taken)
     for name in (taken, tmp_path / "link"):
-        with pytest.raises(UsageError, match=r"x\.rejects\.jsonl: is read"):
+        with pytest.raises(UsageError, match=r"x\.rejects\.jsonl: is an input"):
             RejectsWriter.beside(tmp_path / "x", [name])
     assert taken.read_text() == "records"
 
