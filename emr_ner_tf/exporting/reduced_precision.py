@@ -1,20 +1,24 @@
 """Bundles in 16 bits: weights that are stored so, and encoders that compute so."""
 
 import contextlib
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 import tensorflow as tf
+from absl import logging
 from keras.src.mixed_precision import autocast_variable
 
 from emr_ner_tf.models.builder import build_encoder_of, build_tagger
 from emr_ner_tf.models.model_definition import ModelDefinition
 from emr_ner_tf.models.tagger import Tagger
-from emr_ner_tf.processor import processor_fact
 
 # Smaller variables (biases, norms, transitions) would save nothing worth their rounding.
 _MIN_ELEMENTS = 4096
-# Instructions that multiply in bfloat16, as Linux names them.
-_BFLOAT16_FEATURES = {"avx512_bf16", "amx_bf16"}
+# Rows, width and columns of the product that `auto` times: like an encoder's, and short where bfloat16 is emulated.
+_PRODUCT = (512, 512, 512)
+_ROUNDS = 40
+# What the casts around the products cost must be won first.
+_MIN_SPEEDUP = 1.2
 
 
 def reduced_copy(tagger: Tagger, definition: ModelDefinition, *, weights: str, precision: str) -> Tagger:
@@ -54,13 +58,36 @@ def reading_as_float32() -> contextlib.AbstractContextManager[None]:
     return autocast_variable.enable_auto_cast_variables(tf.float32)
 
 
-def choose_precision(precision: str) -> str:
-    """Returns `precision`, or for "auto" the fastest one that this machine's processor has instructions for."""
+def choose_precision(precision: str, product_seconds: Callable[[tf.DType], float] | None = None) -> str:
+    """Returns `precision`, or for "auto" the one in which this machine multiplies faster.
+
+    The names of a processor's instructions do not tell: of two with AVX512_BF16, one annotates 1.4 times as fast in
+    bfloat16 and the other multiplies half as fast (docs/results.md).
+
+    Args:
+        precision: "float32", "bfloat16" or "auto".
+        product_seconds: measures the seconds of a product in a data type; None measures here.
+    """
     if precision != "auto":
         return precision
-    # Where the system does not tell, float32 is fast.
-    flags = (processor_fact("flags") or "").split()
-    return "bfloat16" if _BFLOAT16_FEATURES.intersection(flags) else "float32"
+    measure = product_seconds or _product_seconds
+    # In turn, and the shortest: what disturbs a measurement makes it longer.
+    rounds = [(measure(tf.float32), measure(tf.bfloat16)) for _ in range(_ROUNDS)]
+    float32, bfloat16 = map(min, zip(*rounds, strict=True))
+    chosen = "bfloat16" if float32 >= _MIN_SPEEDUP * bfloat16 else "float32"
+    logging.info(
+        "precision %s: this machine multiplies %.2f times as fast in bfloat16", chosen, float32 / bfloat16
+    )
+    return chosen
+
+
+def _product_seconds(dtype: tf.DType) -> float:
+    rows, width, columns = _PRODUCT
+    left, right = tf.ones([rows, width], dtype), tf.ones([width, columns], dtype)
+    started = time.perf_counter()
+    # Its value is fetched, since a GPU computes behind the call.
+    tf.matmul(left, right)[0, 0].numpy()
+    return time.perf_counter() - started
 
 
 @contextlib.contextmanager
