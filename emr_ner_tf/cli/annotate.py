@@ -10,6 +10,10 @@ A file of records in any format of docs/data.md, to JSON lines:
   emr-ner annotate --bundle=runs/bundles/ner --input=notes.txt --format=text --output=found.jsonl
   emr-ner annotate --bundle=runs/bundles/ner --input=notes.csv --encoding=gb18030 --output=found.jsonl
 
+To suggestions with their probabilities for Label Studio, or to any other format:
+
+  emr-ner annotate --bundle=runs/bundles/ner --input=records.jsonl --output=tasks.json --to=label_studio
+
 With a server (TensorFlow Serving or `emr-ner serve`), over gRPC or, with --protocol=rest, over REST:
 
   emr-ner annotate --server=localhost:8500 --input=records.jsonl --output=found.jsonl
@@ -31,6 +35,7 @@ from emr_ner_tf.cli.number_flags import define_float, define_seconds
 from emr_ner_tf.cli.path_flags import define_path
 from emr_ner_tf.cli.runner import run
 from emr_ner_tf.data.document import Document
+from emr_ner_tf.data.formats.table import WRITE_FORMATS
 from emr_ner_tf.errors import UsageError, UserError
 from emr_ner_tf.inference.annotator import Annotator
 from emr_ner_tf.progress_bar import bars_enabled
@@ -88,8 +93,13 @@ _TLS_KEY = define_path("tls_key", None, "Private key of --tls_cert (PEM).")
 _TEXT = flags.DEFINE_string("text", None, "Text of one record to annotate.")
 _INPUT = define_path("input", None, "File of records to annotate.", stream="input")
 _FORMAT = define_format_flags()
-_OUTPUT = define_path(
-    "output", None, "File to write as JSON lines; by default, standard output.", stream="output"
+_OUTPUT = define_path("output", None, "File to write; by default, standard output.", stream="output")
+_TO = flags.DEFINE_enum(
+    "to",
+    "ccks2019",
+    WRITE_FORMATS,
+    "Format of --output; ccks2019 (JSON lines) also for standard output, others for a file. label_studio writes "
+    "predictions with their probabilities.",
 )
 _ON_ERROR = define_on_error("OUTPUT.rejects.jsonl")
 _RESUME = flags.DEFINE_bool(
@@ -113,6 +123,7 @@ _SERVER_FLAGS = (
     _RETRY_TIMEOUT_S,
     _MAX_RECORDS,
     _MAX_CHARACTERS,
+    _CONCURRENCY,
     _MAX_MESSAGE_MB,
     _HEADER,
     _TLS,
@@ -138,6 +149,11 @@ def main() -> None:
     if to_stream and _RESUME.value:
         raise UsageError(
             "--resume requires --output to be a file, since the finished records of a job are kept beside it"
+        )
+    if to_stream and _TO.value != "ccks2019":
+        raise UsageError(
+            f"--to={_TO.value} requires --output to be a file; to write a stream in it, pipe the JSON lines into "
+            f"emr-ner data convert --input=- --to={_TO.value}"
         )
     if _OUTPUT.value is not None and _INPUT.value is not None and not to_stream:
         check_not_an_input(_OUTPUT.value, [_INPUT.value])
@@ -191,6 +207,7 @@ def _to_file(documents: Iterator[Document], annotator: Annotator) -> None:
             _OUTPUT.value,
             resume=_RESUME.value,
             total=_total(),
+            format=_TO.value,
         )
     except ServingError as error:
         partial = partial_path(_OUTPUT.value)

@@ -11,14 +11,17 @@ from typing import IO, NamedTuple
 from absl import logging
 
 from emr_ner_tf.data.atomic_io import atomic_writer, errors_named
+from emr_ner_tf.data.ccks2019 import parse_record
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.file_locks import Lock, try_lock
-from emr_ner_tf.data.writing import record_line
+from emr_ner_tf.data.writing import record_line, write_documents
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.inference.annotator import Annotator
 from emr_ner_tf.log_interval import LogInterval
 from emr_ner_tf.progress_bar import ProgressBar
 
+# The format of the partial file, and of the output by default.
+JSON_LINES = "ccks2019"
 _LOG_SECONDS = 10.0
 # Keys of the partial file's first line.
 _MODEL, _VERSION = "partial_output_of", "version"
@@ -47,27 +50,29 @@ def annotate_to_file(
     *,
     resume: bool = False,
     total: int | None = None,
+    format: str = JSON_LINES,
 ) -> JobResult:
-    """Writes annotated records as JSON lines, in order.
+    """Writes annotated records, in order.
 
-    Finished lines are written to `OUTPUT.partial`, whose first line names the model and its version. At the end, the
-    other lines become `output`, as a whole. A killed job leaves the partial file, and `resume` continues after its last
-    complete line. Only the user can read the partial file.
+    Finished records are written to `OUTPUT.partial` as JSON lines, whose first line names the model and its version. At
+    the end, the other lines become `output`, as a whole. A killed job leaves the partial file, and `resume` continues
+    after its last complete line. Only the user can read the partial file.
 
     Args:
         documents: the documents; a resumed job must get the same ones in the same order.
         annotator: finds the entities. A job is only resumed with the same `name` and `version`; see
             `partial_version`.
-        output: a regular file, written as JSON lines of CCKS2019; see `emr_ner_tf.data.atomic_io.is_stream`.
+        output: a regular file, or the folder of a format of several files; see `emr_ner_tf.data.atomic_io.is_stream`.
         resume: whether to continue a partial file.
         total: number of documents, if it is known, for the progress bar.
+        format: format of `output`, as in `emr_ner_tf.data.writing.write_documents`.
 
     Returns:
         The counts and the duration.
 
     Raises:
         UserError: a partial file exists and `resume` is False, it belongs to another model or to other records, or
-            another job is writing it.
+            another job is writing it; or `format` cannot represent a record, and the partial file stays.
     """
     output = pathlib.Path(os.path.realpath(output))
     partial = partial_path(output)
@@ -98,7 +103,7 @@ def annotate_to_file(
                             "%d records, %.1f records/s", done + written, written / interval.elapsed()
                         )
         file.flush()
-        _finish(partial, output)
+        _finish(partial, output, format)
     return JobResult(done + written, done, entities, interval.elapsed())
 
 
@@ -207,9 +212,17 @@ def _text_of(line: bytes, partial: pathlib.Path, number: int) -> str:
         ) from None
 
 
-def _finish(partial: pathlib.Path, output: pathlib.Path) -> None:
-    """Copies all lines but the first to a file beside `output`, renames it, and removes the partial file."""
-    with open(partial, "rb") as source, atomic_writer(output, "wb") as target:
+def _finish(partial: pathlib.Path, output: pathlib.Path, format: str) -> None:
+    """Writes all lines but the first to `output`, as a whole, and removes the partial file."""
+    with open(partial, "rb") as source:
         source.readline()
-        shutil.copyfileobj(source, target)
+        if format == JSON_LINES:
+            with atomic_writer(output, "wb") as target:
+                shutil.copyfileobj(source, target)
+        else:
+            documents = (
+                parse_record(line.decode(), str(number), overlaps="all", require_entities=False)[0]
+                for number, line in enumerate(source, start=1)
+            )
+            write_documents(output, documents, format)
     partial.unlink()

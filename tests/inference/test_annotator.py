@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emr_ner_tf.data.document import Document, Entity
+from emr_ner_tf.data.reading import read_documents
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.inference.annotator import Annotator, decode_entities, encode_texts
 from emr_ner_tf.inference.file_job import annotate_to_file, partial_version
@@ -118,6 +119,25 @@ def test_a_job_that_dies_is_resumed(tmp_path):
     assert not partial.exists()
     records = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
     assert [record["originalText"] for record in records] == [document.text for document in documents]
+
+
+@pytest.mark.parametrize("format", ["label_studio", "doccano", "brat", "csv", "xlsx", "conll"])
+def test_the_output_is_of_any_format(tmp_path, format):
+    # brat's documents are read in the order of their names.
+    documents = [Document(f"{i:02}", "𠮷野家😀" + "字" * i, extra={"id": f"{i:02}"}) for i in range(1, 20)]
+
+    def scored(texts):
+        return [(Entity(0, 2, "药物", 0.625), Entity(3, 4, "手术", 0.125)) for _ in texts]
+
+    output = tmp_path / "out"
+    result = annotate_to_file(documents, _Of(scored), output, format=format)
+    assert (result.records, result.entities) == (19, 38)
+    found = list(read_documents(output, format=format))
+    assert [document.text for document in found] == [document.text for document in documents]
+    assert [document.entities for document in found] == scored(documents)
+    if format == "label_studio":
+        assert [entity.score for entity in found[0].entities] == [0.625, 0.125]
+    assert {path.name for path in tmp_path.iterdir()} == {"out"}
 
 
 def test_a_job_is_of_one_version(tmp_path):
