@@ -187,6 +187,7 @@ def test_a_download_can_be_read(page, tmp_path, format):
             "id": one.id,
             "text": one.text,
             "entities": [entity.to_dict() | {"score": 0.75} for entity in one.entities],
+            "extra": {"text": "a key of its own"},
         }
         for one in DOCUMENTS
     ]
@@ -197,5 +198,8 @@ def test_a_download_can_be_read(page, tmp_path, format):
     assert [(one.text, one.entities) for one in read_documents(path)] == [
         (one.text, one.entities) for one in DOCUMENTS
     ]
-    for wrong in ({"format": "brat"}, {"documents": [{"id": "1"}]}, {"documents": [{"id": 1, "text": 2}]}):
+    if format == "ccks2019":
+        assert {one.extra["text"] for one in read_documents(path)} == {"a key of its own"}
+    broken = ({"id": "1"}, {"id": 1, "text": 2}, {"id": "1", "text": "", "extra": 5})
+    for wrong in ({"format": "brat"}, *({"documents": [one]} for one in broken)):
         assert page("/page/api/write", {"documents": scored, "format": format} | wrong).status_code == 400

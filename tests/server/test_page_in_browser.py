@@ -39,6 +39,22 @@ MENTIONS = """panel => {
 }"""
 
 
+COUNT_TURNS = """() => {
+  setInterval(() => { window.turns += 1; });
+  const fetch = window.fetch;
+  window.fetch = async (...request) => {
+    const response = await fetch(...request);
+    const json = response.json.bind(response);
+    response.json = async () => {
+      const value = await json();
+      window.turns = 0;
+      return value;
+    };
+    return response;
+  };
+}"""
+
+
 @pytest.fixture(scope="module")
 def site(bundles, toys, tmp_path_factory):
     """The address of a server in this process with two models, `ner` and `toy`."""
@@ -296,21 +312,75 @@ def test_a_hundred_thousand_characters(open_page, site):
     text = ("𠮷患者因腹痛x入院，行检查，予药物治疗后好转出院。" * 5000)[:100_000]
     page = open_page()
     choose(page, "toy")
-    # How often other work gets its turn meanwhile.
-    page.evaluate("window.turns = 0; setInterval(() => { window.turns += 1; })")
+    # How often other work gets its turn while the mentions are drawn, after the server's answer.
+    page.evaluate(COUNT_TURNS)
     page.fill("#text", text)
-    before = page.evaluate("window.turns")
     page.click("#annotate")
     idle(page)
     assert page.locator(".text").evaluate("panel => panel.textContent") == text
     places = [i for i, character in enumerate(text) if character == "x"]
     assert [one[0] for one in drawn(page)] == places
     assert page.locator(".block").count() > 20
-    assert page.evaluate("window.turns") > before + 5
+    assert page.evaluate("window.turns") > 5
     # The table grows on demand.
     assert page.locator("#rows tr").count() == 200
     page.click("#more")
     assert page.locator("#rows tr").count() == 400
+
+
+def test_nothing_is_lost_while_the_server_works(open_page, site, tmp_path):
+    page = open_page()
+    choose(page, "toy")
+    path = tmp_path / "one.jsonl"
+    path.write_text('{"originalText": "患者x。", "entities": []}\n', encoding="utf-8")
+    # Both are asked before the first answer.
+    page.fill("#text", "腹痛x，予头孢。" * 2000)
+    page.evaluate("document.querySelector('#annotate').click()")
+    page.set_input_files("#files", [str(path)])
+    idle(page)
+    assert page.locator(".text").inner_text() == "患者x。"
+    assert drawn(page) == [(2, 3, "one", "x")]
+
+
+def test_an_answer_that_fails_leaves_what_is_shown(browser, site):
+    # Not by `open_page`: chromium itself writes a failure to the console.
+    page = browser.new_page(locale="en-US")
+    page.goto(site)
+    page.wait_for_selector("#models input")
+    choose(page, "toy")
+    annotate(page, "患者x。")
+    page.route("**/page/api/annotate", lambda route: route.fulfill(status=503, json={"error": "no room"}))
+    annotate(page, "他人xx。")
+    assert page.locator("#error").inner_text() == "no room"
+    assert drawn(page) == [(2, 3, "one", "x")]
+    page.unroute("**/page/api/annotate")
+    with page.expect_download() as download:
+        page.click("button[data-format=ccks2019]")
+    assert json.loads(download.value.path().read_text(encoding="utf-8"))["originalText"] == "患者x。"
+    page.close()
+
+
+def test_a_version_that_replaces_another_is_used(browser, toys, tmp_path):
+    from emr_ner_tf.server.server import Server, ServerOptions
+
+    (tmp_path / "1").symlink_to(toys / "one")
+    server = Server(ServerOptions(str(tmp_path), port=0, rest_port=0, poll_s=0.1, page=True))
+    try:
+        page = browser.new_page(locale="en-US")
+        page.goto(f"http://127.0.0.1:{server.rest_port}")
+        page.wait_for_selector("#models input")
+        annotate(page, "患者x。")
+        assert page.locator("#models").inner_text().strip() == "ner version 1"
+        (tmp_path / "2").symlink_to(toys / "one")
+        while page.request.get(f"{page.url}page/api/models").json()["models"][0]["version"] != 2:
+            page.wait_for_timeout(100)
+        annotate(page, "患者xx。")
+        assert page.locator("#error").inner_text() == ""
+        assert page.locator("#models").inner_text().strip() == "ner version 2"
+        assert len(drawn(page)) == 2
+        page.close()
+    finally:
+        server.stop(5)
 
 
 def test_language_and_phone(open_page, site):

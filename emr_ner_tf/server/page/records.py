@@ -32,7 +32,8 @@ def read_files(document: dict[str, Any]) -> dict[str, Any]:
             "auto"; `encoding` and `offset_unit` as in `FormatOptions`.
 
     Returns:
-        `documents` as `Document.to_dict`, at most `MAX_RECORDS`; `format`; `problems`, messages about records that
+        `documents`, at most `MAX_RECORDS`, each with `id`, `text`, `entities` as `Document.to_dict` has them, and
+            `extra`, the record's other keys; `format`; `problems`, messages about records that
         are left out; `more`, whether there are further records.
 
     Raises:
@@ -140,11 +141,16 @@ def _documents(document: dict[str, Any]) -> Iterator[Document]:
             raise invalid_argument(
                 f"document {number}: must have id, text and entities with start, end and label"
             )
-        yield dataclasses.replace(found, extra={"id": found.id, **found.extra})
+        extra = value.get("extra", {})
+        if not isinstance(extra, dict):
+            raise invalid_argument(f"document {number}: extra must be an object")
+        yield dataclasses.replace(found, extra={"id": found.id, **extra})
 
 
 def _to_dict(document: Document, folder: str) -> dict[str, Any]:
-    return document.to_dict() | {"id": _without_folder(document.id, folder)}
+    # The record's other keys are apart: one of them may be `text`.
+    values = Document(_without_folder(document.id, folder), document.text, document.entities).to_dict()
+    return values | {"extra": dict(document.extra)}
 
 
 def _without_folder(text: str, folder: str) -> str:

@@ -13,7 +13,11 @@ const FILE_SOURCE = "file";
 
 const messages = JSON.parse(document.getElementById("messages").textContent);
 const by = (id) => document.getElementById(id);
-const state = {models: [], records: [], place: 0, labels: new Map(), run: 0, counts: new Map(), busy: false};
+// `shown` are the models whose mentions are drawn: a box that was just ticked counts when its mentions have arrived.
+const state = {
+  models: [], shown: [], records: [], place: 0, labels: new Map(), run: 0, counts: new Map(),
+  waiting: 0, last: Promise.resolve(), numbered: 0,
+};
 
 function say(key, values = {}) {
   return messages[key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
@@ -28,12 +32,11 @@ function complain(error) {
   by("error").textContent = error.message || say("no_answer");
 }
 
-// Sources: the versions that are selected, and the annotation of the file where it has one.
+// Sources: the versions that are shown, and the annotation of the file where it has one.
 
 function sources(record) {
-  const chosen = state.models.filter((one) => by(one.id).checked);
-  const annotated = record && record.entities.length ? [{id: FILE_SOURCE, title: say("from_file")}] : [];
-  return [...chosen, ...annotated];
+  const annotated = record.entities.length ? [{id: FILE_SOURCE, title: say("from_file")}] : [];
+  return [...state.shown, ...annotated];
 }
 
 function mentionsOf(record, source) {
@@ -135,7 +138,7 @@ async function draw() {
 
 function fillSources() {
   const chosen = by("source").value;
-  const options = state.models.filter((one) => by(one.id).checked).map((one) => new Option(one.title, one.id));
+  const options = state.shown.map((one) => new Option(one.title, one.id));
   by("source").replaceChildren(...options);
   if (options.some((option) => option.value === chosen)) {
     by("source").value = chosen;
@@ -160,27 +163,36 @@ async function annotateRecords(records, wanted) {
   }
 }
 
-async function show(place) {
-  state.place = place;
-  const record = state.records[place];
-  const wanted = sources(record).filter((source) => source.id !== FILE_SOURCE);
-  if (!wanted.length) {
-    throw new Error(say("no_model"));
+async function show(place, records = state.records) {
+  const record = records[place];
+  if (!record) {
+    return;
   }
   by("error").textContent = "";
   tell(`${say("annotating")} …`);
   const began = performance.now();
+  // Another version may be served by now.
+  takeModels(await listModels());
+  const wanted = state.models.filter((one) => by(one.id).checked);
+  if (!wanted.length) {
+    throw new Error(say("no_model"));
+  }
   await annotateRecords([record], wanted);
   const seconds = ((performance.now() - began) / 1000).toFixed(1);
+  // Until here, what was shown before still is what the other controls are about.
+  if (records !== state.records) {
+    state.records = records;
+    by("record").replaceChildren(...records.map((one, i) => new Option(`${i + 1}: ${one.id}`, String(i))));
+  }
+  state.place = place;
+  state.shown = wanted;
   await draw();
   const number = wanted.reduce((sum, source) => sum + mentionsOf(record, source).length, 0);
   tell(say("done", {mentions: number, seconds}));
 }
 
 async function start(documents) {
-  state.records = documents.map((one) => ({...one, found: new Map()}));
-  by("record").replaceChildren(...state.records.map((one, i) => new Option(`${i + 1}: ${one.id}`, String(i))));
-  await show(0);
+  await show(0, documents.map((one) => ({...one, found: new Map()})));
 }
 
 async function open(files) {
@@ -198,8 +210,8 @@ async function open(files) {
   if (!read.documents.length) {
     throw new Error([say("no_records"), ...problems].join("\n"));
   }
-  by("text").value = "";
   await start(read.documents);
+  by("text").value = "";
   tell(`${say("read", {count: read.documents.length, format: read.format})}. ${by("status").textContent}`);
   by("error").textContent = problems.join("\n");
 }
@@ -237,7 +249,7 @@ async function copy() {
 }
 
 async function download(format, name) {
-  const source = state.models.find((one) => one.id === by("source").value);
+  const source = state.shown.find((one) => one.id === by("source").value);
   tell(`${say("annotating")} …`);
   await annotateRecords(state.records, [source]);
   const documents = state.records.map(({found, ...record}) => ({
@@ -254,20 +266,16 @@ async function download(format, name) {
 
 // Controls.
 
-async function work(action) {
-  if (state.busy) {
-    return;
-  }
-  state.busy = true;
+// One after the other: what is asked while the server works is done next.
+function work(action) {
+  state.waiting += 1;
   document.body.setAttribute("aria-busy", "true");
-  try {
-    await action();
-  } catch (error) {
-    complain(error);
-  } finally {
-    state.busy = false;
-    document.body.setAttribute("aria-busy", "false");
-  }
+  state.last = state.last.then(action).catch(complain).then(() => {
+    by("record").value = String(state.place);
+    state.waiting -= 1;
+    document.body.setAttribute("aria-busy", String(state.waiting > 0));
+  });
+  return state.last;
 }
 
 function repaint() {
@@ -292,8 +300,9 @@ by("form").addEventListener("submit", (event) => {
   work(submit);
 });
 by("files").addEventListener("change", (event) => {
-  if (event.target.files.length) {
-    work(() => open(event.target.files));
+  const files = [...event.target.files];
+  if (files.length) {
+    work(() => open(files));
   }
 });
 by("record").addEventListener("change", (event) => work(() => show(Number(event.target.value))));
@@ -312,17 +321,41 @@ document.addEventListener("drop", (event) => {
   event.preventDefault();
   document.body.classList.remove("dropping");
   if (event.dataTransfer.files.length) {
-    const {files} = event.dataTransfer;
+    const files = [...event.dataTransfer.files];
     work(() => open(files));
   }
 });
 
+// Takes over what the server serves now. Versions that stay keep their boxes; one that replaces others is ticked as they were.
+function takeModels(models) {
+  const same = (one) => (other) => other.model === one.model && other.version === one.version;
+  if (models.length === state.models.length && models.every((one, i) => same(one)(state.models[i]))) {
+    return;
+  }
+  const ticked = state.models.filter((one) => by(one.id).checked);
+  const gone = ticked.filter((one) => !models.some(same(one)));
+  const first = !state.models.length;
+  state.models = models.map((one, i) => {
+    const known = state.models.find(same(one));
+    const replaces = !known && gone.some((other) => other.model === one.model);
+    const checked = first ? i < 2 : replaces || ticked.some(same(one));
+    if (replaces) {
+      gone.splice(gone.findIndex((other) => other.model === one.model), 1);
+    }
+    state.numbered += known ? 0 : 1;
+    const title = `${one.model} ${say("version")} ${one.version}`;
+    return {...one, id: known ? known.id : `model-${state.numbered - 1}`, title, checked};
+  });
+  state.models.forEach((one) => one.labels.forEach(colour));
+  listModelBoxes();
+}
+
 function listModelBoxes() {
-  by("models").replaceChildren(...state.models.map((one, i) => {
+  by("models").replaceChildren(...state.models.map((one) => {
     const box = document.createElement("input");
     box.type = "checkbox";
     box.id = one.id;
-    box.checked = i < 2;
+    box.checked = one.checked;
     box.addEventListener("change", () => {
       if (state.records.length) {
         work(() => show(state.place));
@@ -337,13 +370,4 @@ function listModelBoxes() {
   }));
 }
 
-await work(async () => {
-  const models = await listModels();
-  state.models = models.map((one, i) => ({
-    ...one,
-    id: `model-${i}`,
-    title: `${one.model} ${say("version")} ${one.version}`,
-  }));
-  state.models.forEach((one) => one.labels.forEach(colour));
-  listModelBoxes();
-});
+await work(async () => takeModels(await listModels()));

@@ -47,7 +47,8 @@ export function showTable(columns, newView) {
 
 /** The table as tab-separated lines, all rows of it. */
 export function tableText() {
-  const clean = (value) => value.replaceAll(/[\t\r\n]+/g, " ");
+  // A spreadsheet takes a cell that begins with one of these for a formula; CSV files have the same apostrophe.
+  const clean = (value) => value.replaceAll(/[\t\r\n]+/g, " ").replace(/^(?='*[=+\-@])/, "'");
   const lines = [[...head.cells].filter((cell) => !cell.hidden).map((cell) => clean(cell.textContent))];
   for (const row of rows) {
     lines.push(values(row).map(clean));
