@@ -76,13 +76,25 @@ class HttpProtocol(H11Protocol):
     def pause_writing(self) -> None:
         """See the base class."""
         super().pause_writing()
-        self._stalled = self.loop.call_later(_STALLED_S, self.transport.abort)
+        self._watch_reader()
 
     def resume_writing(self) -> None:
         """See the base class."""
         super().resume_writing()
         if self._stalled is not None:
             self._stalled.cancel()
+
+    def _watch_reader(self) -> None:
+        """Disconnects a client that takes nothing of its answer for a while; a slow one that takes some may go on."""
+        left = self.transport.get_write_buffer_size()
+
+        def check() -> None:
+            if self.transport.get_write_buffer_size() < left:
+                self._watch_reader()
+            else:
+                self.transport.abort()
+
+        self._stalled = self.loop.call_later(_STALLED_S, check)
 
     def send_400_response(self, msg: str) -> None:
         """Answers what is not HTTP; the reason may quote it, so it is not given."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import math
 import socket
 import ssl
 import threading
@@ -98,6 +99,8 @@ class RestServer:
         config.load()
         config.ssl = context
         self._server = uvicorn.Server(config)
+        # Bytes of answers that were not sent when their connections were broken off.
+        self._unsent = 0
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="rest", daemon=True)
 
     def start(self) -> None:
@@ -112,18 +115,28 @@ class RestServer:
         """Waits for the requests in work; returns whether all were answered within `timeout_s` seconds."""
         return self.requests.wait_until_idle(timeout_s)
 
-    def close(self) -> None:
-        """Closes the port and all connections."""
+    def close(self, timeout_s: float) -> bool:
+        """Closes the port and all connections.
+
+        Args:
+            timeout_s: seconds that clients may take to read the rest of their answers.
+
+        Returns:
+            Whether all of them were sent.
+        """
+        self._server.config.timeout_graceful_shutdown = max(_FLUSH_S, math.ceil(timeout_s))
         self._server.should_exit = True
         if self._thread.is_alive():
             self._thread.join()
         self._socket.close()
+        return not self._unsent
 
     async def _serve(self) -> None:
         asyncio.get_running_loop().set_exception_handler(_log_loop_error)
         # In a thread other than the main one, uvicorn leaves the signals alone.
         await self._server.serve(sockets=[self._socket])
         for connection in list(self._server.server_state.connections):
+            self._unsent += connection.transport.get_write_buffer_size()
             connection.transport.abort()
 
 

@@ -160,8 +160,9 @@ class Server:
         in_time = [front.wait_until_idle(max(0.0, until - time.monotonic())) for front in fronts]
         # Requests in the queue are refused while their connections are still open.
         self._batcher.drain()
-        for front in fronts:
-            front.close()
+        self._grpc.close()
+        if self._rest is not None:
+            in_time.append(self._rest.close(max(0.0, until - time.monotonic())))
         self._endpoints.close()
         for manager in self.models.managers:
             manager.close(max(0.0, until - time.monotonic()))
