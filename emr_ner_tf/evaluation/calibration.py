@@ -9,6 +9,8 @@ from emr_ner_tf.data.document import Document
 from emr_ner_tf.evaluation.errors import Matching, match_mentions
 
 BINS = 10
+# Digits that tell any two numbers of 64 bits between 0.1 and 1 apart.
+_MAX_DIGITS = 17
 
 
 class Bin(NamedTuple):
@@ -49,13 +51,19 @@ class Thresholds(NamedTuple):
         """Index of the threshold with the highest F1; the lowest threshold among equals."""
         return int(np.argmax(self.f1))
 
+    @property
+    def best_threshold(self) -> float:
+        """A short number that keeps the same predictions as the threshold with the highest F1; 0 if it keeps all."""
+        best = self.best
+        return _between(*map(float, self.threshold[best - 1 : best + 1])) if best else 0.0
+
 
 class BestThreshold(NamedTuple):
     """The threshold with the highest exact-match F1.
 
     Attributes:
-        threshold: half way between the probability of the last prediction that is kept and that of the next one; 0 if
-            all are kept.
+        threshold: about half way between the probability of the last prediction that is kept and that of the next one;
+            0 if all are kept.
         f1: exact-match F1 of the predictions with at least this probability.
         f1_of_all: exact-match F1 of all predictions.
     """
@@ -139,6 +147,17 @@ def best_threshold(gold: Sequence[Document], predicted: Sequence[Document]) -> B
     if found is None:
         return None
     scores = threshold_scores(*found, sum(len(document.entities) for document in gold))
-    best = scores.best
-    between = float(np.mean(scores.threshold[best - 1 : best + 1])) if best else 0.0
-    return BestThreshold(between, float(scores.f1[best]), float(scores.f1[0]))
+    return BestThreshold(scores.best_threshold, float(scores.f1[scores.best]), float(scores.f1[0]))
+
+
+def _between(low: float, high: float) -> float:
+    """Returns the shortest decimal near the middle of two probabilities, which keeps `high` and leaves out `low`.
+
+    It does so in float32, too, in which a model compares. Where no short decimal does, it is `high`.
+    """
+    middle, most = (low + high) / 2, (high - low) / 4
+    for digits in range(1, _MAX_DIGITS):
+        short = round(middle, digits)
+        if abs(short - middle) <= most and np.float32(low) < np.float32(short) <= np.float32(high):
+            return short
+    return high

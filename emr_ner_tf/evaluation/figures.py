@@ -147,9 +147,12 @@ def draw_thresholds(thresholds: Thresholds) -> tuple[str, str]:
     lines = _figure(4.4, 3.2, bottom=0.55)
     axis = lines.subplots()
     named = (("precision", precision, ":", _GREY), ("recall", recall, "--", _GREY), ("F1", f1, "-", _BLUE))
+    # Every threshold from 0 to the lowest probability keeps all predictions.
+    from_0 = np.append(0, threshold)
     for name, values, style, colour in named:
-        axis.plot(threshold, values, style, color=colour, label=name, lw=1.4, drawstyle="steps-pre")
-    axis.plot(threshold[place], f1[place], "o", color=_ORANGE)
+        values = np.append(values[0], values)
+        axis.plot(from_0, values, style, color=colour, label=name, lw=1.4, drawstyle="steps-pre")
+    axis.plot(thresholds.best_threshold, f1[place], "o", color=_ORANGE)
     axis.set_xlim(-0.02, 1.02)
     axis.set_ylim(0, 1.03)
     axis.set_xlabel("threshold")

@@ -197,7 +197,8 @@ def _probabilities(matchings: Iterable[Matching], support: int, *, drawn: bool) 
     return {
         "bins": bins,
         "error": calibration.expected_calibration_error(bins),
-        "best": {name: float(values[best]) for name, values in thresholds._asdict().items()},
+        "best": {name: float(values[best]) for name, values in thresholds._asdict().items()}
+        | {"threshold": thresholds.best_threshold},
         "all": {name: float(values[0]) for name, values in thresholds._asdict().items()},
         "figures": _probability_figures(bins, thresholds) if drawn else {},
     }

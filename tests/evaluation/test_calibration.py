@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from emr_ner_tf.data.document import Document, Entity
@@ -88,3 +88,24 @@ def test_the_best_threshold_is_between_two_predictions():
     # Where everything is right, everything is kept.
     assert best_threshold(gold[:1], [Document("1", text, [Entity(0, 2, "症状", 0.3)])]).threshold == 0
     assert best_threshold(gold, [Document("1", text)]) is None
+
+
+def test_the_best_threshold_is_short():
+    # 0.5 is shorter than 0.45, and so near to one of the two that it is not between them.
+    assert threshold_scores(np.array([0.4, 0.5]), np.array([False, True]), 1).best_threshold == 0.45
+    # Rounded to four digits, it would be 1 and keep nothing.
+    found = threshold_scores(np.array([0.99993, 0.99995, 0.99999]), np.array([False, True, True]), 2)
+    assert found.best_threshold == 0.99994
+
+
+@given(st.lists(st.tuples(st.floats(0, 1, width=32), st.booleans()), min_size=1, max_size=12))
+@example([(float(np.nextafter(np.float32(1), np.float32(0))), False), (1.0, True)])
+@example([(float(np.nextafter(np.float32(0.5), np.float32(0))), False), (0.5, True)])
+@example([(0.0, False), (float(np.nextafter(np.float32(0), np.float32(1))), True)])
+def test_the_best_threshold_as_it_is_printed_keeps_what_scores_best(drawn):
+    scores, correct = np.array([s for s, _ in drawn]), np.array([c for _, c in drawn])
+    found = threshold_scores(scores, correct, int(correct.sum()))
+    printed = str(found.best_threshold)
+    expected = (scores >= found.threshold[found.best]).tolist()
+    assert (scores >= float(printed)).tolist() == expected
+    assert (scores.astype(np.float32) >= np.float32(printed)).tolist() == expected

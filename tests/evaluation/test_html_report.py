@@ -10,6 +10,7 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from emr_ner_tf.data.document import Document, Entity
+from emr_ner_tf.evaluation.calibration import best_threshold
 from emr_ner_tf.evaluation.comparison import compare
 from emr_ner_tf.evaluation.html_report import MAX_RECORDS, Source, html_report, segments
 from emr_ner_tf.evaluation.scoring import score, seen_mentions
@@ -217,6 +218,22 @@ def test_without_probabilities_and_training(gold):
     assert "The predictions have no probabilities." in parsed.text
     assert "need the training records" in parsed.text
     assert not parsed.all("article")
+
+
+def test_the_threshold_that_is_shown_is_the_one_that_an_export_chooses():
+    text = "头痛" * 3
+    gold = [Document("1", text, [Entity(2, 4, DISEASE), Entity(4, 6, DISEASE)])]
+    mentions = [
+        Entity(0, 2, DISEASE, 0.99993),
+        Entity(2, 4, DISEASE, 0.99995),
+        Entity(4, 6, DISEASE, 0.99997),
+    ]
+    found = [Document("1", text, mentions)]
+    chosen = best_threshold(gold, found).threshold
+    page = html_report(gold, found, score(gold, found, LABELS), Source("held.jsonl", "ner"))
+    shown = float(re.search(r"--min_probability=([^<]+)<", page)[1])
+    assert shown == chosen
+    assert [entity for entity in mentions if entity.score >= shown] == mentions[1:]
 
 
 def test_the_costliest_records_are_shown():
