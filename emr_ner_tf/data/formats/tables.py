@@ -8,6 +8,7 @@ with an apostrophe before it, and so is one that begins with apostrophes and the
 column `record` is read back without it.
 """
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -29,6 +30,8 @@ _MENTION_COLUMNS = ("start", "end", "label")
 _OWN = ("record", *_MENTION_COLUMNS, "mention", "score")
 _FORMULA = re.compile("[=+@＝＋－＠\t\r\n-]")
 _GUARDED = re.compile(f"'+{_FORMULA.pattern}")
+# More digits than any text has characters, and fewer than `int` takes.
+_OFFSET = re.compile(r"\s*(\d{1,18})(?:\.0)?\s*")
 
 
 class Row(NamedTuple):
@@ -79,7 +82,9 @@ class _Table:
         self._text = self._find(options.text_column, TEXT_NAMES, lower, "text_column", header)
         self._id = self._find(options.id_column, _ID_NAMES, lower, "id_column", header)
         self._has_mentions = all(name in lower for name in _MENTION_COLUMNS)
-        self._own = {name: lower.index(name) for name in _OWN if self._has_mentions and name in lower}
+        self._own = {
+            name: self._only(lower, name, header) for name in _OWN if self._has_mentions and name in lower
+        }
         self._is_guarded = "record" in self._own
         if source.require_entities and not self._has_mentions:
             # Texts that nobody has annotated are no records without mentions.
@@ -99,14 +104,23 @@ class _Table:
                     f"{self._source.name}:{header.line}: none of the {len(self._names)} columns of the first row is "
                     f"named {asked!r}, which --{flag} asks for"
                 )
-            return self._names.index(asked)
-        found = next((lower.index(name) for name in known if name in lower), None)
+            return self._only(self._names, asked, header)
+        found = next((self._only(lower, name, header) for name in known if name in lower), None)
         if found is None and flag == "text_column":
             raise UserError(
                 f"{self._source.name}:{header.line}: none of the {len(self._names)} columns of the first row is named "
                 f"{', '.join(known)}; name the column of the texts: --text_column=NAME"
             )
         return found
+
+    def _only(self, names: Sequence[str], name: str, header: Row) -> int:
+        """Returns the column of a name that only one column may have."""
+        if names.count(name) > 1:
+            raise UserError(
+                f"{self._source.name}:{header.line}: {names.count(name)} columns of the first row are named {name!r}, "
+                "and one is read; rename the others"
+            )
+        return names.index(name)
 
     def continues(self, group: Sequence[Row], row: Row) -> bool:
         """Whether a row has another mention of the record before it."""
@@ -137,16 +151,29 @@ class _Table:
         return record
 
     def _fill(self, record: Record, rows: Sequence[Row]) -> None:
+        losses = self._source.losses
         if self._id is not None and _cell(rows[0], self._id):
             record.extra["id"] = self._value(rows[0], self._id)
-        taken = {self._text, self._id, *self._own.values()}
-        for column, name in enumerate(self._names):
-            if column not in taken and name:
-                record.extra[name] = self._value(rows[0], column)
         for row in rows if self._has_mentions else ():
             values = {name: self._value(row, column) for name, column in self._own.items()}
             if any(values[name] for name in _MENTION_COLUMNS):
                 record.mentions.append(_mention(values, len(record.mentions) + 1, row.line))
+            else:
+                lost = sum(bool(values.get(name)) for name in ("mention", "score"))
+                losses.add("cells of `mention` or `score` in rows without offsets and label", lost)
+        for column, name in enumerate(self._names):
+            if column in (self._text, *self._own.values()):
+                continue
+            cells = [_cell(row, column) for row in rows]
+            if not name:
+                losses.add("cells of columns without a name", sum(map(bool, cells)))
+            elif column != self._id and name in record.extra:
+                losses.add("cells of columns that have the name of another", sum(map(bool, cells)))
+            else:
+                if column != self._id:
+                    record.extra[name] = self._value(rows[0], column)
+                differing = sum(cell not in ("", cells[0]) for cell in cells)
+                losses.add("cells that differ from those of their record's first row", differing)
 
     def _value(self, row: Row, column: int | None) -> str:
         value = _cell(row, column)
@@ -154,17 +181,22 @@ class _Table:
 
 
 def _mention(values: dict[str, str], number: int, line: int) -> Mention:
+    offsets: list[int] = []
     for name in ("start", "end"):
-        if not values[name].strip().removesuffix(".0").isdecimal():
-            value = describe_value(values[name])
-            raise RecordError("is not a whole number", key=name, value=value, entity=number, line=line)
-    start, end = (int(values[name].strip().removesuffix(".0")) for name in ("start", "end"))
+        match = _OFFSET.fullmatch(values[name])
+        if match is None:
+            problem, value = "is not a whole number of at most 18 digits", describe_value(values[name])
+            raise RecordError(problem, key=name, value=value, entity=number, line=line)
+        offsets.append(int(match[1]))
+    start, end = offsets
     score = values.get("score", "")
     try:
         extra = {"score": float(score)} if score else {}
     except ValueError:
+        extra = {"score": math.nan}
+    if not all(map(math.isfinite, extra.values())):
         value = describe_value(score)
-        raise RecordError("is not a number", key="score", value=value, entity=number, line=line) from None
+        raise RecordError("is not a finite number", key="score", value=value, entity=number, line=line)
     return Mention(start, end, values["label"], values.get("mention") or None, extra, line)
 
 

@@ -1,14 +1,17 @@
-"""Tables (CSV, XLSX): flat memory, and cells that a spreadsheet program would take for formulas."""
+"""Tables (CSV, XLSX): flat memory, cells like formulas, what is lost or refused, and the forms of a CSV."""
 
 import csv
 import itertools
 import tracemalloc
 
+import openpyxl
 import pytest
 
 from emr_ner_tf.data.document import Document, Entity
-from emr_ner_tf.data.reading import read_documents
+from emr_ner_tf.data.formats.options import FormatOptions
+from emr_ner_tf.data.reading import RecordError, RejectsWriter, read_documents
 from emr_ner_tf.data.writing import write_documents
+from emr_ner_tf.errors import UserError
 
 
 def _documents(number):
@@ -77,3 +80,114 @@ def test_tables_of_other_programs_keep_their_apostrophes(tmp_path):
     path.write_text("id,text\n1,'-甲\n2,-乙\n", encoding="utf-8")
     texts = [document.text for document in read_documents(path, require_entities=False)]
     assert texts == ["'-甲", "-乙"]
+
+
+def _table(path, rows):
+    """Writes rows as CSV or, by the name of the file, as a workbook."""
+    if path.suffix == ".xlsx":
+        book = openpyxl.Workbook()
+        for row in rows:
+            book.active.append(row)
+        book.save(path)
+        return path
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return path
+
+
+MENTIONS = ["id", "text", "start", "end", "label"]
+
+
+@pytest.mark.parametrize("name", ["csv", "xlsx"])
+@pytest.mark.parametrize(
+    ("rows", "kept", "lost"),
+    [
+        (
+            [["id", "text", "备注", "备注"], ["1", "左肾", "甲", "乙"], ["2", "右肾", "丙", ""]],
+            {"id": "1", "备注": "甲"},
+            "1 cells of columns that have the name of another",
+        ),
+        (
+            [["id", "text", "编号"], ["1", "左肾", "甲"]],
+            {"id": "甲"},
+            "1 cells of columns that have the name of another",
+        ),
+        (
+            [["id", "text", "", "备注"], ["1", "左肾", "甲", "乙"], ["2", "右肾", "丙", ""]],
+            {"id": "1", "备注": "乙"},
+            "2 cells of columns without a name",
+        ),
+        (
+            [
+                [*MENTIONS, "备注"],
+                *(["1", "左肾", at, at + 1, "病", note] for at, note in ((0, "甲"), (1, "乙"))),
+            ],
+            {"id": "1", "备注": "甲"},
+            "1 cells that differ from those of their record's first row",
+        ),
+        (
+            [["record", *MENTIONS], *(["1", f"a{at}", "左肾", at, at + 1, "病"] for at in (0, 1))],
+            {"id": "a0"},
+            "1 cells that differ from those of their record's first row",
+        ),
+        (
+            [[*MENTIONS, "mention", "score"], ["1", "左肾", "", "", "", "左", "0.5"]],
+            {"id": "1"},
+            "2 cells of `mention` or `score` in rows without offsets and label",
+        ),
+        (
+            [[*MENTIONS, "备注"], *(["1", "左肾", at, at + 1, "病", "甲"] for at in (0, 1))],
+            {"id": "1", "备注": "甲"},
+            "",
+        ),
+    ],
+)
+def test_lost_cells_are_counted_by_kind(tmp_path, caplog, name, rows, kept, lost):
+    path = _table(tmp_path / f"in.{name}", rows)
+    options = FormatOptions(id_column="编号" if "编号" in rows[0] else "", offset_end="exclusive")
+    with caplog.at_level("WARNING", logger="absl"):
+        first, *_ = read_documents(path, require_entities=False, options=options)
+    assert first.extra == kept
+    assert [record.getMessage() for record in caplog.records] == (
+        [f"{path}: not read: {lost}"] if lost else []
+    )
+
+
+@pytest.mark.parametrize(
+    ("header", "options", "named"),
+    [
+        (["id", "text", "Text"], {}, "2 columns of the first row are named 'text'"),
+        (["id", "病历", "病历"], {"text_column": "病历"}, "2 columns of the first row are named '病历'"),
+        (["ID", "id", "text"], {}, "2 columns of the first row are named 'id'"),
+        ([*MENTIONS, "end"], {}, "2 columns of the first row are named 'end'"),
+    ],
+)
+def test_a_column_that_is_read_has_its_name_alone(tmp_path, header, options, named):
+    path = _table(tmp_path / "in.csv", [header, ["1"] * len(header)])
+    with pytest.raises(UserError, match=rf"in\.csv:1: {named}, and one is read; rename the others"):
+        list(read_documents(path, require_entities=False, options=FormatOptions(**options)))
+
+
+@pytest.mark.parametrize(
+    ("cells", "problem"),
+    [
+        ({"score": "nan"}, "`score`=<string of 3 characters> is not a finite number"),
+        ({"score": "-inf"}, "`score`=<string of 4 characters> is not a finite number"),
+        ({"score": "高"}, "`score`=<string of 1 characters> is not a finite number"),
+        ({"end": "9" * 5000}, "`end`=<string of 5000 characters> is not a whole number of at most 18 digits"),
+        ({"start": "0.5"}, "`start`=<string of 3 characters> is not a whole number"),
+        ({"start": "-1"}, "`start`=<string of 2 characters> is not a whole number"),
+    ],
+)
+def test_numbers_that_are_none_are_refused_one_by_one(tmp_path, cells, problem):
+    names = [*MENTIONS, "mention", "score"]
+    good = dict(zip(names, ["1", "左肾", " 0 ", "1.0", "病", "左", "0.5"], strict=True))
+    rows = [[good[name] for name in names], [(good | {"id": "2"} | cells)[name] for name in names]]
+    path = _table(tmp_path / "in.csv", [names, *rows])
+    with pytest.raises(RecordError, match=rf"in\.csv:3: entity 1: {problem}"):
+        list(read_documents(path))
+    with RejectsWriter(tmp_path / "rejects.jsonl") as rejects:
+        (document,) = read_documents(path, rejects=rejects)
+    assert rejects.count == 1
+    (entity,) = document.entities
+    assert (entity.start, entity.end, entity.label, entity.score) == (0, 1, "病", 0.5)
