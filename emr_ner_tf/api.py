@@ -125,12 +125,12 @@ def train(
         >>> metrics["epochs"]
         1
     """
-    from emr_ner_tf.exporting.bundle import find_teacher
+    from emr_ner_tf.exporting.bundle import load_teacher
     from emr_ner_tf.training.trainer import train as run
 
     config = read_recipe(recipe) if isinstance(recipe, str) else recipe.copy_and_resolve_references()
     set_keys(config, settings or {})
-    teacher = find_teacher(config.distillation.teacher)
+    teacher = load_teacher(config, model_dir, strategy)
     return run(config, os.fspath(model_dir), strategy_name=strategy, teacher=teacher)
 
 

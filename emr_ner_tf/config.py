@@ -210,6 +210,11 @@ def check_config(config: ConfigDict) -> None:
         raise UserError(f"config.optimizer.encoder_rate must be at least 0, or {RATE_BY_SIZE:g}, got {rate}")
     if config.distillation.teacher and not config.data.unlabelled:
         raise UserError("config.data.unlabelled must name passages for config.distillation.teacher, got ''")
+    if config.distillation.teacher and config.model.constrain_loss:
+        raise UserError(
+            "config.model.constrain_loss must be False with config.distillation.teacher, whose probabilities of a cut "
+            "mention's tags have no legal path, got True"
+        )
     if not 0 < decay <= 1:
         raise UserError(f"config.optimizer.layer_decay must be above 0 and at most 1, got {decay}")
     if config.char.vectors and config.char.word2vec:

@@ -34,7 +34,7 @@ def main() -> None:
     """Runs the training that the flags name and prints its metrics."""
     from emr_ner_tf.data.path_lists import split_paths
     from emr_ner_tf.data.rejects import NullRejects, RejectsWriter
-    from emr_ner_tf.exporting.bundle import find_teacher
+    from emr_ner_tf.exporting.bundle import load_teacher
     from emr_ner_tf.training.strategies import is_chief_process
     from emr_ner_tf.training.trainer import train
 
@@ -55,7 +55,7 @@ def main() -> None:
             model_dir,
             strategy_name=strategy_name,
             rejects=(rejects or NullRejects()) if _ON_ERROR.value == "skip" else None,
-            teacher=find_teacher(config.distillation.teacher),
+            teacher=load_teacher(config, model_dir, strategy_name),
         )
     table = Table(show_header=False)
     best = metrics["best"]

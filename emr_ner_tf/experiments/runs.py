@@ -19,6 +19,9 @@ from emr_ner_tf.recipes import read_recipe
 _FILES = ("char.vectors", "data.train", "data.validation", "data.unlabelled", "data.labels", "lexicon.file")
 # The settings of Table II are the same for every row, except for those of the row itself.
 _ANY_ROW = "bert_crf"
+# Raised when the same settings train another model than before, by code or by a neutral value that changed: what was
+# trained earlier does not count as finished then.
+_TRAINING_VERSION = 1
 _FLAG_OF_KIND = {BASE: "--encoder", ADAPTED: "--adapted_encoder", ELMO: "--elmo"}
 
 
@@ -125,6 +128,8 @@ class Run:
             if value != neutral[key] and key not in (*RUNTIME_ONLY_KEYS, "train.seed")
         }
         settings["test"] = self.setup["test"]["digest"]
+        if _TRAINING_VERSION > 1:
+            settings["training_version"] = _TRAINING_VERSION
         text = json.dumps(settings, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode("utf-8")).hexdigest()[:10]
 

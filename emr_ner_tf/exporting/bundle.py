@@ -10,7 +10,9 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from emr_ner_tf.config import CONFIG_FILE, ConfigDict
 from emr_ner_tf.data.document import Entity
+from emr_ner_tf.data.whole_files import read_object
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.exporting.completeness import CONTRACT, CONTRACT_VERSION, TAGS, check_complete
 from emr_ner_tf.exporting.model_card import model_card
@@ -21,6 +23,7 @@ from emr_ner_tf.inference.annotator import Annotator, decode_entities, encode_te
 from emr_ner_tf.models.model_definition import ModelDefinition
 from emr_ner_tf.models.ner_pipeline import NerPipeline
 from emr_ner_tf.text.characters import look_up
+from emr_ner_tf.training.strategies import MULTI_WORKER
 
 MODEL_CARD, METRICS, LICENCE = "model_card.md", "metrics.json", "LICENCE"
 
@@ -102,13 +105,33 @@ class Bundle(Annotator):
         return tf.constant(self.definition.vocabulary.code_point_table())
 
 
-def find_teacher(path: str) -> Bundle | None:
+def load_teacher(config: ConfigDict, model_dir: str | os.PathLike[str], strategy: str) -> Bundle | None:
     """Loads the bundle that `config.distillation.teacher` names; None for "".
 
+    The key is set to the version that is loaded. For a run that is resumed this is the version with which it began,
+    whatever has been exported since.
+
+    Args:
+        config: the whole configuration.
+        model_dir: model directory of the run.
+        strategy: name of the run's distribution strategy.
+
     Raises:
-        UserError: see `Bundle`.
+        UserError: several machines train, or as `Bundle`.
     """
-    return Bundle(path) if path else None
+    path = config.distillation.teacher
+    if not path:
+        return None
+    if strategy == MULTI_WORKER:
+        raise UserError(
+            "config.distillation.teacher must be '' on several machines (--strategy=multi_worker_mirrored), each of "
+            f"which would ask it for all passages, got {path!r}; distil on one machine"
+        )
+    begun = pathlib.Path(model_dir, CONFIG_FILE)
+    saved = read_object(begun)["distillation"]["teacher"] if begun.exists() else ""
+    is_version = saved and os.path.realpath(pathlib.Path(saved).parent) == os.path.realpath(path)
+    config.distillation.teacher = saved if is_version else str(find_version(path))
+    return Bundle(config.distillation.teacher)
 
 
 def find_version(path: str | os.PathLike[str]) -> pathlib.Path:

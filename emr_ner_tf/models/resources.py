@@ -35,12 +35,15 @@ class Resources(NamedTuple):
     word_vectors: np.ndarray | None = None
 
 
-def build_resources(config: ConfigDict, documents: Sequence[Document]) -> Resources:
+def build_resources(
+    config: ConfigDict, documents: Sequence[Document], others: Sequence[Document] = ()
+) -> Resources:
     """Reads or builds the resources that the configuration names.
 
     Args:
         config: the whole configuration.
         documents: the training records only; no resource may depend on a record that a model is scored on.
+        others: records whose characters get rows of the vocabulary, too; nothing is learned for them.
 
     Raises:
         UserError: a file is missing or malformed, vectors have another width, or a lexicon has no word.
@@ -53,6 +56,7 @@ def build_resources(config: ConfigDict, documents: Sequence[Document]) -> Resour
         vectors = _char_vectors(config.char, texts, config.data, config.train.seed)
         texts += [token for token in vectors.tokens if len(token) == 1] if vectors else []
     encoder = RANDOM_ENCODER if config.model.encoder == "char" else config.encoder
+    texts += [document.text for document in others]
     vocabulary = _vocabulary(encoder, texts, extend=config.text.extend_vocabulary)
     return Resources(vocabulary, words, vectors, word_vectors)
 

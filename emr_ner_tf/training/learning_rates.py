@@ -53,7 +53,8 @@ def encoder_rate(encoder: Encoder, rate: float) -> float:
     """
     if rate != RATE_BY_SIZE:
         return rate
-    layers = max(1, _layers(encoder))
+    # Not by the names of the weights: in ALBERT, all layers share one.
+    layers = max(1, encoder.hf_config.get("num_hidden_layers", 0))
     rate = _RATE_TIMES_SIZE / (layers * encoder.hidden_size)
     logging.info(
         "config.optimizer.encoder_rate: %.2g for %d layers of width %d", rate, layers, encoder.hidden_size

@@ -85,7 +85,9 @@ def read_tagging_data(
     """
     training, validation, labels = training_records(config.data, config.train.seed, rejects)
     scored = check_mentions(config.data, training, validation, patience=config.train.patience)
-    resources = build_resources(config, training)
+    # The seed chooses which records validate. With rows for their characters, too, the models of several seeds have one
+    # vocabulary and can be exported as an ensemble.
+    resources = build_resources(config, training, () if config.data.validation else validation)
     vocabulary, table = resources.vocabulary, TagTable(labels, config.model.scheme)
     cut = {"window": config.text.window, "slack": config.text.slack}
     examples = build_examples(training, vocabulary, table, **cut)

@@ -26,7 +26,7 @@ def train(
             `learning_curve.png`, `validation_report.html` and TensorBoard's events.
         strategy_name: name of a strategy in `emr_ner_tf.training.strategies`.
         rejects: receives bad records; None raises at the first.
-        teacher: the model that `config.distillation.teacher` names (`emr_ner_tf.exporting.bundle.find_teacher`).
+        teacher: the model that `config.distillation.teacher` names (`emr_ner_tf.exporting.bundle.load_teacher`).
 
     Returns:
         The content of `metrics.json`. `best` is the epoch whose weights are kept as the best: of equal validation F1

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 
 from emr_ner_tf.config import base_config
-from emr_ner_tf.data.document import Document
+from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.data.writing import write_documents
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.models.builder import build_tagger
 from emr_ner_tf.models.model_definition import ModelDefinition
 from emr_ner_tf.models.resources import build_resources, unlabelled_passages
+from emr_ner_tf.training.tagging_task import read_tagging_data
 
+_CHARACTERS = "右肾结石左囊肿无殊"
 _DOCUMENTS = [Document("1", "右肾结石。"), Document("2", "左肾囊肿，右肾无殊。")]
 
 
@@ -35,6 +37,26 @@ def test_a_row_for_each_character_of_the_training_text():
     resources = build_resources(_config(), _DOCUMENTS)
     assert sorted(resources.vocabulary.tokens[5:]) == sorted(set("右肾结石。左囊肿，无殊"))
     assert resources.char_vectors is None
+
+
+def test_seeds_that_validate_on_other_records_have_one_vocabulary(tmp_path):
+    path = tmp_path / "records.jsonl"
+    documents = [
+        Document(str(i), f"患者{character}。", (Entity(0, 2, "药物"),))
+        for i, character in enumerate(_CHARACTERS)
+    ]
+    write_documents(path, documents)
+    config = _config()
+    config.data.train, config.data.validation_fraction = str(path), 0.5
+    vocabularies, validated = set(), set()
+    for seed in range(4):
+        config.train.seed = seed
+        data = read_tagging_data(config, tmp_path, None)
+        vocabularies.add(data.resources.vocabulary.tokens)
+        validated.add(tuple(document.id for document in data.validation))
+    assert len(validated) > 1
+    assert len(vocabularies) == 1
+    assert set(_CHARACTERS) <= set(*vocabularies)
 
 
 def test_vectors_of_a_file(tmp_path):

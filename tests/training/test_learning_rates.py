@@ -1,5 +1,7 @@
 """Which rate each variable of a tagger has."""
 
+from typing import ClassVar
+
 import pytest
 
 from emr_ner_tf.config import RANDOM_ENCODER, base_config, check_config
@@ -59,10 +61,7 @@ def test_each_layer_below_learns_slower(tagger):
 def test_the_rate_by_size(layers, width, rate):
     class Sized:
         hidden_size = width
-
-        @staticmethod
-        def weight_mappings():
-            return [type("Mapping", (), {"name": f"encoder.layer.{i}.output"}) for i in range(layers)]
+        hf_config: ClassVar = {"num_hidden_layers": layers}
 
     assert encoder_rate(Sized, -1.0) == pytest.approx(rate, rel=0.02)
     assert encoder_rate(Sized, 3e-5) == 3e-5

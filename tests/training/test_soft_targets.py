@@ -5,9 +5,11 @@ import json
 import numpy as np
 import pytest
 
+from emr_ner_tf.config import base_config
 from emr_ner_tf.data.reading import read_documents
 from emr_ner_tf.data.tag_scheme import TagTable
 from emr_ner_tf.errors import UserError
+from emr_ner_tf.exporting.bundle import load_teacher
 from emr_ner_tf.training import soft_targets
 from emr_ner_tf.training.soft_targets import soft_examples
 
@@ -103,6 +105,33 @@ def test_a_student(cli, bundles, corpus, tiny_flags, tmp_path):
     other = cli("distill", *flags, "--config.model.scheme=BIOES", f"--model_dir={tmp_path}/other")
     assert other.returncode == 1
     assert "config.distillation.teacher must have the tags of this model" in other.stderr
+
+
+def test_a_run_keeps_the_version_with_which_it_began(bundles, tmp_path):
+    versions, model_dir = tmp_path / "versions", tmp_path / "student"
+    versions.mkdir()
+    first = next(path for path in bundles.iterdir() if path.name.isdigit())
+    (versions / "3").symlink_to(first)
+    config = base_config()
+    config.distillation.teacher = str(versions)
+    assert load_teacher(config, model_dir, "one_device").path == versions / "3"
+    assert config.distillation.teacher == f"{versions}/3"
+    model_dir.mkdir()
+    (model_dir / "config.json").write_text(config.to_json(), encoding="utf-8")
+    (versions / "4").symlink_to(first)
+    config.distillation.teacher = str(versions)
+    assert load_teacher(config, model_dir, "one_device").path == versions / "3"
+    config.distillation.teacher = str(versions)
+    assert load_teacher(config, tmp_path / "another", "one_device").path == versions / "4"
+
+
+def test_several_machines_do_not_distil():
+    config = base_config()
+    config.distillation.teacher = "bundles"
+    with pytest.raises(
+        UserError, match=r"config.distillation.teacher must be '' on several machines .*bundles"
+    ):
+        load_teacher(config, "student", "multi_worker_mirrored")
 
 
 def test_passages_are_needed(two_records, tmp_path, bundles):
