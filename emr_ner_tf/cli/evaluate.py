@@ -13,7 +13,6 @@ a file:
 """
 
 import contextlib
-import dataclasses
 import functools
 import json
 import os
@@ -26,12 +25,15 @@ from absl import flags, logging
 from rich.console import Console
 
 from emr_ner_tf.cli.console import results
+from emr_ner_tf.cli.evaluate_compare import is_model, read_predictions
 from emr_ner_tf.cli.format_flags import define_format_flags, define_on_error, format_options
 from emr_ner_tf.cli.path_flags import define_path
 from emr_ner_tf.cli.runner import run
 from emr_ner_tf.config import reading_settings
 from emr_ner_tf.data.atomic_io import STANDARD, atomic_writer, check_not_an_input
 from emr_ner_tf.data.document import Document
+from emr_ner_tf.data.formats.options import parse_options
+from emr_ner_tf.data.formats.table import AUTO, READ_FORMATS
 from emr_ner_tf.data.lines import source_name
 from emr_ner_tf.data.path_lists import split_paths
 from emr_ner_tf.data.reading import REMEDIES, read_again, read_documents
@@ -79,7 +81,20 @@ _REDACT = flags.DEFINE_bool(
 _COMPARE = define_path(
     "compare",
     None,
-    "What to compare the model with: a bundle, a model directory, or a file of the same records with predictions.",
+    "What to compare the model with: a bundle, a model directory, or a file or folder of the same records with "
+    "predictions.",
+)
+_COMPARE_FORMAT = flags.DEFINE_enum(
+    "compare_format",
+    AUTO,
+    [AUTO, *READ_FORMATS],
+    "Format of --compare, if it has predictions; auto finds it by looking.",
+)
+_COMPARE_OPTIONS = flags.DEFINE_string(
+    "compare_options",
+    "",
+    "The other format flags, such as --encoding and --offset_unit, for --compare: NAME=VALUE, several separated by "
+    "commas. Those flags themselves apply to --input and --train only.",
 )
 flags.mark_flags_as_required(["input"])
 _PLACES = {
@@ -163,6 +178,10 @@ def _check_flags() -> None:
         raise UsageError("exactly one of --bundle and --model_dir is required")
     if _REDACT.value and _REPORT.value is None:
         raise UsageError("--redact requires --report")
+    if _COMPARE.value is None and (_COMPARE_FORMAT.value != AUTO or _COMPARE_OPTIONS.value):
+        raise UsageError("--compare_format and --compare_options require --compare")
+    # A wrong value is reported before the records are annotated.
+    parse_options(_COMPARE_OPTIONS.value, "--compare_options")
     outputs = [path for path in (_OUTPUT.value, _REPORT.value) if path is not None]
     inputs = [_INPUT.value, *(split_paths(_TRAIN.value, "--train") if _TRAIN.value else ())]
     for path in outputs:
@@ -175,29 +194,19 @@ def _other_predictions(gold: Sequence[Document]) -> tuple[list[Document], tuple[
     """Returns the documents with the predictions of --compare, and their labels.
 
     Raises:
-        UserError: the file has other records than --input.
+        UserError: the records are others than those of --input.
     """
-    path = _COMPARE.value
-    if os.path.isdir(path):
+    path, options = _COMPARE.value, parse_options(_COMPARE_OPTIONS.value, "--compare_options")
+    if is_model(path, _COMPARE_FORMAT.value, options):
         from emr_ner_tf.api import load
 
         tagger = load(path, checkpoint=_CHECKPOINT.value)
         return _annotated(tagger, gold, "annotating for --compare"), tagger.labels
-    predicted = list(read_documents(path, overlaps=_OVERLAPS.value))
-    if len(predicted) != len(gold):
-        raise UserError(
-            f"--compare={path}: must have the records of --input, got {len(predicted)} records instead of {len(gold)}"
-        )
-    for number, (one, other) in enumerate(zip(gold, predicted, strict=True), start=1):
-        if one.text != other.text:
-            raise UserError(
-                f"--compare={path}: record {number}: the text must be that of record {number} of --input, got another "
-                f"one, of {len(other.text)} instead of {len(one.text)} characters"
-            )
+    predicted = read_predictions(
+        path, gold, format=_COMPARE_FORMAT.value, overlaps=_OVERLAPS.value, options=options
+    )
     labels = tuple(sorted({entity.label for document in predicted for entity in document.entities}))
-    # A record without an id is named after its file, so the ids differ.
-    pairs = zip(gold, predicted, strict=True)
-    return [dataclasses.replace(one, entities=other.entities) for one, other in pairs], labels
+    return predicted, labels
 
 
 def _annotated(tagger: Annotator, gold: Sequence[Document], title: str) -> list[Document]:

@@ -5,13 +5,26 @@ import re
 
 import pytest
 
+from emr_ner_tf.cli.evaluate_compare import is_model, read_predictions
+from emr_ner_tf.data.document import Document, Entity
+from emr_ner_tf.data.formats.options import DEFAULT_OPTIONS, FormatOptions
+from emr_ner_tf.data.record_error import RecordError
+from emr_ner_tf.data.writing import write_documents
+from emr_ner_tf.errors import UserError
+
+TEXTS = ("患者𠮷头痛。", "予头孢静滴。", "患者𠮷头痛。")
+GOLD = [Document(f"in:{n}", text) for n, text in enumerate(TEXTS)]
+MENTIONS = ((Entity(3, 5, "症状"),), (Entity(1, 3, "药物"),), ())
+
 
 def test_report_and_comparison_with_a_file(cli, bundles, corpus, tmp_path):
     page, scores = tmp_path / "report.html", tmp_path / "scores.json"
-    gold = f"{corpus}/test.jsonl"
+    gold, other = corpus / "test.jsonl", tmp_path / "test.jsonl"
+    other.write_text(gold.read_text(encoding="utf-8"), encoding="gb18030")
     done = cli(
         *("evaluate", f"--bundle={bundles}", f"--input={gold}", f"--train={corpus}/train.jsonl"),
-        *(f"--report={page}", f"--compare={gold}", f"--output={scores}", "--by_record"),
+        *(f"--compare={other}", "--compare_options=encoding=gb18030"),
+        *(f"--report={page}", f"--output={scores}", "--by_record"),
     )
     assert done.returncode == 0, done.stderr
     assert f"report: {page} (text of records; --redact leaves it out)" in done.stdout
@@ -62,9 +75,71 @@ def test_predictions_of_other_records(cli, bundles, corpus, tmp_path):
     assert f"--compare={other}: record 1: the text must be that of record 1 of --input" in done.stderr
 
 
+def _read(path, format="auto", **options):
+    return read_predictions(
+        str(path), GOLD, format=format, overlaps="error", options=FormatOptions(**options)
+    )
+
+
+@pytest.mark.parametrize("format", ["brat", "uima_xmi", "uima_json"])
+def test_a_folder_of_predictions(tmp_path, format):
+    if format != "brat":
+        pytest.importorskip("cassis", reason="needs the extra uima")
+    # In the order of the names, the records are others than in --input; of equal texts, the first comes first.
+    found = [
+        Document(name, text, mentions, extra={"id": name})
+        for name, text, mentions in zip("bac", TEXTS, MENTIONS, strict=True)
+    ]
+    write_documents(tmp_path / "found", found, format)
+    assert not is_model(str(tmp_path / "found"), "auto", DEFAULT_OPTIONS)
+    predicted = _read(tmp_path / "found")
+    assert [document.id for document in predicted] == ["in:0", "in:1", "in:2"]
+    assert [document.entities for document in predicted] == list(MENTIONS)
+
+
+def test_a_folder_of_predictions_of_other_records(tmp_path):
+    found = [Document(str(n), text, extra={"id": str(n)}) for n, text in enumerate((*TEXTS[:2], "另一份。"))]
+    write_documents(tmp_path / "found", found, "brat")
+    with pytest.raises(UserError, match=r"got none with the text of record 3, of 6 characters") as caught:
+        _read(tmp_path / "found")
+    assert str(caught.value).startswith(f"--compare={tmp_path}/found: must have the records of --input")
+
+
+def test_a_directory_of_a_model_is_no_folder_of_predictions(tmp_path):
+    for name in (
+        "1/saved_model.pb",
+        "1/assets/config.json",
+        "config.json",
+        "metrics.json",
+        "best/weights.index",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("{}", encoding="utf-8")
+    assert is_model(str(tmp_path), "auto", DEFAULT_OPTIONS)
+    assert not is_model(str(tmp_path / "config.json"), "auto", DEFAULT_OPTIONS)
+
+
+def test_predictions_have_an_encoding_and_offsets_of_their_own(tmp_path):
+    path = tmp_path / "found.json"
+    # Offsets are UTF-16 units, and no mention has its text, by which a reader would notice.
+    rows = [
+        {"text": TEXTS[0], "entities": [{"start_offset": 4, "end_offset": 6, "label": "症状"}]},
+        {"text": TEXTS[1], "entities": [{"start_offset": 1, "end_offset": 3, "label": "药物"}]},
+        {"text": TEXTS[2], "entities": []},
+    ]
+    path.write_text("".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows), encoding="gb18030")
+    predicted = _read(path, "doccano", encoding="gb18030", offset_unit="utf16")
+    assert [document.entities for document in predicted] == list(MENTIONS)
+    with pytest.raises(RecordError) as caught:
+        _read(path)
+    assert "--compare_options=encoding=gb18030" in str(caught.value)
+    assert " --encoding" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
+        (["--compare_options=encoding=gb18030"], "--compare_format and --compare_options require --compare"),
         (["--redact"], "--redact requires --report"),
         (
             ["--report=same", "--output=same"],
