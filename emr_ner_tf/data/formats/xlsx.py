@@ -36,15 +36,22 @@ def _read(source: Source) -> Iterator[Record]:
 
 def _rows(source: Source) -> Iterator[Row]:
     with _errors(source), contextlib.ExitStack() as stack:
-        for number, cells in _cells(_reader(source, stack), source.name):
+        for number, cells, uncomputed in _cells(_reader(source, stack), source.name):
             values = [""] * max((cell["column"] for cell in cells), default=0)
             for cell in cells:
                 values[cell["column"] - 1] = _string(cell["value"])
-            yield Row(number, raw_of(values), values)
+            problem = None
+            if uncomputed:
+                problem = RecordError(
+                    "the row has formulas without a computed value",
+                    value=str(uncomputed),
+                    remedy="open the workbook in a spreadsheet program and save it there",
+                )
+            yield Row(number, raw_of(values), values, problem)
 
 
-def _cells(reader: Any, name: str) -> Iterator[tuple[int, list[dict[str, Any]]]]:
-    """Yields the number and the cells of each row that the first sheet has.
+def _cells(reader: Any, name: str) -> Iterator[tuple[int, list[dict[str, Any]], int]]:
+    """Yields the number of each row that the first sheet has, its cells, and how many formulas have no value.
 
     As `parse` of openpyxl's own parser, which keeps an empty element and the height of every row.
     """
@@ -62,9 +69,18 @@ def _cells(reader: Any, name: str) -> Iterator[tuple[int, list[dict[str, Any]]]]
                 continue
             parents.pop()
             if node.tag == ROW_TAG:
-                yield parser.parse_row(node)
+                uncomputed = sum(map(_is_uncomputed, node))
+                yield *parser.parse_row(node), uncomputed
                 parser.row_dimensions.clear()
                 parents[-1].remove(node)
+
+
+def _is_uncomputed(cell: Any) -> bool:
+    """Whether a cell is a formula that no spreadsheet program has computed; a computed string may be empty."""
+    from openpyxl.worksheet._reader import FORMULA_TAG, VALUE_TAG
+
+    is_formula = cell.find(FORMULA_TAG) is not None
+    return is_formula and cell.get("t") != "str" and not cell.findtext(VALUE_TAG)
 
 
 @contextlib.contextmanager

@@ -2,7 +2,9 @@
 
 import csv
 import itertools
+import re
 import tracemalloc
+import zipfile
 
 import openpyxl
 import pytest
@@ -191,3 +193,30 @@ def test_numbers_that_are_none_are_refused_one_by_one(tmp_path, cells, problem):
     assert rejects.count == 1
     (entity,) = document.entities
     assert (entity.start, entity.end, entity.label, entity.score) == (0, 1, "病", 0.5)
+
+
+def test_formulas_without_a_value_are_refused(tmp_path):
+    path = _table(tmp_path / "in.xlsx", [["id", "text"], ["1", "左肾"], ["2", "=A1&B1"], ["3", "右肾"]])
+    problem = rf"{path}:3: the row has formulas without a computed value: 1; open the workbook in a spreadsheet program"
+    with pytest.raises(RecordError, match=problem):
+        list(read_documents(path, require_entities=False))
+    with RejectsWriter(tmp_path / "rejects.jsonl") as rejects:
+        documents = list(read_documents(path, require_entities=False, rejects=rejects))
+    assert (rejects.count, [document.text for document in documents]) == (1, ["左肾", "右肾"])
+
+
+@pytest.mark.parametrize(("value", "text"), [("右肾", "右肾"), ("", "")])
+def test_formulas_are_read_as_their_computed_values(tmp_path, value, text):
+    path = _table(tmp_path / "plain.xlsx", [["id", "text"], ["2", "=A1&B1"]])
+    computed = tmp_path / "computed.xlsx"
+    with zipfile.ZipFile(path) as before, zipfile.ZipFile(computed, "w") as after:
+        for name in before.namelist():
+            content = before.read(name)
+            if name.endswith("sheet1.xml"):
+                # As spreadsheet programs write it.
+                content = re.sub(rb'<c r="B2"(.*?)<v ?/?>(</v>)?', rb'<c r="B2" t="str"\1<v>@</v>', content)
+                assert b"@" in content
+                content = content.replace(b"@", value.encode())
+            after.writestr(name, content)
+    (document,) = read_documents(computed, require_entities=False)
+    assert (document.text, document.extra) == (text, {"id": "2"})
