@@ -65,6 +65,7 @@ FORMAT = Format(
     unit="UTF-16 units (grapheme clusters where the project counts them), exclusive ends",
     holds=frozenset(("ids", "keys of records", "overlapping mentions", "mentions", "records without text")),
     read=_read,
-    readings=readings("utf16", fixed=("end",)),
+    # To a project that counts grapheme clusters, CR LF is one.
+    readings=(*readings("utf16", fixed=("end",)), Reading("grapheme", "exclusive", "one")),
     open=text_writer(_render),
 )

@@ -2,7 +2,8 @@
 
 The reading of a file is a unit (code points, UTF-16 code units, grapheme clusters), whether the end is exclusive or
 inclusive, and whether CR LF counts as one unit or two. A record under which several readings give different spans waits
-for a later record to decide; where none does, the reader asks for a flag.
+for a later record to decide; where none does, the reader asks for a flag. Mentions without a text do not decide the
+unit or CR LF: one that a reading puts past the text or inside a character may as well be a mistake.
 """
 
 import itertools
@@ -14,14 +15,15 @@ import regex
 
 from emr_ner_tf.data.formats.elimination import Elimination
 from emr_ner_tf.data.formats.losses import FRAGMENTS
-from emr_ner_tf.data.formats.options import FormatOptions
+from emr_ner_tf.data.formats.options import OFFSET_CRLF, OFFSET_ENDS, OFFSET_UNITS, FormatOptions
 from emr_ner_tf.data.formats.records import Mention, Record
 from emr_ner_tf.data.record_error import RecordError, describe_value
 
 # More records than these are not kept in memory to wait for one that decides.
 _MAX_WAITING = 1000
-# Of each mention, the start and end of its parts, one after the other; most mentions have one part.
-_Spans = tuple[tuple[int, ...], ...]
+# Of each mention, the start and end of its parts, one after the other; most mentions have one part. None is a mention
+# without a text that the reading does not fit.
+_Spans = tuple[tuple[int, ...] | None, ...]
 _BREAKS = re.compile(r"[\r\n\t]")
 _CRLF_OR_BREAK = re.compile(r"\r\n|[\r\n\t]")
 
@@ -45,10 +47,11 @@ class Reading(NamedTuple):
 
 _UNITS = {"codepoint": "code points", "utf16": "UTF-16 units", "grapheme": "grapheme clusters"}
 _FLAGS = {"unit": "offset_unit", "end": "offset_end", "crlf": "offset_crlf"}
-_DIFFERENCES = {
-    "unit": "whether they count code points or UTF-16 units",
-    "end": "whether their ends are exclusive or inclusive",
-    "crlf": "whether CR LF counts as one or two",
+_CHOICES = {"unit": OFFSET_UNITS, "end": OFFSET_ENDS, "crlf": OFFSET_CRLF}
+_QUESTIONS = {
+    "unit": "whether they count",
+    "end": "whether their ends are",
+    "crlf": "whether CR LF counts as",
 }
 CODE_POINTS = Reading("codepoint", "exclusive", "two")
 
@@ -101,26 +104,33 @@ def resolve(
             elimination.add_settled(record, ())
         else:
             values = _values(record, elimination.remaining)
-            if values:
+            if any(None not in spans for spans in values.values()):
                 has_text = has_text or any(mention.text is not None for mention in record.mentions)
                 elimination.offer(record, values)
             else:
                 record.error = _misfit(record, elimination.remaining, allowed)
                 elimination.add_settled(record, ())
-        yield from _released(elimination, options)
+        yield from _released(elimination, allowed, options)
         if elimination.waiting > _MAX_WAITING:
             _settle_or_ask(elimination, convention)
-            yield from _released(elimination, options)
+            yield from _released(elimination, allowed, options)
     while elimination.waiting:
         _settle_or_ask(elimination, convention)
-        yield from _released(elimination, options)
+        yield from _released(elimination, allowed, options)
     if has_text and len(elimination.remaining) < before:
         notes += _decided(elimination.remaining, allowed)
 
 
-def _released(elimination: Elimination[Reading, Record, _Spans], options: FormatOptions) -> Iterator[Record]:
+def _released(
+    elimination: Elimination[Reading, Record, _Spans], allowed: Sequence[Reading], options: FormatOptions
+) -> Iterator[Record]:
     for record, spans in elimination.released():
-        yield _moved(record, spans, options)
+        fitting = [span for span in spans if span is not None]
+        if len(fitting) < len(spans):
+            record.error = _misfit(record, elimination.remaining, allowed)
+        else:
+            _move(record, fitting, options)
+        yield record
 
 
 def _settle_or_ask(elimination: Elimination[Reading, Record, _Spans], convention: Reading) -> None:
@@ -137,17 +147,18 @@ def _asked(allowed: Sequence[Reading], options: FormatOptions) -> list[Reading]:
     for name, flag in _FLAGS.items():
         value = getattr(options, flag)
         if value:
-            found = list(dict.fromkeys(reading._replace(**{name: value}) for reading in found))
+            matching = [reading for reading in found if getattr(reading, name) == value]
+            found = matching or list(dict.fromkeys(reading._replace(**{name: value}) for reading in found))
     return found
 
 
 def _values(record: Record, remaining: Sequence[Reading]) -> dict[Reading, _Spans]:
-    """What each reading that the record fits makes of its mentions."""
+    """What each reading makes of the mentions, without the readings that a mention's own text rules out."""
     found: dict[Reading, _Spans] = {}
     plain: dict[str, _Spans | None] = {}
     simple = is_simple(record.text)
     for reading in remaining:
-        if simple and reading.unit != "grapheme":
+        if simple and (reading.unit != "grapheme" or record.text.isascii()):
             # Units are characters here, and there is no CR LF.
             if reading.end not in plain:
                 plain[reading.end] = _spans(record, reading, lambda offset: offset)
@@ -156,7 +167,9 @@ def _values(record: Record, remaining: Sequence[Reading]) -> dict[Reading, _Span
             spans = _spans(record, reading, to_code_points(record.text, reading))
         if spans is not None:
             found[reading] = spans
-    return found
+    # A reach past the text under every unit does decide the ends.
+    ends = {reading.end for reading, spans in found.items() if None not in spans}
+    return {reading: spans for reading, spans in found.items() if reading.end in ends or not ends}
 
 
 def is_simple(text: str) -> bool:
@@ -202,7 +215,7 @@ def _spans(record: Record, reading: Reading, place: Callable[[int], int | None])
     spans = []
     for mention in record.mentions:
         span = _span(record.text, mention, reading, place)
-        if span is None:
+        if span is None and mention.text is not None:
             return None
         spans.append(span)
     return tuple(spans)
@@ -241,7 +254,7 @@ def _escaped(text: str) -> str:
     return text.replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
 
 
-def _moved(record: Record, spans: _Spans, options: FormatOptions) -> Record:
+def _move(record: Record, spans: Sequence[tuple[int, ...]], options: FormatOptions) -> None:
     for number, (mention, span) in enumerate(zip(record.mentions, spans, strict=False), start=1):
         mention.start, mention.end = span[0], span[-1]
         gaps = zip(span[1::2], span[2::2], strict=False)
@@ -255,7 +268,6 @@ def _moved(record: Record, spans: _Spans, options: FormatOptions) -> Record:
                     remedy="--discontinuous=join reads it as one span from the first part to the last",
                 )
             mention.extra[FRAGMENTS] = [list(part) for part in zip(span[::2], span[1::2], strict=True)]
-    return record
 
 
 def _misfit(record: Record, remaining: Sequence[Reading], allowed: Sequence[Reading]) -> RecordError:
@@ -268,8 +280,8 @@ def _misfit(record: Record, remaining: Sequence[Reading], allowed: Sequence[Read
         if _span(record.text, mention, reading, place) is None
     )
     others = [other for other in readings() if other not in remaining]
-    fits = _values(record, others)
-    hint = f"; it would fit {next(iter(fits))}" if fits else ""
+    fits = [other for other, spans in _values(record, others).items() if None not in spans]
+    hint = f"; it would fit {fits[0]}" if fits else ""
     problem = _problem(record.text, mention, reading, place)
     return RecordError(
         f"{problem} (read as {reading}){hint}",
@@ -309,22 +321,24 @@ def _question(record: Record, values: dict[Reading, _Spans]) -> RecordError:
         )
     ] or differ
     number = next(i + 1 for i in range(len(first)) if len({spans[i] for spans in values.values()}) > 1)
-    what = " and ".join(_DIFFERENCES[name] for name in asked)
+    choices = {name: _choices(values, name) for name in asked}
+    what = " and ".join(
+        f"{_QUESTIONS[name]} {' or '.join(_UNITS.get(value, value) for value in choices[name])}"
+        for name in asked
+    )
     return RecordError(
         f"nothing in the file tells how its offsets count: {what}",
         path=record.path,
         line=record.mentions[number - 1].line or record.line,
         entity=number,
-        remedy="name it: " + " ".join(f"--{_FLAGS[name]}={'|'.join(_values_of(name))}" for name in asked),
+        remedy="name it: " + " ".join(f"--{_FLAGS[name]}={'|'.join(choices[name])}" for name in asked),
     )
 
 
-def _values_of(name: str) -> tuple[str, ...]:
-    return {
-        "unit": ("codepoint", "utf16"),
-        "end": ("exclusive", "inclusive"),
-        "crlf": ("one", "two"),
-    }[name]
+def _choices(values: Iterable[Reading], name: str) -> list[str]:
+    """The values of a flag that the readings leave."""
+    found = {getattr(reading, name) for reading in values}
+    return [value for value in _CHOICES[name] if value in found]
 
 
 def _decided(remaining: Sequence[Reading], allowed: Sequence[Reading]) -> list[str]:

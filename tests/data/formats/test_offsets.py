@@ -129,14 +129,18 @@ def test_without_own_texts_it_asks(tmp_path):
     ("text", "flags", "asked"),
     [
         ("左肾结石", {}, None),
+        # All units give the same mention.
         ("左肾结石𠮷", {}, None),
-        ("𠮷。左肾结石。。", {}, "--offset_unit=codepoint"),
-        ("\r\n左肾结石。。", {}, "--offset_crlf=one"),
-        # As UTF-16 units it would begin inside a character.
-        ("𠮷左肾结石", {}, None),
+        ("𠮷。左肾结石。。", {}, r"--offset_unit=codepoint\|utf16\|grapheme$"),
+        ("\r\n左肾结石。。", {}, r"--offset_crlf=one\|two$"),
+        # As UTF-16 units it would begin inside a character, which may be a mistake in the file.
+        ("𠮷左肾结石", {}, r"--offset_unit=codepoint\|utf16\|grapheme$"),
+        ("👳🏻左肾结石。。", {}, r"--offset_unit=codepoint\|utf16\|grapheme$"),
+        ("e\u0301左肾结石", {}, r"--offset_unit=codepoint\|utf16\|grapheme$"),
         ("\r左肾结石", {}, None),
         ("𠮷左肾结石", {"offset_unit": "utf16"}, None),
         ("👳🏻左肾结石", {"offset_unit": "grapheme"}, None),
+        ("\r\n左肾结石", {"offset_unit": "grapheme"}, None),
         ("\r\n左肾结石", {"offset_crlf": "one"}, None),
     ],
 )
@@ -154,6 +158,38 @@ def test_doccano_asks_where_units_differ(tmp_path, text, flags, asked):
     (document,) = read_documents(path, options=FormatOptions(**flags))
     assert [entity.text for entity in document.entities] == ["左肾结石"]
     assert document.id == "1"
+
+
+def test_one_bad_record_without_own_texts_does_not_decide(tmp_path):
+    path = tmp_path / "in.jsonl"
+    records = [
+        {"text": "𠮷左肾结石", "label": [[1, 3, "病"]]},
+        {"text": "𠮷左肾结石。", "label": [[2, 6, "病"]]},
+    ]
+    path.write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
+    with pytest.raises(
+        RecordError, match=r"in\.jsonl:1: entity 1: nothing in the file tells.*--offset_unit="
+    ):
+        list(read_documents(path))
+    with RejectsWriter(tmp_path / "rejects.jsonl") as rejects:
+        options = FormatOptions(offset_unit="utf16")
+        (document,) = read_documents(path, rejects=rejects, options=options)
+    assert document.entities[0].text == "左肾结石"
+    assert "inside a character" in (tmp_path / "rejects.jsonl").read_text(encoding="utf-8")
+
+
+def test_a_record_without_own_texts_is_refused_where_a_later_one_decides_against_it(tmp_path):
+    path = tmp_path / "in.jsonl"
+    inside = {"text": "𠮷左肾", "entities": [{"start_idx": 1, "end_idx": 2, "type": "病"}]}
+    mention = {"start_idx": 2, "end_idx": 3, "type": "病", "entity": "左肾"}
+    path.write_text(
+        "\n".join(json.dumps(each) for each in (inside, {"text": "𠮷左肾。", "entities": [mention]})),
+        encoding="utf-8",
+    )
+    with pytest.raises(
+        RecordError, match=r"in\.jsonl:1: entity 1: .*inside a character \(read as UTF-16 units"
+    ):
+        list(read_documents(path))
 
 
 def test_a_later_record_decides_for_an_earlier_one(tmp_path):
