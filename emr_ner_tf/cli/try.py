@@ -58,7 +58,7 @@ def main() -> None:
             page=True,
         )
         server = Server(options)
-        # The directories of links are loaded and not watched.
+        # The versions are loaded, and their directories of links can go.
     address = f"http://127.0.0.1:{server.rest_port}/"
     serve_until_signal(server, 1.0, address, lambda: _open(address))
 
