@@ -4,6 +4,7 @@ import contextlib
 import csv
 import io
 import os
+import re
 from collections.abc import Iterator
 
 from emr_ner_tf.data.atomic_io import atomic_writer, errors_named
@@ -18,6 +19,10 @@ from emr_ner_tf.data.record_error import RecordError
 
 _MAX_FIELD = 2**31 - 1
 _DELIMITERS = (",", "\t", ";")
+# The first line by which a file tells Excel its delimiter.
+SEPARATOR = re.compile(r'"?sep=([^\w\s"]|\t)"?\s*', re.IGNORECASE)
+# A line up to a carriage return outside quotation marks that is not the line's end.
+_LONE_CR = re.compile(rb'(?:[^"\r]|"[^"]*")*\r(?=.)', re.DOTALL)
 
 
 def _read(source: Source) -> Iterator[Record]:
@@ -26,23 +31,28 @@ def _read(source: Source) -> Iterator[Record]:
 
 def _rows(source: Source) -> Iterator[Row]:
     feed = _Feed(source.lines())
-    first = next(feed, None)
-    if first is None:
+    for first in feed:
+        if first.strip():
+            break
+        feed.taken()
+    else:
         return
-    feed.back(first)
+    separator = SEPARATOR.fullmatch(first)
+    if separator is None:
+        feed.back(first)
+    else:
+        feed.taken()
     csv.field_size_limit(_MAX_FIELD)
-    delimiter = max(_DELIMITERS, key=first.count)
+    delimiter = separator[1] if separator else max(_DELIMITERS, key=first.count)
     reader = csv.reader(feed, delimiter=delimiter, strict=True)
     while True:
         try:
             cells = next(reader)
         except StopIteration:
             return
-        except csv.Error:
-            # Its message may hold text.
+        except csv.Error as error:
             line, raw = feed.taken()
-            problem = RecordError("the row is not CSV: a quotation mark is not closed or not doubled")
-            yield Row(line, raw, (), problem)
+            yield Row(line, raw, (), _problem(error))
             reader = csv.reader(feed, delimiter=delimiter, strict=True)
             continue
         except RecordError as error:
@@ -54,13 +64,27 @@ def _rows(source: Source) -> Iterator[Row]:
         yield Row(line, raw, cells)
 
 
+def _problem(error: csv.Error) -> RecordError:
+    # Its message may hold text.
+    if str(error).startswith("new-line character seen in unquoted field"):
+        return RecordError(
+            "the row has a carriage return outside quotation marks, and the first line ends in a line feed",
+            remedy="put the cell in quotation marks",
+        )
+    return RecordError("the row is not CSV: a quotation mark is not closed or not doubled")
+
+
 class _Feed:
-    """The lines of a file for `csv.reader`, and which of them a row was made of."""
+    """The lines of a file for `csv.reader`, and which of them a row was made of.
+
+    A row that ends in a carriage return alone counts as a line.
+    """
 
     def __init__(self, lines: Iterator[Line]) -> None:
-        self._lines = lines
-        self._taken: list[Line] = []
+        self._lines = _parts(lines)
+        self._taken: list[tuple[Line, str]] = []
         self._back: list[str] = []
+        self._rows = 0  # that ended in a carriage return
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -68,10 +92,11 @@ class _Feed:
     def __next__(self) -> str:
         if self._back:
             return self._back.pop()
-        line = next(self._lines)
-        self._taken.append(line)
-        # Its carriage return stays: within quotation marks it is text.
-        return decoded(line._replace(raw=line.raw + b"\n"))
+        line, end = next(self._lines)
+        line = line._replace(number=line.number + self._rows)
+        self._taken.append((line, end))
+        # The carriage return of CR LF stays: within quotation marks it is text.
+        return decoded(line._replace(raw=line.raw + b"\n"))[:-1] + end
 
     def back(self, text: str) -> None:
         """Gives a line back."""
@@ -80,7 +105,24 @@ class _Feed:
     def taken(self) -> tuple[int, bytes]:
         """The first line and the bytes of the row that was read last."""
         taken, self._taken = self._taken, []
-        return (taken[0].number if taken else 0), b"\n".join(line.raw for line in taken)
+        if not taken:
+            return 0, b""
+        self._rows += taken[-1][1] == "\r"
+        raw = b"".join(line.raw + end.encode() for line, end in taken)
+        return taken[0][0].number, raw[:-1]
+
+
+def _parts(lines: Iterator[Line]) -> Iterator[tuple[Line, str]]:
+    """Yields lines with their ends: where a carriage return ends the first line, others end lines, too."""
+    is_first, has_cr = True, False
+    for line in lines:
+        if is_first and line.raw.strip():
+            is_first, has_cr = False, _LONE_CR.match(line.raw) is not None
+        start, last = 0, len(line.raw) - 1
+        while has_cr and -1 < (end := line.raw.find(b"\r", start)) < last:
+            yield line._replace(offset=line.offset + start, raw=line.raw[start:end]), "\r"
+            start = end + 1
+        yield line._replace(offset=line.offset + start, raw=line.raw[start:]), "\n"
 
 
 class _CsvWriter:

@@ -2,6 +2,7 @@
 
 import csv
 import itertools
+import json
 import re
 import tracemalloc
 import zipfile
@@ -220,3 +221,65 @@ def test_formulas_are_read_as_their_computed_values(tmp_path, value, text):
             after.writestr(name, content)
     (document,) = read_documents(computed, require_entities=False)
     assert (document.text, document.extra) == (text, {"id": "2"})
+
+
+def _texts(path, **keys):
+    return [document.text for document in read_documents(path, require_entities=False, **keys)]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "id,text\r1,左肾\r2,右肾\r",
+        "id,text\r1,左肾\r2,右肾",
+        "id,text\r\r1,左肾\r\n2,右肾\n",
+        "\r\rid,text\r1,左肾\r2,右肾\r\n",
+        "\nid;text\n1;左肾\n2;右肾\n",
+        " \r\n\r\nid\ttext\r\n1\t左肾\r\n2\t右肾\r\n",
+        "sep=;\nid;text\n1;左肾\n2;右肾\n",
+        '"sep=|"\r\n"id"|text\r\n1|左肾\r\n2|右肾\r\n',
+        "SEP=\t\rid\ttext\r1\t左肾\r2\t右肾\r",
+    ],
+)
+def test_forms_of_a_csv(tmp_path, content):
+    path = tmp_path / "in.csv"
+    path.write_text(content, encoding="utf-8", newline="")
+    documents = list(read_documents(path, require_entities=False))
+    assert [(document.text, document.extra) for document in documents] == [
+        ("左肾", {"id": "1"}),
+        ("右肾", {"id": "2"}),
+    ]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_line_ends_within_quotation_marks_are_text(tmp_path, end):
+    path = tmp_path / "in.csv"
+    rows = ["id,text", '1,"左\r肾\n结\r\n石"', '2,"右""肾\r"', "3,药", '4,"左']
+    path.write_text(end.join(rows), encoding="utf-8", newline="")
+    with RejectsWriter(tmp_path / "rejects.jsonl") as rejects:
+        texts = _texts(path, rejects=rejects)
+    assert texts == ["左\r肾\n结\r\n石", '右"肾\r', "药"]
+    (rejected,) = map(json.loads, rejects.path.read_text(encoding="utf-8").splitlines())
+    assert rejected["record"] == '4,"左'
+    # Two line feeds within the text of the first row are lines of the file.
+    assert rejected["line"] == 7
+    assert "quotation mark is not closed" in rejected["message"]
+
+
+def test_a_carriage_return_among_line_feeds_is_named(tmp_path):
+    path = tmp_path / "in.csv"
+    path.write_text("id,text\n1,左肾\n2,右\r肾\n3,药\n", encoding="utf-8", newline="")
+    with pytest.raises(RecordError, match=r"in\.csv:3: .* carriage return outside quotation marks"):
+        _texts(path)
+    with RejectsWriter(tmp_path / "rejects.jsonl") as rejects:
+        assert _texts(path, rejects=rejects) == ["左肾", "药"]
+    assert rejects.count == 1
+
+
+def test_bytes_of_a_csv_are_named_in_their_line(tmp_path):
+    path = tmp_path / "in.csv"
+    content = "\ufeffid,text\r1,左肾\r2,@\r".encode().replace(b"@", b"\xff")
+    path.write_bytes(content)
+    at = content.index(b"\xff")
+    with pytest.raises(RecordError, match=rf"in\.csv:3: .*0xff at byte 2 of the line, {at} of the file"):
+        _texts(path)
