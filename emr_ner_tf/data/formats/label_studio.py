@@ -20,13 +20,22 @@ _MIN_KEYS = ("annotator", "annotation_id", "created_at", "updated_at", "lead_tim
 
 
 def _read(source: Source) -> Iterator[Record]:
+    names: set[str] = set()
+
     def parse(item: dict[str, Any]) -> Record:
-        return _task(item, source) if isinstance(item.get("data"), dict) else _flat(item, source)
+        return _task(item, source, names) if isinstance(item.get("data"), dict) else _flat(item, source)
 
     return read_json(source, parse)
 
 
-def _task(item: dict[str, Any], source: Source) -> Record:
+def _task(item: dict[str, Any], source: Source, names: set[str]) -> Record:
+    """A record of a task.
+
+    Args:
+        item: the task.
+        source: of the task.
+        names: takes the `to_name` of the file's mentions.
+    """
     data = item["data"]
     key = _text_key(data, source)
     extra = {name: value for name, value in data.items() if name != key}
@@ -40,16 +49,47 @@ def _task(item: dict[str, Any], source: Source) -> Record:
             is_relation = result.get("type") == "relation"
             source.losses.add("relations" if is_relation else "results that are no labels of spans")
             continue
+        number = len(mentions) + 1
+        if not _is_of_text(result.get("to_name"), data, key, names, number):
+            source.losses.add("mentions of other keys than the text's")
+            continue
+        source.losses.add("meta of mentions", bool(result.get("meta")))
         score = {"score": result["score"]} if result.get("score") is not None else {}
-        mentions += _mentions(value | score, len(mentions) + 1)
+        mentions += _mentions(value | score, number)
+    source.losses.add("drafts", len(list_of(item, "drafts", required=False)))
+    source.losses.add("meta of tasks", bool(item.get("meta")))
     return Record(0, b"", string_of(data, key), mentions, extra)
+
+
+def _is_of_text(name: Any, data: dict[str, Any], key: str, names: set[str], number: int) -> bool:
+    """Whether a result is a mention of the text.
+
+    Its `to_name` is the name of a tag of the labeling configuration, which an export does not have: often the key of
+    the text, but it may be any name.
+    """
+    if name is None:
+        return True
+    if not isinstance(name, str):
+        raise RecordError("is not a string", key="to_name", value=describe_value(name), entity=number)
+    if name != key and (key in names or isinstance(data.get(name), str)):
+        return False
+    if names and name not in names:
+        raise RecordError(
+            "differs from that of earlier mentions, and nothing in the file tells which of them is the text's",
+            key="to_name",
+            value=describe_value(name),
+            entity=number,
+            remedy="name the tag of the text in the labeling configuration like the key of the text",
+        )
+    names.add(name)
+    return True
 
 
 def _results(item: dict[str, Any], source: Source) -> list[Any]:
     """The results of one annotation or prediction of a task."""
     found = {
-        "annotations": _live(item, "annotations") or _live(item, "completions"),
-        "predictions": _live(item, "predictions"),
+        "annotations": _live(item, "annotations", source) or _live(item, "completions", source),
+        "predictions": _live(item, "predictions", source),
     }
     kind = source.options.label_studio or ("annotations" if found["annotations"] else "predictions")
     others = [each for name, each in found.items() if name != kind]
@@ -65,9 +105,14 @@ def _results(item: dict[str, Any], source: Source) -> list[Any]:
     return list_of(chosen, "result")
 
 
-def _live(item: dict[str, Any], key: str) -> list[dict[str, Any]]:
+def _live(item: dict[str, Any], key: str, source: Source) -> list[dict[str, Any]]:
     values = list_of(item, key, required=False)
-    return [each for each in values if isinstance(each, dict) and not each.get("was_cancelled")]
+    # Some answers of the API have numbers in the place of predictions.
+    found = [each for each in values if isinstance(each, dict)]
+    live = [each for each in found if not each.get("was_cancelled")]
+    source.losses.add("annotations or predictions that are no objects", len(values) - len(found))
+    source.losses.add("cancelled annotations", len(found) - len(live))
+    return live
 
 
 def _flat(item: dict[str, Any], source: Source) -> Record:

@@ -1,0 +1,91 @@
+"""Label Studio's tasks: which of their results are mentions of the text, and what is counted as not read."""
+
+import json
+
+import pytest
+
+from emr_ner_tf.data.formats.options import FormatOptions
+from emr_ner_tf.data.reading import RecordError, read_documents
+
+
+def _span(start, end, to_name="text", **keys):
+    value = {"start": start, "end": end, "labels": ["病"]}
+    return {"type": "labels", "from_name": "label", "to_name": to_name, "value": value, **keys}
+
+
+def _tasks(path, *tasks):
+    path.write_text(json.dumps(tasks), encoding="utf-8")
+    return path
+
+
+def _task(data, *results, **keys):
+    return {"data": data, "annotations": [{"result": list(results)}], **keys}
+
+
+def _mentions(path, **options):
+    documents = read_documents(path, format="label_studio", options=FormatOptions(**options))
+    return [[entity.text for entity in document.entities] for document in documents]
+
+
+def test_mentions_of_another_text_are_counted_and_not_read(tmp_path, caplog):
+    data = {"title": "左肾", "text": "患者左肾结石"}
+    path = _tasks(tmp_path / "in.json", _task(data, _span(0, 2, "title"), _span(2, 4)))
+    with caplog.at_level("WARNING", logger="absl"):
+        assert _mentions(path) == [["左肾"]]
+        assert _mentions(path, text_column="title") == [["左肾"]]
+    assert caplog.text.count("not read: 1 mentions of other keys than the text's") == 2
+
+
+def test_the_tag_of_the_text_may_have_any_name(tmp_path, caplog):
+    path = _tasks(tmp_path / "in.json", *[_task({"病历": "患者左肾"}, _span(2, 4, "t"))] * 2)
+    with caplog.at_level("WARNING", logger="absl"):
+        assert _mentions(path) == [["左肾"], ["左肾"]]
+    assert not caplog.text
+
+
+def test_a_tag_named_like_the_text_is_that_of_the_text(tmp_path, caplog):
+    data = {"title": "左肾", "text": "患者左肾结石"}
+    path = _tasks(tmp_path / "in.json", _task(data, _span(2, 4), _span(0, 2, "t")))
+    with caplog.at_level("WARNING", logger="absl"):
+        assert _mentions(path) == [["左肾"]]
+    assert "1 mentions of other keys" in caplog.text
+
+
+def test_two_tags_of_which_none_is_known_are_refused(tmp_path):
+    data = {"title": "左肾", "text": "患者左肾结石"}
+    path = _tasks(tmp_path / "in.json", _task(data, _span(2, 4, "a")), _task(data, _span(0, 2, "b")))
+    with pytest.raises(
+        RecordError, match=r"in\.json:1: entity 1: `to_name`=.* differs from .*; name the tag"
+    ):
+        _mentions(path)
+    path = _tasks(tmp_path / "in.json", _task(data, _span(0, 2, ["text"])))
+    with pytest.raises(RecordError, match="entity 1: `to_name`=<list of 1> is not a string"):
+        _mentions(path)
+
+
+def test_drafts_and_meta_are_counted(tmp_path, caplog):
+    result = _span(0, 2, meta={"text": ["note"]})
+    draft = {"result": [_span(2, 4)]}
+    path = _tasks(
+        tmp_path / "in.json", _task({"text": "患者左肾"}, result, drafts=[draft, draft], meta={"a": 1})
+    )
+    with caplog.at_level("WARNING", logger="absl"):
+        assert _mentions(path) == [["患者"]]
+    for lost in ("2 drafts", "1 meta of tasks", "1 meta of mentions"):
+        assert lost in caplog.text
+    assert "note" not in caplog.text
+
+
+def test_cancelled_annotations_are_counted(tmp_path, caplog):
+    annotations = [{"result": [_span(0, 2)], "was_cancelled": True}, {"result": [_span(2, 4)]}]
+    path = _tasks(tmp_path / "in.json", {"data": {"text": "患者左肾"}, "annotations": annotations})
+    with caplog.at_level("WARNING", logger="absl"):
+        assert _mentions(path) == [["左肾"]]
+    assert "1 cancelled annotations" in caplog.text
+
+
+def test_predictions_that_are_numbers_are_counted(tmp_path, caplog):
+    path = _tasks(tmp_path / "in.json", _task({"text": "患者左肾"}, _span(2, 4), predictions=[7]))
+    with caplog.at_level("WARNING", logger="absl"):
+        assert _mentions(path) == [["左肾"]]
+    assert "1 annotations or predictions that are no objects" in caplog.text
