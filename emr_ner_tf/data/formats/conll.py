@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import os
 import re
+import sys
 from collections.abc import Iterator, Sequence
 
 from emr_ner_tf.data.atomic_io import atomic_writer
@@ -19,6 +20,10 @@ from emr_ner_tf.data.record_error import RecordError
 
 DOCUMENT_START = "-DOCSTART-"
 _MAX_COLUMNS = 4
+# Of the phrases that CoNLL-2000 and the languages of CoNLL-2003 have tags of.
+_PHRASES = frozenset(
+    ("ADJP", "ADVP", "CONJP", "INTJ", "LST", "NC", "NP", "PC", "PP", "PRT", "SBAR", "UCP", "VC", "VP")
+)
 _CODE = re.compile(r"<U\+([0-9A-F]{4,6})>")
 _TAG = re.compile(r"O|[BIEMSLU]-\S.*")
 # spaCy's form with one sentence a line: word|tag or word|part of speech|tag, with blanks between.
@@ -30,15 +35,16 @@ def _read(source: Source) -> Iterator[Record]:
 
 
 def _tagged(source: Source) -> Iterator[TaggedRecord]:
+    phrases: set[int] = set()
     for block in blocks(source.lines()):
         raw = b"\n".join(line.raw for line in block)
         if _is_sentence(block[0]):
             for line in block:
-                yield _guarded(Record(line.number, line.raw), [line], source, one_line=True)
+                yield _guarded(Record(line.number, line.raw), [line], source, phrases, one_line=True)
         elif not block[0].raw.lstrip().startswith(DOCUMENT_START.encode()):
-            yield _guarded(Record(block[0].number, raw), block, source)
+            yield _guarded(Record(block[0].number, raw), block, source, phrases)
         elif len(block) > 1:
-            yield _guarded(Record(block[1].number, raw), block[1:], source)
+            yield _guarded(Record(block[1].number, raw), block[1:], source, phrases)
 
 
 def _is_sentence(line: Line) -> bool:
@@ -46,11 +52,12 @@ def _is_sentence(line: Line) -> bool:
 
 
 def _guarded(
-    record: Record, block: Sequence[Line], source: Source, *, one_line: bool = False
+    record: Record, block: Sequence[Line], source: Source, phrases: set[int], *, one_line: bool = False
 ) -> TaggedRecord:
     try:
         rows = _sentence_rows(block[0]) if one_line else _rows(block)
-        return _of_rows(record, rows, [line.number for line in block], source.options.tag_column)
+        lines = [line.number for line in block]
+        return _of_rows(record, rows, lines, source.options.tag_column, phrases)
     except RecordError as error:
         record.error = error
         return TaggedRecord(record)
@@ -83,33 +90,55 @@ def _columns(text: str) -> list[str]:
 
 
 def _of_rows(
-    record: Record, rows: Sequence[Sequence[str]], lines: Sequence[int], tag_column: int
+    record: Record,
+    rows: Sequence[Sequence[str]],
+    lines: Sequence[int],
+    tag_column: int,
+    phrases: set[int],
 ) -> TaggedRecord:
     columns = len(rows[0])
     if tag_column > columns:
         raise RecordError(f"--tag_column={tag_column} is past the last of {columns} columns")
-    if not tag_column and columns == 3 and _has_two_tags(rows):
+    other = 0 if tag_column else _other_tags(rows, phrases)
+    if other:
         raise RecordError(
             "two columns hold tags, as for a comparison of a model with its gold annotation",
-            remedy="name the column to read: --tag_column=2 or --tag_column=3",
+            remedy=f"name the column to read: --tag_column={other} or --tag_column={columns}",
         )
-    tokens = [_token(row[0]) for row in rows]
+    lines = lines if len(lines) == len(rows) else ()
+    tokens = [_token(row[0], lines[i] if lines else None) for i, row in enumerate(rows)]
     record.text, starts, ends = join_tokens(tokens)
     tags = [row[tag_column - 1] for row in rows]
-    return TaggedRecord(record, starts, ends, tags, lines if len(lines) == len(rows) else ())
+    return TaggedRecord(record, starts, ends, tags, lines)
 
 
-def _has_two_tags(rows: Sequence[Sequence[str]]) -> bool:
-    both = [(row[1], row[2]) for row in rows]
-    labels = [{tag.partition("-")[2] for tag in column} - {""} for column in zip(*both, strict=True)]
-    return all(_TAG.fullmatch(tag) for pair in both for tag in pair) and (
-        bool(labels[0] & labels[1]) or not labels[1]
-    )
+def _other_tags(rows: Sequence[Sequence[str]], phrases: set[int]) -> int:
+    """Returns which column between the first and the last holds tags of mentions, too; 0 where none does.
+
+    Args:
+        rows: of a record.
+        phrases: columns of the file that hold tags of phrases, as CoNLL-2000 and CoNLL-2003 have them; the record's
+            are added.
+    """
+    *columns, last = ([row[i] for row in rows] for i in range(1, len(rows[0])))
+    for number, column in enumerate(columns, start=2):
+        labels = {tag.partition("-")[2] for tag in column} - {""}
+        if labels and labels <= _PHRASES:
+            phrases.add(number)
+        both = {*column, *last}
+        are_tags = number not in phrases and column != last and all(map(_TAG.fullmatch, both))
+        if are_tags or set(column) & set(last) - {"O"}:
+            return number
+    return 0
 
 
-def _token(written: str) -> str:
+def _token(written: str, line: int | None) -> str:
     match = _CODE.fullmatch(written)
-    return chr(min(int(match[1], 16), 0x10FFFF)) if match else written
+    if match is None:
+        return written
+    if int(match[1], 16) > sys.maxunicode:
+        raise RecordError("is no code point", key="token", value=match[0], line=line)
+    return chr(int(match[1], 16))
 
 
 def tagged_lines(document: Document, scheme: str, losses: Losses) -> list[tuple[str, str]]:

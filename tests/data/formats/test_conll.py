@@ -1,0 +1,79 @@
+"""CoNLL columns: files in which two columns hold tags, and characters by number."""
+
+import re
+
+import pytest
+
+from emr_ner_tf.data.formats.options import FormatOptions
+from emr_ner_tf.data.reading import RecordError, RejectsWriter, read_documents
+
+TWO = "two columns hold tags"
+
+
+def _file(folder, *records):
+    path = folder / "in.conll"
+    path.write_text("\n".join("".join(f"{row}\n" for row in rows) for rows in records), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns"),
+    [
+        (["左 B-病 B-病", "肾 I-病 O"], (2, 3)),
+        (["左 n B-病 B-病", "肾 n I-病 O"], (3, 4)),
+        (["左 B-病 n B-病", "肾 I-病 n O"], (2, 4)),
+        (["左 B-病 B-药", "肾 I-病 O"], (2, 3)),
+        (["左 n B-病 O", "肾 n I-病 O"], (3, 4)),
+        (["左 n O B-病", "肾 n O I-病"], (3, 4)),
+        (["左 病 病", "肾 病 O"], (2, 3)),
+        (["左 n B-病 B-病", "肾 n I-病 I-病"], (3, 4)),
+        (["左 n B-NP B-NP", "肾 n I-NP O"], (3, 4)),
+    ],
+)
+def test_gold_annotation_and_prediction_are_not_told_apart(tmp_path, rows, columns):
+    path = _file(tmp_path, rows)
+    first, second = columns
+    problem = f"{path}:1: {TWO}.*; name the column to read: --tag_column={first} or --tag_column={second}"
+    with pytest.raises(RecordError, match=problem):
+        list(read_documents(path, format="conll"))
+    options = FormatOptions(tag_column=first, scheme="io" if "B" not in rows[0] else "bio")
+    (document,) = read_documents(path, format="conll", options=options)
+    expected = [] if rows[0].split()[first - 1] == "O" else ["左肾"]
+    assert [entity.text for entity in document.entities] == expected
+
+
+def test_phrases_are_no_mentions(tmp_path):
+    # As in CoNLL-2003, where a sentence may have no phrase, and a mention that is in none.
+    path = _file(
+        tmp_path,
+        ["EU NNP B-NP B-ORG", "rejects VBZ B-VP O"],
+        ["1. CD O O"],
+        ["Rome NNP O B-LOC"],
+        ["Bonn NNP B-NP B-LOC"],
+    )
+    documents = list(read_documents(path, format="conll"))
+    found = [[(entity.text, entity.label) for entity in document.entities] for document in documents]
+    assert found == [[("EU", "ORG")], [], [("Rome", "LOC")], [("Bonn", "LOC")]]
+
+
+def test_parts_of_speech_are_no_mentions(tmp_path):
+    path = _file(tmp_path, ["左 f f B-病", "肾 n n I-病", "。 w w O"])
+    (document,) = read_documents(path, format="conll")
+    assert [entity.text for entity in document.entities] == ["左肾"]
+
+
+@pytest.mark.parametrize(
+    ("code", "problem"),
+    [
+        ("<U+110000>", "`token`=<U+110000> is no code point"),
+        ("<U+FFFFFF>", "`token`=<U+FFFFFF> is no code point"),
+        ("<U+D800>", "lone surrogate"),
+    ],
+)
+def test_numbers_of_no_character_are_refused(tmp_path, code, problem):
+    path = _file(tmp_path, ["左 O"], ["右 O", f"{code} O"], ["<U+10FFFF> O", "<U+0020> O"])
+    with pytest.raises(RecordError, match=rf"in\.conll:[34]: .*{re.escape(problem)}"):
+        list(read_documents(path, format="conll"))
+    with RejectsWriter(tmp_path / "rejects.jsonl") as rejects:
+        texts = [document.text for document in read_documents(path, format="conll", rejects=rejects)]
+    assert (texts, rejects.count) == (["左", "\U0010ffff "], 1)
