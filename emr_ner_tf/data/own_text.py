@@ -51,12 +51,12 @@ def other_counting(keys: Mapping[str, Any], text: str, start: int, end: int) -> 
     for own in owns:
         own_units = own.encode("utf-16-le", "surrogatepass")
         if units[2 * start : 2 * end] == own_units:
-            return "it would fit if the offsets counted UTF-16 units; convert them to code points"
+            return "it would fit if the offsets counted UTF-16 units; read them with --offset_unit=utf16"
         if text[start : end + 1] == own:
-            return "it would fit if the end were inclusive; add 1 to each end"
+            return "it would fit if the end were inclusive; read it with --offset_end=inclusive"
         if units[2 * start : 2 * (end + 1)] == own_units:
             return (
-                "it would fit if the offsets counted UTF-16 units and the end were inclusive; convert them to code "
-                "points, with the end one past the last character"
+                "it would fit if the offsets counted UTF-16 units and the end were inclusive; read them with "
+                "--offset_unit=utf16 --offset_end=inclusive"
             )
     return None

@@ -159,13 +159,24 @@ def test_a_mention_with_its_own_text(key):
     ("start", "end", "own", "message"),
     [
         # U+20000 and U+1F600 are two units of UTF-16 each: 肝癌 is 2 to 4 in code points.
-        (4, 6, "肝癌", "from 4 to 6; it would fit if the offsets counted UTF-16 units;"),
-        (2, 3, "肝癌", "from 2 to 3; it would fit if the end were inclusive;"),
+        (
+            4,
+            6,
+            "肝癌",
+            "from 4 to 6; it would fit if the offsets counted UTF-16 units; read them with --offset_unit=utf16$",
+        ),
+        (
+            2,
+            3,
+            "肝癌",
+            "from 2 to 3; it would fit if the end were inclusive; read it with --offset_end=inclusive$",
+        ),
         (
             4,
             5,
             "肝癌",
-            "from 4 to 5; it would fit if the offsets counted UTF-16 units and the end were inclusive;",
+            "from 4 to 5; it would fit if the offsets counted UTF-16 units and the end were inclusive; read them "
+            "with --offset_unit=utf16 --offset_end=inclusive$",
         ),
         (6, 8, "好。", "`end_pos`=8 is past the end .*; it would fit if the offsets counted UTF-16 units;"),
         (4, 4, "好", "`end_pos`=4 is the same as `start_pos`=4, .*; it would fit if the end were inclusive;"),

@@ -117,7 +117,7 @@ def test_files_that_have_faults_or_none(tmp_path, format, content, good, bad):
 
 
 @pytest.mark.parametrize(
-    "content", [PRETTY, json.dumps(RECORDS), f"\ufeff\n \n{PRETTY}", f"[\n{LINES}", SPREAD]
+    "content", [PRETTY, json.dumps(RECORDS), f"\ufeff\n \n{PRETTY}", f"[\n{LINES}\n]", SPREAD]
 )
 @pytest.mark.parametrize("format", ["ccks2019", "auto"])
 def test_one_array_and_objects_over_several_lines_are_read(tmp_path, content, format):

@@ -1,6 +1,6 @@
 """brat standoff: a text and its annotations in two files, the latter with types that are plain ASCII names.
 
-A label that is no such name is written as its code points (`U75C5_7406`), and `visual.conf` shows it as it is.
+A label that is no such name is written as its code points (`U75C5_7406`), and `visual.conf` says which label it is.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from emr_ner_tf.data.formats.format import Format
 from emr_ner_tf.data.formats.losses import FRAGMENTS, Losses
 from emr_ner_tf.data.formats.offsets import Reading, readings
 from emr_ner_tf.data.formats.options import FormatOptions
-from emr_ner_tf.data.formats.records import Mention, Record, Source
+from emr_ner_tf.data.formats.records import Mention, Record, Source, whole_number
 from emr_ner_tf.data.formats.written import offsets_of
 from emr_ner_tf.data.record_error import RecordError, describe_value
 
@@ -24,6 +24,7 @@ VISUAL = "visual.conf"
 _WRITTEN = Reading("codepoint", "exclusive", "one")
 _TYPE = re.compile(r"[A-Za-z0-9_-]+")
 _CODED = re.compile(r"U[0-9A-F]{4,6}(_[0-9A-F]{4,6})*")
+_SEPARATOR = f"{ord('|'):04X}"
 _BOUND = re.compile(r"(\S+) ([0-9]+ [0-9]+(?:;[0-9]+ [0-9]+)*)")
 _BREAKS = re.compile(r"\r\n|[\r\n\t]")
 _OTHERS = {"R": "relations", "E": "events", "A": "attributes", "M": "attributes", "N": "normalizations"}
@@ -32,6 +33,9 @@ _OTHERS |= {"#": "notes", "*": "equivalences"}
 
 def _read(source: Source) -> Iterator[Record]:
     labels: dict[pathlib.Path, Mapping[str, str]] = {}
+    if source.is_folder:
+        orphans = sum(not path.with_suffix(TEXT).exists() for path in files_of(source, ANNOTATIONS))
+        source.losses.add("files of annotations without their text", orphans)
     for path in files_of(source, TEXT):
         pair = path.with_suffix(TEXT), path.with_suffix(ANNOTATIONS)
         record = Record(1, b"", path=os.fspath(pair[0]), extra={"id": path.stem})
@@ -79,7 +83,7 @@ def _mentions(path: pathlib.Path, labels: Mapping[str, str], source: Source) -> 
         if match is None or not tab:
             problem = "the line is not T1, a tab, type, start and end, a tab, and the mention's text"
             raise RecordError(problem, value=describe_value(row), entity=number, line=line)
-        numbers = list(map(int, re.split("[ ;]", match[2])))
+        numbers = [whole_number(digits, "start, end", number, line) for digits in re.split("[ ;]", match[2])]
         parts = list(zip(numbers[::2], numbers[1::2], strict=True))
         yield Mention(
             *(parts[0][0], parts[-1][1], _label(match[1], labels), own),
@@ -91,7 +95,8 @@ def _mentions(path: pathlib.Path, labels: Mapping[str, str], source: Source) -> 
 def _label(name: str, labels: Mapping[str, str]) -> str:
     if name in labels:
         return labels[name]
-    if _CODED.fullmatch(name):
+    # Only labels that `visual.conf` cannot hold are read by their code points: a type U2019 of others is a name.
+    if _CODED.fullmatch(name) and _SEPARATOR in name[1:].split("_"):
         return "".join(chr(min(int(code, 16), 0x10FFFF)) for code in name[1:].split("_"))
     return name
 

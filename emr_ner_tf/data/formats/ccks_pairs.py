@@ -5,6 +5,7 @@ the mentions' own text decides.
 """
 
 import contextlib
+import dataclasses
 import functools
 import os
 import pathlib
@@ -17,9 +18,9 @@ from emr_ner_tf.data.formats.format import Format
 from emr_ner_tf.data.formats.losses import Losses
 from emr_ner_tf.data.formats.offsets import Reading, readings
 from emr_ner_tf.data.formats.options import FormatOptions
-from emr_ner_tf.data.formats.records import Mention, Record, Source
+from emr_ner_tf.data.formats.records import Mention, Record, Source, whole_number
 from emr_ner_tf.data.formats.written import offsets_of
-from emr_ner_tf.data.record_error import RecordError, describe_value
+from emr_ner_tf.data.record_error import RecordError
 
 TEXT_SUFFIX = ".txtoriginal.txt"
 SUFFIX = ".txt"
@@ -27,8 +28,11 @@ _BREAKS = re.compile(r"[\r\n\t]")
 
 
 def _read(source: Source) -> Iterator[Record]:
+    if source.is_folder:
+        orphans = sum(not _text_of(path).exists() for path in files_of(source, SUFFIX))
+        source.losses.add("files of mentions without their text", orphans)
     for path in files_of(source, TEXT_SUFFIX):
-        name = path.name.removesuffix(TEXT_SUFFIX).removesuffix(SUFFIX)
+        name = _text_of(path).name.removesuffix(TEXT_SUFFIX)
         pair = [path.with_name(f"{name}{suffix}") for suffix in (TEXT_SUFFIX, SUFFIX)]
         record = Record(1, b"", path=os.fspath(pair[0]), extra={"id": name})
         try:
@@ -42,6 +46,13 @@ def _read(source: Source) -> Iterator[Record]:
         yield record
 
 
+def _text_of(path: pathlib.Path) -> pathlib.Path:
+    """The file of the text, by that of the text or of the mentions."""
+    if path.name.endswith(TEXT_SUFFIX):
+        return path
+    return path.with_name(f"{path.name.removesuffix(SUFFIX)}{TEXT_SUFFIX}")
+
+
 def _mentions(path: pathlib.Path, encoding: str) -> Iterator[Mention]:
     number = 0
     for line, text in enumerate(read_text_file(path, encoding).split("\n"), start=1):
@@ -52,11 +63,11 @@ def _mentions(path: pathlib.Path, encoding: str) -> Iterator[Mention]:
         if len(columns) != 4:
             problem = "the line is not mention, start, end and label with tabs between, and has columns"
             raise RecordError(problem, value=str(len(columns)), entity=number, line=line)
-        for key, value in zip(("start", "end"), columns[1:3], strict=True):
-            if not value.strip().isdecimal():
-                value = describe_value(value)
-                raise RecordError("is not a whole number", key=key, value=value, entity=number, line=line)
-        yield Mention(int(columns[1]), int(columns[2]), columns[3], columns[0], line=line)
+        start, end = (
+            whole_number(value, key, number, line)
+            for key, value in zip(("start", "end"), columns[1:3], strict=True)
+        )
+        yield Mention(start, end, columns[3], columns[0], line=line)
 
 
 class _PairsWriter(FolderWriter):
@@ -76,7 +87,12 @@ class _PairsWriter(FolderWriter):
             (_BREAKS.sub(" ", entity.text), *map(str, offsets(entity)), entity.label)
             for entity in document.entities
         ]
-        name, is_id = self.names.of(document)
+        identifier = str(document.extra.get("id", "")).lower()
+        if f"{identifier}{SUFFIX}".endswith(TEXT_SUFFIX):
+            # The file of its mentions would have the name of a text.
+            name, is_id = self.names.of(dataclasses.replace(document, extra={}))
+        else:
+            name, is_id = self.names.of(document)
         self._losses.add("ids", document.extra.get("id") not in (None, "") and not is_id)
         self.save(f"{name}{TEXT_SUFFIX}", document.text)
         self.save(f"{name}{SUFFIX}", "".join("\t".join(row) + "\n" for row in rows))

@@ -43,9 +43,12 @@ def _tagged(source: Source) -> Iterator[TaggedRecord]:
         else:
             tags = _tags(item, tags_key, source, names)
         if len(tags) != len(tokens):
-            raise RecordError(
-                f"must have as many elements as `{tokens_key}` ({len(tokens)}), got", key=tags_key
-            )
+            problem = f"`{tags_key}` must have as many elements as `{tokens_key}` ({len(tokens)}), got"
+            raise RecordError(problem, value=str(len(tags)))
+        empty = next((i for i, token in enumerate(tokens) if not token and tags[i] != "O"), None)
+        if empty is not None:
+            problem = f"`{tokens_key}` holds an empty token whose tag is not O, at number"
+            raise RecordError(problem, value=f"{empty}, from 0")
         text, starts, ends = join_tokens(tokens)
         extra = {key: value for key, value in item.items() if key not in (tokens_key, tags_key)}
         record = Record(0, b"", text, extra=extra)

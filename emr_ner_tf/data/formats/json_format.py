@@ -16,7 +16,17 @@ def read_json(source: Source, parse: Callable[[dict[str, Any]], Record]) -> Iter
         source: the input.
         parse: makes a record of an object, with its line and bytes left open.
     """
-    for line in json_values(source.chunks()):
+    lines = json_values(source.chunks())
+    while True:
+        try:
+            line = next(lines, None)
+        except RecordError as error:
+            if error.path:
+                raise
+            yield Record(error.line or 0, b"", error=error)
+            return
+        if line is None:
+            return
         try:
             record = parse(parsed_object(decoded(line)))
         except RecordError as error:

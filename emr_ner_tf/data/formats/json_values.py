@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from emr_ner_tf.data.lines import Line
+from emr_ner_tf.data.record_error import RecordError
 
 # A string does not go over a line feed; a quotation mark that no other closes on its line is one alone.
 _TOKEN = re.compile(rb'"(?:[^"\\\n]|\\[^\n])*"|[\[\]{}"]')
@@ -19,6 +20,9 @@ def json_values(chunks: Iterator[bytes]) -> Iterator[Line]:
     Returns:
         Each value with the line and offset of its first byte. What is no whole object (a number, a word, an object
         that is cut off) comes as it is, up to the end of a line, and is for the caller to refuse.
+
+    Raises:
+        RecordError: while iterating, after the last value: the file ends before the `]` of its array.
     """
     splitter = _Splitter()
     for chunk in chunks:
@@ -27,6 +31,7 @@ def json_values(chunks: Iterator[bytes]) -> Iterator[Line]:
             yield line
     while (line := splitter.next(final=True)) is not None:
         yield line
+    splitter.check_end()
 
 
 class _Splitter:
@@ -41,6 +46,7 @@ class _Splitter:
         self._depth = 0
         self._in_array = False
         self._one_a_line: bool | None = None
+        self._is_cut_off = False
 
     def feed(self, chunk: bytes) -> None:
         """Adds bytes."""
@@ -69,7 +75,13 @@ class _Splitter:
                 self._depth -= 1
                 if not self._depth:
                     return self._cut(self._scanned)
-        return self._cut(len(self._buffer)) if final else None
+        return self._cut(len(self._buffer), whole=False) if final else None
+
+    def check_end(self) -> None:
+        """Refuses a file that ends within an array, after a whole value."""
+        if self._in_array and not self._is_cut_off:
+            problem = "the file ends before the `]` of its array, so records may be missing"
+            raise RecordError(problem, line=self._number)
 
     def _skip_filling(self) -> bool:
         """Drops white space, commas, and the brackets of a top-level array."""
@@ -90,6 +102,8 @@ class _Splitter:
 
     def _cut(self, end: int, *, whole: bool = True) -> Line:
         line = Line(self._number, self._offset, self._buffer[self._at : end])
+        # The last value is then the one to be refused.
+        self._is_cut_off = not whole and end == len(self._buffer)
         if self._one_a_line is None and whole:
             self._one_a_line = not self._in_array and b"\n" not in line.raw
         self._drop(end)

@@ -5,6 +5,7 @@ import dataclasses
 import os
 
 from emr_ner_tf.data.path_lists import split_paths
+from emr_ner_tf.data.record_error import truncate
 from emr_ner_tf.errors import UserError
 
 OFFSET_UNITS = ("codepoint", "utf16", "grapheme")
@@ -100,8 +101,8 @@ def parse_options(text: str, name: str) -> FormatOptions:
         key, equals, value = part.partition("=")
         if not equals or key not in names:
             raise UserError(f"{name} must be NAME=VALUE,... with a name of {', '.join(names)}, got {part!r}")
-        if key == "tag_column" and not value.isdecimal():
-            raise UserError(f"{name}: tag_column must be a whole number, got {value!r}")
+        if key == "tag_column" and not (value.isdecimal() and len(value) < 10):
+            raise UserError(f"{name}: tag_column must be a whole number, got {truncate(value)!r}")
         values[key] = int(value) if key == "tag_column" else value
     if "tag_names" in values:
         values["tag_names"] = os.path.expanduser(values["tag_names"])

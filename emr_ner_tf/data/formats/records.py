@@ -12,8 +12,10 @@ from emr_ner_tf.data.formats.options import FormatOptions
 from emr_ner_tf.data.formats.sources import encoded_chunks, encoded_lines
 from emr_ner_tf.data.json_fields import check_span_keys
 from emr_ner_tf.data.lines import Line, source_name
-from emr_ner_tf.data.record_error import RecordError, describe_value
+from emr_ner_tf.data.record_error import RecordError, describe_value, truncate
 from emr_ner_tf.data.validation import check_known, check_label, check_text, settle_overlaps
+
+_MAX_DIGITS = 18
 
 
 @dataclasses.dataclass(slots=True)
@@ -120,6 +122,29 @@ def mention_of(
         raise RecordError("is not a string", key=text, value=describe_value(own), entity=number)
     extra = {key: value for key, value in item.items() if key not in (start, end, label, text)}
     return Mention(item[start], item[end], item[label], own, extra)
+
+
+def whole_number(text: str, key: str, number: int, line: int | None = None) -> int:
+    """Returns an offset that a file has as text.
+
+    Args:
+        text: of the file.
+        key: name of the offset, for the message.
+        number: which mention of the record, counted from 1.
+        line: of the mention.
+
+    Raises:
+        RecordError: it is not made of at most 18 digits; longer ones are no place in any text.
+    """
+    text = text.strip()
+    if not text.isdecimal():
+        raise RecordError(
+            "is not a whole number", key=key, value=describe_value(text), entity=number, line=line
+        )
+    if len(text) > _MAX_DIGITS:
+        problem = f"has more than {_MAX_DIGITS} digits"
+        raise RecordError(problem, key=key, value=truncate(text), entity=number, line=line)
+    return int(text)
 
 
 def document_of(

@@ -13,7 +13,8 @@ from emr_ner_tf.errors import UserError
 
 HEADER = "#FORMAT=WebAnno TSV 3"
 _READING = Reading("utf16", "exclusive", "two")
-_BOUNDS = re.compile(r"([0-9]+)-([0-9]+)")
+# Longer numbers are no places in a text.
+_BOUNDS = re.compile(r"([0-9]{1,9})-([0-9]{1,9})")
 _ESCAPE = re.compile(r"\\(.)")
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
 _STACKED = re.compile(r"(?P<label>.*?)(?:\[(?P<number>[0-9]+)\])?", re.DOTALL)
