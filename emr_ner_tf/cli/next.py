@@ -51,7 +51,7 @@ def main() -> None:
     if _OUTPUT.value != STANDARD:
         check_not_an_input(_OUTPUT.value, [_INPUT.value, *known])
 
-    from emr_ner_tf.evaluation.selection import select_records
+    from emr_ner_tf.evaluation.selection import select_records, shortage
     from emr_ner_tf.models.confidence import Confidence
     from emr_ner_tf.training.loading import restore
 
@@ -65,15 +65,17 @@ def main() -> None:
             [document.text for document in pool], bar.advance
         )
     order = sorted(range(len(pool)), key=lambda i: (confidence[i], i))
-    ranked = tagger.annotate(pool[i] for i in order)
-    selected = select_records(ranked, _COUNT.value, max_per_form=_MAX_PER_FORM.value, known_texts=known_texts)
+    # The selection ends when it has enough records, so the total is the most that are annotated.
+    with ProgressBar("annotating until enough are selected", len(pool)) as bar:
+        ranked = tagger.annotate((pool[i] for i in order), on_progress=bar.advance)
+        selected = select_records(
+            ranked, _COUNT.value, max_per_form=_MAX_PER_FORM.value, known_texts=known_texts
+        )
     written = write_documents(_OUTPUT.value, selected, _TO.value)
     logging.info("%d of %d records selected", written, len(pool))
-    if written < _COUNT.value:
-        logging.warning(
-            "%d records were asked for; the others are near-duplicates of known or selected ones",
-            _COUNT.value,
-        )
+    reason = shortage(_COUNT.value, written, len(pool))
+    if reason is not None:
+        logging.warning("%s", reason)
 
 
 def _reading() -> dict[str, Any]:

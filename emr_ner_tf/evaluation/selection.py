@@ -52,3 +52,21 @@ def select_records(
             break
         take(document)
     return selected
+
+
+def shortage(asked: int, selected: int, records: int) -> str | None:
+    """Returns why fewer records than asked for were selected; None if they were not fewer.
+
+    Args:
+        asked: the `count` of `select_records`.
+        selected: number of records that it returned.
+        records: number of ranked records, all of which it has read if it returned fewer than `asked`.
+    """
+    if selected >= asked:
+        return None
+    if selected == records:
+        return f"{asked} records were asked for, and the input has only {records}, which are all selected"
+    return (
+        f"{asked} records were asked for, and {records - selected} of the {records} of the input are near-duplicates "
+        "of known or selected ones"
+    )

@@ -35,7 +35,7 @@ def test_raw_records_to_an_annotation_tool(cli, trained, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert len(json.loads(output.read_text(encoding="utf-8"))) == 2
-    assert "100 records were asked for; the others are near-duplicates" in done.stderr
+    assert "100 records were asked for, and 1 of the 3 of the input are near-duplicates" in done.stderr
 
 
 def test_what_is_refused(cli, trained, tmp_path):

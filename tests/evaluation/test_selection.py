@@ -1,7 +1,7 @@
 """Records to annotate next, by hand."""
 
 from emr_ner_tf.data.document import Document, Entity
-from emr_ner_tf.evaluation.selection import select_records
+from emr_ner_tf.evaluation.selection import select_records, shortage
 
 
 def _record(number, form, text=""):
@@ -44,3 +44,21 @@ def test_a_cap_for_each_surface_form():
 def test_fewer_than_asked_for():
     assert _ids([_record(1, "头痛"), _record(1, "头痛")], 3) == ["1"]
     assert _ids([], 3) == []
+
+
+def test_why_there_are_fewer():
+    distinct = [_record(n, "") for n in range(3)]
+    for records, known, asked, reason in (
+        (distinct, [], 3, None),
+        (distinct, [], 5, "5 records were asked for, and the input has only 3, which are all selected"),
+        ([*distinct, _record(0, "")], [], 5, "and 1 of the 4 of the input are near-duplicates"),
+        (
+            distinct,
+            [distinct[0].text],
+            3,
+            "and 1 of the 3 of the input are near-duplicates of known or selected",
+        ),
+    ):
+        selected = select_records(records, asked, max_per_form=1, known_texts=known)
+        said = shortage(asked, len(selected), len(records))
+        assert said is None if reason is None else reason in said
