@@ -1,5 +1,6 @@
 """The bar on a pseudo-terminal, and nothing of it elsewhere."""
 
+import concurrent.futures
 import io
 import os
 import pty
@@ -11,6 +12,8 @@ import pytest
 from absl import logging
 
 from emr_ner_tf import progress_bar
+from emr_ner_tf.data.synthetic.generator import generate
+from emr_ner_tf.data.writing import write_documents
 from emr_ner_tf.progress_bar import ProgressBar, bars_enabled, enable_bars
 from emr_ner_tf.training.progress_log import ProgressLog
 
@@ -123,20 +126,51 @@ def test_no_terminal():
     assert progress_bar._stream is None
 
 
-def test_a_command(tmp_path):
+def _on_a_terminal(*call, check=True, **options):
+    """Runs a command whose standard error is a terminal; returns its standard output and what was shown."""
     primary, secondary = pty.openpty()
-    call = [sys.executable, "-m", "emr_ner_tf.cli.synthesize", f"--output_dir={tmp_path}", "--records=40"]
-    done = subprocess.run(
-        call,
-        stdout=subprocess.PIPE,
-        stderr=secondary,
-        env=os.environ | {"TERM": "xterm", "COLUMNS": "100"},
-        check=True,
-        text=True,
-    )
-    os.close(secondary)
-    shown = _read(primary)
+    # A terminal holds no more than a few thousand bytes that nobody has read.
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        shown = pool.submit(_read, primary)
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", *call],
+                stdout=subprocess.PIPE,
+                stderr=secondary,
+                env=os.environ | {"TERM": "xterm", "COLUMNS": "100"},
+                check=check,
+                text=True,
+                **options,
+            )
+        finally:
+            os.close(secondary)
+        return done.stdout, shown.result()
+
+
+def test_a_command(tmp_path):
+    output, shown = _on_a_terminal("emr_ner_tf.cli.synthesize", f"--output_dir={tmp_path}", "--records=40")
     assert re.search(r"train\.jsonl ━+ 40/40 [\d.]+ records/s", shown)
     assert "200/200" in shown
     # The result is not touched.
-    assert done.stdout == f"{tmp_path}/train.jsonl: 40 records\n{tmp_path}/test.jsonl: 200 records\n"
+    assert output == f"{tmp_path}/train.jsonl: 40 records\n{tmp_path}/test.jsonl: 200 records\n"
+
+
+def test_commands_that_count_the_records_first(tmp_path):
+    one, other, folder = tmp_path / "one.jsonl", tmp_path / "other.jsonl", tmp_path / "folder"
+    write_documents(one, generate("train", records=30, seed=1))
+    write_documents(other, generate("test", records=20, seed=1))
+    write_documents(folder, generate("train", records=30, seed=1), "brat")
+    convert, check = ("emr_ner_tf.cli.data", "convert"), ("emr_ner_tf.cli.data", "check")
+    for path in (one, folder):
+        output, shown = _on_a_terminal(
+            *convert, f"--input={path}", f"--input={other}", "--to=bio", f"--output={tmp_path}/both.bio"
+        )
+        assert re.search(r"converting ━+ 50/50 [\d.]+ records/s \d:\d\d:\d\d left", shown)
+        assert output == f"{tmp_path}/both.bio: 50 records as bio\n"
+    # It reads the records twice, and the others once. What they share is an error.
+    _, shown = _on_a_terminal(*check, f"--input={one}", f"--against={other}", check=False)
+    assert re.search(r"checking ━+ 80/80 [\d.]+ records/s \d:\d\d:\d\d left", shown)
+    with open(one, encoding="utf-8") as file:
+        _, shown = _on_a_terminal(*convert, "--input=-", f"--output={tmp_path}/both.bio", stdin=file)
+    assert "30/?" in shown
+    assert "left" not in shown

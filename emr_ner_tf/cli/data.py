@@ -39,13 +39,13 @@ convert    Converts records from any format to any other, and says what the othe
   emr-ner data convert --input=notes.csv --encoding=gb18030 --noannotated --output=notes.jsonl
 """
 
-import functools
 import itertools
 import json
+import os
 import pathlib
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from absl import flags, logging
@@ -58,7 +58,7 @@ from emr_ner_tf.cli.format_flags import define_format_flags, define_on_error, fo
 from emr_ner_tf.cli.path_flags import define_path, define_paths, local_paths
 from emr_ner_tf.cli.runner import run
 from emr_ner_tf.config import base_config
-from emr_ner_tf.data.atomic_io import STANDARD, atomic_writer, check_not_an_input
+from emr_ner_tf.data.atomic_io import STANDARD, atomic_writer, check_not_an_input, is_stream
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.formats.detection import detect
 from emr_ner_tf.data.formats.options import SCHEMES, FormatOptions
@@ -72,7 +72,7 @@ from emr_ner_tf.data.stats import corpus_stats
 from emr_ner_tf.data.validation import OVERLAPS
 from emr_ner_tf.data.writing import WRITE_FORMATS, document_writers, write_documents
 from emr_ner_tf.errors import UsageError, UserError
-from emr_ner_tf.progress_bar import ProgressBar
+from emr_ner_tf.progress_bar import ProgressBar, bars_enabled
 
 _INPUT = define_paths("input", "File of records to read.", required=True, stream="input")
 _OUTPUT = define_path(
@@ -227,15 +227,19 @@ def _validate(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
 
 
 def _check() -> None:
-    report = check(
-        functools.partial(_located, _INPUT.value),
-        functools.partial(_located, _AGAINST.value) if _AGAINST.value else None,
-        labels=None if _LABELS.value == "infer" else resolve_labels(_LABELS.value),
-        overlaps=_OVERLAPS.value,
-        window=_WINDOW.value,
-        encoder=_ENCODER.value,
-        show_text=_SHOW_TEXT.value,
-    )
+    labels = None if _LABELS.value == "infer" else resolve_labels(_LABELS.value)
+    against, reading = _AGAINST.value or [], {"overlaps": "keep"}
+    # The checks read the records twice.
+    with ProgressBar("checking", _total([*_INPUT.value, *_INPUT.value, *against], **reading)) as bar:
+        report = check(
+            lambda rejects: bar.track(_located(_INPUT.value, rejects, **reading)),
+            (lambda rejects: bar.track(_located(against, rejects, **reading))) if against else None,
+            labels=labels,
+            overlaps=_OVERLAPS.value,
+            window=_WINDOW.value,
+            encoder=_ENCODER.value,
+            show_text=_SHOW_TEXT.value,
+        )
     _write_json(report.to_json())
     if not _JSON.value:
         print_findings(report, _EXAMPLES.value)
@@ -261,10 +265,9 @@ def _audit(labels: tuple[str, ...]) -> None:
     )
 
 
-def _located(paths: Iterable[str], rejects: Rejects) -> Iterator[Located]:
-    reading = _reading() | {"overlaps": "keep"}
+def _located(paths: Iterable[str], rejects: Rejects, **others: Any) -> Iterator[Located]:
     for path in paths:
-        yield from read_located(path, rejects=rejects, **reading)
+        yield from read_located(path, rejects=rejects, **_reading() | others)
 
 
 def _stats(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
@@ -315,7 +318,7 @@ def _split(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
 def _convert(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
     format = _format_to("bio" if _format_found() == "ccks2019" else "ccks2019")
     documents = _some(_documents(labels, rejects), rejects, or_empty=True)
-    with ProgressBar("converting", None) as bar:
+    with ProgressBar("converting", _total(_INPUT.value, labels=labels)) as bar:
         records = write_documents(_OUTPUT.value, bar.track(documents), format, options=_writing())
     name = "<stdout>" if _OUTPUT.value == STANDARD else _OUTPUT.value
     _say(f"{name}: {records} records as {format}")
@@ -362,6 +365,14 @@ def _check_some(count: int, rejects: RejectsWriter | None, *, or_empty: bool = F
 def _documents_again(labels: tuple[str, ...]) -> Iterator[Document]:
     for path in _INPUT.value:
         yield from read_again(path, labels=labels, **_reading())
+
+
+def _total(paths: Sequence[str], **others: Any) -> int | None:
+    """Counts the good records of files for the progress bar; None if no bar is shown, or a file is a stream."""
+    if not bars_enabled() or any(is_stream(path) and not os.path.isdir(path) for path in paths):
+        return None
+    counts = {path: sum(1 for _ in read_again(path, **_reading() | others)) for path in set(paths)}
+    return sum(counts[path] for path in paths)
 
 
 def _reading() -> dict[str, Any]:
