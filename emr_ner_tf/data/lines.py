@@ -76,7 +76,10 @@ def read_error(path: str | os.PathLike[str], error: OSError) -> RecordError:
     """Returns the error for an input that cannot be opened or read."""
     if isinstance(error, FileNotFoundError):
         return RecordError(f"no such file{_renamed(path)}", path=os.fspath(path))
-    return RecordError("cannot be read", value=error.strerror, path=source_name(path))
+    remedy = None
+    if isinstance(error, IsADirectoryError):
+        remedy = "name a file in it, or the format of a folder of records, such as --format=brat"
+    return RecordError("cannot be read", value=error.strerror, path=source_name(path), remedy=remedy)
 
 
 def without_mark(line: Line) -> Line:

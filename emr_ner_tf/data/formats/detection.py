@@ -14,10 +14,11 @@ from emr_ner_tf.data.bio_columns import blocks
 from emr_ner_tf.data.file_kinds import looks_like_columns, looks_like_text
 from emr_ner_tf.data.formats.ccks_pairs import TEXT_SUFFIX
 from emr_ner_tf.data.formats.conll import DOCUMENT_START
+from emr_ner_tf.data.formats.csv_table import SEPARATOR
 from emr_ner_tf.data.formats.huggingface import TAGS, TOKENS
 from emr_ner_tf.data.formats.json_values import json_values
 from emr_ner_tf.data.formats.sources import encoded_chunks, split_lines
-from emr_ner_tf.data.formats.tables import TEXT_NAMES
+from emr_ner_tf.data.formats.tables import COLUMNS, ID_NAMES, TEXT_NAMES
 from emr_ner_tf.data.formats.tags import decode
 from emr_ner_tf.data.formats.webanno import HEADER
 from emr_ner_tf.data.lines import BOM, parsed_object
@@ -217,9 +218,17 @@ def _of_lines(path: str, head: bytes) -> Detected | None:
     if looks_like_columns([line.raw for line in lines]):
         found = list(blocks(line for line in lines))
         return Detected("bio" if _is_bio(found) else "conll", "columns with a tag last")
-    names = {name.strip().lower().strip('"') for name in re.split(r"[,;\t]", first)}
-    if suffix in (".csv", ".tsv") or (len(names) > 1 and names & set(TEXT_NAMES)):
-        return Detected("csv", "its name" if suffix in (".csv", ".tsv") else "the names of its columns")
+    if suffix in (".csv", ".tsv"):
+        return Detected("csv", "its name")
+    header = first.partition("\r")[0]
+    if SEPARATOR.fullmatch(header):
+        return Detected("csv", "its first line")
+    names = {name.strip().lower().strip('"') for name in re.split(r"[,;\t]", header)}
+    if len(names) > 1 and names & set(TEXT_NAMES):
+        # A text may begin with one such word and a comma.
+        known = names & {*TEXT_NAMES, *ID_NAMES, *COLUMNS}
+        if suffix != ".txt" or len(known) > 1 or "\t" in header:
+            return Detected("csv", "the names of its columns")
     if looks_like_text([line.raw for line in lines], named_so=suffix == ".txt"):
         return Detected("text", "lines of text")
     return None

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from emr_ner_tf.data.atomic_io import errors_named
 from emr_ner_tf.data.document import Document
+from emr_ner_tf.data.file_kinds import looks_like
 from emr_ner_tf.data.formats.records import Source
 from emr_ner_tf.data.lines import STANDARD, read_error
 from emr_ner_tf.data.record_error import RecordError
@@ -55,12 +56,13 @@ def read_text_file(path: pathlib.Path, encoding: str) -> str:
         return raw.decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
+        seen = looks_like(raw)
         raise RecordError(
-            f"the file is not valid {encoding}",
+            f"the file is not valid {encoding}" + (f", and looks like {seen}" if seen else ""),
             value=f"0x{error.object[error.start]:02x} at byte {error.start}, from 0",
             path=os.fspath(path),
             line=line,
-            remedy="name its encoding: --encoding=gb18030, utf-16, ...",
+            remedy="name its encoding: --encoding=utf-8, gb18030, utf-16, ...",
         ) from None
 
 

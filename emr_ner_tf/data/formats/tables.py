@@ -25,7 +25,7 @@ COLUMNS = ("record", "id", "text", "start", "end", "label", "mention", "score")
 READINGS = readings(fixed=("crlf",))
 HELD = frozenset(("ids", "scores", "overlapping mentions", "mentions", "records without text"))
 TEXT_NAMES = ("text", "originaltext", "content", "文本", "原文", "正文", "内容")
-_ID_NAMES = ("id", "编号", "序号")
+ID_NAMES = ("id", "编号", "序号")
 _MENTION_COLUMNS = ("start", "end", "label")
 _OWN = ("record", *_MENTION_COLUMNS, "mention", "score")
 _FORMULA = re.compile("[=+@＝＋－＠\t\r\n-]")
@@ -80,7 +80,7 @@ class _Table:
         lower = [name.lower() for name in self._names]
         options = source.options
         self._text = self._find(options.text_column, TEXT_NAMES, lower, "text_column", header)
-        self._id = self._find(options.id_column, _ID_NAMES, lower, "id_column", header)
+        self._id = self._find(options.id_column, ID_NAMES, lower, "id_column", header)
         self._has_mentions = all(name in lower for name in _MENTION_COLUMNS)
         self._own = {
             name: self._only(lower, name, header) for name in _OWN if self._has_mentions and name in lower

@@ -66,7 +66,13 @@ def test_what_is_written_is_found(tmp_path, caplog, name):
         ("a", "CT\tB-查\n平\tO\n", "conll"),
         ("a", "-DOCSTART- O\n\n左 O\n", "conll"),
         ("a", "编号,文本\n1,左肾\n", "csv"),
+        ("a", "编号,文本\r1,左肾\r", "csv"),
+        ("a", "sep=;\n病历;科室\n左肾;外科\n", "csv"),
         ("a.csv", "病历\n左肾\n", "csv"),
+        ("a.txt", "内容\t科室\n左肾\t外科\n", "csv"),
+        ("a.txt", "编号,内容\n1,左肾\n", "csv"),
+        ("a.txt", "内容,左肾结石\n诊断,右肾积水\n", "text"),
+        ("a.txt", "左肾结石\r内容,右肾\n", "text"),
         ("a.txt", "左肾结石。\n", "text"),
         ("a", "左肾结石。\n予头孢。\n", "text"),
         ("a", "左肾结石。", None),
@@ -116,6 +122,35 @@ def test_gb18030_is_named_where_it_is_not_asked_for(tmp_path, name):
     ) as caught:
         list(read_documents(path, format=name))
     assert "左肾" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["brat", "ccks2018"])
+@pytest.mark.parametrize("text", ["text", "mentions"])
+def test_an_encoding_is_named_in_a_folder(tmp_path, name, text):
+    path = tmp_path / "in"
+    write_documents(path, DOCUMENTS[:1], name)
+    suffix = {"brat": (".txt", ".ann"), "ccks2018": (".txtoriginal.txt", ".txt")}[name][text == "mentions"]
+    file = path / f"1{suffix}"
+    content = file.read_bytes().decode()
+    file.write_bytes(content.encode("gb18030"))
+    seen = r"not valid utf-8, and looks like GBK or GB18030 text: 0x.* at byte \d+, from 0; .*--encoding=.*gb18030"
+    with pytest.raises(RecordError, match=rf"1{suffix}:1: the file is {seen}"):
+        list(read_documents(path, format=name))
+    file.write_bytes(content.encode("utf-16"))
+    with pytest.raises(RecordError, match="not valid utf-8, and looks like UTF-16 text"):
+        list(read_documents(path, format=name))
+    file.write_bytes(f"{content}\u00ff".encode())
+    with pytest.raises(RecordError, match="not valid gb18030, and looks like UTF-8 text"):
+        list(read_documents(path, format=name, options=FormatOptions(encoding="gb18030")))
+
+
+@pytest.mark.parametrize("name", [None, "in.tsv", "in.txt"])
+@pytest.mark.parametrize("format", ["auto", "csv", "conll", "ccks2019"])
+def test_a_folder_of_no_format_is_refused_with_a_remedy(tmp_path, name, format):
+    if name:
+        (tmp_path / name).write_text("id\ttext\n1\t左肾\n", encoding="utf-8")
+    with pytest.raises(RecordError, match="Is a directory; name a file in it, or the format of a folder"):
+        list(read_documents(tmp_path, format=format))
 
 
 def test_other_bytes_are_named_by_row_and_byte(tmp_path):
