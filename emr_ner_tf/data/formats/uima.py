@@ -18,7 +18,7 @@ from emr_ner_tf.data.formats.options import FormatOptions
 from emr_ner_tf.data.formats.records import Mention, Record, Source
 from emr_ner_tf.data.formats.written import offsets_of
 from emr_ner_tf.data.lines import read_error
-from emr_ner_tf.data.record_error import RecordError
+from emr_ner_tf.data.record_error import RecordError, describe_value
 from emr_ner_tf.errors import UserError
 
 NAMED_ENTITY = "de.tudarmstadt.ukp.dkpro.core.api.ner.type.NamedEntity"
@@ -91,11 +91,22 @@ def _fill(record: Record, cas: Any, source: Source) -> None:
         if annotation.type.name != layer:
             source.losses.add("annotations of other layers", annotation.type.name in types)
             continue
+        _check_span(annotation, len(record.text), len(record.mentions) + 1)
         if annotation.begin == annotation.end:
             source.losses.add("mentions without characters")
             continue
         label = _label(annotation, feature)
         record.mentions.append(Mention(annotation.begin, annotation.end, label))
+
+
+def _check_span(annotation: Any, size: int, number: int) -> None:
+    least = 0
+    for key in ("begin", "end"):
+        value = getattr(annotation, key)
+        if type(value) is not int or not least <= value <= size:
+            problem = f"is not a whole number from {least} to {size}, the end of the text"
+            raise RecordError(problem, key=key, value=describe_value(value), entity=number)
+        least = value
 
 
 def _layer(types: set[str], asked: str, source: Source) -> str | None:
@@ -147,16 +158,16 @@ class _CasWriter(FolderWriter):
         Raises:
             RecordError: XML cannot hold a character of it.
         """
-        illegal = _ILLEGAL.search(document.text) if self._suffix == ".xmi" else None
-        if illegal is not None:
-            value = f"<U+{ord(illegal[0]):04X} at character {illegal.start()}>"
-            problem = "holds a character that XML cannot hold; write uima_json instead"
-            raise RecordError(problem, key="text", value=value)
+        identifier = document.extra.get("id")
+        if self._suffix == ".xmi":
+            _check_xml(document.text, "text")
+            _check_xml(str(identifier or ""), "id")
+            for number, entity in enumerate(document.entities, start=1):
+                _check_xml(entity.label, "label", entity=number)
         offsets = offsets_of(document, CODE_POINTS)
         cas = self._cassis.Cas(typesystem=self._types)
         cas.sofa_string = document.text
         cas.sofa_mime = "text/plain"
-        identifier = document.extra.get("id")
         if identifier not in (None, ""):
             end = len(document.text)
             cas.add(
@@ -171,6 +182,14 @@ class _CasWriter(FolderWriter):
     def finish(self) -> None:
         """Writes the type system."""
         self.save(TYPE_SYSTEM, self._types.to_xml())
+
+
+def _check_xml(value: str, key: str, *, entity: int | None = None) -> None:
+    illegal = _ILLEGAL.search(value)
+    if illegal is not None:
+        found = f"<U+{ord(illegal[0]):04X} at character {illegal.start()}>"
+        problem = "holds a character that XML cannot hold; write uima_json instead"
+        raise RecordError(problem, key=key, value=found, entity=entity)
 
 
 @contextlib.contextmanager
