@@ -212,3 +212,15 @@ def test_wrong_calls(cli, tmp_path, flags, status, message):
     assert done.returncode == status, done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_record_that_cannot_be_read_has_its_remedy(cli, tmp_path):
+    path = tmp_path / "in.csv"
+    lines = ["id,text,start,end,label", "1,左肾结石,0,2,病", "2,右肾积水,0,2,病"]
+    path.write_bytes(b"".join(f"{line}\n".encode("gb18030" if "右" in line else "utf-8") for line in lines))
+    done = cli("data", "check", f"--input={path}", "--labels=infer", "--offset_end=exclusive", "--json")
+    assert done.returncode == 1, done.stderr
+    findings = json.loads(done.stdout)["findings"]
+    (message,) = [each["message"] for each in findings if each["kind"] == "unreadable_record"]
+    assert message.startswith("the line is not valid UTF-8: 0xd3 at byte 2")
+    assert "; it looks like GBK or GB18030 text: read it with --encoding=gb18030" in message
