@@ -7,6 +7,8 @@ import numpy as np
 
 RESAMPLES = 2000
 _PERCENTILES = (2.5, 97.5)
+# Numbers that are drawn at once, of 8 bytes each.
+_MAX_DRAWS = 1 << 20
 
 
 class Spread(NamedTuple):
@@ -70,7 +72,7 @@ def bootstrap_intervals(counts: np.ndarray, *, resamples: int = RESAMPLES, seed:
         float64 [G, 3, 2]: the 2.5th and the 97.5th percentile of the precision, recall and F1 of each group.
     """
     counts = np.asarray(counts)
-    drawn = _draws(len(counts), resamples, seed) @ counts.reshape(len(counts), -1)
+    drawn = _resampled(counts.reshape(len(counts), -1), resamples, seed)
     scores = precision_recall_f1(drawn.reshape(resamples, *counts.shape[1:]))
     return np.moveaxis(np.percentile(scores, _PERCENTILES, axis=0), 0, -1)
 
@@ -95,12 +97,10 @@ def paired_bootstrap(
     one, other = np.asarray(one), np.asarray(other)
     records = one.shape[1]
     assert other.shape[1:] == one.shape[1:] == (records, 3)
-    times = _draws(records, resamples, seed)
-
-    def resampled(counts: np.ndarray) -> np.ndarray:
-        return f1(times @ counts).mean(axis=0)
-
-    drawn = resampled(one) - resampled(other)
+    systems = np.concatenate([one, other])
+    sums = _resampled(np.moveaxis(systems, 1, 0).reshape(records, -1), resamples, seed)
+    scores = f1(np.moveaxis(sums.reshape(resamples, len(systems), 3), 1, 0))
+    drawn = scores[: len(one)].mean(axis=0) - scores[len(one) :].mean(axis=0)
     low, high = np.percentile(drawn, _PERCENTILES)
     side = min(np.count_nonzero(drawn <= 0), np.count_nonzero(drawn >= 0))
     # The sample itself is counted, so that p is never 0.
@@ -109,7 +109,23 @@ def paired_bootstrap(
     return Difference(float(difference), float(low), float(high), float(p))
 
 
-def _draws(records: int, resamples: int, seed: int) -> np.ndarray:
-    """Returns how often each record is drawn in each resample, int64 [resamples, records]."""
+def _resampled(counts: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+    """Draws records with replacement and returns the sums of their counts.
+
+    Args:
+        counts: int [N, M], M counts of N records.
+        resamples: number of resamples, of N records each.
+        seed: random seed.
+
+    Returns:
+        int64 [resamples, M].
+    """
     random = np.random.Generator(np.random.Philox(seed))
-    return random.multinomial(records, np.full(records, 1 / records), size=resamples)
+    records = len(counts)
+    at_once = max(1, _MAX_DRAWS // records)
+    sums = []
+    for start in range(0, resamples, at_once):
+        size = min(at_once, resamples - start)
+        times = random.multinomial(records, np.full(records, 1 / records), size=size)
+        sums.append(times @ counts)
+    return np.concatenate(sums)

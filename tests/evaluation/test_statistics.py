@@ -1,6 +1,7 @@
 """Means over seeds, intervals and the paired bootstrap, against enumeration of every resample."""
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -95,3 +96,25 @@ def test_pairing_matters():
     assert found.low > 0
     assert found.p < 0.01
     assert paired_bootstrap(one[np.newaxis], other[np.newaxis]) == found
+
+
+def test_many_records_are_drawn_in_parts_with_the_same_results():
+    records, resamples = 12_000, 800
+    random = np.random.default_rng(0)
+    one, other = random.integers(0, 4, (3, records, 3)), random.integers(0, 5, (2, records, 3))
+    tracemalloc.start()
+    try:
+        found = paired_bootstrap(one, other, resamples=resamples, seed=5)
+        intervals = bootstrap_intervals(np.moveaxis(one, 0, 1), resamples=resamples, seed=5)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # All numbers at once.
+    times = np.random.Generator(np.random.Philox(5)).multinomial(
+        records, np.full(records, 1 / records), size=resamples
+    )
+    assert peak < 0.5 * times.nbytes
+    drawn = f1(times @ one).mean(axis=0) - f1(times @ other).mean(axis=0)
+    assert (found.low, found.high) == tuple(np.percentile(drawn, [2.5, 97.5]))
+    ends = np.percentile(precision_recall_f1(times @ one), [2.5, 97.5], axis=1)
+    assert (intervals == np.moveaxis(ends, 0, -1)).all()
