@@ -1,11 +1,16 @@
-"""CoNLL columns: files in which two columns hold tags, and characters by number."""
+"""CoNLL columns: files in which two columns hold tags, and characters by number; the lines for spaCy."""
 
+import pathlib
 import re
 
 import pytest
 
+from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.data.formats.options import FormatOptions
 from emr_ner_tf.data.reading import RecordError, RejectsWriter, read_documents
+from emr_ner_tf.data.writing import write_documents
+
+ROOT = pathlib.Path(__file__).parents[3]
 
 TWO = "two columns hold tags"
 
@@ -77,3 +82,16 @@ def test_numbers_of_no_character_are_refused(tmp_path, code, problem):
     with RejectsWriter(tmp_path / "rejects.jsonl") as rejects:
         texts = [document.text for document in read_documents(path, format="conll", rejects=rejects)]
     assert (texts, rejects.count) == (["左", "\U0010ffff "], 1)
+
+
+def test_the_documents_show_the_lines_for_spacy(tmp_path):
+    documents = [Document("1", "左肾。", (Entity(0, 2, "病"),)), Document("2", "停药", ())]
+    write_documents(tmp_path / "out.conll", documents, "conll")
+    written = (tmp_path / "out.conll").read_text(encoding="utf-8")
+    assert written.endswith("\tO\n\n")
+    for page in ("docs/data.md", "docs/zh/data.md"):
+        assert f"```\n{written[:-1]}```\n" in (ROOT / page).read_text(encoding="utf-8")
+    # As spaCy's converter `ner` reads them: columns between white space, the token first and the tag last.
+    found = [[line.split() for line in record.split("\n")] for record in written.strip().split("\n\n")]
+    assert [[row[0] for row in record] for record in found] == [list(one.text) for one in documents]
+    assert [row[-1] for row in found[0]] == ["B-病", "I-病", "O"]
