@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from emr_ner_tf.data.ccks2019 import ENTITIES, OVERLAP, SCORE, TEXT, document_id, parse_score
 from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.data.lines import Line, decoded, json_line, parsed_object
-from emr_ner_tf.data.own_text import check_own_text
+from emr_ner_tf.data.own_text import check_own_text, false_texts
 from emr_ner_tf.data.record_error import RecordError, describe_value, truncate
 from emr_ner_tf.data.validation import check_known, check_label, check_overlaps, check_text, label_problem
 
@@ -114,6 +114,8 @@ def _comment(document: Document) -> list[str]:
 def _keys(entity: Entity) -> dict[str, Any] | None:
     """Returns the keys of a mention that its tags do not express; `overlap` 0 is the default of CCKS2019 JSON lines."""
     keys = dict(entity.extra)
+    for key in false_texts(keys, entity.text):
+        del keys[key]
     if type(keys.get(OVERLAP)) is int and keys[OVERLAP] == 0:
         del keys[OVERLAP]
     if entity.score is not None:

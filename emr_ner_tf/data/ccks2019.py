@@ -6,7 +6,7 @@ from typing import Any
 from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.data.json_fields import check_span_keys, list_of, object_of, string_of
 from emr_ner_tf.data.lines import json_line, parsed_object
-from emr_ner_tf.data.own_text import check_own_text, other_counting
+from emr_ner_tf.data.own_text import check_own_text, false_texts, other_counting
 from emr_ner_tf.data.record_error import RecordError, describe_value
 from emr_ner_tf.data.validation import check_known, check_label, check_text, settle_overlaps
 
@@ -23,17 +23,7 @@ def record_line(document: Document) -> str:
     extra = document.extra
     record: dict[str, Any] = {ID: extra[ID]} if ID in extra else {}
     record[TEXT] = document.text
-    record[ENTITIES] = [
-        {
-            LABEL: entity.label,
-            OVERLAP: 0,
-            **entity.extra,
-            START: entity.start,
-            END: entity.end,
-            **_score(entity),
-        }
-        for entity in document.entities
-    ]
+    record[ENTITIES] = [_mention(entity) for entity in document.entities]
     return json_line(record | {key: value for key, value in extra.items() if key not in record})
 
 
@@ -93,6 +83,14 @@ def parse_score(keys: dict[str, Any]) -> float | None:
     if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
         return None
     return float(keys.pop(SCORE))
+
+
+def _mention(entity: Entity) -> dict[str, Any]:
+    # Mentions of other formats may have keys of these names.
+    taken = (LABEL, *false_texts(entity.extra, entity.text))
+    extra = {key: value for key, value in entity.extra.items() if key not in taken}
+    mention = {LABEL: entity.label, OVERLAP: 0, **extra, START: entity.start, END: entity.end}
+    return mention | _score(entity)
 
 
 def _score(entity: Entity) -> Mapping[str, float]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from emr_ner_tf.data.record_error import RecordError, describe_value
 
-_KEYS = ("entity", "text", "mention")
+OWN_TEXT_KEYS = ("entity", "text", "mention")
 
 
 def check_own_text(keys: Mapping[str, Any], text: str, start: int, end: int, *, entity: int) -> None:
@@ -21,7 +21,7 @@ def check_own_text(keys: Mapping[str, Any], text: str, start: int, end: int, *, 
     Raises:
         RecordError: they differ; the message says whether another way to count offsets would fit.
     """
-    for key in _KEYS:
+    for key in OWN_TEXT_KEYS:
         own = keys.get(key)
         if isinstance(own, str) and own != text[start:end]:
             counting = other_counting(keys, text, start, end)
@@ -32,7 +32,17 @@ def check_own_text(keys: Mapping[str, Any], text: str, start: int, end: int, *, 
 
 def own_text_key(keys: Mapping[str, Any]) -> str | None:
     """Returns the key under which a mention has its own text; None where it has none."""
-    return next((key for key in _KEYS if isinstance(keys.get(key), str)), None)
+    return next((key for key in OWN_TEXT_KEYS if isinstance(keys.get(key), str)), None)
+
+
+def false_texts(keys: Mapping[str, Any], own: str) -> list[str]:
+    """Returns the keys under which a mention has a text that is not its own, such as a remark; readers would refuse it.
+
+    Args:
+        keys: keys of the mention.
+        own: text of the mention.
+    """
+    return [key for key in OWN_TEXT_KEYS if isinstance(value := keys.get(key), str) and value != own]
 
 
 def other_counting(keys: Mapping[str, Any], text: str, start: int, end: int) -> str | None:
@@ -44,7 +54,7 @@ def other_counting(keys: Mapping[str, Any], text: str, start: int, end: int) -> 
         start: as the mention gives it.
         end: as the mention gives it.
     """
-    owns = [own for key in _KEYS if isinstance(own := keys.get(key), str)]
+    owns = [own for key in OWN_TEXT_KEYS if isinstance(own := keys.get(key), str)]
     if not owns or not 0 <= start <= end:
         return None
     units = text.encode("utf-16-le", "surrogatepass")

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.data.formats.folders import FolderWriter, files_of, new_folder, read_text_file
 from emr_ner_tf.data.formats.format import Format
-from emr_ner_tf.data.formats.losses import FRAGMENTS, Losses
+from emr_ner_tf.data.formats.losses import FRAGMENTS, MENTION_KEYS, Losses
 from emr_ner_tf.data.formats.offsets import Reading, readings
 from emr_ner_tf.data.formats.options import FormatOptions
 from emr_ner_tf.data.formats.records import Mention, Record, Source, whole_number
@@ -122,7 +122,8 @@ class _BratWriter(FolderWriter):
         rows = []
         for number, entity in enumerate(document.entities, start=1):
             self._labels.setdefault(type_of(entity.label), entity.label)
-            parts = _parts(entity)
+            parts = _parts(entity, document.text)
+            self._losses.add(MENTION_KEYS, FRAGMENTS in entity.extra and len(parts) == 1)
             spans = ";".join(
                 "{} {}".format(*offsets(Entity(start, end, entity.label))) for start, end in parts
             )
@@ -142,15 +143,22 @@ class _BratWriter(FolderWriter):
         self.save(VISUAL, f"[labels]\n{shown}\n[drawing]\n")
 
 
-def _parts(entity: Entity) -> list[tuple[int, int]]:
+def _parts(entity: Entity, text: str) -> list[tuple[int, int]]:
     """The parts of a discontinuous mention that was joined, else the mention."""
     kept = entity.extra.get(FRAGMENTS)
     try:
         parts = [(start, end) for start, end in kept or ()]
         flat = [at for part in parts for at in part]
-        if parts and (flat[0], flat[-1]) == (entity.start, entity.end) and flat == sorted(flat):
+        if (
+            all(type(at) is int for at in flat)
+            and all(start < end for start, end in parts)
+            and flat == sorted(flat)
+            and (flat[0], flat[-1]) == (entity.start, entity.end)
+            # The reader takes parts with line ends alone between them for one mention.
+            and any(text[end:start].strip("\r\n") for end, start in zip(flat[1::2], flat[2::2], strict=False))
+        ):
             return parts
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, IndexError):
         # A key of that name that means something else.
         pass
     return [(entity.start, entity.end)]

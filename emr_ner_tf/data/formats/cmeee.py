@@ -6,10 +6,10 @@ from typing import Any
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.formats.format import Format, text_writer
 from emr_ner_tf.data.formats.json_format import read_json
-from emr_ner_tf.data.formats.losses import HOLDS
+from emr_ner_tf.data.formats.losses import HOLDS, Losses
 from emr_ner_tf.data.formats.offsets import Reading, readings
 from emr_ner_tf.data.formats.records import Mention, Record, Source, mention_of
-from emr_ner_tf.data.formats.written import offsets_of, other_keys
+from emr_ner_tf.data.formats.written import offsets_of, other_keys, record_keys
 from emr_ner_tf.data.json_fields import list_of, object_of, string_of
 from emr_ner_tf.data.lines import json_line
 
@@ -40,16 +40,16 @@ def _mention(item: dict[str, Any], number: int) -> Mention:
     return mention_of(item, number, *keys)
 
 
-def _render(document: Document) -> str:
+def _render(document: Document, losses: Losses) -> str:
     offsets = offsets_of(document, _WRITTEN)
     entities = []
     for entity in document.entities:
         start, end = offsets(entity)
         item = {"start_idx": start, "end_idx": end, "type": entity.label, "entity": entity.text}
-        entities.append(item | other_keys(entity, (*_STARTS, *_ENDS, *_TYPES)))
+        entities.append(item | other_keys(entity, item.keys(), losses))
     record = {"id": document.extra["id"]} if "id" in document.extra else {}
-    record |= {"text": document.text, "entities": entities}
-    return json_line(record | {key: value for key, value in document.extra.items() if key not in record})
+    written = {"text": document.text, "entities": entities}
+    return json_line(record | written | record_keys(document, written, losses))
 
 
 FORMAT = Format(

@@ -6,9 +6,10 @@ from typing import Any
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.formats.format import Format, text_writer
 from emr_ner_tf.data.formats.json_format import read_json
+from emr_ner_tf.data.formats.losses import Losses
 from emr_ner_tf.data.formats.offsets import Reading, readings
 from emr_ner_tf.data.formats.records import Mention, Record, Source, mention_of
-from emr_ner_tf.data.formats.written import offsets_of
+from emr_ner_tf.data.formats.written import offsets_of, record_keys
 from emr_ner_tf.data.json_fields import list_of, string_of
 from emr_ner_tf.data.lines import json_line
 from emr_ner_tf.data.record_error import RecordError, describe_value
@@ -45,17 +46,16 @@ def _mention(value: Any, number: int) -> Mention:
     return mention_of(dict(zip(keys, value, strict=True)), number, *keys)
 
 
-def _render(document: Document) -> str:
+def _render(document: Document, losses: Losses) -> str:
     offsets = offsets_of(document, _WRITTEN)
     record = {"id": document.extra["id"]} if "id" in document.extra else {}
-    record |= {
+    written = {
         "text": document.text,
         "label": [[*offsets(entity), entity.label] for entity in document.entities],
     }
-    taken = (*record, *_TEXTS, *_MENTIONS)
-    return (
-        json_line(record | {key: value for key, value in document.extra.items() if key not in taken}) + "\n"
-    )
+    # The reader would take `entities` for the mentions.
+    others = record_keys(document, (*written, "entities", "relations"), losses)
+    return json_line(record | written | others) + "\n"
 
 
 FORMAT = Format(

@@ -97,12 +97,12 @@ class TextWriter:
 
 
 def text_writer(
-    render: Callable[[Document], str], *, head: str = "", separator: str = "", tail: str = ""
+    render: Callable[[Document, Losses], str], *, head: str = "", separator: str = "", tail: str = ""
 ) -> WriterFactory:
     """Returns the factory of writers of a text file.
 
     Args:
-        render: writes a document.
+        render: writes a document, and counts what it leaves out beside what the format does not hold at all.
         head: before the first document.
         separator: between documents.
         tail: after the last one.
@@ -113,6 +113,13 @@ def text_writer(
         path: str | os.PathLike[str], options: FormatOptions, losses: Losses
     ) -> Iterator[TextWriter]:
         with atomic_writer(path) as file:
-            yield TextWriter(file, path, render, head=head, separator=separator, tail=tail)
+            yield TextWriter(
+                file,
+                path,
+                lambda document: render(document, losses),
+                head=head,
+                separator=separator,
+                tail=tail,
+            )
 
     return open_writer

@@ -16,6 +16,7 @@ from emr_ner_tf.data.formats.losses import Losses
 from emr_ner_tf.data.formats.options import FormatOptions
 from emr_ner_tf.data.formats.records import Record, Source
 from emr_ner_tf.data.formats.tags import TaggedRecord, join_tokens, resolve_tags
+from emr_ner_tf.data.formats.written import record_keys
 from emr_ner_tf.data.json_fields import string_of
 from emr_ner_tf.data.lines import json_line
 from emr_ner_tf.data.record_error import RecordError, describe_value
@@ -123,10 +124,8 @@ def _open(path: str | os.PathLike[str], options: FormatOptions, losses: Losses) 
     def render(document: Document) -> str:
         rows = tagged_lines(document, options.scheme or "bio", losses)
         record = {"id": document.extra["id"]} if "id" in document.extra else {}
-        record |= {"tokens": [token for token, _ in rows], "ner_tags": [tag for _, tag in rows]}
-        taken = (*record, *TOKENS, *TAGS)
-        others = {key: value for key, value in document.extra.items() if key not in taken}
-        return json_line(record | others) + "\n"
+        written = {"tokens": [token for token, _ in rows], "ner_tags": [tag for _, tag in rows]}
+        return json_line(record | written | record_keys(document, written, losses)) + "\n"
 
     with atomic_writer(path) as file:
         yield TextWriter(file, path, render)

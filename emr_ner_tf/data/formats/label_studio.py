@@ -6,6 +6,7 @@ from typing import Any
 from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.data.formats.format import Format, text_writer
 from emr_ner_tf.data.formats.json_format import read_json
+from emr_ner_tf.data.formats.losses import RECORD_KEYS, Losses
 from emr_ner_tf.data.formats.offsets import CODE_POINTS, readings
 from emr_ner_tf.data.formats.records import Mention, Record, Source, mention_of
 from emr_ner_tf.data.formats.written import offsets_of
@@ -155,7 +156,8 @@ def _text_key(data: dict[str, Any], source: Source) -> str:
     return strings[0]
 
 
-def _render(document: Document) -> str:
+def _render(document: Document, losses: Losses) -> str:
+    losses.add(RECORD_KEYS, TO_NAME in document.extra)
     return json_line(task_of(document))
 
 

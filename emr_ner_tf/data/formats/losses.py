@@ -5,15 +5,16 @@ from collections.abc import Collection
 from typing import Any
 
 from emr_ner_tf.data.document import Document, Entity
+from emr_ner_tf.data.own_text import OWN_TEXT_KEYS
 
 ID = "id"
+RECORD_KEYS, MENTION_KEYS = "keys of records", "keys of mentions"
 FRAGMENTS = "fragments"
-_OWN_TEXT = ("entity", "text", "mention")
 # What a format may hold beside text and mentions; a format's `holds` names some of them.
 HOLDS = (
     "ids",
-    "keys of records",
-    "keys of mentions",
+    RECORD_KEYS,
+    MENTION_KEYS,
     "scores",
     "parts of discontinuous mentions",
     "overlapping mentions",
@@ -60,10 +61,10 @@ def count_losses(document: Document, holds: Collection[str], losses: Losses) -> 
         if FRAGMENTS in keys:
             losses.add(
                 "parts of discontinuous mentions",
-                "parts of discontinuous mentions" not in holds and "keys of mentions" not in holds,
+                "parts of discontinuous mentions" not in holds and MENTION_KEYS not in holds,
             )
             del keys[FRAGMENTS]
-        losses.add("keys of mentions", 0 if "keys of mentions" in holds else len(keys))
+        losses.add(MENTION_KEYS, 0 if MENTION_KEYS in holds else len(keys))
         losses.add("scores", entity.score is not None and "scores" not in holds)
     return _count_keys(document, holds, losses)
 
@@ -71,7 +72,7 @@ def count_losses(document: Document, holds: Collection[str], losses: Losses) -> 
 def _count_keys(document: Document, holds: Collection[str], losses: Losses) -> None:
     losses.add("ids", document.extra.get(ID) not in (None, "") and "ids" not in holds)
     others = len(document.extra) - (ID in document.extra)
-    losses.add("keys of records", 0 if "keys of records" in holds else others)
+    losses.add(RECORD_KEYS, 0 if RECORD_KEYS in holds else others)
     losses.add("records without text", not document.text and "records without text" not in holds)
 
 
@@ -80,7 +81,7 @@ def mention_keys(entity: Entity) -> dict[str, Any]:
     keys = dict(entity.extra)
     if type(keys.get("overlap")) is int and keys["overlap"] == 0:
         del keys["overlap"]
-    for key in _OWN_TEXT:
+    for key in OWN_TEXT_KEYS:
         if keys.get(key) == entity.text:
             keys.pop(key, None)
     return keys

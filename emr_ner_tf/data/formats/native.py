@@ -4,15 +4,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from emr_ner_tf.data.bio_columns import bio_block
-from emr_ner_tf.data.ccks2019 import END, ENTITIES, LABEL, START, TEXT, record_line
+from emr_ner_tf.data.ccks2019 import END, ENTITIES, LABEL, SCORE, START, TEXT, record_line
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.formats.format import Format, text_writer
 from emr_ner_tf.data.formats.json_format import read_json
-from emr_ner_tf.data.formats.losses import HOLDS
+from emr_ner_tf.data.formats.losses import HOLDS, MENTION_KEYS, RECORD_KEYS, Losses
 from emr_ner_tf.data.formats.offsets import CODE_POINTS
 from emr_ner_tf.data.formats.records import Record, Source, mention_of
 from emr_ner_tf.data.json_fields import list_of, object_of, string_of
-from emr_ner_tf.data.own_text import own_text_key
+from emr_ner_tf.data.own_text import false_texts, own_text_key
 from emr_ner_tf.data.record_error import RecordError
 
 
@@ -36,7 +36,25 @@ def _read_ccks2019(source: Source) -> Iterator[Record]:
     return read_json(source, parse)
 
 
-def _text_line(document: Document) -> str:
+def _count_taken(document: Document, losses: Losses, *names: str) -> None:
+    """Counts own keys of the record and its mentions that have the names of what the format itself writes."""
+    losses.add(RECORD_KEYS, sum(key in document.extra for key in (TEXT, ENTITIES)))
+    for entity in document.entities:
+        taken = (*names, *false_texts(entity.extra, entity.text), *[SCORE] * (entity.score is not None))
+        losses.add(MENTION_KEYS, sum(key in entity.extra for key in taken))
+
+
+def _record_line(document: Document, losses: Losses) -> str:
+    _count_taken(document, losses, LABEL, START, END)
+    return f"{record_line(document)}\n"
+
+
+def _bio_block(document: Document, losses: Losses) -> str:
+    _count_taken(document, losses)
+    return bio_block(document)
+
+
+def _text_line(document: Document, losses: Losses) -> str:
     at = document.text.find("\n")
     if at >= 0:
         problem = "holds a line feed, which would end the record; write ccks2019 instead"
@@ -52,7 +70,7 @@ CCKS2019 = Format(
     holds=frozenset(HOLDS),
     read=_read_ccks2019,
     readings=(CODE_POINTS,),
-    open=text_writer(lambda document: f"{record_line(document)}\n"),
+    open=text_writer(_record_line),
 )
 BIO = Format(
     name="bio",
@@ -60,7 +78,7 @@ BIO = Format(
     extension="bio",
     unit="none",
     holds=frozenset(HOLDS) - {"overlapping mentions"},
-    open=text_writer(bio_block),
+    open=text_writer(_bio_block),
 )
 TEXT_LINES = Format(
     name="text",

@@ -1,23 +1,32 @@
 """PaddleNLP's UIE: one line for each label of a record, with the text, the label as prompt and the mentions."""
 
+import collections
+import contextlib
+import os
 from collections.abc import Iterator
 from typing import Any
 
+from emr_ner_tf.data.atomic_io import atomic_writer
 from emr_ner_tf.data.document import Document
-from emr_ner_tf.data.formats.format import Format, text_writer
+from emr_ner_tf.data.formats.format import Format, TextWriter
 from emr_ner_tf.data.formats.json_format import read_json
+from emr_ner_tf.data.formats.losses import MENTION_KEYS, RECORD_KEYS, Losses
 from emr_ner_tf.data.formats.offsets import CODE_POINTS, readings
+from emr_ner_tf.data.formats.options import FormatOptions
 from emr_ner_tf.data.formats.records import Mention, Record, Source, mention_of
 from emr_ner_tf.data.formats.written import offsets_of
 from emr_ner_tf.data.json_fields import list_of, object_of, string_of
 from emr_ner_tf.data.lines import json_line
 
 _OF = "的"
+_JOINED = "records apart from another one with the same text and id"
 
 
 def _read(source: Source) -> Iterator[Record]:
     """Gathers the lines of a text wherever they are in the file, which is in memory for that."""
     texts: dict[tuple[str, Any], list[Record]] = {}
+    # Of each text, how often it has each prompt.
+    prompts: dict[tuple[str, Any], collections.Counter[str]] = {}
     order: list[Record | tuple[str, Any]] = []
 
     def parse(item: dict[str, Any]) -> Record:
@@ -25,9 +34,12 @@ def _read(source: Source) -> Iterator[Record]:
         mentions = []
         for number, result in enumerate(list_of(item, "result_list"), start=1):
             result = object_of(result, number)
+            source.losses.add(MENTION_KEYS, "prompt" in result)
             mentions.append(mention_of(result | {"prompt": prompt}, number, "start", "end", "prompt", "text"))
         extra = {key: value for key, value in item.items() if key not in ("content", "prompt", "result_list")}
-        return Record(0, b"", string_of(item, "content"), mentions, extra)
+        text = string_of(item, "content")
+        prompts.setdefault((text, json_line(extra.get("id"))), collections.Counter())[prompt] += 1
+        return Record(0, b"", text, mentions, extra)
 
     for record in read_json(source, parse):
         if record.error is not None:
@@ -38,7 +50,12 @@ def _read(source: Source) -> Iterator[Record]:
             order.append(key)
         texts.setdefault(key, []).append(record)
     for each in order:
-        yield each if isinstance(each, Record) else _joined(texts.pop(each), source)
+        if isinstance(each, Record):
+            yield each
+        else:
+            # A record has one line for each prompt.
+            source.losses.add(_JOINED, max(prompts.pop(each).values()) - 1)
+            yield _joined(texts.pop(each), source)
 
 
 def _joined(records: list[Record], source: Source) -> Record:
@@ -58,8 +75,27 @@ def _joined(records: list[Record], source: Source) -> Record:
                 kept[place] = mention
     first = records[0]
     raw = b"\n".join(record.raw for record in records)
-    extra = {key: value for record in records for key, value in record.extra.items()}
+    extra: dict[str, Any] = {}
+    for record in records:
+        source.losses.add(
+            RECORD_KEYS, sum(extra.get(key, value) != value for key, value in record.extra.items())
+        )
+        extra |= record.extra
     return Record(first.line, raw, first.text, list(kept.values()), extra)
+
+
+@contextlib.contextmanager
+def _open(path: str | os.PathLike[str], options: FormatOptions, losses: Losses) -> Iterator[TextWriter]:
+    written: set[int] = set()
+
+    def render(document: Document) -> str:
+        key = hash((document.text, json_line(document.extra.get("id"))))
+        losses.add(_JOINED, key in written)
+        written.add(key)
+        return _render(document)
+
+    with atomic_writer(path) as file:
+        yield TextWriter(file, path, render)
 
 
 def _render(document: Document) -> str:
@@ -88,5 +124,5 @@ FORMAT = Format(
     holds=frozenset(("ids", "overlapping mentions", "mentions", "records without text")),
     read=_read,
     readings=readings(),
-    open=text_writer(_render),
+    open=_open,
 )

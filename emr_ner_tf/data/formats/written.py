@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from emr_ner_tf.data.document import Document, Entity
-from emr_ner_tf.data.formats.losses import mention_keys
+from emr_ner_tf.data.formats.losses import MENTION_KEYS, RECORD_KEYS, Losses, mention_keys
 from emr_ner_tf.data.formats.offsets import Reading, from_code_points
 from emr_ner_tf.data.record_error import RecordError
 
@@ -32,12 +32,29 @@ def offsets_of(document: Document, reading: Reading) -> Callable[[Entity], tuple
     return offsets
 
 
-def other_keys(entity: Entity, taken: Collection[str]) -> dict[str, Any]:
+def record_keys(document: Document, taken: Collection[str], losses: Losses) -> dict[str, Any]:
+    """Returns a record's other keys, for a format that holds them.
+
+    Args:
+        document: the record.
+        taken: keys that the format has another meaning for.
+        losses: takes the count of the record's own keys of these names.
+    """
+    keys = {key: value for key, value in document.extra.items() if key not in taken}
+    losses.add(RECORD_KEYS, len(document.extra) - len(keys))
+    return keys
+
+
+def other_keys(entity: Entity, taken: Collection[str], losses: Losses) -> dict[str, Any]:
     """Returns a mention's other keys and its score, for a format that holds them.
 
     Args:
         entity: the mention.
-        taken: keys that the format has a meaning for.
+        taken: keys that the format has another meaning for.
+        losses: takes the count of the mention's own keys of these names.
     """
-    keys = {key: value for key, value in mention_keys(entity).items() if key not in taken}
+    taken = taken if entity.score is None else {*taken, "score"}
+    found = mention_keys(entity)
+    keys = {key: value for key, value in found.items() if key not in taken}
+    losses.add(MENTION_KEYS, len(found) - len(keys))
     return keys if entity.score is None else keys | {"score": entity.score}

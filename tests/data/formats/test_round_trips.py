@@ -1,5 +1,10 @@
 """Any document through each writer and reader: equal, or the losses named."""
 
+import contextlib
+import io
+import logging
+import re
+
 import hypothesis
 import pytest
 from format_cases import PIECES, documents, plain
@@ -54,6 +59,140 @@ def test_documents_come_back(tmp_path_factory, name):
         assert found == expected
 
     check()
+
+
+# Names that some format has a meaning for, and one that none has.
+RECORD_KEYS = (
+    "id",
+    "text",
+    "data",
+    "originalText",
+    "content",
+    "entities",
+    "label",
+    "labels",
+    "annotations",
+    "relations",
+)
+RECORD_KEYS += (
+    "tokens",
+    "words",
+    "sentence",
+    "ner_tags",
+    "tags",
+    "prompt",
+    "result_list",
+    "meta",
+    "drafts",
+    "科室",
+)
+MENTION_KEYS = (
+    "label_type",
+    "start_pos",
+    "end_pos",
+    "start_idx",
+    "end_idx",
+    "start",
+    "end",
+    "type",
+    "label",
+    "score",
+)
+MENTION_KEYS += ("entity", "text", "mention", "overlap", "fragments", "prompt", "parts", "备注")
+_VALUES = st.sampled_from(("x", 7, ["x"], {"x": 1}))
+
+
+@st.composite
+def _with_keys(draw):
+    """Records of different texts, with any keys."""
+    documents = []
+    for text in draw(
+        st.lists(st.sampled_from(("左肾结石", "肝癌", "患者。")), min_size=1, max_size=3, unique=True)
+    ):
+        extra = draw(st.dictionaries(st.sampled_from(RECORD_KEYS[1:]), _VALUES, max_size=4))
+        extra |= draw(st.sampled_from(({}, {"id": "a"}, {"id": "a.txt"}, {"id": "x/y"})))
+        keys = draw(st.dictionaries(st.sampled_from(MENTION_KEYS), _VALUES, max_size=4))
+        if draw(st.booleans()):
+            keys["fragments"] = draw(st.sampled_from(([[0, 1], [1, 2]], [[0, 2]], [[0, 0], [1, 2]], [])))
+        score = draw(st.none() | st.just(0.5))
+        documents.append(Document(str(extra.get("id", "-")), text, (Entity(0, 2, "病", score, keys),), extra))
+    return documents
+
+
+def _counted(logged, *kinds):
+    return sum(
+        int(number) for kind in kinds for number in re.findall(rf"(\d+) {kind}(?:,|$)", logged, re.MULTILINE)
+    )
+
+
+def _changed(before, after):
+    return sum(key not in after or after[key] != value for key, value in before.items())
+
+
+def _told(keys, text):
+    """The keys of a mention that say something beside its text and its place."""
+    return {key: value for key, value in keys.items() if value != text and (key, value) != ("overlap", 0)}
+
+
+@pytest.mark.parametrize("name", BOTH_WAYS)
+def test_a_key_comes_back_or_is_counted(tmp_path_factory, name):
+    @hypothesis.settings(max_examples=40)
+    @hypothesis.given(_with_keys())
+    def check(given):
+        path = tmp_path_factory.mktemp(name) / f"records.{FORMATS[name].extension}"
+        with _logged() as logged:
+            write_documents(path, given, name)
+            options = READING.get(name, FormatOptions())
+            documents = read_documents(path, format=name, overlaps="keep", options=options)
+            found = {document.text: document for document in documents}
+        log = logged.getvalue()
+        assert set(found) == {document.text for document in given}
+        pairs = [(document, found[document.text]) for document in given]
+        ids = sum("id" in one.extra and one.extra["id"] != two.extra.get("id") for one, two in pairs)
+        assert ids == _counted(log, "ids")
+        keys = [{key: value for key, value in one.extra.items() if key != "id"} for one, _ in pairs]
+        lost = sum(_changed(each, two.extra) for each, (_, two) in zip(keys, pairs, strict=True))
+        assert lost == _counted(log, "keys of records")
+        lost = 0
+        for one, two in pairs:
+            (mention,), (again,) = one.entities, two.entities
+            assert (again.start, again.end, again.label) == (mention.start, mention.end, mention.label)
+            lost += _changed(_told(mention.extra, mention.text), again.extra)
+        assert lost == _counted(log, "keys of mentions", "parts of discontinuous mentions")
+        lost = sum(one.entities[0].score != two.entities[0].score for one, two in pairs)
+        assert lost == _counted(log, "scores")
+
+    check()
+
+
+@contextlib.contextmanager
+def _logged():
+    """What is logged within the block; Hypothesis does not go with `caplog`."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    logging.getLogger("absl").addHandler(handler)
+    try:
+        yield stream
+    finally:
+        logging.getLogger("absl").removeHandler(handler)
+
+
+def test_records_of_one_text_that_uie_joins_are_counted(tmp_path, caplog):
+    records = [Document("-", "左肾", (Entity(0, 1, label),)) for label in ("病", "药", "病")]
+    path = tmp_path / "out.jsonl"
+    with caplog.at_level("WARNING", logger="absl"):
+        write_documents(path, records, "uie")
+        assert "2 records apart from another one with the same text and id" in caplog.text
+        caplog.clear()
+        assert len(list(read_documents(path, overlaps="keep"))) == 1
+    # Two labels may be those of one record; a label that comes again may not.
+    assert "1 records apart from another one with the same text and id" in caplog.text
+    caplog.clear()
+    with caplog.at_level("WARNING", logger="absl"):
+        named = [Document(str(i), "左肾", (Entity(0, 1, "病"),), {"id": str(i)}) for i in range(2)]
+        write_documents(path, named, "uie")
+        assert len(list(read_documents(path))) == 2
+    assert not caplog.text
 
 
 @pytest.mark.parametrize("scheme", ["bio", "iob1", "io", "bioes", "bmes", "bilou"])
