@@ -9,6 +9,10 @@ import jinja2
 import pytest
 import requests
 
+from emr_ner_tf.server.annotation_tools.inception import _load as load_cas
+from emr_ner_tf.server.annotation_tools.label_studio import read_config
+from emr_ner_tf.server.errors import RequestError
+
 ROOT = pathlib.Path(__file__).parents[2]
 
 CONFIG = """
@@ -42,6 +46,17 @@ def tasks(*texts):
         {"id": i, "data": {"note": text, "other": 1}, "annotations": [], "predictions": [], "project": 1}
         for i, text in enumerate(texts, start=1)
     ]
+
+
+def in_utf7(xml):
+    """The same XML declared as UTF-7, in which no `<!` is to be seen."""
+    return '<?xml version="1.0" encoding="UTF-7"?>' + xml.encode("utf-7").decode("ascii").replace(
+        "<!", "+ADwAIQ-"
+    )
+
+
+def without_declaration(xml):
+    return xml.partition("?>")[2] if xml.startswith("<?xml") else xml
 
 
 def asked(*texts, config=CONFIG):
@@ -214,6 +229,47 @@ def test_inception_is_told_what_is_wrong(tools, inception):
         assert answer.status_code == 400, message
         assert message in answer.json()["error"]
         assert "某某某身份证" not in answer.text
+
+
+DOCTYPE = '<!DOCTYPE a [<!ENTITY b "c">]>'
+
+
+@pytest.mark.parametrize("doctype", [DOCTYPE, "<!DOCTYPE a>", '<!DOCTYPE a SYSTEM "file:///etc/hostname">'])
+@pytest.mark.parametrize("part", ["xmi", "types"])
+@pytest.mark.parametrize("encoded", [str, in_utf7])
+def test_a_document_type_in_a_cas_is_refused_in_any_encoding(inception, doctype, part, encoded):
+    request = inception("患者x")
+    parts = {"xmi": request["document"]["xmi"], "types": request["typeSystem"]}
+    parts[part] = encoded(doctype + without_declaration(parts[part]))
+    with pytest.raises(RequestError, match="declares a document type"):
+        load_cas(**parts)
+
+
+def test_a_cas_without_a_document_type_is_read_in_any_encoding(inception):
+    request = inception("患者x <!DOCTYPE a>")
+    xmi, types = (without_declaration(xml) for xml in (request["document"]["xmi"], request["typeSystem"]))
+    for encoded in (str, in_utf7):
+        assert load_cas(encoded(xmi), encoded(types)).sofa_string == "患者x <!DOCTYPE a>"
+
+
+@pytest.mark.parametrize(
+    "style",
+    [
+        "<Style><![CDATA[ .a > .b { color: red } ]]></Style>",
+        "<!-- <!DOCTYPE a> --><Style> .a { color: red } </Style>",
+    ],
+)
+def test_a_label_configuration_may_have_sections_and_comments(style):
+    found = read_config(CONFIG.replace("<View>", f"<View>{style}"))
+    assert (found.from_name, found.to_name, found.key) == ("entities", "record", "note")
+
+
+def test_a_label_configuration_is_read_as_it_was_sent():
+    # A string has no encoding left, so what it declares hides nothing.
+    with pytest.raises(RequestError):
+        read_config(in_utf7(f"{DOCTYPE}<View/>"))
+    with pytest.raises(RequestError, match="at most 1048576 characters"):
+        read_config(CONFIG + " " * (1 << 20))
 
 
 def test_without_the_option_there_is_no_tool(local):
