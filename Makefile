@@ -64,7 +64,7 @@ browser:
 	@command -v chromium >/dev/null || \
 	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && timeout 240 sh -c \
 	    'apt-get update && apt-get install --yes --no-install-recommends chromium' >/dev/null 2>&1; } || \
-	  echo "chromium is not installed, and cannot be: the tests of the page in a browser are skipped" >&2
+	  echo "chromium is not installed, and cannot be: the tests in a browser are skipped (with CI set, they fail)" >&2
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

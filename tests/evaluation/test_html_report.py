@@ -4,10 +4,10 @@ import base64
 import hashlib
 import html.parser
 import re
-import shutil
 import xml.etree.ElementTree as ElementTree
 
 import pytest
+from browser import require_browser
 
 from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.evaluation.calibration import best_threshold
@@ -267,14 +267,22 @@ def test_segments():
     ]
 
 
+def test_without_a_browser_tests_are_skipped_and_fail_in_ci(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match="apt-get install chromium; CI is set"):
+        require_browser()
+    monkeypatch.delenv("CI")
+    with pytest.raises(pytest.skip.Exception, match="apt-get install chromium"):
+        require_browser()
+
+
 @pytest.mark.slow
 def test_in_a_browser(page, tmp_path):
     """Nothing is refused by the policy or asked of others, the figures show, and the filter works with the keyboard."""
     playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright (the extra dev)")
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python")
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("needs a browser: apt-get install chromium")
+    chromium = require_browser()
     path = tmp_path / "report.html"
     path.write_text(page, encoding="utf-8")
     asked, complaints, dialogs = [], [], []

@@ -1,10 +1,10 @@
 """The page in a real browser: every control, no request elsewhere, offsets behind characters of two UTF-16 units."""
 
 import json
-import shutil
 
 import pytest
 import requests
+from browser import require_browser
 
 from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.data.reading import read_documents
@@ -12,11 +12,7 @@ from emr_ner_tf.data.writing import write_documents
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright (the extra dev)")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="needs a browser: apt-get install chromium"),
-]
+pytestmark = pytest.mark.slow
 
 # Made up. The toy model's mentions are the letters x, with a probability of 0.5.
 HARD = (
@@ -55,6 +51,12 @@ COUNT_TURNS = """() => {
 }"""
 
 
+# Of the session, so that no model is trained where there is no browser.
+@pytest.fixture(scope="session", autouse=True)
+def chromium():
+    return require_browser()
+
+
 @pytest.fixture(scope="module")
 def site(bundles, toys, tmp_path_factory):
     """The address of a server in this process with two models, `ner` and `toy`."""
@@ -72,9 +74,9 @@ def site(bundles, toys, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def browser():
+def browser(chromium):
     with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM)
+        browser = started.chromium.launch(executable_path=chromium)
         yield browser
         browser.close()
 
