@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from tensorflow_serving.apis import get_model_metadata_pb2, model_pb2
 
-from emr_ner_tf.server.errors import RequestError, invalid_argument
+from emr_ner_tf.server.errors import RequestError, from_exception, invalid_argument
 from emr_ner_tf.server.http_endpoints import Call, Endpoints, json_response
 from emr_ner_tf.server.json_tensor import Infos, read_request, write_response
 from emr_ner_tf.server.metrics import CONTENT_TYPE
@@ -66,7 +66,13 @@ def _predict(predictor: Predictor, spec: model_pb2.ModelSpec, call: Call) -> dic
         with predictor.versions.use(spec) as model:
             return model.signature(signature).inputs
 
-    request, by_row = read_request(call.body, infos_of)
+    try:
+        request, by_row = read_request(call.body, infos_of)
+    except Exception as error:
+        # The predictor counts what it is asked, and this never gets there. Other names are the callers'.
+        if predictor.metrics is not None and spec.name in predictor.versions.names:
+            predictor.metrics.record(spec.name, from_exception(error).code.name, "REST", 0.0)
+        raise
     signature = request.model_spec.signature_name
     request.model_spec.CopyFrom(spec)
     request.model_spec.signature_name = signature

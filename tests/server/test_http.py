@@ -394,6 +394,9 @@ def test_metrics_by_option(connect, server, local, stub_of, request_of):
     assert headers["content-type"].startswith("text/plain; version=0.0.4")
     lines = body.decode().splitlines()
     assert ':tensorflow:serving:request_count{model_name="ner",status="OK"} 2' in lines
+    # Bodies that cannot be read are requests to the model, too.
+    refused = [line for line in lines if "request_count{" in line and 'status="OK"' not in line]
+    assert sum(int(line.rpartition(" ")[2]) for line in refused) == 2
     for entrypoint in ("GRPC", "REST"):
         labels = f'model_name="ner",API="Predict",entrypoint="{entrypoint}"'
         assert f":tensorflow:serving:request_latency_count{{{labels}}} 1" in lines
