@@ -53,8 +53,10 @@ def _read(source: Source) -> Iterator[Record]:
         if isinstance(each, Record):
             yield each
         else:
-            # A record has one line for each prompt.
-            source.losses.add(_JOINED, max(prompts.pop(each).values()) - 1)
+            # A record has one line for each prompt; one without a prompt is that of a record without mentions.
+            found = prompts.pop(each)
+            without = found.pop("", 0)
+            source.losses.add(_JOINED, without + max(found.values(), default=0) - 1)
             yield _joined(texts.pop(each), source)
 
 

@@ -5,8 +5,9 @@ import json
 
 import pytest
 
-from emr_ner_tf.data.formats.options import FormatOptions
+from emr_ner_tf.data.formats.options import FormatOptions, parse_options
 from emr_ner_tf.data.reading import RecordError, RejectsWriter, read_documents
+from emr_ner_tf.errors import UserError
 
 TEXT = "𠮷患者\r\n左肾结石👳🏻，予头孢。\r\n阿司匹林"
 MENTIONS = ("左肾结石", "头孢", "阿司匹林")
@@ -232,3 +233,13 @@ def test_mentions_that_are_wrong_in_any_reading(tmp_path, entity, problem):
     path.write_text(json.dumps([{"text": "左肾结石", "entities": [entity]}]), encoding="utf-8")
     with pytest.raises(RecordError, match=rf"in\.json:1: entity 1: .*{problem}"):
         list(read_documents(path, format="cmeee"))
+
+
+def test_numbers_of_many_digits_are_refused(tmp_path):
+    path = tmp_path / "in.tsv"
+    head = "#FORMAT=WebAnno TSV 3.3\n#T_SP=x.NamedEntity|value\n\n\n#Text=左\n"
+    path.write_text(f"{head}1-1\t0-{'9' * 5000}\t左\t_\t\n", encoding="utf-8")
+    with pytest.raises(RecordError, match=r"in\.tsv:6: the line is not a number, a start and an end"):
+        list(read_documents(path))
+    with pytest.raises(UserError, match="tag_column must be a whole number, got '9999"):
+        parse_options(f"tag_column={'9' * 5000}", "options")

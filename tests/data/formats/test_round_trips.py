@@ -185,7 +185,12 @@ def test_records_of_one_text_that_uie_joins_are_counted(tmp_path, caplog):
         assert "2 records apart from another one with the same text and id" in caplog.text
         caplog.clear()
         assert len(list(read_documents(path, overlaps="keep"))) == 1
-    # Two labels may be those of one record; a label that comes again may not.
+    # Two labels may be those of one record; a label that comes again may not, nor may a record without mentions.
+    assert "1 records apart from another one with the same text and id" in caplog.text
+    write_documents(path, [Document("-", "左肾", (Entity(0, 1, "病"),)), Document("-", "左肾")], "uie")
+    caplog.clear()
+    with caplog.at_level("WARNING", logger="absl"):
+        assert len(list(read_documents(path))) == 1
     assert "1 records apart from another one with the same text and id" in caplog.text
     caplog.clear()
     with caplog.at_level("WARNING", logger="absl"):
