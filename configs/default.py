@@ -1,4 +1,4 @@
-"""The recommended recipe: AdamW, separate rates for encoder and head, warm-up, linear decay, clipping.
+"""The recommended recipe: AdamW, rates for encoder, head and CRF, warm-up, linear decay, clipping.
 
 It requires an encoder and records: --config.encoder=DIR_OR_NAME --config.data.train=FILE
 """
@@ -11,6 +11,7 @@ def get_config() -> ConfigDict:
     config = base_config()
     config.optimizer.encoder_rate = 2e-4
     config.optimizer.head_rate = 1e-3
+    config.optimizer.crf_rate = 1e-2
     config.optimizer.weight_decay = 0.01
     config.optimizer.warmup_fraction = 0.1
     config.optimizer.decay = "linear"

@@ -33,12 +33,12 @@ from emr_ner_tf.cli.deprecated_flags import define_deprecated_alias
 from emr_ner_tf.cli.format_flags import define_format_flags, define_on_error, format_options
 from emr_ner_tf.cli.number_flags import define_float, define_seconds
 from emr_ner_tf.cli.path_flags import define_path
+from emr_ner_tf.cli.record_count import count_for_bar
 from emr_ner_tf.cli.runner import run
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.formats.table import WRITE_FORMATS
 from emr_ner_tf.errors import UsageError, UserError
 from emr_ner_tf.inference.annotator import Annotator
-from emr_ner_tf.progress_bar import bars_enabled
 
 _BUNDLE = define_path(
     "bundle",
@@ -206,7 +206,7 @@ def _to_file(documents: Iterator[Document], annotator: Annotator) -> None:
             annotator,
             _OUTPUT.value,
             resume=_RESUME.value,
-            total=_total(),
+            total=1 if _TEXT.value is not None else count_for_bar([_INPUT.value], **_reading()),
             format=_TO.value,
         )
     except ServingError as error:
@@ -236,18 +236,6 @@ def _reading() -> dict[str, Any]:
         "require_entities": False,
         "options": format_options(),
     }
-
-
-def _total() -> int | None:
-    """Counts the good records of --input for the progress bar; None if no bar is shown, or the input is a stream."""
-    from emr_ner_tf.data.atomic_io import is_stream
-    from emr_ner_tf.data.reading import read_again
-
-    if _TEXT.value is not None:
-        return 1
-    if not bars_enabled() or is_stream(_INPUT.value):
-        return None
-    return sum(1 for _ in read_again(_INPUT.value, **_reading()))
 
 
 def _from_server() -> Annotator:

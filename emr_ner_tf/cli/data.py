@@ -41,11 +41,10 @@ convert    Converts records from any format to any other, and says what the othe
 
 import itertools
 import json
-import os
 import pathlib
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from absl import flags, logging
@@ -56,9 +55,10 @@ from emr_ner_tf.cli.data_check import check, print_findings, raise_errors
 from emr_ner_tf.cli.data_tables import Listing, print_stats
 from emr_ner_tf.cli.format_flags import define_format_flags, define_on_error, format_options
 from emr_ner_tf.cli.path_flags import define_path, define_paths, local_paths
+from emr_ner_tf.cli.record_count import count_for_bar
 from emr_ner_tf.cli.runner import run
 from emr_ner_tf.config import base_config
-from emr_ner_tf.data.atomic_io import STANDARD, atomic_writer, check_not_an_input, is_stream
+from emr_ner_tf.data.atomic_io import STANDARD, atomic_writer, check_not_an_input
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.formats.detection import detect
 from emr_ner_tf.data.formats.options import SCHEMES, FormatOptions
@@ -72,7 +72,7 @@ from emr_ner_tf.data.stats import corpus_stats
 from emr_ner_tf.data.validation import OVERLAPS
 from emr_ner_tf.data.writing import WRITE_FORMATS, document_writers, write_documents
 from emr_ner_tf.errors import UsageError, UserError
-from emr_ner_tf.progress_bar import ProgressBar, bars_enabled
+from emr_ner_tf.progress_bar import ProgressBar
 
 _INPUT = define_paths("input", "File of records to read.", required=True, stream="input")
 _OUTPUT = define_path(
@@ -230,7 +230,8 @@ def _check() -> None:
     labels = None if _LABELS.value == "infer" else resolve_labels(_LABELS.value)
     against, reading = _AGAINST.value or [], {"overlaps": "keep"}
     # The checks read the records twice.
-    with ProgressBar("checking", _total([*_INPUT.value, *_INPUT.value, *against], **reading)) as bar:
+    total = count_for_bar([*_INPUT.value, *_INPUT.value, *against], **_reading() | reading)
+    with ProgressBar("checking", total) as bar:
         report = check(
             lambda rejects: bar.track(_located(_INPUT.value, rejects, **reading)),
             (lambda rejects: bar.track(_located(against, rejects, **reading))) if against else None,
@@ -318,7 +319,7 @@ def _split(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
 def _convert(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
     format = _format_to("bio" if _format_found() == "ccks2019" else "ccks2019")
     documents = _some(_documents(labels, rejects), rejects, or_empty=True)
-    with ProgressBar("converting", _total(_INPUT.value, labels=labels)) as bar:
+    with ProgressBar("converting", count_for_bar(_INPUT.value, labels=labels, **_reading())) as bar:
         records = write_documents(_OUTPUT.value, bar.track(documents), format, options=_writing())
     name = "<stdout>" if _OUTPUT.value == STANDARD else _OUTPUT.value
     _say(f"{name}: {records} records as {format}")
@@ -365,14 +366,6 @@ def _check_some(count: int, rejects: RejectsWriter | None, *, or_empty: bool = F
 def _documents_again(labels: tuple[str, ...]) -> Iterator[Document]:
     for path in _INPUT.value:
         yield from read_again(path, labels=labels, **_reading())
-
-
-def _total(paths: Sequence[str], **others: Any) -> int | None:
-    """Counts the good records of files for the progress bar; None if no bar is shown, or a file is a stream."""
-    if not bars_enabled() or any(is_stream(path) and not os.path.isdir(path) for path in paths):
-        return None
-    counts = {path: sum(1 for _ in read_again(path, **_reading() | others)) for path in set(paths)}
-    return sum(counts[path] for path in paths)
 
 
 def _reading() -> dict[str, Any]:

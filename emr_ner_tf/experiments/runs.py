@@ -21,7 +21,7 @@ _FILES = ("char.vectors", "data.train", "data.validation", "data.unlabelled", "d
 _ANY_ROW = "bert_crf"
 # Raised when the same settings train another model than before, by code or by a neutral value that changed: what was
 # trained earlier does not count as finished then.
-_TRAINING_VERSION = 1
+_TRAINING_VERSION = 2
 _FLAG_OF_KIND = {BASE: "--encoder", ADAPTED: "--adapted_encoder", ELMO: "--elmo"}
 
 

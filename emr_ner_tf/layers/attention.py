@@ -5,6 +5,8 @@ positions as rows of one matrix: Keras' own call goes through `Einsum`, in which
 (decision 9).
 """
 
+import math
+
 import tensorflow as tf
 
 from emr_ner_tf.errors import UserError
@@ -18,16 +20,27 @@ class SelfAttention(tf.keras.layers.Layer):
         num_heads: number of heads; the width of the inputs must be a multiple of it. Each head has width / num_heads
             units.
         dropout: dropout rate on the attention weights.
+        output_dropout: dropout on what is added to the inputs.
         gated: whether the output of the attention is multiplied by `gate`, so that the layer begins as the identity
             (ReZero, Bachlechner et al. 2021).
         attention: the `tf.keras.layers.MultiHeadAttention`, once built.
         gate: float scalar, 0 before training; None if not `gated`.
     """
 
-    def __init__(self, num_heads: int = 8, dropout: float = 0.0, gated: bool = False, **kwargs) -> None:
+    def __init__(
+        self,
+        num_heads: int = 8,
+        dropout: float = 0.0,
+        output_dropout: float = 0.0,
+        gated: bool = False,
+        **kwargs,
+    ) -> None:
         super().__init__(**kwargs)
         self.num_heads = num_heads
         self.dropout = dropout
+        self.output_dropout = tf.keras.layers.Dropout(
+            output_dropout, dtype=self.dtype_policy, name="output_dropout"
+        )
         self.gated = gated
         self.attention = None
         self.gate = None
@@ -43,10 +56,15 @@ class SelfAttention(tf.keras.layers.Layer):
             raise UserError(
                 f"{self.name}: the width must be a multiple of `num_heads`={self.num_heads}, got {width}"
             )
+        # Glorot's uniform limit for a square matrix. Keras takes the heads of a kernel for the receptive field of a
+        # convolution, and would begin with 8 heads of 64 units at a sixth of it: no position would attend to another,
+        # and hardly anything would be added.
+        limit = math.sqrt(3 / width)
         self.attention = tf.keras.layers.MultiHeadAttention(
             self.num_heads,
             key_dim=width // self.num_heads,
             dropout=self.dropout,
+            kernel_initializer=tf.keras.initializers.RandomUniform(-limit, limit),
             dtype=self.dtype_policy,
             name="attention",
         )
@@ -74,6 +92,7 @@ class SelfAttention(tf.keras.layers.Layer):
         outputs = multi_head_attention(self.attention, inputs, padding_bias(real, inputs.dtype), training)
         if self.gate is not None:
             outputs *= tf.cast(self.gate, outputs.dtype)
+        outputs = self.output_dropout(outputs, training=training)
         return _mask_padding(real, inputs + outputs)
 
     def get_config(self) -> dict:
@@ -81,6 +100,7 @@ class SelfAttention(tf.keras.layers.Layer):
         return super().get_config() | {
             "num_heads": self.num_heads,
             "dropout": self.dropout,
+            "output_dropout": self.output_dropout.rate,
             "gated": self.gated,
         }
 
@@ -92,12 +112,16 @@ class AdditiveAttentionPooling(tf.keras.layers.Layer):
     u_t = tanh(w h_t + b), a scalar; a_t = exp(u_t) / sum of exp(u_t); s = sum of a_t h_t; output [h_t, s].
 
     Attributes:
+        output_dropout: dropout on s.
         kernel: w, [H], once built.
         bias: b, a scalar, once built.
     """
 
-    def __init__(self, **kwargs) -> None:
+    def __init__(self, output_dropout: float = 0.0, **kwargs) -> None:
         super().__init__(**kwargs)
+        self.output_dropout = tf.keras.layers.Dropout(
+            output_dropout, dtype=self.dtype_policy, name="output_dropout"
+        )
         self.kernel = None
         self.bias = None
 
@@ -114,7 +138,7 @@ class AdditiveAttentionPooling(tf.keras.layers.Layer):
         Args:
             inputs: float [B, T, H]; values past `length` are ignored, even NaN.
             length: int [B].
-            training: ignored, since there is no dropout.
+            training: whether dropout is on.
 
         Returns:
             float [B, T, 2 * H], 0 in the padding.
@@ -126,8 +150,12 @@ class AdditiveAttentionPooling(tf.keras.layers.Layer):
         weights = _mask_padding(real, tf.exp(tf.cast(scores, tf.float32)))
         weights = tf.math.divide_no_nan(weights, tf.reduce_sum(weights, 1, keepdims=True))
         summary = tf.reduce_sum(weights * tf.cast(inputs, tf.float32), 1, keepdims=True)
-        summary = tf.broadcast_to(tf.cast(summary, inputs.dtype), tf.shape(inputs))
-        return _mask_padding(real, tf.concat([inputs, summary], -1))
+        summary = self.output_dropout(tf.cast(summary, inputs.dtype), training=training)
+        return _mask_padding(real, tf.concat([inputs, tf.broadcast_to(summary, tf.shape(inputs))], -1))
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        return super().get_config() | {"output_dropout": self.output_dropout.rate}
 
 
 def multi_head_attention(

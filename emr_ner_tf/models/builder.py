@@ -45,7 +45,7 @@ def build_tagger(
     tagger = Tagger(
         encoder,
         build_context(ContextParts(config.model, config.lexicon.size, vocabulary, definition.words)),
-        build_attention(config.model.attention, heads=config.model.heads, gated=config.model.attention_gate),
+        build_attention(config.model),
         TagTable(definition.labels, config.model.scheme),
         SpecialTokens(vocabulary.pad_id, vocabulary.cls_id, vocabulary.sep_id),
         dropout=config.model.dropout,

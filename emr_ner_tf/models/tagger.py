@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from emr_ner_tf.config import ConfigDict
 from emr_ner_tf.data.tag_scheme import TagTable
 from emr_ner_tf.encoders.base import Encoder
 from emr_ner_tf.errors import UserError
@@ -55,7 +56,6 @@ class Tagger(tf.keras.Model):
         self.special = special
         self.encoder_dropout = tf.keras.layers.Dropout(dropout, name="encoder_dropout")
         self.context_dropout = tf.keras.layers.Dropout(dropout, name="context_dropout")
-        self.attention_dropout = tf.keras.layers.Dropout(dropout, name="attention_dropout")
         self.linear = tf.keras.layers.Dense(table.num_tags, name="emissions", dtype=tf.float32)
         self.crf = CRF.from_table(
             table, constrain_decoding=constrain_decoding, constrain_loss=constrain_loss, name="crf"
@@ -78,7 +78,6 @@ class Tagger(tf.keras.Model):
             outputs = self.context_dropout(outputs, training=training)
         if self.attention is not None:
             outputs = self.attention(outputs, length, training=training)
-            outputs = self.attention_dropout(outputs, training=training)
         return self.linear(tf.cast(outputs, tf.float32))
 
     def loss_of(
@@ -140,16 +139,22 @@ class Tagger(tf.keras.Model):
         return outputs[:, 1:-1]
 
 
-def build_attention(name: str, *, heads: int, gated: bool = False) -> tf.keras.layers.Layer | None:
-    """Builds the attention with that name (the paper's Table V), or returns None for "none".
+def build_attention(settings: ConfigDict) -> tf.keras.layers.Layer | None:
+    """Builds the attention of the paper's Table V that `settings.attention` names, or returns None for "none".
+
+    Args:
+        settings: section `model` of the configuration.
 
     Raises:
         UserError: the name is unknown; the message lists the choices.
     """
+    name = settings.attention
     if name == "none":
         return None
+    # What comes from the context has been through dropout already: the attention drops what it adds, and nothing else.
+    common = {"output_dropout": settings.dropout, "name": "attention"}
     if name == "plain":
-        return AdditiveAttentionPooling(name="attention")
+        return AdditiveAttentionPooling(**common)
     if name == "multi_head":
-        return SelfAttention(num_heads=heads, gated=gated, name="attention")
+        return SelfAttention(num_heads=settings.heads, gated=settings.attention_gate, **common)
     raise UserError(f"config.model.attention must be one of {', '.join(ATTENTIONS)}, got {name!r}")

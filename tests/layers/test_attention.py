@@ -59,6 +59,36 @@ def test_a_gate_begins_as_the_identity_and_scales_what_is_added():
     assert SelfAttention.from_config(layer.get_config()).gated
 
 
+def test_self_attention_begins_with_glorots_limit_for_square_matrices():
+    layer = SelfAttention(8)
+    layer.build([None, None, 512])
+    kernels = [weight for weight in layer.weights if "kernel" in weight.name]
+    assert len(kernels) == 4
+    for kernel in kernels:
+        # Uniform: the standard deviation is the limit divided by the square root of 3.
+        assert np.std(kernel) == pytest.approx(512**-0.5, rel=0.02)
+    assert len({weight.numpy().tobytes() for weight in kernels}) == 4
+
+
+@pytest.mark.parametrize("kind", ["self", "plain"])
+def test_dropout_is_of_what_is_added(kind):
+    cls = SelfAttention if kind == "self" else AdditiveAttentionPooling
+    layer, inputs = (
+        filled(cls(output_dropout=0.5) if kind == "plain" else cls(3, output_dropout=0.5)),
+        inputs_of(),
+    )
+    added = layer(inputs, LENGTH).numpy()[REAL]
+    dropped = layer(inputs, LENGTH, training=True).numpy()[REAL]
+    if kind == "self":
+        added, dropped = added - inputs[REAL], dropped - inputs[REAL]
+    else:
+        np.testing.assert_array_equal(dropped[:, :WIDTH], inputs[REAL])
+        added, dropped = added[:, WIDTH:], dropped[:, WIDTH:]
+    kept = np.abs(dropped) > 1e-6
+    assert 0 < kept.sum() < kept.size
+    np.testing.assert_allclose(dropped[kept], 2 * added[kept], rtol=1e-3, atol=1e-5)
+
+
 def test_self_attention_is_scaled_dot_products_with_a_residual():
     layer, inputs = make("self"), inputs_of()
     outputs = layer(inputs, LENGTH).numpy()
