@@ -128,8 +128,7 @@ class Run:
             if value != neutral[key] and key not in (*RUNTIME_ONLY_KEYS, "train.seed")
         }
         settings["test"] = self.setup["test"]["digest"]
-        if _TRAINING_VERSION > 1:
-            settings["training_version"] = _TRAINING_VERSION
+        settings["training_version"] = _TRAINING_VERSION
         text = json.dumps(settings, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode("utf-8")).hexdigest()[:10]
 

@@ -68,15 +68,11 @@ def _encoder_groups(
     if decay == 1:
         return [(variables, rate)]
     depth_of = {mapping.variable.ref(): _depth(mapping.name) for mapping in encoder.weight_mappings()}
-    last = _layers(encoder)
+    last = max(depth_of.values(), default=0)
     groups: dict[int, list[tf.Variable]] = {}
     for variable in variables:
         groups.setdefault(depth_of.get(variable.ref(), last), []).append(variable)
     return [(groups[depth], rate * decay ** (last - depth)) for depth in sorted(groups)]
-
-
-def _layers(encoder: Encoder) -> int:
-    return max((_depth(mapping.name) for mapping in encoder.weight_mappings()), default=0)
 
 
 def _depth(name: str) -> int:

@@ -1,68 +1,11 @@
 """HTTP over raw sockets, on which a test decides what is sent when: what the library and the protocol's limits do."""
 
-import concurrent.futures
 import gzip
 import json
 import socket
-import time
 
 import pytest
-
-from emr_ner_tf.server import http_protocol
-
-TEXT = "腹痛xx"
-PATH = "/v1/models/ner:predict"
-BODY = json.dumps({"instances": [TEXT]}).encode()
-
-
-class Connection:
-    """A connection to a port of this machine."""
-
-    def __init__(self, port, receive_buffer=None):
-        self.socket = socket.socket()
-        self.socket.settimeout(60)
-        if receive_buffer is not None:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.socket.connect(("127.0.0.1", port))
-        self.file = self.socket.makefile("rb")
-
-    def send(self, start, *headers, body=b""):
-        """Sends a request as it is given; the only header of its own is Host."""
-        lines = [start, "Host: localhost", *headers, "", ""]
-        self.socket.sendall("\r\n".join(lines).encode("latin-1") + body)
-        return self
-
-    def post(self, body=BODY, *headers, path=PATH):
-        return self.send(f"POST {path} HTTP/1.1", f"Content-Length: {len(body)}", *headers, body=body)
-
-    def answer(self, has_body=True):
-        """Status, headers by lower-case name, and body of the next answer."""
-        version, status, _ = self.file.readline().decode().split(" ", 2)
-        assert version == "HTTP/1.1"
-        headers = {}
-        while line := self.file.readline().decode().rstrip("\r\n"):
-            name, _, value = line.partition(": ")
-            assert name.lower() not in headers, name
-            headers[name.lower()] = value
-        length = int(headers.get("content-length", 0)) if has_body else 0
-        return int(status), headers, self.file.read(length)
-
-    def refusal(self):
-        """Status of an answer that is an error in TensorFlow Serving's form."""
-        status, headers, body = self.answer()
-        assert headers["content-type"] == "application/json"
-        assert list(json.loads(body)) == ["error"]
-        return status
-
-    def is_closed(self):
-        try:
-            return self.file.read(1) == b""
-        except ConnectionResetError:
-            return True
-
-    def close(self):
-        self.file.close()
-        self.socket.close()
+from http_connection import BODY, PATH, TEXT, Connection
 
 
 @pytest.fixture
@@ -247,67 +190,6 @@ def test_a_slow_body_does_not_hold_up_the_end(connect, local):
     assert server.stop(3000)
     assert connection.refusal() == 408
     assert connection.is_closed()
-
-
-# More than the buffers of both sides hold.
-LARGE = json.dumps({"instances": ["x" * 20_000] * 10}).encode()
-
-
-@pytest.fixture
-def slow_reader():
-    """The function that connects a client whose buffer is small, and asks for a large answer."""
-    connections = []
-
-    def start(server):
-        connection = Connection(server.rest_port, receive_buffer=1 << 15)
-        connections.append(connection)
-        return connection.post(LARGE)
-
-    yield start
-    for connection in connections:
-        connection.close()
-
-
-def test_a_slow_reader_is_served_and_one_that_reads_nothing_is_not(slow_reader, local, monkeypatch):
-    monkeypatch.setattr(http_protocol, "_STALLED_S", 1.0)
-    server = local(rest_port=0, max_characters=1 << 20)
-    slow, none = slow_reader(server), slow_reader(server)
-    length = 0
-    while line := slow.file.readline().strip():
-        if line.lower().startswith(b"content-length: "):
-            length = int(line.split()[1])
-    body = bytearray()
-    while len(body) < length:
-        # It takes several times as long as nothing may be taken.
-        time.sleep(0.03)
-        body += slow.file.read(min(length // 100, length - len(body)))
-    assert len(json.loads(bytes(body))["predictions"]) == 10
-    with pytest.raises((ConnectionResetError, EOFError, ValueError)):
-        json.loads(none.answer()[2])
-
-
-def test_the_end_waits_for_answers_to_be_read(slow_reader, local):
-    server = local(rest_port=0, max_characters=1 << 20)
-    reader = slow_reader(server)
-    _wait_for_answers(server)
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        stopped = pool.submit(server.stop, 3000)
-        assert len(json.loads(reader.answer()[2])["predictions"]) == 10
-        assert stopped.result()
-
-
-def test_an_answer_that_nobody_reads_is_not_called_answered(slow_reader, local):
-    server = local(rest_port=0, max_characters=1 << 20)
-    slow_reader(server)
-    _wait_for_answers(server)
-    assert not server.stop(0.5)
-
-
-def _wait_for_answers(server):
-    until = time.monotonic() + 60
-    while not any(c.transport.get_write_buffer_size() for c in server._rest._server.server_state.connections):
-        assert time.monotonic() < until
-        time.sleep(0.01)
 
 
 def test_byte_order_marks(connect, server):
