@@ -9,7 +9,7 @@ import tempfile
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
 from emr_ner_tf.data.atomic_io import STANDARD, atomic_writer, errors_named
@@ -20,7 +20,7 @@ from emr_ner_tf.data.formats.options import FormatOptions
 from emr_ner_tf.data.formats.records import Record, Source
 from emr_ner_tf.data.formats.tables import COLUMNS, HELD, READINGS, Row, guard, raw_of, read_table, rows_of
 from emr_ner_tf.data.lines import opened, read_error
-from emr_ner_tf.data.record_error import RecordError
+from emr_ner_tf.data.record_error import RecordError, truncate
 from emr_ner_tf.errors import UserError
 
 _MAX_CELL = 32_767  # UTF-16 units that Excel takes in a cell
@@ -36,22 +36,15 @@ def _read(source: Source) -> Iterator[Record]:
 
 def _rows(source: Source) -> Iterator[Row]:
     with _errors(source), contextlib.ExitStack() as stack:
-        for number, cells, uncomputed in _cells(_reader(source, stack), source.name):
+        for number, cells, problem in _cells(_reader(source, stack), source.name):
             values = [""] * max((cell["column"] for cell in cells), default=0)
             for cell in cells:
                 values[cell["column"] - 1] = _string(cell["value"])
-            problem = None
-            if uncomputed:
-                problem = RecordError(
-                    "the row has formulas without a computed value",
-                    value=str(uncomputed),
-                    remedy="open the workbook in a spreadsheet program and save it there",
-                )
             yield Row(number, raw_of(values), values, problem)
 
 
-def _cells(reader: Any, name: str) -> Iterator[tuple[int, list[dict[str, Any]], int]]:
-    """Yields the number of each row that the first sheet has, its cells, and how many formulas have no value.
+def _cells(reader: Any, name: str) -> Iterator[tuple[int, list[dict[str, Any]], RecordError | None]]:
+    """Yields the number of each row that the first sheet has, its cells, and why the row cannot be read.
 
     As `parse` of openpyxl's own parser, which keeps an empty element and the height of every row.
     """
@@ -69,10 +62,54 @@ def _cells(reader: Any, name: str) -> Iterator[tuple[int, list[dict[str, Any]], 
                 continue
             parents.pop()
             if node.tag == ROW_TAG:
-                uncomputed = sum(map(_is_uncomputed, node))
-                yield *parser.parse_row(node), uncomputed
+                number, cells, undated = _parsed(parser, node)
+                yield number, cells, _problem(sum(map(_is_uncomputed, node)), undated)
                 parser.row_dimensions.clear()
                 parents[-1].remove(node)
+
+
+def _parsed(parser: Any, node: Any) -> tuple[int, list[dict[str, Any]], list[str]]:
+    """Returns the number of a row, its cells, and the columns whose dates are outside the range of dates."""
+    from openpyxl.utils import get_column_letter
+    from openpyxl.worksheet._reader import WorkSheetParser
+
+    undated: list[str] = []
+
+    def parse_cell(element: Any) -> dict[str, Any]:
+        kind = element.get("t")
+        try:
+            cell = WorkSheetParser.parse_cell(parser, element)
+        except ValueError:
+            # A date as text; openpyxl has set the column before.
+            if kind != "d":
+                raise
+            cell = {"column": parser.col_counter, "value": None, "data_type": "e"}
+        if cell["data_type"] == "e" != kind:
+            undated.append(get_column_letter(cell["column"]))
+        return cell
+
+    parser.parse_cell = parse_cell
+    # openpyxl would warn of a date that is none, with the cell's value.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        number, cells = parser.parse_row(node)
+    return number, cells, undated
+
+
+def _problem(uncomputed: int, undated: Sequence[str]) -> RecordError | None:
+    if uncomputed:
+        return RecordError(
+            "the row has formulas without a computed value",
+            value=str(uncomputed),
+            remedy="open the workbook in a spreadsheet program and save it there",
+        )
+    if undated:
+        return RecordError(
+            "the row has dates outside the range of Excel's dates, in column",
+            value=truncate(", ".join(undated)),
+            remedy="correct them, or format the cells as numbers or text",
+        )
+    return None
 
 
 def _is_uncomputed(cell: Any) -> bool:

@@ -1,10 +1,12 @@
 """Tables (CSV, XLSX): flat memory, cells like formulas, what is lost or refused, and the forms of a CSV."""
 
 import csv
+import datetime
 import itertools
 import json
 import re
 import tracemalloc
+import warnings
 import zipfile
 
 import openpyxl
@@ -206,19 +208,55 @@ def test_formulas_without_a_value_are_refused(tmp_path):
     assert (rejects.count, [document.text for document in documents]) == (1, ["左肾", "右肾"])
 
 
-@pytest.mark.parametrize(("value", "text"), [("右肾", "右肾"), ("", "")])
-def test_formulas_are_read_as_their_computed_values(tmp_path, value, text):
-    path = _table(tmp_path / "plain.xlsx", [["id", "text"], ["2", "=A1&B1"]])
-    computed = tmp_path / "computed.xlsx"
-    with zipfile.ZipFile(path) as before, zipfile.ZipFile(computed, "w") as after:
+@pytest.mark.parametrize(
+    "cell",
+    [
+        b'<c r="C3" s="1"><v>98765432109</v></c>',
+        b'<c r="C3" s="1"><v>1E+300</v></c>',
+        b'<c r="C3" t="d"><v>98765-43-21</v></c>',
+    ],
+)
+def test_dates_outside_the_range_of_dates_are_refused_without_their_value(tmp_path, cell):
+    """openpyxl reads them as an error of a formula, and puts their value into a warning."""
+    date = datetime.date(2020, 1, 2)
+    rows = [["id", "text", "生日"], ["1", "左肾", date], ["2", "右肾", date], ["3", "药", "#VALUE!"]]
+    plain = _table(tmp_path / "plain.xlsx", rows)
+    path = _with_sheet(plain, tmp_path / "in.xlsx", lambda sheet: re.sub(rb'<c r="C3".*?</c>', cell, sheet))
+    place = re.escape(f"{path}:3: ")
+    with pytest.raises(
+        RecordError, match=rf"^{place}the row has dates outside .*, in column: C; correct them"
+    ):
+        list(read_documents(path, require_entities=False))
+    with RejectsWriter(tmp_path / "rejects.jsonl") as rejects, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        documents = list(read_documents(path, require_entities=False, rejects=rejects))
+    assert rejects.count == 1
+    assert [document.extra["生日"] for document in documents] == ["2020-01-02 00:00:00", "#VALUE!"]
+
+
+def _with_sheet(path, changed, change):
+    """Copies a workbook and changes the XML of its sheet."""
+    with zipfile.ZipFile(path) as before, zipfile.ZipFile(changed, "w") as after:
         for name in before.namelist():
             content = before.read(name)
             if name.endswith("sheet1.xml"):
-                # As spreadsheet programs write it.
-                content = re.sub(rb'<c r="B2"(.*?)<v ?/?>(</v>)?', rb'<c r="B2" t="str"\1<v>@</v>', content)
-                assert b"@" in content
-                content = content.replace(b"@", value.encode())
+                content, old = change(content), content
+                assert content != old
             after.writestr(name, content)
+    return changed
+
+
+@pytest.mark.parametrize(("value", "text"), [("右肾", "右肾"), ("", "")])
+def test_formulas_are_read_as_their_computed_values(tmp_path, value, text):
+    path = _table(tmp_path / "plain.xlsx", [["id", "text"], ["2", "=A1&B1"]])
+
+    def change(sheet):
+        # As spreadsheet programs write it.
+        return re.sub(rb'<c r="B2"(.*?)<v ?/?>(</v>)?', rb'<c r="B2" t="str"\1<v>@</v>', sheet).replace(
+            b"@", value.encode()
+        )
+
+    computed = _with_sheet(path, tmp_path / "computed.xlsx", change)
     (document,) = read_documents(computed, require_entities=False)
     assert (document.text, document.extra) == (text, {"id": "2"})
 
