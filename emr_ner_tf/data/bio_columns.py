@@ -174,7 +174,7 @@ def _entities(spans: Sequence[tuple[int, int, str]], mention_keys: Any, text: st
                 entity=number,
             )
         extra = dict(keys or {})
-        check_own_text(extra, text, span[0], span[1], entity=number)
+        check_own_text(extra, text, span[0], span[1], entity=number, has_offsets=False)
         score = parse_score(extra)
         entities.append(Entity(*span, score, extra))
     return tuple(entities)

@@ -8,7 +8,9 @@ from emr_ner_tf.data.record_error import RecordError, describe_value
 OWN_TEXT_KEYS = ("entity", "text", "mention")
 
 
-def check_own_text(keys: Mapping[str, Any], text: str, start: int, end: int, *, entity: int) -> None:
+def check_own_text(
+    keys: Mapping[str, Any], text: str, start: int, end: int, *, entity: int, has_offsets: bool = True
+) -> None:
     """Refuses a mention whose own text differs from the text between its offsets.
 
     Args:
@@ -17,17 +19,20 @@ def check_own_text(keys: Mapping[str, Any], text: str, start: int, end: int, *, 
         start: first character of the mention, in code points.
         end: one past its last character.
         entity: number of the mention, for the message.
+        has_offsets: whether the file states the offsets; tags leave no question of how they count.
 
     Raises:
-        RecordError: they differ; the message says whether another way to count offsets would fit.
+        RecordError: they differ; the message says whether another way to count the file's offsets would fit.
     """
     for key in OWN_TEXT_KEYS:
         own = keys.get(key)
         if isinstance(own, str) and own != text[start:end]:
-            counting = other_counting(keys, text, start, end)
-            hint = counting or "neither UTF-16 units nor inclusive ends would fit"
-            problem = f"is not the text of the record from {start} to {end}; {hint}"
-            raise RecordError(problem, key=key, value=describe_value(own), entity=entity)
+            problem = f"is not the text of the record from {start} to {end}"
+            remedy = None if has_offsets else "correct the tags, or correct or delete the key"
+            if has_offsets:
+                counting = other_counting(keys, text, start, end)
+                problem += f"; {counting or 'neither UTF-16 units nor inclusive ends would fit'}"
+            raise RecordError(problem, key=key, value=describe_value(own), entity=entity, remedy=remedy)
 
 
 def own_text_key(keys: Mapping[str, Any]) -> str | None:

@@ -108,6 +108,18 @@ def test_what_is_refused(tmp_path, content, line, message):
     assert caught.value.line == line
 
 
+@pytest.mark.parametrize("own", ["胃", "肝癌", "癌"])
+def test_the_remedy_of_another_text_is_about_tags(tmp_path, own):
+    """Columns have no offsets, so no other way to count them would help."""
+    content = f'# {{"entities": [{{"mention": "{own}"}}]}}\n\U00020000\tO\n肝\tB-病\n癌\tO\n'
+    with pytest.raises(RecordError) as caught:
+        _read(tmp_path, content)
+    assert str(caught.value) == (
+        f"{tmp_path}/records.bio:1: entity 1: `mention`=<string of {len(own)} characters> is not the text of the "
+        "record from 1 to 2; correct the tags, or correct or delete the key"
+    )
+
+
 def test_documents_that_columns_cannot_hold():
     with pytest.raises(RecordError, match="overlaps entity 1"):
         bio_block(Document("x", "肝癌", (Entity(0, 2, "a"), Entity(1, 2, "a"))))

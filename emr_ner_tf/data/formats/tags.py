@@ -194,12 +194,13 @@ def _misfit(tagged: TaggedRecord, remaining: Sequence[str], asked: str) -> Recor
     value = truncate(repr(tag)) if re.match(r"[A-Z]-.", tag) else describe_value(tag)
     problem = f"does not fit {_NAMES[scheme]}" if len(remaining) == 1 else "fits no scheme"
     found = "" if asked or len(remaining) == len(SCHEMES) else ", which earlier records are in"
+    others = [each for each in SCHEMES if not isinstance(decode(tagged.tags, each), int)]
     return RecordError(
         f"{problem}{found}",
         key="tag",
         value=value,
         line=tagged.lines[at] if tagged.lines and isinstance(at, int) else None,
-        remedy=f"correct it, or name the scheme: --scheme={'|'.join(SCHEMES)}",
+        remedy="correct it" + (f", or name the scheme: --scheme={'|'.join(others)}" if others else ""),
     )
 
 

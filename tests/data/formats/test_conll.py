@@ -68,6 +68,23 @@ def test_parts_of_speech_are_no_mentions(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("rows", "scheme", "remedy"),
+    [
+        (["左 S-病", "肾 I-病"], "", "correct it"),
+        (["左 S-病", "肾 I-病"], "bio", "correct it"),
+        (["左 S-病", "肾 O"], "bio", "correct it, or name the scheme: --scheme=bioes|bmes"),
+        (["左 I-病", "肾 O"], "bioes", "correct it, or name the scheme: --scheme=iob1|io"),
+        (["左 O", "肾 U-病"], "bmes", "correct it, or name the scheme: --scheme=bilou"),
+    ],
+)
+def test_tags_that_do_not_fit_name_the_schemes_that_they_fit(tmp_path, rows, scheme, remedy):
+    path = _file(tmp_path, rows)
+    with pytest.raises(RecordError) as caught:
+        list(read_documents(path, format="conll", options=FormatOptions(scheme=scheme)))
+    assert caught.value.remedy == remedy
+
+
+@pytest.mark.parametrize(
     ("code", "problem"),
     [
         ("<U+110000>", "`token`=<U+110000> is no code point"),
