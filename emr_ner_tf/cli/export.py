@@ -19,6 +19,7 @@ from emr_ner_tf.cli.runner import run
 from emr_ner_tf.errors import UsageError
 
 if TYPE_CHECKING:
+    from emr_ner_tf.evaluation.calibration import BestThreshold
     from emr_ner_tf.exporting.export import ExportResult
 
 _MODEL_DIR = define_paths(
@@ -115,11 +116,7 @@ def report(result: "ExportResult") -> None:
     if result.comparison is not None:
         print(f"{result.path}: {_compared(result)}")
     if result.threshold is not None:
-        chosen = result.threshold
-        print(
-            f"{result.path}: leaves out entities with a probability below {chosen.threshold:.4f}: exact F1 "
-            f"{chosen.f1:.4f} instead of {chosen.f1_of_all:.4f} on the records of --verify_on, which chose it"
-        )
+        print(f"{result.path}: {_chosen(result.threshold)}")
     for path in result.removed:
         print(f"{path}: removed (--keep)")
     if result.validation_f1 == 0:
@@ -137,6 +134,19 @@ def report(result: "ExportResult") -> None:
         )
     print(
         f"next: {command_line('annotate', f'--bundle={result.path.parent}', '--text=患者因右肺上叶腺癌入院。')}"
+    )
+
+
+def _chosen(chosen: "BestThreshold") -> str:
+    if not chosen.threshold:
+        return (
+            f"leaves out no entity: on the records of --verify_on, no threshold raises exact F1 above "
+            f"{chosen.f1_of_all:.4f}"
+        )
+    # All its digits: a rounded number, typed again, would be another threshold.
+    return (
+        f"leaves out entities with a probability below {chosen.threshold}: exact F1 {chosen.f1:.4f} instead of "
+        f"{chosen.f1_of_all:.4f} on the records of --verify_on, which chose it"
     )
 
 

@@ -55,11 +55,15 @@ def model_card(definition: ModelDefinition, metrics: str) -> str:
         else ""
     )
     least = exported.get("min_probability")
-    left_out = f"\n- entities with a probability below {least:.4g} are left out" if least else ""
+    # All its digits: a rounded number, typed again, would be another threshold.
+    left_out = f"\n- entities with a probability below {least} are left out" if least else ""
     if threshold := exported.get("threshold_chosen"):
         left_out += (
             f"\n- this threshold was chosen on {threshold['records']} records, where it changes exact-match F1 from "
             f"{threshold['f1_of_all']:.4f} to {threshold['f1']:.4f}"
+            if least
+            else f"\n- no entity is left out: on {threshold['records']} records, no threshold on the probability "
+            f"raises exact-match F1 above {threshold['f1_of_all']:.4f}"
         )
     derived = (
         f"The lexicon (`lexicon.txt`, {len(definition.words)} words) has words of the training and unlabelled text, "

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from emr_ner_tf.config import base_config
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.reading import read_documents
 from emr_ner_tf.data.writing import write_documents
@@ -11,6 +12,9 @@ from emr_ner_tf.errors import UserError
 from emr_ner_tf.evaluation.calibration import best_threshold
 from emr_ner_tf.exporting.bundle import Bundle
 from emr_ner_tf.exporting.export import export
+from emr_ner_tf.exporting.model_card import model_card
+from emr_ner_tf.models.model_definition import ModelDefinition
+from emr_ner_tf.text.vocabulary import Vocabulary
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +55,7 @@ def test_what_the_bundle_says_of_itself(ensemble, trained):
     assert "f1" not in exported
     card = (bundle.path / "assets/model_card.md").read_text(encoding="utf-8")
     assert "an ensemble of 2 such models" in card
-    assert f"entities with a probability below {chosen.threshold:.4g} are left out" in card
+    assert f"entities with a probability below {chosen.threshold} are left out" in card
     assert f"chosen on 48 records, where it changes exact-match F1 from {chosen.f1_of_all:.4f}" in card
     assert "not scored during training" in card
 
@@ -87,3 +91,25 @@ def test_models_of_other_labels(trained, tmp_path):
     with pytest.raises(UserError, match=r"the same config.text.window, got 64 in .* and 60 in .*other"):
         export([trained, other], tmp_path / "bundles")
     assert not any((tmp_path / "bundles").glob("[0-9]*"))
+
+
+@pytest.mark.parametrize(
+    ("threshold", "said"),
+    [
+        (
+            0.49999321,
+            "- entities with a probability below 0.49999321 are left out\n- this threshold was chosen on 48",
+        ),
+        (
+            0.0,
+            "- no entity is left out: on 48 records, no threshold on the probability raises exact-match F1 above",
+        ),
+    ],
+)
+def test_the_card_has_every_digit_of_the_threshold(threshold, said):
+    chosen = {"records": 48, "threshold": threshold, "f1": 0.8, "f1_of_all": 0.8}
+    exported = {"weights": "float32", "compute_dtype": "float32", "checkpoint": "best", "epoch": 1}
+    exported |= {"threshold_chosen": chosen} | ({"min_probability": threshold} if threshold else {})
+    metrics = json.dumps({"parameters": 1, "epochs": 1, "exported": exported})
+    vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"))
+    assert said in model_card(ModelDefinition(base_config(), vocabulary, ("甲",)), metrics)

@@ -13,6 +13,7 @@ from small_disk import no_file_beyond
 
 from emr_ner_tf.cli.export import report
 from emr_ner_tf.errors import Terminated, UserError
+from emr_ner_tf.evaluation.calibration import BestThreshold
 from emr_ner_tf.exporting.export import ExportResult, export
 from emr_ner_tf.exporting.parity_check import Verification
 
@@ -137,3 +138,22 @@ def test_what_the_command_says(capsys, tmp_path, f1, entities, warned, next_step
     assert ("next: " in said.out) == next_step
     assert f"--bundle={tmp_path}/ner " in said.out or not next_step
     assert said.err == "" if warned is None else f"warning: {version}: {warned}" in said.err
+
+
+@pytest.mark.parametrize(
+    ("threshold", "said"),
+    [
+        (
+            0.49999321,
+            "leaves out entities with a probability below 0.49999321: exact F1 0.9000 instead of 0.8000",
+        ),
+        (
+            0.0,
+            "leaves out no entity: on the records of --verify_on, no threshold raises exact F1 above 0.8000",
+        ),
+    ],
+)
+def test_the_chosen_threshold_can_be_typed_again(capsys, tmp_path, threshold, said):
+    chosen = BestThreshold(threshold, 0.9 if threshold else 0.8, 0.8)
+    report(ExportResult(tmp_path / "1", Verification(8, 20, 0.0), 1.0, [], 0.9, threshold=chosen))
+    assert f"{tmp_path}/1: {said}" in capsys.readouterr().out
