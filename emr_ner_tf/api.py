@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from emr_ner_tf.config import CONFIG_FILE, ConfigDict, set_keys
+from emr_ner_tf.config import CONFIG_FILE, ConfigDict, check_config, set_keys
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.reading import read_documents
 from emr_ner_tf.data.writing import write_documents
@@ -130,6 +130,7 @@ def train(
 
     config = read_recipe(recipe) if isinstance(recipe, str) else recipe.copy_and_resolve_references()
     set_keys(config, settings or {})
+    check_config(config)
     teacher = load_teacher(config, model_dir, strategy)
     return run(config, os.fspath(model_dir), strategy_name=strategy, teacher=teacher)
 

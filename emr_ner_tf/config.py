@@ -33,7 +33,6 @@ PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 # Keys that do not affect the result of a run.
 RUNTIME_ONLY_KEYS = ("train.checkpoint_seconds", "train.log_seconds", "text.token_budget")
 
-
 # Seeds have 32 bits, as in NumPy; no machine has memory for a wider layer.
 _MAX_SEED, _MAX_SIZE, _MAX_WHOLE = 2**32 - 1, 2**16, 2**31 - 1
 _SIZES = ("model", "random_encoder", "char", "lexicon")
@@ -155,8 +154,9 @@ def check_config(config: ConfigDict) -> None:
     """Checks the values that have a fixed set of choices or a range.
 
     Raises:
-        UserError: a value is invalid; the message has the key, the rule and the value.
+        UserError: a key is missing or unknown, or a value is invalid; the message has the key, the rule and the value.
     """
+    check_keys(config, base_config())
     choices = {
         "data.format": (AUTO, *READ_FORMATS),
         "data.unlabelled_format": (AUTO, *READ_FORMATS),
@@ -167,6 +167,7 @@ def check_config(config: ConfigDict) -> None:
         "model.encoder": ENCODERS,
     }
     at_least = {
+        "train.seed": 0,
         "train.epochs": 1,
         "train.batch_size": 1,
         "train.token_budget": 0,
@@ -253,6 +254,30 @@ def passage_settings(data: ConfigDict) -> dict[str, Any]:
     return {"format": data.unlabelled_format, "options": parse_options(data[key], f"config.data.{key}")}
 
 
+def check_keys(config: Any, base: ConfigDict) -> None:
+    """Checks that the result of a recipe's `get_config` has the keys and the types of `base`, the command's own.
+
+    Raises:
+        UserError: it is the recipe of another command, or one of the user's own with a mistake.
+    """
+    remedy = "name a recipe of this command (see --help), or change a copy of one"
+    if not isinstance(config, ConfigDict):
+        raise UserError(f"--config: must give a ConfigDict, got {type(config).__name__}; {remedy}")
+    known, found = flattened(base), flattened(config)
+    for what, keys in (("lacks", known.keys() - found), ("has the unknown", found.keys() - known)):
+        if keys:
+            raise UserError(f"--config: the recipe {what} key {min(keys)!r}; {remedy}")
+    _check_types(found, known, "config.")
+
+
+def _check_types(values: Mapping[str, Any], known: Mapping[str, Any], prefix: str) -> None:
+    for key, value in values.items():
+        kind = type(known[key])
+        fits = isinstance(value, (float, int) if kind is float else kind)
+        if not fits or isinstance(value, bool) != (kind is bool):
+            raise UserError(f"{prefix}{key} must be of type {kind.__name__}, got {type(value).__name__}")
+
+
 def check_values(
     config: ConfigDict,
     *,
@@ -275,10 +300,8 @@ def check_values(
         if isinstance(value, float) and not math.isfinite(value):
             raise UserError(f"config.{key} must be a finite number, got {value}")
         most = _MAX_SEED if key == "train.seed" else _MAX_SIZE if key.split(".")[0] in _SIZES else _MAX_WHOLE
-        if isinstance(value, int) and not -1 <= value <= most:
+        if isinstance(value, int) and value > most:
             raise UserError(f"config.{key} must be at most {most}, got {value}")
-    if "train" in config and config.train.seed < 0:
-        raise UserError(f"config.train.seed must be at least 0, got {config.train.seed}")
     for key, allowed in choices.items():
         value = _get(config, key)
         if value not in allowed:
@@ -343,10 +366,11 @@ def load_config(path: str | os.PathLike[str], base: Callable[[], ConfigDict] = b
     """
     saved = read_object(pathlib.Path(path))
     config = base()
-    try:
-        config.update(saved)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: {error}") from error
+    known, found = flattened(config), flattened(ConfigDict(saved))
+    if unknown := found.keys() - known:
+        raise UserError(f"{path}: unknown key {min(unknown)!r}, of another command or a newer version")
+    _check_types(found, known, f"{path}: ")
+    config.update(saved)
     return config
 
 

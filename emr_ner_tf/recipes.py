@@ -1,7 +1,9 @@
 """The recipes of `configs/`, by name: in a checkout they are beside the package, in an installed wheel within it."""
 
+import importlib.machinery
 import importlib.util
 import pathlib
+import traceback
 
 from emr_ner_tf.config import ConfigDict
 from emr_ner_tf.errors import UserError
@@ -42,7 +44,7 @@ def read_recipe(name_or_path: str, *arguments: str) -> ConfigDict:
         arguments: arguments of `get_config`.
 
     Raises:
-        UserError: as `find_recipe`.
+        UserError: as `find_recipe`, or the file fails; the message has its line.
 
     Example:
         >>> read_recipe("quickstart").model.units
@@ -50,10 +52,22 @@ def read_recipe(name_or_path: str, *arguments: str) -> ConfigDict:
     """
     name, colon, argument = name_or_path.partition(":")
     path = find_recipe(name)
-    spec = importlib.util.spec_from_file_location(f"recipe_{path.stem}", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.get_config(*([argument] if colon else []), *arguments)
+    loader = importlib.machinery.SourceFileLoader(f"recipe_{path.stem}", str(path))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
+    try:
+        loader.exec_module(module)
+        return module.get_config(*([argument] if colon else []), *arguments)
+    except UserError:
+        raise
+    except Exception as error:  # whatever a file of the user's own may raise
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if frame.filename == str(path)]
+        line = error.lineno if getattr(error, "filename", None) == str(path) else lines[-1] if lines else None
+        what = (str(error) or type(error).__name__).splitlines()[0]
+        raise UserError(
+            f"{path}{f':{line}' if line else ''}: a recipe must be a Python file with a function get_config that takes "
+            f"what follows the colon of RECIPE:ROW and returns the configuration, got {type(error).__name__}: {what}"
+        ) from error
 
 
 def _folder() -> pathlib.Path:

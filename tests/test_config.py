@@ -5,7 +5,15 @@ import pathlib
 
 import pytest
 
-from emr_ner_tf.config import base_config, check_config, diff_configs, load_config, save_config, set_keys
+from emr_ner_tf.config import (
+    ConfigDict,
+    base_config,
+    check_config,
+    diff_configs,
+    load_config,
+    save_config,
+    set_keys,
+)
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.models.registry import ZOO
 
@@ -53,6 +61,10 @@ def test_every_system_of_the_paper_has_its_name():
         ("train.precision", "float8", r"config.train.precision .*mixed_bfloat16.*'float8'"),
         ("data.overlaps", "shortest", "config.data.overlaps"),
         ("train.epochs", 0, r"config.train.epochs must be at least 1, got 0"),
+        ("train.epochs", -5, r"config.train.epochs must be at least 1, got -5"),
+        ("train.seed", -2, r"config.train.seed must be at least 0, got -2"),
+        ("train.seed", 2**32, r"config.train.seed must be at most 4294967295, got 4294967296"),
+        ("model.units", None, r"config.model.units must be of type int, got NoneType"),
         ("model.dropout", 1.0, r"below 1, got 1.0"),
         ("text.overlap", 250, r"below config.text.window"),
     ],
@@ -63,6 +75,18 @@ def test_wrong_values_are_named(key, value, message):
     config[section][name] = value
     with pytest.raises(UserError, match=message):
         check_config(config)
+
+
+def test_the_recipe_of_another_command_is_refused():
+    config = base_config().to_dict()
+    with pytest.raises(UserError, match=r"^--config: must give a ConfigDict, got dict; name a recipe"):
+        check_config(config)
+    config["masking"] = {"rate": 0.1}
+    with pytest.raises(UserError, match=r"^--config: the recipe has the unknown key 'masking.rate'; name a"):
+        check_config(ConfigDict(config))
+    del config["masking"], config["text"]["slack"]
+    with pytest.raises(UserError, match=r"^--config: the recipe lacks key 'text.slack'; name a recipe"):
+        check_config(ConfigDict(config))
 
 
 def test_a_wrong_type_is_refused():
@@ -77,8 +101,14 @@ def test_files_that_are_no_configuration(tmp_path):
     with pytest.raises(UserError, match="JSON"):
         load_config(tmp_path / "config.json")
     (tmp_path / "config.json").write_text('{"train": {"no_such_key": 1}}', encoding="utf-8")
-    with pytest.raises(UserError, match="no_such_key"):
+    with pytest.raises(UserError, match=r"config.json: unknown key 'train.no_such_key', of another command"):
         load_config(tmp_path / "config.json")
+    for value, got in (("null", "NoneType"), ("2.5", "float"), ("true", "bool"), ('"2"', "str")):
+        (tmp_path / "config.json").write_text(f'{{"train": {{"epochs": {value}}}}}', encoding="utf-8")
+        with pytest.raises(UserError, match=rf"config.json: train.epochs must be of type int, got {got}$"):
+            load_config(tmp_path / "config.json")
+    (tmp_path / "config.json").write_text('{"optimizer": {"clip_norm": 2}}', encoding="utf-8")
+    assert load_config(tmp_path / "config.json").optimizer.clip_norm == 2
 
 
 def test_differences_name_the_key():

@@ -16,6 +16,7 @@ from absl import flags
 from emr_ner_tf.cli import train
 from emr_ner_tf.cli.path_flags import define_path
 from emr_ner_tf.cli.runner import run
+from emr_ner_tf.config import base_config, check_keys
 
 flags.adopt_module_key_flags(train)
 _TEACHER = define_path(
@@ -30,6 +31,7 @@ flags.mark_flags_as_required(["teacher", "unlabelled"])
 def main() -> None:
     """Sets the teacher and the passages in the configuration, and trains."""
     config = flags.FLAGS.config
+    check_keys(config, base_config())
     config.distillation.teacher = _TEACHER.value
     config.data.unlabelled = _UNLABELLED.value
     train.main()

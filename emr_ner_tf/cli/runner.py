@@ -178,7 +178,7 @@ def _with_recipe(argv: Sequence[str]) -> list[str]:
     arguments = list(argv)
     if "config" not in flags.FLAGS:
         return arguments
-    from emr_ner_tf.recipes import find_recipe
+    from emr_ner_tf.recipes import find_recipe, read_recipe
 
     for i, argument in enumerate(arguments):
         flag, equals, value = argument.partition("=")
@@ -188,6 +188,8 @@ def _with_recipe(argv: Sequence[str]) -> list[str]:
         if place < len(arguments):
             name, colon, row = (value if equals else arguments[place]).partition(":")
             path = f"{find_recipe(name)}{colon}{row}"
+            # For its messages: those of ml_collections are stack traces.
+            read_recipe(path)
             arguments[place] = f"{flag}={path}" if equals else path
     return arguments
 

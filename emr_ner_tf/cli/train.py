@@ -32,6 +32,7 @@ flags.mark_flags_as_required(["config", "model_dir"])
 
 def main() -> None:
     """Runs the training that the flags name and prints its metrics."""
+    from emr_ner_tf.config import check_config
     from emr_ner_tf.data.path_lists import split_paths
     from emr_ner_tf.data.rejects import NullRejects, RejectsWriter
     from emr_ner_tf.exporting.bundle import load_teacher
@@ -39,6 +40,7 @@ def main() -> None:
     from emr_ner_tf.training.trainer import train
 
     config, model_dir, strategy_name = _TRAINING.start(), _TRAINING.model_dir.value, _TRAINING.strategy.value
+    check_config(config)
     # Every worker reads all records, but only the chief writes files.
     writes = is_chief_process(strategy_name)
     rejects = None

@@ -1,6 +1,6 @@
 """The configuration of ELMo's pre-training."""
 
-from emr_ner_tf.config import PRECISIONS, ConfigDict, base_config, check_values
+from emr_ner_tf.config import PRECISIONS, ConfigDict, base_config, check_keys, check_values
 from emr_ner_tf.pretraining.passage_selection import data_settings, passage_paths
 from emr_ner_tf.pretraining.settings import run_settings
 
@@ -41,11 +41,12 @@ def elmo_config() -> ConfigDict:
 
 
 def check_elmo_config(config: ConfigDict) -> None:
-    """Checks the values that have a fixed set of choices or a range.
+    """Checks the keys, and the values that have a fixed set of choices or a range.
 
     Raises:
-        UserError: a value is invalid; the message has the key, the rule and the value.
+        UserError: a key is missing or unknown, or a value is invalid; the message has the key, the rule and the value.
     """
+    check_keys(config, elmo_config())
     passage_paths(config.data)
     at_least = {
         "text.min_count": 1,
@@ -56,6 +57,8 @@ def check_elmo_config(config: ConfigDict) -> None:
         "optimizer.weight_decay": 0,
         "optimizer.encoder_rate": 0,
         "optimizer.clip_norm": 0,
+        "optimizer.epsilon": 0,
+        "train.seed": 0,
         "train.epochs": 1,
         "train.token_budget": 1,
         "train.checkpoint_seconds": 0,
@@ -64,5 +67,8 @@ def check_elmo_config(config: ConfigDict) -> None:
         config,
         choices={"train.precision": PRECISIONS, "optimizer.decay": ("none", "linear")},
         at_least=at_least,
-        fractions=("data.held_fraction", "model.hidden_dropout_prob", "optimizer.warmup_fraction"),
+        fractions=(
+            *("data.held_fraction", "model.hidden_dropout_prob"),
+            *("optimizer.warmup_fraction", "optimizer.beta_1", "optimizer.beta_2"),
+        ),
     )

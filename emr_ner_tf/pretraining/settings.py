@@ -1,6 +1,6 @@
 """The typed configuration of domain pre-training; `configs/pretrain.py` starts from it."""
 
-from emr_ner_tf.config import PRECISIONS, ConfigDict, base_config, check_values
+from emr_ner_tf.config import PRECISIONS, ConfigDict, base_config, check_keys, check_values
 from emr_ner_tf.encoders.loading import BACKENDS
 from emr_ner_tf.pretraining.passage_selection import data_settings, passage_paths
 
@@ -47,11 +47,12 @@ def run_settings() -> ConfigDict:
 
 
 def check_pretrain_config(config: ConfigDict) -> None:
-    """Checks the values that have a fixed set of choices or a range.
+    """Checks the keys, and the values that have a fixed set of choices or a range.
 
     Raises:
-        UserError: a value is invalid; the message has the key, the rule and the value.
+        UserError: a key is missing or unknown, or a value is invalid; the message has the key, the rule and the value.
     """
+    check_keys(config, pretrain_config())
     passage_paths(config.data)
     check_values(
         config,
@@ -61,6 +62,7 @@ def check_pretrain_config(config: ConfigDict) -> None:
             "encoder_backend": BACKENDS,
         },
         at_least={
+            "train.seed": 0,
             "train.epochs": 1,
             "train.head_steps": 0,
             "train.token_budget": 1,
@@ -70,6 +72,10 @@ def check_pretrain_config(config: ConfigDict) -> None:
             "optimizer.weight_decay": 0,
             "optimizer.encoder_rate": 0,
             "optimizer.head_rate": 0,
+            "optimizer.epsilon": 0,
         },
-        fractions=("data.held_fraction", "masking.rate", "optimizer.warmup_fraction"),
+        fractions=(
+            *("data.held_fraction", "masking.rate"),
+            *("optimizer.warmup_fraction", "optimizer.beta_1", "optimizer.beta_2"),
+        ),
     )

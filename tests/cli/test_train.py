@@ -35,6 +35,8 @@ ROOT = pathlib.Path(__file__).parents[2]
             ("bert_bigru_att_crf", "no_such_row"),
         ),
         (("--model_dir=x",), 2, ("--config",)),
+        (("--config=pretrain", "--model_dir=x"), 1, ("--config: the recipe lacks key", "a recipe of this")),
+        (("--config=default:bert_crf", "--model_dir=x"), 2, ("default.py: a recipe must", "RECIPE:ROW")),
         (
             ("--config=configs/default.py", "--model_dir=x", "extra"),
             2,
@@ -47,6 +49,21 @@ def test_wrong_calls(cli, flags, status, messages):
     assert done.returncode == status, done.stderr
     for message in messages:
         assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "recipe", "flags"),
+    [
+        ("distill", "pretrain", ("--teacher=x", "--unlabelled=x")),
+        ("pretrain", "default", ("--output=y",)),
+        ("pretrain_elmo", "pretrain", ("--output=y",)),
+    ],
+)
+def test_the_recipe_of_another_command(cli, command, recipe, flags):
+    done = cli(command, f"--config={recipe}", "--model_dir=x", *flags)
+    assert done.returncode == 1, done.stderr
+    assert "--config: the recipe lacks key" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -193,6 +193,13 @@ def test_what_it_refuses(config, make_encoder, tmp_path):
     assert "--output must be another directory" in refused(encoder, encoder=encoder)
     assert "config.text.window must be at most 37" in refused("out", text__window=38)
     assert "config.masking.rate must be at least 0 and below 1, got 1.0" in refused("out", masking__rate=1.0)
+    assert "config.optimizer.beta_2 must be at least 0 and below 1, got 1.5" in refused(
+        "out", masking__rate=0.15, optimizer__beta_2=1.5
+    )
+    assert "config.optimizer.epsilon must be at least 0, got -1.0" in refused(
+        "out", optimizer__beta_2=0.999, optimizer__epsilon=-1.0
+    )
+    config.optimizer.epsilon = 1e-7
     file = tmp_path / "file"
     file.write_text("", encoding="utf-8")
     assert f"--output must be a directory, got {file}/out, and {file} is a file" in refused(
