@@ -7,10 +7,14 @@ import ssl
 from collections.abc import Mapping
 
 from emr_ner_tf.client.headers import check_headers
-from emr_ner_tf.errors import UserError
+from emr_ner_tf.errors import UserError, describe_os_error
 
 # Codes of failed TensorFlow operations and JSON parsers, whose messages may quote the invalid value.
 _MAY_QUOTE = frozenset(("INVALID_ARGUMENT", "OUT_OF_RANGE", "INTERNAL", "UNKNOWN"))
+OTHER_ANSWER = (
+    "the answer is not that of a bundle; is the target a TensorFlow Serving, and is a bundle served under the name of "
+    "the model?"
+)
 # Limits of TensorFlow Serving's versions, of gRPC's messages, and of sockets (milliseconds in 32 bits).
 MAX_VERSION = (1 << 63) - 1
 MAX_MESSAGE_BYTES = (1 << 31) - 1
@@ -98,6 +102,8 @@ class TlsFiles:
                 context.load_verify_locations(self.ca)
             except ssl.SSLError as error:
                 raise UserError(f"{self.ca}: not a certificate in PEM: {error.reason}") from None
+            except OSError as error:
+                raise _unreadable(self.ca, error) from None
         if self.cert is not None and self.key is not None:
             try:
                 # Without a password, Python would prompt for one if the key is encrypted.
@@ -106,6 +112,14 @@ class TlsFiles:
                 raise UserError(
                     f"{self.cert}, {self.key}: not a certificate and its unencrypted key in PEM: {error.reason}"
                 ) from None
+            except OSError as error:
+                raise _unreadable(f"{self.cert}, {self.key}", error) from None
+
+
+def _unreadable(files: str, error: OSError) -> UserError:
+    # OpenSSL's errors have no file.
+    error.filename = files
+    return UserError(describe_os_error(error))
 
 
 @dataclasses.dataclass(frozen=True)

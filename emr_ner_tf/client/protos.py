@@ -13,7 +13,7 @@ from tensorflow_serving.apis import (
 )
 
 from emr_ner_tf.client.chunking import Piece
-from emr_ner_tf.client.options import ClientOptions, ServingError, redacted_error
+from emr_ner_tf.client.options import OTHER_ANSWER, ClientOptions, ServingError, redacted_error
 from emr_ner_tf.data.document import Entity
 from emr_ner_tf.inference.annotator import decode_entities, encode_texts
 
@@ -94,9 +94,16 @@ def predict_request(
     return request
 
 
-def predicted(response: predict_pb2.PredictResponse) -> list[tuple[Entity, ...]]:
-    """Returns the entities of each text of an answer."""
-    return decode_entities({name: tf.make_ndarray(response.outputs[name]) for name in OUTPUTS})
+def predicted(response: predict_pb2.PredictResponse, target: str) -> list[tuple[Entity, ...]]:
+    """Returns the entities of each text of an answer.
+
+    Raises:
+        ServingError: UNKNOWN, if the answer is not that of a bundle.
+    """
+    try:
+        return decode_entities({name: tf.make_ndarray(response.outputs[name]) for name in OUTPUTS})
+    except (AttributeError, IndexError, TypeError, ValueError):
+        raise ServingError(target, "UNKNOWN", OTHER_ANSWER) from None
 
 
 def version_of(response: predict_pb2.PredictResponse) -> int | None:

@@ -1,9 +1,10 @@
 """The client of TensorFlow Serving over REST, for networks that do not allow gRPC."""
 
+import contextlib
 import json
 import time
 import urllib.parse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import requests
@@ -11,6 +12,7 @@ import tenacity
 
 from emr_ner_tf.client.chunking import Piece
 from emr_ner_tf.client.options import (
+    OTHER_ANSWER,
     ClientOptions,
     ServingError,
     TlsHandshakeError,
@@ -70,25 +72,29 @@ class RestClient(PinnedClient, Annotator):
 
     def status(self) -> list[VersionStatus]:
         """See `GrpcClient.status`."""
-        found = self._call("GET", self.options, "")["model_version_status"]
-        return [
-            VersionStatus(int(one["version"]), one["state"], one.get("status", {}).get("error_message", ""))
-            for one in found
-        ]
+        answer = self._call("GET", self.options, "")
+        with self._readable():
+            return [
+                VersionStatus(
+                    int(one["version"]), one["state"], one.get("status", {}).get("error_message", "")
+                )
+                for one in answer["model_version_status"]
+            ]
 
     def signatures(self) -> dict[str, Signature]:
         """See `GrpcClient.signatures`."""
-        found = self._call("GET", self._pin.asked, "/metadata")["metadata"]["signature_def"]["signature_def"]
-        return {
-            name: Signature(
-                *(
-                    {key: _facts(info) for key, info in one.get(side, {}).items()}
-                    for side in ("inputs", "outputs")
+        answer = self._call("GET", self._pin.asked, "/metadata")
+        with self._readable():
+            return {
+                name: Signature(
+                    *(
+                        {key: _facts(info) for key, info in one.get(side, {}).items()}
+                        for side in ("inputs", "outputs")
+                    )
                 )
-            )
-            for name, one in found.items()
-            if name != "__saved_model_init_op"
-        }
+                for name, one in answer["metadata"]["signature_def"]["signature_def"].items()
+                if name != "__saved_model_init_op"
+            }
 
     def close(self) -> None:
         """Closes the connections."""
@@ -107,13 +113,18 @@ class RestClient(PinnedClient, Annotator):
             )
         if self._pin.open:
             # The answer to a prediction does not name its version; the metadata do.
-            spec = self._call("GET", self._pin.asked, "/metadata").get("model_spec", {})
-            self._pin.take(int(spec["version"]) if "version" in spec else None, self._pin.asked)
+            metadata = self._call("GET", self._pin.asked, "/metadata")
+            with self._readable():
+                spec = metadata.get("model_spec", {})
+                version = int(spec["version"]) if "version" in spec else None
+            self._pin.take(version, self._pin.asked)
         asked = self._pin.asked
         try:
-            return _entities(self._call("POST", asked, ":predict", body)["outputs"])
+            answer = self._call("POST", asked, ":predict", body)
         except ServingError as failure:
             raise self._pin.explain(failure, asked) from None
+        with self._readable():
+            return _entities(answer["outputs"])
 
     def _call(self, verb: str, asked: ClientOptions, path: str, body: bytes | None = None) -> Any:
         if asked.version is not None:
@@ -135,6 +146,8 @@ class RestClient(PinnedClient, Annotator):
                 headers={"Content-Type": "application/json"} if body else None,
                 timeout=self.options.deadline_s,
                 stream=True,
+                # Texts and headers go to the named server and to no other.
+                allow_redirects=False,
             ) as response:
                 content = self._content(response, most)
         except requests.exceptions.SSLError:
@@ -162,7 +175,7 @@ class RestClient(PinnedClient, Annotator):
                 self.target, "UNKNOWN", f"{type(error).__name__}; are target, model and headers correct?"
             ) from None
         else:
-            if response.ok:
+            if response.status_code < 300:
                 return self._document(content)
             failure = self._refusal(response.status_code, content)
         # Raised outside the handlers, so that the library's error, which may quote a header, is not its context.
@@ -194,8 +207,19 @@ class RestClient(PinnedClient, Annotator):
                 self.target, "UNKNOWN", "the answer is not JSON; is the target a TensorFlow Serving?"
             ) from None
 
+    @contextlib.contextmanager
+    def _readable(self) -> Iterator[None]:
+        """Turns the errors of reading an answer in JSON that is not the expected one into one of the server's."""
+        try:
+            yield
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+            raise ServingError(self.target, "UNKNOWN", OTHER_ANSWER) from None
+
     def _refusal(self, status: int, content: bytes) -> ServingError:
         code = _CODES.get(status, "UNKNOWN")
+        if status < 400:
+            message = f"HTTP {status}: the server redirects to another address; name that one, with TLS for https://"
+            return ServingError(self.target, code, message)
         try:
             message = str(json.loads(content)["error"])
         except (ValueError, KeyError, TypeError):

@@ -2,10 +2,12 @@
 
 import asyncio
 import itertools
+import os
 import pathlib
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -252,6 +254,26 @@ def test_wrong_certificates_are_refused(secured, certificates, kind, wrong):
     client = CLIENTS[kind](_target(secured, kind), ClientOptions(tls=tls, retry_timeout_s=0))
     with pytest.raises(ServingError, match=r"127.0.0.1:\d+: (UNAVAILABLE|UNKNOWN)"):
         client.predict(["患者入院。"])
+
+
+@pytest.mark.parametrize("names", [["ca"], ["cert", "key"]])
+def test_files_without_permission_are_named(names):
+    # Not `tmp_path`, into which no other user may look.
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        files = {name: f"{folder}/{name}.pem" for name in names}
+        for path in files.values():
+            pathlib.Path(path).touch(0)
+        user = os.geteuid()
+        # Root may read everything.
+        if user == 0:
+            os.seteuid(65534)
+        try:
+            with pytest.raises(UserError, match="Permission denied; check the permissions") as raised:
+                TlsFiles(**files)
+        finally:
+            os.seteuid(user)
+        assert str(raised.value).startswith(f"{', '.join(files.values())}: ")
 
 
 def test_certificate_without_its_key(certificates):

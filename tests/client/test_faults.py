@@ -39,10 +39,10 @@ def _ask(kind, target, options, texts):
 @pytest.fixture
 def http_server():
     """The function that starts a server with these answers, one after the other: a status, a body, and whether the
-    body is announced as longer than it is. Who asks which version it has is told 1."""
+    body is announced as longer than it is. Who asks which version it has is told 1, or `metadata`."""
     servers = []
 
-    def start(*answers):
+    def start(*answers, metadata=None, location=None):
         left = list(answers)
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -50,12 +50,14 @@ def http_server():
                 self.rfile.read(int(self.headers["Content-Length"]))
                 status, body, broken = left.pop(0)
                 self.send_response(status)
+                if location is not None:
+                    self.send_header("Location", location)
                 self.send_header("Content-Length", str(len(body) + 100 * broken))
                 self.end_headers()
                 self.wfile.write(body)
 
             def do_GET(self):
-                body = json.dumps({"model_spec": {"version": "1"}}).encode()
+                body = json.dumps({"model_spec": {"version": "1"}} if metadata is None else metadata).encode()
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -97,6 +99,40 @@ def test_what_rest_says(http_server, answer, message):
     with pytest.raises(ServingError, match=message) as caught:
         RestClient(http_server(answer)).predict([SECRET])
     assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        [],
+        {"result": SECRET},
+        {"outputs": [[0.5]]},
+        {"outputs": {"probabilities": [0.5]}},
+        {"outputs": EMPTY | {"num_entities": [1]}},
+        {"outputs": EMPTY | {"num_entities": 1}},
+        {"outputs": EMPTY | {"start": []}},
+    ],
+)
+def test_rest_answers_of_another_kind(http_server, answer):
+    with pytest.raises(ServingError, match="UNKNOWN: the answer is not that of a bundle"):
+        RestClient(http_server((200, json.dumps(answer).encode(), False))).predict(["x"])
+
+
+@pytest.mark.parametrize("metadata", [[], {"model_spec": 5}, {"model_spec": {"version": "newest"}}])
+@pytest.mark.parametrize("call", [RestClient.status, RestClient.signatures, lambda c: c.predict(["x"])])
+def test_rest_metadata_of_another_kind(http_server, metadata, call):
+    with pytest.raises(ServingError, match="UNKNOWN: the answer is not that of a bundle"):
+        call(RestClient(http_server(metadata=metadata)))
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_rest_sends_texts_to_no_other_server(http_server, status):
+    other = http_server(GOOD)
+    moved = http_server((status, b"", False), location=f"http://{other}/v1/models/ner:predict")
+    with pytest.raises(
+        ServingError, match=f"HTTP {status}: the server redirects to another address; name that"
+    ):
+        RestClient(moved, ClientOptions(retry_timeout_s=0)).predict([SECRET])
 
 
 def test_rest_takes_no_answer_that_is_too_large(http_server):
@@ -182,6 +218,7 @@ class _Service(prediction_service_pb2_grpc.PredictionServiceServicer):
     def __init__(self):
         self.asked = []
         self.meet = None
+        self.change = lambda outputs: None
 
     def Predict(self, request, context):
         self.asked.append((request, dict(context.invocation_metadata())))
@@ -199,6 +236,7 @@ class _Service(prediction_service_pb2_grpc.PredictionServiceServicer):
                 answer.outputs[name].int_val.append(0)
             else:
                 answer.outputs[name].tensor_shape.dim.add(size=0)
+        self.change(answer.outputs)
         return answer
 
 
@@ -230,6 +268,16 @@ def test_what_grpc_sends_and_says(service, kind, monkeypatch):
     with pytest.raises(ServingError, match=r"INVALID_ARGUMENT: .*not shown") as caught:
         _ask(kind, target, options, [SECRET])
     assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["grpc", "aio"])
+@pytest.mark.parametrize(
+    "change", [lambda o: o.clear(), lambda o: o["num_entities"].int_val.__setitem__(0, 1)]
+)
+def test_grpc_answers_of_another_kind(service, kind, change):
+    service[0].change = change
+    with pytest.raises(ServingError, match="UNKNOWN: the answer is not that of a bundle"):
+        _ask(kind, service[1], ClientOptions(retry_timeout_s=0), [""])
 
 
 @pytest.mark.parametrize("kind", ["grpc", "aio"])
