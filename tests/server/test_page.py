@@ -7,12 +7,15 @@ import re
 
 import pytest
 import requests
+from small_disk import no_file_beyond
 
 from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.data.formats.options import FormatOptions
 from emr_ner_tf.data.formats.table import FORMATS, WRITE_FORMATS
 from emr_ner_tf.data.reading import read_documents
 from emr_ner_tf.data.writing import write_documents
+from emr_ner_tf.server.errors import RequestError
+from emr_ner_tf.server.page.records import read_files
 
 PAGE = pathlib.Path(__file__).parents[2] / "emr_ner_tf/server/page"
 SECRET = "某某某身份证"
@@ -94,6 +97,8 @@ def test_models_and_mentions(page):
     assert page("/page/api/annotate", {"texts": ["x"], "version": 9}).status_code == 404
     for wrong in ({}, {"texts": "x"}, {"texts": [1]}, {"texts": ["\ud800"]}, {"texts": [], "version": "1"}):
         assert page("/page/api/annotate", wrong).status_code == 400
+    for version in (-1, 1 << 63, True):
+        assert page("/page/api/annotate", {"texts": ["x"], "version": version}).status_code == 400
 
 
 def test_only_json_is_taken(page):
@@ -170,6 +175,38 @@ def test_what_cannot_be_read_is_told_without_its_text(page):
         {"files": [1]},
     ):
         assert page("/page/api/read", wrong).status_code == 400
+
+
+def _file(name, content):
+    return {"name": name, "content": base64.b64encode(content.encode()).decode()}
+
+
+def test_files_of_one_name_do_not_replace_each_other():
+    # From two folders.
+    files = [_file("1.txt", "患者入院。\n"), _file("1.txt", "腹痛。\n")]
+    with pytest.raises(RequestError, match=r"1\.txt: files that are read together must have different names"):
+        read_files({"files": files})
+
+
+def test_a_name_that_is_longer_than_a_file_s_may_be():
+    name = f"{'病' * 120}.txt"
+    (document,) = read_files({"files": [_file(name, "患者入院。\n")]})["documents"]
+    assert document["text"] == "患者入院。"
+    assert document["id"].endswith("病.txt:1")
+
+
+def test_records_that_are_left_out_are_counted():
+    bad = json.dumps({"originalText": SECRET, "entities": 1})
+    found = read_files({"files": [_file("a.jsonl", f"{bad}\n" * 50)]})
+    assert (found["documents"], found["left_out"]) == ([], 50)
+    assert 1 <= len(found["problems"]) < 50
+
+
+def test_a_full_disk_is_no_fault_of_the_file():
+    with no_file_beyond(100), pytest.raises(RequestError, match="cannot store the files") as caught:
+        read_files({"files": [_file("a.txt", "患者入院。\n" * 100)]})
+    assert caught.value.http_status == 500
+    assert "large" in str(caught.value)
 
 
 def test_no_more_records_than_a_page_can_show(page):

@@ -10,6 +10,8 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
+import grpc
+
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.formats.detection import detect
 from emr_ner_tf.data.formats.options import FormatOptions
@@ -18,10 +20,11 @@ from emr_ner_tf.data.reading import read_documents
 from emr_ner_tf.data.rejects import CountedRejects
 from emr_ner_tf.data.writing import write_documents
 from emr_ner_tf.errors import UserError, describe_os_error
-from emr_ner_tf.server.errors import invalid_argument
+from emr_ner_tf.server.errors import RequestError, invalid_argument
 
 MAX_RECORDS = 1000
-_MAX_NAME = 100
+# File systems allow 255 bytes, and some readers look for a longer name beside a file. One Chinese character is three.
+_MAX_NAME_BYTES = 200
 
 
 def read_files(document: dict[str, Any]) -> dict[str, Any]:
@@ -33,11 +36,11 @@ def read_files(document: dict[str, Any]) -> dict[str, Any]:
 
     Returns:
         `documents`, at most `MAX_RECORDS`, each with `id`, `text`, `entities` as `Document.to_dict` has them, and
-            `extra`, the record's other keys; `format`; `problems`, messages about records that
-        are left out; `more`, whether there are further records.
+            `extra`, the record's other keys; `format`; `problems`, messages about the first records that are left out;
+            `left_out`, the number of all of those; `more`, whether there are further records.
 
     Raises:
-        RequestError: the request is malformed.
+        RequestError: the request is malformed, or two files have the same name.
         UserError: the files cannot be read in this format.
     """
     files, format = document.get("files"), document.get("format", AUTO)
@@ -70,6 +73,7 @@ def read_files(document: dict[str, Any]) -> dict[str, Any]:
             "documents": [_to_dict(each, folder) for each in found[:MAX_RECORDS]],
             "format": format,
             "problems": [_without_folder(str(each), folder) for each in problems.errors],
+            "left_out": problems.count,
             "more": len(found) > MAX_RECORDS,
         }
 
@@ -100,14 +104,23 @@ def write_records(document: dict[str, Any]) -> bytes:
 def _save(folder: pathlib.Path, file: Any) -> pathlib.Path:
     try:
         name, content = file["name"], base64.b64decode(file["content"], validate=True)
-        # Readers know some formats by the names of their files.
-        path = folder / (os.path.basename(name.replace("\0", "").replace("\\", "/"))[-_MAX_NAME:] or "file")
-        path.write_bytes(content)
+        name = os.path.basename(name.replace("\0", "").replace("\\", "/"))
+        # Readers know some formats by the ends of their files' names.
+        name = name.encode("utf-8")[-_MAX_NAME_BYTES:].decode("utf-8", "ignore") or "file"
     except (TypeError, KeyError, AttributeError, UnicodeError, binascii.Error, ValueError):
         raise invalid_argument("a file must have a name and its content in base64") from None
-    except OSError:
-        raise invalid_argument("a file's name must be one that a file can have") from None
-    return path
+    try:
+        with open(folder / name, "xb") as written:
+            written.write(content)
+    except FileExistsError:
+        raise invalid_argument(
+            f"{name}: files that are read together must have different names; read these one after the other, or "
+            "rename one of them"
+        ) from None
+    except OSError as error:
+        message = f"the server cannot store the files while it reads them: {error.strerror}"
+        raise RequestError(grpc.StatusCode.INTERNAL, message) from None
+    return folder / name
 
 
 def _inputs(

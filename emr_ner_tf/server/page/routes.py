@@ -12,6 +12,7 @@ from tensorflow_serving.apis import model_pb2
 
 from emr_ner_tf.data.formats.options import OFFSET_UNITS
 from emr_ner_tf.data.formats.table import AUTO, FORMATS, READ_FORMATS
+from emr_ner_tf.exporting.versioning import LARGEST
 from emr_ner_tf.server.errors import RequestError, invalid_argument
 from emr_ner_tf.server.http_endpoints import Call, Endpoints, json_response
 from emr_ner_tf.server.page.records import read_files, write_records
@@ -50,9 +51,9 @@ def page_routes(texts: TextAnnotator, endpoints: Endpoints) -> list[Route]:
         if (
             not isinstance(found, list)
             or not isinstance(model, str)
-            or type(version) not in (int, type(None))
+            or not (version is None or (type(version) is int and 0 <= version <= LARGEST))
         ):
-            raise invalid_argument("texts must be a list, model a string, version an integer")
+            raise invalid_argument("texts must be a list, model a string, version the number of a version")
         answered, entities = texts.annotate(found, model, version)
         columns = [[[one.start, one.end, one.label, one.score] for one in each] for each in entities]
         return json_response({"version": answered, "entities": columns}, headers=_HEADERS)

@@ -203,7 +203,10 @@ async function open(files) {
     encoding: by("encoding").value,
     offset_unit: by("offset-unit").value,
   });
-  const problems = read.problems.length ? [`${say("left_out")}\n${read.problems.join("\n")}`] : [];
+  const problems = read.left_out ? [`${say("left_out", {count: read.left_out})}\n${read.problems.join("\n")}`] : [];
+  if (read.left_out > read.problems.length) {
+    problems.push(say("more_left_out", {count: read.left_out - read.problems.length}));
+  }
   if (read.more) {
     problems.push(say("only_first", {count: read.documents.length}));
   }
