@@ -13,6 +13,7 @@ from emr_ner_tf.experiments.fingerprints import Fingerprint, fingerprint_encoder
 from emr_ner_tf.experiments.paper_results import ADAPTED, BASE, ELMO, NONE, rows_of
 from emr_ner_tf.experiments.recipes import PAPER, parse_overrides, row_config
 from emr_ner_tf.models.registry import LEXICON_CONTEXTS
+from emr_ner_tf.models.size_checks import check_sizes
 from emr_ner_tf.recipes import read_recipe
 
 # Settings that name files of records, words or vectors, joined by commas.
@@ -183,6 +184,7 @@ def _run(experiment: Experiment, setup: dict[str, Any], row: str, kind: str, see
     if trains_vectors or (looks_words_up and not config.lexicon.file):
         config.data.unlabelled = experiment.unlabelled
     check_config(config)
+    check_sizes(config)
     fingerprints = {
         key: fingerprint_files(value) for key in _FILES if _is_file(key, value := flattened(config)[key])
     }

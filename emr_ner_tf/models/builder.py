@@ -2,18 +2,30 @@
 
 import dataclasses
 
-from emr_ner_tf.config import RANDOM_ENCODER
-from emr_ner_tf.data.tag_scheme import TagTable
+from emr_ner_tf.config import RANDOM_ENCODER, ConfigDict, check_values
+from emr_ner_tf.data.tag_scheme import SCHEMES, TagTable
 from emr_ner_tf.encoders.base import Encoder
 from emr_ner_tf.encoders.char_embedding import MODEL_TYPE as CHAR_EMBEDDING
 from emr_ner_tf.encoders.elmo import MODEL_TYPE as ELMO
 from emr_ner_tf.encoders.elmo import Elmo
 from emr_ner_tf.encoders.loading import build_encoder, load_encoder
 from emr_ner_tf.errors import UserError
-from emr_ner_tf.models.context_layers import ContextParts, build_context
+from emr_ner_tf.models.context_layers import CONTEXTS, ContextParts, build_context
 from emr_ner_tf.models.model_definition import ModelDefinition
 from emr_ner_tf.models.resources import Resources
-from emr_ner_tf.models.tagger import SpecialTokens, Tagger, build_attention
+from emr_ner_tf.models.size_checks import check_sizes, check_window
+from emr_ner_tf.models.tagger import ATTENTIONS, SpecialTokens, Tagger, build_attention
+
+
+def check_model(config: ConfigDict) -> None:
+    """Checks what `build_tagger` would refuse, as far as a configuration shows it, before hours of other work.
+
+    Raises:
+        UserError: an unknown name in `config.model`, or as `check_sizes`.
+    """
+    names = {"model.context": tuple(CONTEXTS), "model.attention": ATTENTIONS, "model.scheme": SCHEMES}
+    check_values(config, choices=names, at_least={}, fractions=())
+    check_sizes(config)
 
 
 def build_tagger(
@@ -37,11 +49,7 @@ def build_tagger(
     encoder = encoder or build_encoder_of(definition)
     if isinstance(encoder, Elmo):
         encoder.language_model.trainable = config.elmo.trainable
-    if config.text.window + 2 > encoder.max_positions:
-        raise UserError(
-            f"config.text.window must be at most {encoder.max_positions - 2}, the encoder's "
-            f"{encoder.max_positions} positions less [CLS] and [SEP], got {config.text.window}"
-        )
+    check_window(config.text.window, encoder.max_positions)
     tagger = Tagger(
         encoder,
         build_context(ContextParts(config.model, config.lexicon.size, vocabulary, definition.words)),

@@ -18,7 +18,7 @@ from emr_ner_tf.errors import UserError
 from emr_ner_tf.evaluation.html_report import Source, html_report
 from emr_ner_tf.evaluation.scoring import score
 from emr_ner_tf.log_interval import LogInterval
-from emr_ner_tf.models.builder import build_tagger
+from emr_ner_tf.models.builder import build_tagger, check_model
 from emr_ner_tf.models.model_definition import ModelDefinition
 from emr_ner_tf.models.ner_pipeline import NerPipeline
 from emr_ner_tf.models.resources import Resources, build_resources, unlabelled_passages
@@ -81,9 +81,10 @@ def read_tagging_data(
         teacher: gives targets for the passages of `config.data.unlabelled`.
 
     Raises:
-        UserError: as `training_records`, `check_mentions`, `build_resources` and `soft_examples`.
+        UserError: as `training_records`, `check_model`, `check_mentions`, `build_resources` and `soft_examples`.
     """
     training, validation, labels = training_records(config.data, config.train.seed, rejects)
+    check_model(config)
     scored = check_mentions(config.data, training, validation, patience=config.train.patience)
     # The seed chooses which records validate. With rows for their characters, too, the models of several seeds have one
     # vocabulary and can be exported as an ensemble.

@@ -136,7 +136,8 @@ def test_all_records_are_trained_on_unless_an_override_sets_some_apart(experimen
 def test_an_encoder_counts_by_what_it_holds(experiment, tmp_path):
     for place in ("a/enc", "b/enc"):
         (tmp_path / place).mkdir(parents=True)
-        for file, text in (("config.json", "{}"), ("vocab.txt", "[PAD]\n"), ("model.safetensors", "w")):
+        config = '{"model_type": "bert", "vocab_size": 1}'
+        for file, text in (("config.json", config), ("vocab.txt", "[PAD]\n"), ("model.safetensors", "w")):
             (tmp_path / place / file).write_text(text, encoding="utf-8")
     first, second = (
         _run(dataclasses.replace(experiment, encoders={"adapted": f"{tmp_path}/{place}/"}))
@@ -181,6 +182,13 @@ def test_the_plan(experiment):
     ]
     with pytest.raises(UserError, match=r"model\.dropout.*2\.0"):
         plan(dataclasses.replace(experiment, overrides=("model.dropout=2",)), ["VII"], [], 1)
+    # What the model itself would refuse, hours after the rows before it.
+    for override, message in (
+        ("model.heads=5", "model.heads must divide .* 32 with"),
+        ("text.window=511", "text.window must be at most 510"),
+    ):
+        with pytest.raises(UserError, match=rf"config\.{message}"):
+            plan(dataclasses.replace(experiment, overrides=("model.units=16", override)), ["VII"], [], 1)
     with pytest.raises(UserError, match="no_such"):
         plan(dataclasses.replace(experiment, train="no_such.jsonl"), ["VII"], [], 1)
 

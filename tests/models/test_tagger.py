@@ -6,7 +6,8 @@ import tensorflow as tf
 
 from emr_ner_tf.config import RANDOM_ENCODER, base_config
 from emr_ner_tf.errors import UserError
-from emr_ner_tf.models.builder import build_tagger
+from emr_ner_tf.models.builder import build_tagger, check_model
+from emr_ner_tf.models.context_layers import ContextParts, build_context
 from emr_ner_tf.models.model_definition import ModelDefinition
 from emr_ner_tf.models.ner_pipeline import NerPipeline
 from emr_ner_tf.models.resources import build_resources
@@ -54,6 +55,26 @@ def test_unknown_parts_list_the_choices(key):
     config.model[key] = "transformer"
     with pytest.raises(UserError, match=rf"config.model.{key} must be one of none, .*'transformer'"):
         _build(config)
+    with pytest.raises(UserError, match=rf"config.model.{key} must be one of none, .*'transformer'"):
+        check_model(config)
+
+
+@pytest.mark.parametrize("context", ["bigru", "bilstm", "lattice_lstm", "cnn", "idcnn"])
+def test_the_checks_before_a_run_agree_with_the_layers(context):
+    config = _config()
+    config.model.context = context
+    width = 8 if context in ("cnn", "idcnn") else 16
+    parts = ContextParts(config.model, 4, _VOCABULARY, ("患者", "入院"))
+    inputs, length = tf.zeros([1, 3, 6]), tf.constant([3])
+    assert build_context(parts)(inputs, length, tf.constant([[5, 6, 7]]), False).shape[-1] == width
+    config.model.heads = width
+    check_model(config)
+    config.model.heads = 2 * width
+    with pytest.raises(UserError, match=rf"config.model.context={context}, {width} with .*, got {2 * width}"):
+        check_model(config)
+    config.model.heads, config.text.window = 1, 33
+    with pytest.raises(UserError, match=r"config.text.window must be at most 32.* got 33"):
+        check_model(config)
 
 
 def test_a_short_record_is_the_same_alone_and_beside_a_long_one():
