@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import io
 import os
 import pathlib
 import re
@@ -43,6 +44,14 @@ def import_cassis() -> Any:
     return cassis
 
 
+def has_doctype(xml: bytes) -> bool:
+    """Returns whether the library's parser, which expands entities, finds a document type, in whatever encoding."""
+    from lxml import etree
+
+    parser = etree.XMLParser(resolve_entities=False, load_dtd=False, no_network=True)
+    return bool(etree.parse(io.BytesIO(xml), parser).docinfo.doctype)
+
+
 def _read(suffix: str, source: Source) -> Iterator[Record]:
     cassis = import_cassis()
     systems: dict[pathlib.Path, Any] = {}
@@ -52,13 +61,15 @@ def _read(suffix: str, source: Source) -> Iterator[Record]:
             record.raw = path.read_bytes()
             if path.parent not in systems:
                 systems[path.parent] = _type_system(cassis, path.parent)
+            if suffix == ".xmi":
+                _check_doctype(record.raw)
             # Its warnings may hold names of the record.
-            with warnings.catch_warnings(), open(path, "rb") as file:
+            with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 load = cassis.load_cas_from_xmi if suffix == ".xmi" else cassis.load_cas_from_json
-                _fill(record, load(file, typesystem=systems[path.parent]), source)
+                _fill(record, load(io.BytesIO(record.raw), typesystem=systems[path.parent]), source)
         except RecordError as error:
-            record.error = error
+            record.error, record.line = error, 0
         except UserError:
             raise
         except OSError as error:
@@ -66,6 +77,7 @@ def _read(suffix: str, source: Source) -> Iterator[Record]:
         except Exception as error:
             # The library raises whatever its parsers do; a message of theirs may hold text.
             record.error = RecordError("cannot be read as a CAS", value=type(error).__name__)
+            record.line = 0
         yield record
 
 
@@ -73,8 +85,26 @@ def _type_system(cassis: Any, folder: pathlib.Path) -> Any:
     found = sorted(path for path in folder.glob("*.xml") if "typesystem" in path.name.lower())
     if not found:
         return None
-    with open(found[0], "rb") as file:
-        return cassis.load_typesystem(file)
+    try:
+        content = found[0].read_bytes()
+        _check_doctype(content)
+        return cassis.load_typesystem(io.BytesIO(content))
+    except OSError as error:
+        raise read_error(found[0], error) from None
+    except RecordError as error:
+        error.path = os.fspath(found[0])
+        raise
+    except Exception as error:
+        problem = "cannot be read as a type system"
+        raise RecordError(problem, value=type(error).__name__, path=os.fspath(found[0])) from None
+
+
+def _check_doctype(xml: bytes) -> None:
+    if has_doctype(xml):
+        raise RecordError(
+            "the file declares a document type, whose entities could make it grow without limit",
+            remedy="export it without one",
+        )
 
 
 def _fill(record: Record, cas: Any, source: Source) -> None:

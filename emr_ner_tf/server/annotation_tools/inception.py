@@ -1,12 +1,11 @@
 """INCEpTION's external recommender over UIMA CAS (the extra `uima`)."""
 
-import io
 import warnings
 from typing import Any
 
 from starlette.responses import Response
 
-from emr_ner_tf.data.formats.uima import import_cassis
+from emr_ner_tf.data.formats.uima import has_doctype, import_cassis
 from emr_ner_tf.server.errors import RequestError, invalid_argument
 from emr_ner_tf.server.http_endpoints import Call, json_response
 from emr_ner_tf.server.text_annotator import TextAnnotator
@@ -53,7 +52,8 @@ def train(texts: TextAnnotator, call: Call) -> Response:
 def _load(xmi: str, types: str) -> Any:
     cassis = import_cassis()
     try:
-        if any(map(_has_doctype, (xmi, types))):
+        # The library, too, hands the parser these bytes.
+        if any(has_doctype(xml.encode("utf-8")) for xml in (xmi, types)):
             raise invalid_argument("the CAS or its type system declares a document type")
         # Warnings may hold names of the record.
         with warnings.catch_warnings():
@@ -64,15 +64,6 @@ def _load(xmi: str, types: str) -> Any:
     except Exception as error:
         # The library raises whatever its parsers do; a message of theirs may hold text.
         raise invalid_argument(f"cannot be read as a CAS: {type(error).__name__}") from None
-
-
-def _has_doctype(xml: str) -> bool:
-    """Returns whether the library's parser finds a document type, in whatever encoding the XML declares."""
-    from lxml import etree
-
-    # The library, too, hands the parser these bytes.
-    parser = etree.XMLParser(resolve_entities=False, load_dtd=False, no_network=True)
-    return bool(etree.parse(io.BytesIO(xml.encode("utf-8")), parser).docinfo.doctype)
 
 
 def _string(document: Any, *keys: str) -> str:

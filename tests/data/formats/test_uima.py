@@ -1,4 +1,4 @@
-"""UIMA CAS: characters that XML cannot hold, and offsets that are none."""
+"""UIMA CAS: characters that XML cannot hold, offsets that are none, and document types."""
 
 import re
 
@@ -46,3 +46,41 @@ def test_offsets_that_are_none_are_refused(tmp_path, name, value):
     with RejectsWriter(tmp_path / "rejects.jsonl") as rejects:
         (document,) = read_documents(path, format=name, rejects=rejects)
     assert (document.id, rejects.count) == ("2", 1)
+
+
+LAUGHS = '<!DOCTYPE a [<!ENTITY a "左"><!ENTITY b "&a;&a;"><!ENTITY c "&b;&b;">]>'
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize("doctype", [LAUGHS, "<!DOCTYPE a>", '<!DOCTYPE a SYSTEM "a.dtd">'])
+def test_a_document_type_in_a_file_is_refused(tmp_path, doctype, encoding):
+    path = tmp_path / "in"
+    write_documents(path, [DOCUMENT, Document("2", "右肾", (), {"id": "2"})], "uima_xmi")
+    file = path / "1.xmi"
+    _, _, rest = file.read_text(encoding="utf-8").partition("?>")
+    assert rest.count("左肾结石") == 1
+    text = rest.replace("左肾结石", "&c;肾") if doctype == LAUGHS else rest
+    file.write_text(f"<?xml version='1.0' encoding='{encoding}'?>{doctype}{text}", encoding=encoding)
+    with pytest.raises(RecordError, match=r"in/1\.xmi: the file declares a document type.*without one"):
+        list(read_documents(path))
+    with RejectsWriter(tmp_path / "rejects.jsonl") as rejects:
+        (document,) = read_documents(path, rejects=rejects)
+    assert (document.text, rejects.count) == ("右肾", 1)
+
+
+@pytest.mark.parametrize("name", ["uima_xmi", "uima_json"])
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda xml: xml.replace("?>", f"?>{LAUGHS}", 1), "the file declares a document type"),
+        (lambda xml: xml[:-9], "cannot be read as a type system: XMLSyntaxError"),
+        (lambda xml: "", "cannot be read as a type system: XMLSyntaxError"),
+    ],
+)
+def test_a_bad_type_system_is_named(tmp_path, name, change, problem):
+    path = tmp_path / "in"
+    write_documents(path, [DOCUMENT], name)
+    types = path / "TypeSystem.xml"
+    types.write_text(change(types.read_text(encoding="utf-8")), encoding="utf-8")
+    with pytest.raises(RecordError, match=rf"in/TypeSystem\.xml: {problem}"):
+        list(read_documents(path, format=name))
