@@ -72,7 +72,7 @@ _LOOKUP = flags.DEFINE_bool(
 _BY_RECORD = flags.DEFINE_bool(
     "by_record",
     False,
-    "Also write the exact-match counts of each record, [TP, FP, FN], in the order of the records.",
+    "Also write the exact-match counts of each record to --output: [TP, FP, FN], in the order of the records.",
 )
 _REPORT = define_path("report", None, "HTML file to write a report of scores and errors to.")
 _REDACT = flags.DEFINE_bool(
@@ -178,6 +178,8 @@ def _check_flags() -> None:
         raise UsageError("exactly one of --bundle and --model_dir is required")
     if _REDACT.value and _REPORT.value is None:
         raise UsageError("--redact requires --report")
+    if _BY_RECORD.value and _OUTPUT.value is None:
+        raise UsageError("--by_record requires --output")
     if _COMPARE.value is None and (_COMPARE_FORMAT.value != AUTO or _COMPARE_OPTIONS.value):
         raise UsageError("--compare_format and --compare_options require --compare")
     # A wrong value is reported before the records are annotated.
@@ -185,6 +187,9 @@ def _check_flags() -> None:
     outputs = [path for path in (_OUTPUT.value, _REPORT.value) if path is not None]
     inputs = [_INPUT.value, *(split_paths(_TRAIN.value, "--train") if _TRAIN.value else ())]
     for path in outputs:
+        # Later, the work of annotating would be lost.
+        if os.path.isdir(path):
+            raise UsageError(f"--output and --report must name files, and {path} is a directory")
         check_not_an_input(path, [*inputs, *([_COMPARE.value] if _COMPARE.value else ())])
     if len({os.path.realpath(path) for path in outputs}) < len(outputs):
         raise UsageError(f"--output and --report must be different files, got {_OUTPUT.value} for both")
@@ -255,8 +260,9 @@ def _print_comparison(console: Console, comparison: "Comparison") -> None:
 
 
 def _shown_name(path: str) -> str:
-    """Returns the name of a file or directory without the directories above it."""
-    return "standard input" if path == STANDARD else pathlib.Path(path).absolute().name
+    """Returns the name of a file or directory without the directories above it; what is not UTF-8 is escaped."""
+    name = "standard input" if path == STANDARD else pathlib.Path(path).absolute().name
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _annotated_records(reading: dict[str, Any], rejects: RejectsWriter | None) -> list[Document]:

@@ -110,7 +110,7 @@ def html_report(
         dict(zip(("precision", "recall", "f1"), each, strict=True)) for each in _intervals(all_counts)
     ]
     style, script = (_own_file(name) for name in ("report.css", "report.js"))
-    return _template().render(
+    page = _template().render(
         source=source,
         report=report,
         labels=labels,
@@ -139,6 +139,8 @@ def html_report(
         disagreements=_disagreements(gold, comparison, redact),
         findings={} if tables_only else _findings(gold, train),
     )
+    # A name of a file that is not UTF-8, as a record without an id has it, is read as lone surrogates.
+    return page.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 @functools.cache

@@ -1,6 +1,7 @@
 """`evaluate --report`, `--redact` and `--compare`."""
 
 import json
+import os
 import re
 
 import pytest
@@ -41,6 +42,22 @@ def test_report_and_comparison_with_a_file(cli, bundles, corpus, tmp_path):
     shown = re.sub("<[^>]*>", "", html)
     lines = (corpus / "test.jsonl").read_text(encoding="utf-8").splitlines()
     assert any(json.loads(line)["originalText"] in shown for line in lines)
+
+
+def test_names_of_files_that_are_not_utf8(cli, bundles, corpus, tmp_path):
+    # As they are when an archive from another system is unpacked.
+    path = tmp_path / os.fsdecode("病历.jsonl".encode("gb18030"))
+    rows = [json.loads(line) for line in (corpus / "test.jsonl").read_text(encoding="utf-8").splitlines()]
+    # A record without an id is named by its file.
+    path.write_text("".join(f"{json.dumps(row | {'id': None})}\n" for row in rows), encoding="utf-8")
+    page, scores = tmp_path / "report.html", tmp_path / "scores.json"
+    done = cli(
+        *("evaluate", f"--bundle={bundles}", f"--input={path}", f"--compare={path}"),
+        *(f"--report={page}", f"--output={scores}"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(scores.read_text(encoding="utf-8"))["comparison"]["name"].endswith(".jsonl")
+    assert "\\udcb2\\udca1" in page.read_text(encoding="utf-8")
 
 
 def test_redacted_report_and_comparison_with_a_model(cli, bundles, trained, corpus, tmp_path):
@@ -141,6 +158,9 @@ def test_predictions_have_an_encoding_and_offsets_of_their_own(tmp_path):
     [
         (["--compare_options=encoding=gb18030"], "--compare_format and --compare_options require --compare"),
         (["--redact"], "--redact requires --report"),
+        (["--by_record"], "--by_record requires --output"),
+        (["--output=tests"], "--output and --report must name files, and tests is a directory"),
+        (["--report=tests"], "--output and --report must name files, and tests is a directory"),
         (
             ["--report=same", "--output=same"],
             "--output and --report must be different files, got same for both",

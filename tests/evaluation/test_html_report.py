@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import html.parser
+import os
 import re
 import xml.etree.ElementTree as ElementTree
 
@@ -234,6 +235,13 @@ def test_the_threshold_that_is_shown_is_the_one_that_an_export_chooses():
     shown = float(re.search(r"--min_probability=([^<]+)<", page)[1])
     assert shown == chosen
     assert [entity for entity in mentions if entity.score >= shown] == mentions[1:]
+
+
+def test_a_record_that_is_named_by_a_file_whose_name_is_not_utf8():
+    name = os.fsdecode("病历.jsonl".encode("gb18030"))
+    gold, found = ([Document(f"{name}:1", "头痛", some)] for some in ([Entity(0, 2, "症状")], []))
+    page = html_report(gold, found, score(gold, found, ["症状"]), Source(name, "model"))
+    assert rb"Record 1 (\udcb2\udca1" in page.encode("utf-8")
 
 
 def test_the_costliest_records_are_shown():
