@@ -83,7 +83,7 @@ def cross_entropy(potentials: Potentials, targets: tf.Tensor, tag_ids: tf.Tensor
 
     Args:
         potentials: potentials of the records.
-        targets: float [B, T, K], the other field's marginals; any finite value in the padding.
+        targets: float [B, T, K], the other field's marginals; any value in the padding.
         tag_ids: int [B, T], as for `path_score`.
 
     Returns:
@@ -91,9 +91,11 @@ def cross_entropy(potentials: Potentials, targets: tf.Tensor, tag_ids: tf.Tensor
     """
     total = _log_partition(potentials)
     without = potentials._replace(emissions=tf.zeros_like(potentials.emissions))
-    real = tf.sequence_mask(potentials.length, tf.shape(targets)[1], tf.float64)
-    expected = tf.reduce_sum(tf.cast(potentials.emissions, tf.float32) * tf.cast(targets, tf.float32), -1)
-    expected = tf.reduce_sum(tf.cast(expected, tf.float64) * real, -1)
+    emissions, length, *_ = potentials.prepared()
+    real = tf.sequence_mask(length, tf.shape(emissions)[1])[:, :, tf.newaxis]
+    # Replaced before the product: 0 times NaN is NaN.
+    emissions, targets = (tf.where(real, tf.cast(each, tf.float32), 0.0) for each in (emissions, targets))
+    expected = tf.reduce_sum(tf.cast(tf.reduce_sum(emissions * targets, -1), tf.float64), -1)
     return tf.cast(total - _path_score(without, tag_ids) - expected, tf.float32)
 
 

@@ -1,6 +1,7 @@
 """The CRF's cross entropy against soft targets: the likelihood at a certain path, and its gradient."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from crf_cases import random_case
 
@@ -36,3 +37,24 @@ def test_the_gradient_of_the_cross_entropy_is_the_difference_of_the_marginals():
     # Whose own marginals are the targets has nothing to learn from them.
     _, (none, _) = loss_of(lambda p: crf_ops.cross_entropy(p, own, case.tag_ids))
     np.testing.assert_allclose(none, np.zeros_like(none), atol=1e-5)
+
+
+@pytest.mark.parametrize("garbage", [np.nan, np.inf, -np.inf])
+def test_padding_is_never_read(garbage):
+    case = random_case(4, 6, 3)._replace(length=np.array([6, 4, 1, 0], np.int32))
+    targets = np.full([4, 6, 3], 1 / 3, np.float32)
+
+    def loss_and_gradient():
+        emissions = tf.constant(case.emissions)
+        with tf.GradientTape() as tape:
+            tape.watch(emissions)
+            potentials = case.potentials._replace(emissions=emissions)
+            loss = crf_ops.cross_entropy(potentials, tf.constant(targets), case.tag_ids)
+        return loss, tape.gradient(loss, emissions)
+
+    clean = loss_and_gradient()
+    padding = np.arange(6) >= case.length[:, None]
+    case.emissions[padding] = targets[padding] = garbage
+    for dirty, same in zip(loss_and_gradient(), clean, strict=True):
+        np.testing.assert_array_equal(dirty, same)
+    assert np.isfinite(clean[0]).all()
