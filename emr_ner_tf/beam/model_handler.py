@@ -12,6 +12,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.ml.inference.base import ModelHandler
 
 from emr_ner_tf.beam.source import Record, match
+from emr_ner_tf.errors import UserError
 from emr_ner_tf.exporting.versioning import GRAPH, group_by_version, no_bundle
 
 if TYPE_CHECKING:
@@ -26,15 +27,25 @@ def newest_version(path: str) -> str:
     A job calls this once, so that all its workers load the same version.
 
     Raises:
-        UserError: neither holds a bundle.
+        UserError: neither holds a bundle, or the newest version has no graph.
     """
     path = path.rstrip("/")
     if match(f"{path}/{GRAPH}"):
         return path
-    versions = group_by_version(file.removesuffix(f"/{GRAPH}") for file in match(f"{path}/*/{GRAPH}"))
-    if not versions:
+    # By its files, since a file system of objects has no folders.
+    files = match(f"{path}/**")
+    versions = group_by_version(
+        {f"{path}/{file.removeprefix(f'{path}/').partition('/')[0]}" for file in files}
+    )
+    versions = {number: folders for number, folders in versions.items() if folders[-1] not in files}
+    if not any(f"{folders[-1]}/{GRAPH}" in files for folders in versions.values()):
         raise no_bundle(path)
-    return versions[max(versions)][-1]
+    newest = versions[max(versions)][-1]
+    if f"{newest}/{GRAPH}" not in files:
+        raise UserError(
+            f"{newest}: the newest version has no {GRAPH}; copy or export it again, or name another version"
+        )
+    return newest
 
 
 def fetch(source: str, target: str) -> None:

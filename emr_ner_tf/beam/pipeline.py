@@ -1,6 +1,9 @@
 """The annotation of an archive: records of many files into shards, by the bundle, on Apache Beam."""
 
+import argparse
+import contextlib
 import dataclasses
+import io
 import logging
 import os
 import re
@@ -19,7 +22,7 @@ from emr_ner_tf.beam.model_handler import BundleHandler, newest_version
 from emr_ner_tf.beam.sink import Commit, Row, WriteFile, pack, shard_name, shard_of
 from emr_ner_tf.beam.source import NAMESPACE, ReadRecords, Record, find_files, spans_of
 from emr_ner_tf.data.writing import record_line
-from emr_ner_tf.errors import UserError
+from emr_ner_tf.errors import UsageError, UserError
 from emr_ner_tf.log_interval import LogInterval
 
 _LOGGER = logging.getLogger(__name__)
@@ -65,12 +68,15 @@ def annotate_archive(
         The summary, which is also written to the output: `records`, `entities`, `characters`, `rejected`, `shards`.
 
     Raises:
+        UsageError: options of Beam are wrong.
         UserError: files, bundle or output directory cannot be used, or a worker has met what a user can mend. See
             `run_on_this_machine` on what is then still at work.
     """
-    options = PipelineOptions(list(beam_options))
+    options = _options(beam_options)
     FileSystems.set_options(options)
     here = options.view_as(StandardOptions).runner is None
+    # Before the output directory is taken: this looks for the runner and checks its options.
+    elsewhere = None if here else _pipeline(options)
     files = find_files(job.inputs)
     bundle = newest_version(job.bundle)
     job_id = sink.begin(job.output_dir)
@@ -82,10 +88,10 @@ def annotate_archive(
     def build(pipeline: beam.Pipeline) -> None:
         add_steps(pipeline, job, files, BundleHandler(bundle, threads), job_id)
 
-    if here:
+    if elsewhere is None:
         run_on_this_machine(build, options, workers)
     else:
-        _run_elsewhere(build, options)
+        _run_elsewhere(build, elsewhere)
     return sink.finish(job.output_dir)
 
 
@@ -167,9 +173,42 @@ def _packed_reject(reject: tuple[str, int, str]) -> tuple[str, bytes]:
     return sink.REJECTS, pack([Row("", path, offset, 0, 0, line)])
 
 
-def _run_elsewhere(build: Callable[[beam.Pipeline], object], options: PipelineOptions) -> None:
+def _options(given: Sequence[str]) -> PipelineOptions:
+    """Parses options of Beam, which would leave out those that it does not know.
+
+    Raises:
+        UsageError: a value is wrong; or, where no runner is named, an option is unknown.
+    """
+    given, said = list(given), io.StringIO()
     try:
-        pipeline = beam.Pipeline(options=options)
+        # A wrong value ends the process, after a page of usage.
+        with contextlib.redirect_stderr(said):
+            options = PipelineOptions(given)
+            here = options.view_as(StandardOptions).runner is None
+
+            def check(parser: argparse.ArgumentParser) -> None:
+                unknown = parser.parse_known_args(given)[1]
+                # A runner may have options of its own.
+                if unknown and here:
+                    raise UsageError(
+                        f"--beam_options: Beam has no option {unknown[0]}; its options are --NAME=VALUE"
+                    )
+
+            options.get_all_options(add_extra_args_fn=check)
+    except SystemExit:
+        raise UsageError(f"--beam_options: {said.getvalue().rpartition('error: ')[2].strip()}") from None
+    return options
+
+
+def _pipeline(options: PipelineOptions) -> beam.Pipeline:
+    try:
+        return beam.Pipeline(options=options)
+    except (ImportError, ValueError) as error:
+        raise UsageError(f"--beam_options: {' '.join(str(error).split())}") from error
+
+
+def _run_elsewhere(build: Callable[[beam.Pipeline], object], pipeline: beam.Pipeline) -> None:
+    try:
         build(pipeline)
         pipeline.run().wait_until_finish()
     except Exception as error:

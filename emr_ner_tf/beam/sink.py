@@ -25,6 +25,8 @@ from emr_ner_tf.errors import UserError, describe_os_error
 
 SUMMARY, UNFINISHED, REJECTS = "summary.json", "unfinished", "rejects.jsonl"
 _TEMPORARY = ".*.tmp"
+# The files of an unfinished job; others that somebody has put beside them stay.
+_OWN = re.compile(rf"{re.escape(REJECTS)}|out-[0-9]+-of-[0-9]+\.jsonl|\..*\.tmp")
 
 
 class Row(NamedTuple):
@@ -91,7 +93,7 @@ def begin(output_dir: str) -> str:
     _write(FileSystems.join(output_dir, UNFINISHED), [job_id])
     if names:
         logging.info("%s: an earlier job did not finish; it is begun again", output_dir)
-        _delete([FileSystems.join(output_dir, name) for name in sorted(names - {UNFINISHED})])
+        _delete([FileSystems.join(output_dir, name) for name in sorted(names) if _OWN.fullmatch(name)])
     return job_id
 
 

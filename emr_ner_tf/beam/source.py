@@ -13,7 +13,7 @@ from emr_ner_tf.beam.decompression import BROKEN, unpacked
 from emr_ner_tf.data.ccks2019 import ID, parse_record
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.file_kinds import check_kind
-from emr_ner_tf.data.lines import Line, decoded, json_line, without_mark
+from emr_ner_tf.data.lines import Line, check_rereadable, decoded, json_line, without_mark
 from emr_ner_tf.data.record_error import RecordError
 from emr_ner_tf.data.rejects import reject_fields
 from emr_ner_tf.errors import UserError
@@ -59,7 +59,7 @@ def find_files(patterns: Sequence[str]) -> list[tuple[str, int]]:
         first: on this machine the paths are followed, elsewhere they are compared as they are.
 
     Raises:
-        UserError: a pattern names no file, or an unknown file system.
+        UserError: a pattern names no file, a folder or a stream, or an unknown file system.
     """
     found: dict[str, tuple[str, int]] = {}
     for pattern in patterns:
@@ -67,6 +67,10 @@ def find_files(patterns: Sequence[str]) -> list[tuple[str, int]]:
         if not files:
             raise UserError(f"{pattern}: no such file")
         for path, size in sorted(files.items()):
+            if "://" not in path and os.path.isdir(path):
+                raise UserError(f"{path}: must be a file, and it is a folder; name its files: {path}/*.jsonl")
+            if "://" not in path:
+                check_rereadable(path, "several workers read it in parts")
             found.setdefault(path if "://" in path else os.path.realpath(path), (path, size))
     return sorted(found.values())
 

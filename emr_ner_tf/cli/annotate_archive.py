@@ -87,6 +87,9 @@ def main() -> None:
     started = time.monotonic()
     try:
         summary = annotate_archive(job, workers=_WORKERS.value, beam_options=options)
+    except UsageError:
+        # Nothing has begun.
+        raise
     except UserError as error:
         _end(str(error), 1)
     except KeyboardInterrupt:

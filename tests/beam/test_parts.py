@@ -140,7 +140,19 @@ def test_a_file_named_by_several_paths_is_read_once_under_the_first(tmp_path, mo
     assert find_files(["[[]c].jsonl"]) == [("[c].jsonl", 5)]
 
 
-def test_the_newest_version_is_taken_and_can_be_fetched(bundles, tmp_path):
+@pytest.mark.parametrize("ending", ["", "/a.jsonl"])
+def test_what_workers_cannot_read_in_parts_is_refused(tmp_path, ending):
+    if ending:
+        os.mkfifo(f"{tmp_path}{ending}")
+        message = "must be a regular file, since several workers read it in parts"
+    else:
+        message = f"must be a file, and it is a folder; name its files: {tmp_path}/*.jsonl"
+    with pytest.raises(UserError) as raised:
+        find_files([f"{tmp_path}{ending}"])
+    assert str(raised.value).startswith(f"{tmp_path}{ending}: {message}")
+
+
+def test_the_newest_version_is_taken_and_can_be_fetched(tmp_path):
     (tmp_path / "ner/2/deep").mkdir(parents=True)
     (tmp_path / "ner/10").mkdir()
     for place in ("2/saved_model.pb", "2/deep/x", "10/saved_model.pb"):
@@ -152,6 +164,15 @@ def test_the_newest_version_is_taken_and_can_be_fetched(bundles, tmp_path):
     assert (tmp_path / "copy/saved_model.pb").read_text() == "2/saved_model.pb"
     with pytest.raises(UserError, match="no bundle: looked for"):
         newest_version(str(tmp_path))
+    # Half a copy is not passed over for an older model; a file is no version.
+    (tmp_path / "ner/12").write_text("12")
+    (tmp_path / "ner/11").mkdir()
+    assert newest_version(f"{tmp_path}/ner") == f"{tmp_path}/ner/10"
+    (tmp_path / "ner/11/tags.txt").write_text("O")
+    with pytest.raises(
+        UserError, match=r"ner/11: the newest version has no saved_model\.pb; copy or export it again"
+    ):
+        newest_version(f"{tmp_path}/ner")
 
 
 def test_a_directory_of_something_else_is_refused(tmp_path):
@@ -170,6 +191,15 @@ def test_a_directory_of_folders_is_refused(tmp_path, below):
         sink.begin(f"{tmp_path}/out")
     with pytest.raises(UserError, match=r"must hold no \*, \? or \["):
         sink.begin(f"{tmp_path}/out[1]")
+
+
+def test_what_is_not_the_dead_jobs_stays(tmp_path):
+    sink.begin(str(tmp_path))
+    theirs = ["out-00001-of-00002.jsonl", "rejects.jsonl", ".summary.json.1f.tmp"]
+    for name in [*theirs, "notes.docx", "out.jsonl"]:
+        (tmp_path / name).write_text("x")
+    sink.begin(str(tmp_path))
+    assert set(os.listdir(tmp_path)) == {"unfinished", "notes.docx", "out.jsonl"}
 
 
 def test_renaming_can_be_repeated(tmp_path):

@@ -298,3 +298,22 @@ def test_a_wrong_call(cli, tmp_path):
     done = cli("annotate_archive", "--bundle=x", "--input=y", f"--output_dir={tmp_path}", "--beam_options='")
     assert done.returncode == 2
     assert "--beam_options: No closing quotation" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--runner=NoRunner", "Unexpected pipeline runner: NoRunner."),
+        ("--runer=FlinkRunner --flink_master=flink:8081", "Beam has no option --runer=FlinkRunner; "),
+        ("runner=FlinkRunner", "Beam has no option runner=FlinkRunner; "),
+        ("--flink_version=0", "argument --flink_version: invalid choice: '0'"),
+    ],
+)
+def test_wrong_options_of_beam(cli, tmp_path, options, message):
+    output = tmp_path / "found"
+    flags = (f"--bundle={tmp_path}", f"--input={tmp_path}/*", f"--output_dir={output}")
+    done = cli("annotate_archive", *flags, f"--beam_options={options}")
+    assert done.returncode == 2, done.stderr
+    assert f"--beam_options: {message}" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not output.exists()
