@@ -15,9 +15,16 @@ import tempfile
 
 
 def _field(name: str, path: str, begins: str) -> str:
-    pem = pathlib.Path(path).read_text(encoding="ascii")
+    try:
+        pem = pathlib.Path(path).read_text(encoding="ascii")
+    except UnicodeDecodeError:
+        sys.exit(
+            f"{path}: must be PEM, in ASCII, and it holds other bytes; convert DER with openssl -inform der"
+        )
     if not pem.lstrip().startswith(begins):
         sys.exit(f"{path}: must be PEM and begin with {begins!r}")
+    if name == "server_key" and ("PRIVATE KEY-----" not in pem or "ENCRYPTED" in pem):
+        sys.exit(f"{path}: must hold a private key that is not encrypted")
     escaped = pem.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'{name}: "{escaped}"\n'
 
@@ -29,7 +36,7 @@ def _write(path: pathlib.Path, text: str) -> None:
         with open(descriptor, "w", encoding="ascii") as file:
             file.write(text)
         os.replace(beside, path)
-    except OSError:
+    except BaseException:
         os.unlink(beside)
         raise
 
@@ -49,9 +56,13 @@ def main() -> None:
         if arguments.client_ca:
             text += _field("custom_ca", arguments.client_ca, "-----BEGIN CERTIFICATE")
         text += f"client_verify: {'true' if arguments.client_ca else 'false'}\n"
-        _write(pathlib.Path(arguments.output), text)
     except OSError as error:
         sys.exit(f"{error.filename}: {error.strerror}")
+    try:
+        _write(pathlib.Path(arguments.output), text)
+    except OSError as error:
+        # What has a name in the error is the file beside it, and a full disk has none.
+        sys.exit(f"{arguments.output}: {error.strerror}")
 
 
 if __name__ == "__main__":

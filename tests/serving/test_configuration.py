@@ -4,6 +4,7 @@ import importlib.util
 import pathlib
 import re
 import shutil
+import ssl
 import stat
 import subprocess
 import sys
@@ -297,6 +298,38 @@ def test_ssl_config_gives_the_pem_files_back(tmp_path):
         "server.pem",
         "ssl.config",
     ]
+
+
+def test_ssl_config_names_the_file_that_is_wrong(tmp_path):
+    issue(tmp_path, "server")
+    key, cert, der, locked = (
+        tmp_path / name for name in ("server.key", "server.pem", "server.der", "locked.key")
+    )
+    der.write_bytes(ssl.PEM_cert_to_DER_cert(cert.read_text(encoding="ascii")))
+    locked.write_text("-----BEGIN ENCRYPTED PRIVATE KEY-----\n", encoding="ascii")
+    wrong = {
+        (key, der, tmp_path / "out"): f"{der}: must be PEM, in ASCII",
+        (cert, cert, tmp_path / "out"): f"{cert}: must hold a private key that is not encrypted",
+        (locked, cert, tmp_path / "out"): f"{locked}: must hold a private key that is not encrypted",
+        (key, cert, tmp_path / "none/out"): f"{tmp_path}/none/out: No such file or directory",
+    }
+    for files, message in wrong.items():
+        flags = [f"--{name}={file}" for name, file in zip(("key", "cert", "output"), files, strict=True)]
+        done = subprocess.run(
+            [sys.executable, SERVING / "tls/make_ssl_config.py", *flags],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 1
+        assert done.stderr.startswith(message)
+        assert len(done.stderr.splitlines()) == 1
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "server.key",
+        "server.pem",
+        "server.der",
+        "locked.key",
+    }
 
 
 def test_smoke_script_is_a_script():
