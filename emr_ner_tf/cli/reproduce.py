@@ -26,6 +26,7 @@ from rich.table import Table
 from emr_ner_tf.cli.console import print_table, results
 from emr_ner_tf.cli.path_flags import define_path
 from emr_ner_tf.cli.runner import run
+from emr_ner_tf.data.output_folders import check_output_folder
 from emr_ner_tf.data.path_lists import split_paths
 from emr_ner_tf.errors import UsageError, UserError
 
@@ -146,6 +147,17 @@ def _check_flags() -> None:
         raise UsageError(f"--budget must be a number of epochs above 0, or full, got {_BUDGET.value!r}")
     if not _OUTPUT.value.endswith(".md"):
         raise UsageError(f"--output must end in .md, got {_OUTPUT.value!r}")
+    folder = os.path.dirname(_OUTPUT.value) or "."
+    if os.path.realpath(folder) == os.path.realpath(_RUNS_DIR.value):
+        raise UsageError(
+            "--output must be outside of --runs_dir, whose JSON files are read as results of runs, and the report has "
+            f"one beside it, got {_OUTPUT.value!r} and {_RUNS_DIR.value!r}"
+        )
+    # Before hours of training; --work_dir is written to at once.
+    if not _DRY_RUN.value:
+        check_output_folder(folder, "the folder of --output")
+    if not (_DRY_RUN.value or _REPORT_ONLY.value):
+        check_output_folder(_RUNS_DIR.value, "--runs_dir")
 
 
 def _show_plan(runs: Sequence[Any], finished: Mapping[str, Any]) -> None:

@@ -8,6 +8,7 @@ import tensorflow as tf
 from absl import logging
 
 from emr_ner_tf.config import ConfigDict
+from emr_ner_tf.encoders.hub import local_folder
 from emr_ner_tf.encoders.loading import load_encoder, load_vocabulary
 from emr_ner_tf.encoders.saving import save_encoder
 from emr_ner_tf.errors import UserError
@@ -57,8 +58,12 @@ def pretrain(
             "config.encoder must name a directory or a hub name in the Hugging Face layout "
             "(for example --config.encoder=hfl/chinese-roberta-wwm-ext), got ''"
         )
-    if os.path.realpath(output) == os.path.realpath(config.encoder):
-        raise UserError(f"--output must be another directory than config.encoder, got {output} for both")
+    # The name may be the prefix of a checkpoint in the directory.
+    folder = local_folder(config.encoder)
+    if folder is not None and os.path.realpath(output) == os.path.realpath(folder):
+        raise UserError(
+            f"--output must be another directory than that of config.encoder, got {output} for both"
+        )
     return run(
         config,
         model_dir,

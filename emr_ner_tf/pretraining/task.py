@@ -2,10 +2,10 @@
 
 import abc
 import os
-import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from emr_ner_tf.data.output_folders import check_output_folder
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.pretraining.corpus import Corpus
 from emr_ner_tf.training.failed_writes import failed_writes_named
@@ -65,9 +65,4 @@ def check_output(output: str, model_dir: str) -> None:
     """
     if os.path.realpath(output) == os.path.realpath(model_dir):
         raise UserError(f"--output must be another directory than --model_dir, got {output} for both")
-    path = pathlib.Path(os.path.realpath(output))
-    nearest = next(folder for folder in (path, *path.parents) if folder.exists())
-    if not nearest.is_dir():
-        raise UserError(f"--output must be a directory, got {output}, and {nearest} is a file")
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise UserError(f"--output={output}: {nearest} cannot be written to; check its permissions")
+    check_output_folder(output, "--output")

@@ -117,6 +117,22 @@ def test_wrong_calls(call, tmp_path, flags, status, messages):
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("flag", "status", "message"),
+    [
+        ("--runs_dir={}/file", 1, "--runs_dir must be a directory, got {}/file, and {}/file is a file"),
+        ("--output={}/file/paper.md", 1, "the folder of --output must be a directory, got {}/file"),
+        ("--output={}/runs_dir/paper.md", 2, "--output must be outside of --runs_dir"),
+    ],
+)
+def test_places_for_results_are_checked_before_any_training(call, tmp_path, flag, status, message):
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    done = call("--tables=VII", flag.format(tmp_path))
+    assert done.returncode == status, done.stderr
+    assert message.replace("{}", str(tmp_path)) in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def test_the_report_is_written_before_it_is_shown(corpus, tmp_path):
     arguments = [f"--{name}={tmp_path}/{name}" for name in ("runs_dir", "work_dir")]
     arguments += [

@@ -1,6 +1,7 @@
 """The pre-training run in this process: heads, figures, the result as transformers loads it, what it refuses."""
 
 import json
+import pathlib
 import shutil
 
 import numpy as np
@@ -191,6 +192,10 @@ def test_what_it_refuses(config, make_encoder, tmp_path):
 
     assert "config.encoder must name a directory" in refused("out", encoder="")
     assert "--output must be another directory" in refused(encoder, encoder=encoder)
+    (pathlib.Path(encoder) / "bert_model.ckpt.index").touch()
+    prefix = f"{encoder}/bert_model.ckpt"
+    assert "another directory than that of config.encoder" in refused(f"{encoder}/", encoder=prefix)
+    config.encoder = encoder
     assert "config.text.window must be at most 37" in refused("out", text__window=38)
     assert "config.masking.rate must be at least 0 and below 1, got 1.0" in refused("out", masking__rate=1.0)
     assert "config.optimizer.beta_2 must be at least 0 and below 1, got 1.5" in refused(
