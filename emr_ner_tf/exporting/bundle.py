@@ -10,9 +10,8 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from emr_ner_tf.config import CONFIG_FILE, ConfigDict
+from emr_ner_tf.config import CONFIG_FILE, ConfigDict, load_config
 from emr_ner_tf.data.document import Entity
-from emr_ner_tf.data.whole_files import read_object
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.exporting.completeness import CONTRACT, CONTRACT_VERSION, TAGS, check_complete
 from emr_ner_tf.exporting.model_card import model_card
@@ -117,7 +116,7 @@ def load_teacher(config: ConfigDict, model_dir: str | os.PathLike[str], strategy
         strategy: name of the run's distribution strategy.
 
     Raises:
-        UserError: several machines train, or as `Bundle`.
+        UserError: several machines train, `model_dir` holds a run of another command, or as `Bundle`.
     """
     path = config.distillation.teacher
     if not path:
@@ -128,7 +127,7 @@ def load_teacher(config: ConfigDict, model_dir: str | os.PathLike[str], strategy
             f"which would ask it for all passages, got {path!r}; distil on one machine"
         )
     begun = pathlib.Path(model_dir, CONFIG_FILE)
-    saved = read_object(begun)["distillation"]["teacher"] if begun.exists() else ""
+    saved = load_config(begun).distillation.teacher if begun.exists() else ""
     is_version = saved and os.path.realpath(pathlib.Path(saved).parent) == os.path.realpath(path)
     config.distillation.teacher = saved if is_version else str(find_version(path))
     return Bundle(config.distillation.teacher)

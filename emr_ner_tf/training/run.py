@@ -1,10 +1,11 @@
 """Runs any task: epochs, measurements, checkpoints and files. A run that is killed resumes exactly."""
 
+import contextlib
 import math
 import os
 import pathlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol, TypeVar
 
 import tensorflow as tf
@@ -73,13 +74,13 @@ def run(
 
     Raises:
         UserError: the directory has another run, a run that cannot be resumed, or one that another process trains;
-            what `read` and `build` raise; a loss that is not finite; a file that cannot be written; workers that do not
-            agree, or the loss of one.
+            what `read` and `build` raise; a loss that is not finite; a file that cannot be written; too little memory;
+            workers that do not agree, or the loss of one.
     """
     started = time.monotonic()
     chief = is_chief_process(strategy_name)
     folder, settings = pathlib.Path(model_dir), config.train
-    with exclusive_lock(folder, chief=chief), report_lost_workers():
+    with exclusive_lock(folder, chief=chief), report_lost_workers(), _report_lack_of_memory():
         last = check_resumable(folder)
         check_same_settings(config, folder, base)
         if settings.deterministic:
@@ -95,6 +96,19 @@ def run(
         assert_workers_agree(strategy, [data.digest, str(config)], rule)
         task = build(data, strategy)
         return _Run(task, Progress(data.digest), folder, config, strategy, chief, started).train()
+
+
+@contextlib.contextmanager
+def _report_lack_of_memory() -> Iterator[None]:
+    """Turns TensorFlow's error where a device has too little memory into one with a remedy."""
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        cause = error.message.partition("\n")[0]
+        raise UserError(
+            f"out of memory: {cause}; set config.train.token_budget, config.train.batch_size or config.text.window "
+            "lower, with another --model_dir, or use a device with more memory"
+        ) from error
 
 
 class _Run:

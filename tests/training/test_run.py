@@ -230,6 +230,15 @@ def test_other_data_are_refused(config, tmp_path):
     assert _train(config, tmp_path) == metrics
 
 
+def test_too_little_memory(config, monkeypatch, tmp_path):
+    # No machine has it: a measurement of this task asks TensorFlow for 2**48 bytes.
+    monkeypatch.setattr(_Line, "evaluate", lambda _: {"score": float(tf.zeros([2**46])[0])})
+    with pytest.raises(
+        UserError, match=r"^out of memory: .*; set config.train.token_budget, .* with another"
+    ):
+        _train(config, tmp_path)
+
+
 def test_a_loss_that_is_not_finite(config, tmp_path):
     with pytest.raises(UserError, match=r"epoch 1, step 2: the loss must be finite, got nan; lower"):
         _train(config, tmp_path, (1.0, np.nan, 1.0))

@@ -125,6 +125,14 @@ def test_a_run_keeps_the_version_with_which_it_began(bundles, tmp_path):
     assert load_teacher(config, tmp_path / "another", "one_device").path == versions / "4"
 
 
+def test_a_directory_of_another_command(tmp_path):
+    (tmp_path / "config.json").write_text('{"masking": {"rate": 0.15}}', encoding="utf-8")
+    config = base_config()
+    config.distillation.teacher = "bundles"
+    with pytest.raises(UserError, match=rf"^{tmp_path}/config.json: unknown key 'masking.rate', of another"):
+        load_teacher(config, tmp_path, "one_device")
+
+
 def test_several_machines_do_not_distil():
     config = base_config()
     config.distillation.teacher = "bundles"
