@@ -84,11 +84,15 @@ def connect(target: str, *, protocol: str = "grpc", **options: Any) -> Annotator
         raise UserError(f"protocol must be one of {', '.join(_PROTOCOLS)}, got {protocol!r}")
     from emr_ner_tf.client.options import ClientOptions
 
+    unknown = sorted(options.keys() - ClientOptions.__dataclass_fields__.keys())
+    if unknown:
+        known = ", ".join(ClientOptions.__dataclass_fields__)
+        raise UserError(f"connect: an option must be one of {known}, got {', '.join(unknown)}")
     try:
         settings = ClientOptions(**options)
-    except TypeError as error:
-        known = ", ".join(ClientOptions.__dataclass_fields__)
-        raise UserError(f"connect: an option must be one of {known}, got {', '.join(options)}") from error
+    except (AttributeError, TypeError) as error:
+        got = ", ".join(f"{name} of type {type(value).__name__}" for name, value in options.items())
+        raise UserError(f"connect: options must have the types of ClientOptions, got {got}") from error
     if protocol == "rest":
         from emr_ner_tf.client.rest_client import RestClient
 
@@ -99,7 +103,7 @@ def connect(target: str, *, protocol: str = "grpc", **options: Any) -> Annotator
 
 
 def train(
-    recipe: str | ConfigDict,
+    recipe: str | os.PathLike[str] | ConfigDict,
     model_dir: str | os.PathLike[str],
     settings: Mapping[str, Any] | None = None,
     *,
@@ -128,7 +132,8 @@ def train(
     from emr_ner_tf.exporting.bundle import load_teacher
     from emr_ner_tf.training.trainer import train as run
 
-    config = read_recipe(recipe) if isinstance(recipe, str) else recipe.copy_and_resolve_references()
+    is_config = isinstance(recipe, ConfigDict)
+    config = recipe.copy_and_resolve_references() if is_config else read_recipe(os.fspath(recipe))
     set_keys(config, settings or {})
     check_config(config)
     teacher = load_teacher(config, model_dir, strategy)
@@ -149,7 +154,7 @@ def evaluate(
         The report. `report.exact.micro.f1` is the exact-match F1; `report.to_json()` has all scores.
 
     Raises:
-        UserError: no document has a mention.
+        UserError: no document has a mention, or the annotator does not know a label that one has.
 
     Example:
         >>> import emr_ner_tf
@@ -159,12 +164,20 @@ def evaluate(
     """
     from emr_ner_tf.evaluation.scoring import score, seen_mentions
 
-    gold = list(documents)
+    gold, train = list(documents), list(train_documents)
+    for document in (*gold, *train):
+        if not isinstance(document, Document):
+            raise UserError(
+                f"evaluate: a document must be a Document, as of read_documents, got {type(document).__name__}"
+            )
     if not any(document.entities for document in gold):
         raise UserError(f"evaluate: none of the {len(gold)} documents has a mention to score")
-    train = list(train_documents)
-    labels = annotator.labels or tuple(sorted({entity.label for one in gold for entity in one.entities}))
-    return score(gold, list(annotator.annotate(gold)), labels, seen_mentions(train) if train else None)
+    found = list(annotator.annotate(gold))
+    # A server does not say which labels its model has.
+    labels = annotator.labels or tuple(
+        sorted({entity.label for one in gold + found for entity in one.entities})
+    )
+    return score(gold, found, labels, seen_mentions(train) if train else None)
 
 
 def export(

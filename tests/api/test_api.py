@@ -10,6 +10,7 @@ import sys
 import pytest
 
 import emr_ner_tf
+from emr_ner_tf import Document, Entity
 from emr_ner_tf.client.grpc_client import GrpcClient
 from emr_ner_tf.client.rest_client import RestClient
 from emr_ner_tf.config import set_keys
@@ -130,6 +131,11 @@ def test_everything_that_annotates_has_one_interface(places, corpus, trained, bu
     [
         (lambda: emr_ner_tf.connect("localhost:8500", protocol="http"), "grpc, rest, got 'http'"),
         (lambda: emr_ner_tf.connect("localhost:8500", patience=3), "one of model, version.* got patience"),
+        (
+            lambda: emr_ner_tf.connect("localhost:8500", deadline_s="30", model="ner"),
+            "types of ClientOptions, got deadline_s of type str, model of type str",
+        ),
+        (lambda: emr_ner_tf.connect("localhost:8500", headers=1), "got headers of type int"),
         (lambda: emr_ner_tf.connect("http://localhost"), "HOST:PORT"),
         (lambda: emr_ner_tf.load("no_such_place"), "no_such_place"),
         (lambda: emr_ner_tf.train("no_such", "model"), "default, paper.* got 'no_such'"),
@@ -137,7 +143,9 @@ def test_everything_that_annotates_has_one_interface(places, corpus, trained, bu
             lambda: emr_ner_tf.train("quickstart", "model", {"train.epohs": 1}),
             "train.epochs.* got 'train.epohs'",
         ),
+        (lambda: emr_ner_tf.train(pathlib.Path("no_such.py"), "model"), "got 'no_such.py'"),
         (lambda: emr_ner_tf.evaluate(LookupAnnotator([]), []), "none of the 0 documents"),
+        (lambda: emr_ner_tf.evaluate(LookupAnnotator([]), "test.jsonl"), "must be a Document.* got str"),
     ],
 )
 def test_wrong_calls(call, message, tmp_path, monkeypatch):
@@ -145,6 +153,23 @@ def test_wrong_calls(call, message, tmp_path, monkeypatch):
     with pytest.raises(UserError, match=message):
         call()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_annotator_of_unknown_labels_is_scored_on_all_that_it_finds():
+    class Client(LookupAnnotator):
+        labels = ()
+
+    mention = Entity(0, 2, "药物")
+    client = Client([Document("1", "头孢", [mention])])
+    gold = [Document("1", "头孢，头痛。", [Entity(3, 5, "症状")]), Document("2", "头孢。", [mention])]
+    scores = emr_ner_tf.evaluate(client, gold).exact
+    counts = {
+        label: (row.true_positives, row.false_positives, row.false_negatives)
+        for label, row in scores.by_type.items()
+    }
+    assert counts == {"症状": (0, 0, 1), "药物": (1, 1, 0)}
+    # A label that is only found.
+    assert emr_ner_tf.evaluate(client, gold[:1]).exact.by_type["药物"].false_positives == 1
 
 
 def test_settings_keep_their_types():
