@@ -89,7 +89,11 @@ def audit_by_folds(
             write_documents(folder / _TRAIN, (record.document for record in rest))
             with atomic_writer(folder / _LABELS) as file:
                 file.writelines(f"{label}\n" for label in labels)
-            train(settings, str(folder / _MODEL))
+            try:
+                train(settings, str(folder / _MODEL))
+            except UserError as error:
+                # A fold with an audit of other records or settings: its model directory follows from this flag.
+                raise UserError(str(error).replace("another --model_dir", "another --work_dir")) from error
             candidates = _by_model(folder / _MODEL, heldout)
             _save(folder / _CANDIDATES, digest, candidates)
         suspects += _suspects(heldout, candidates)

@@ -1,0 +1,23 @@
+"""The audit by folds in a directory that has another one."""
+
+import pytest
+
+from emr_ner_tf.audit.audit import audit_by_folds
+from emr_ner_tf.data.document import Document, Entity
+from emr_ner_tf.data.reading import Located
+from emr_ner_tf.errors import UserError
+from emr_ner_tf.recipes import read_recipe
+
+
+def test_a_directory_with_an_audit_of_other_settings(tmp_path):
+    config = read_recipe("quickstart")
+    model = tmp_path / "fold-1-of-2" / "model"
+    model.mkdir(parents=True)
+    (model / "config.json").write_text(config.to_json(), encoding="utf-8")
+    config.train.epochs += 1
+    records = [
+        Located(Document(str(n), f"头痛{n}。", [Entity(0, 2, "症状")]), "records.jsonl", n + 1)
+        for n in range(4)
+    ]
+    with pytest.raises(UserError, match=r"other settings .*train\.epochs.* name another --work_dir"):
+        audit_by_folds(records, ["症状"], config, str(tmp_path), folds=2, seed=0)
