@@ -92,6 +92,8 @@ _MAX_CONNECTIONS = flags.DEFINE_integer(
 _CORS_ORIGIN = flags.DEFINE_multi_string(
     "cors_origin", [], "Origin whose web pages may use the REST port, such as https://example.org; * is any."
 )
+# As browsers send it.
+_ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/?#\sA-Z]+")
 _METRICS = flags.DEFINE_bool(
     "metrics", False, "Serve metrics for Prometheus at /monitoring/prometheus/metrics of the REST port."
 )
@@ -122,8 +124,18 @@ def main() -> None:
         raise UsageError("--tls_cert and --tls_key must be given together")
     if _TLS_CLIENT_CA.value is not None and _TLS_CERT.value is None:
         raise UsageError("--tls_client_ca requires --tls_cert and --tls_key")
-    if _REST_PORT.value < 0 and (_PAGE.value or _ANNOTATION_TOOLS.value or _METRICS.value):
-        raise UsageError("--page, --annotation_tools and --metrics require a REST port, got --rest_port=-1")
+    if _REST_PORT.value < 0 and (
+        _PAGE.value or _ANNOTATION_TOOLS.value or _METRICS.value or _CORS_ORIGIN.value
+    ):
+        raise UsageError(
+            "--page, --annotation_tools, --metrics and --cors_origin require a REST port, got --rest_port=-1"
+        )
+    for origin in _CORS_ORIGIN.value:
+        if not _ORIGIN.fullmatch(origin):
+            raise UsageError(
+                "--cors_origin must be * or an origin as browsers send it, SCHEME://HOST or SCHEME://HOST:PORT in "
+                f"lower case without a path, got {origin!r}"
+            )
     logging.info("this server is for development; in production, use TensorFlow Serving")
     from emr_ner_tf.server.server import BatchingOptions, Server, ServerOptions, Tls
 

@@ -23,6 +23,12 @@ import pytest
         (("--bundle=x", "--more_model=ner"), "--more_model must be NAME:DIRECTORY, got 'ner'"),
         (("--bundle=x", "--more_model=ner:y"), "'ner' is given twice"),
         (("--bundle=x", "--host="), "--host must not be empty"),
+        (("--bundle=x", "--cors_origin=*", "--rest_port=-1"), "--cors_origin require a REST port"),
+        (
+            ("--bundle=x", "--cors_origin=*", "--cors_origin=example.org"),
+            "without a path, got 'example.org'",
+        ),
+        (("--bundle=x", "--cors_origin=https://example.org/"), "got 'https://example.org/'"),
     ],
 )
 def test_a_wrong_call(cli, flags, message):
