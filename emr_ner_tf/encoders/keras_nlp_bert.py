@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -198,8 +199,8 @@ def _check(hf_config: Mapping[str, Any]) -> None:
         raise UserError(
             f"encoder backend keras_nlp: `model_type` must be 'bert', got {hf_config.get('model_type')!r}; {others}"
         )
-    for key in _SIZES:
-        value = hf_config.get(key)
+    for key in (*_SIZES, "type_vocab_size"):
+        value = hf_config.get(key, 2 if key == "type_vocab_size" else None)
         if not isinstance(value, int) or value < 1:
             raise UserError(f"encoder configuration: `{key}` must be a whole number above 0, got {value!r}")
     if hf_config["hidden_size"] % hf_config["num_attention_heads"]:
@@ -207,6 +208,14 @@ def _check(hf_config: Mapping[str, Any]) -> None:
             "encoder configuration: `hidden_size` must be a multiple of `num_attention_heads`, "
             f"got {hf_config['hidden_size']} and {hf_config['num_attention_heads']}"
         )
+    for key in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
+        value = hf_config.get(key, 0.0)
+        if not isinstance(value, (int, float)) or not 0 <= value < 1:
+            raise UserError(f"encoder configuration: `{key}` must be at least 0 and below 1, got {value!r}")
+    for key in ("layer_norm_eps", "initializer_range"):
+        value = hf_config.get(key, 1.0)
+        if not isinstance(value, (int, float)) or not 0 < value < math.inf:
+            raise UserError(f"encoder configuration: `{key}` must be a number above 0, got {value!r}")
     choices = {"hidden_act": tuple(ACTIVATIONS), "position_embedding_type": ("absolute",)}
     for key, allowed in choices.items():
         value = hf_config.get(key, allowed[0])
