@@ -25,7 +25,8 @@ class Difference(NamedTuple):
         difference: difference of the mean F1 over seeds, from -1 to 1.
         low: 2.5th percentile over resamples.
         high: 97.5th percentile over resamples.
-        p: two-sided: twice the smaller fraction of resamples on either side of 0, with 0 on both sides; at most 1.
+        p: two-sided: twice the smaller fraction of resamples on either side of 0, with 0 on both sides; at most 1, and
+            with N records at least 2^(1 - N), the least of a sign test.
     """
 
     difference: float
@@ -103,8 +104,9 @@ def paired_bootstrap(
     drawn = scores[: len(one)].mean(axis=0) - scores[len(one) :].mean(axis=0)
     low, high = np.percentile(drawn, _PERCENTILES)
     side = min(np.count_nonzero(drawn <= 0), np.count_nonzero(drawn >= 0))
-    # The sample itself is counted, so that p is never 0.
-    p = min(1.0, 2 * (side + 1) / (resamples + 1))
+    # The sample itself is counted, so that p is never 0. Resamples of one record are all the same, and of a few nearly
+    # so, which decides nothing.
+    p = min(1.0, max(2 * (side + 1) / (resamples + 1), 2.0 ** (1 - records)))
     difference = f1(one.sum(axis=1)).mean() - f1(other.sum(axis=1)).mean()
     return Difference(float(difference), float(low), float(high), float(p))
 

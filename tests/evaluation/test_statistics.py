@@ -87,6 +87,12 @@ def test_no_difference_and_a_plain_one():
     assert found.p == pytest.approx(2 / 1000)
 
 
+@pytest.mark.parametrize(("records", "p"), [(1, 1.0), (2, 0.5), (5, 1 / 16), (60, 2 / 1000)])
+def test_few_records_decide_nothing(records, p):
+    better, worse = (np.array([[counts] * records]) for counts in ((10, 0, 0), (6, 2, 4)))
+    assert paired_bootstrap(better, worse, resamples=999).p == pytest.approx(p)
+
+
 def test_pairing_matters():
     # One mention more in every record, of records that differ much: unpaired, the spread of records would drown it.
     sizes = np.random.default_rng(3).integers(5, 60, size=80)
