@@ -64,8 +64,8 @@ def main() -> None:
 
 
 def _unused(name: str, taken: dict[str, str]) -> str:
-    """Returns a name for a model that no other model has."""
-    name = re.sub("[/:]", "-", name) or "model"
+    """Returns a name for a model that no other model has, from that of a directory, which may not be UTF-8."""
+    name = re.sub("[/:]", "-", name.encode("utf-8", "replace").decode("utf-8")) or "model"
     number = 2
     unused = name
     while unused in taken:

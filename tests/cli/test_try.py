@@ -44,3 +44,16 @@ def test_a_wrong_call(cli, flags, status, message):
     assert done.returncode == status, done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_names_of_models():
+    # Protocol buffers hold no name that is not UTF-8, as that of a directory from another system.
+    code = """
+import importlib, os
+unused, names = importlib.import_module("emr_ner_tf.cli.try")._unused, {}
+for directory in ("病历", "病历", "a:b", "", os.fsdecode("病历".encode("gb18030"))):
+    names[unused(directory, names)] = directory
+print(list(names) == ["病历", "病历 2", "a-b", "model", "????"])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"
