@@ -5,12 +5,12 @@ import dataclasses
 import os
 from collections.abc import Sequence
 
+from emr_ner_tf.cli.format_flags import flags_of_other_files
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.formats.detection import detect
 from emr_ner_tf.data.formats.options import FormatOptions
 from emr_ner_tf.data.formats.table import AUTO
 from emr_ner_tf.data.reading import read_documents
-from emr_ner_tf.data.record_error import RecordError
 from emr_ner_tf.errors import UserError
 
 
@@ -41,14 +41,8 @@ def read_predictions(
         RecordError: a record is bad.
         UserError: the records are others than those of `gold`.
     """
-    try:
+    with flags_of_other_files("compare"):
         predicted = list(read_documents(path, format=format, overlaps=overlaps, options=options))
-    except RecordError as error:
-        if error.remedy:
-            # The flags of these names are about --input.
-            error.remedy = error.remedy.replace("--format=", "--compare_format=")
-            error.remedy = error.remedy.replace("--encoding=", "--compare_options=encoding=")
-        raise
     if len(predicted) != len(gold):
         raise UserError(
             f"--compare={path}: must have the records of --input, got {len(predicted)} records instead of {len(gold)}"

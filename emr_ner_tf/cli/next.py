@@ -12,14 +12,16 @@ from typing import Any
 
 from absl import flags, logging
 
-from emr_ner_tf.cli.format_flags import define_format_flags, format_options
+from emr_ner_tf.cli.format_flags import define_format_flags, flags_of_other_files, format_options
 from emr_ner_tf.cli.path_flags import define_path
 from emr_ner_tf.cli.runner import run
 from emr_ner_tf.data.atomic_io import STANDARD, check_not_an_input
+from emr_ner_tf.data.formats.options import parse_options
+from emr_ner_tf.data.formats.table import AUTO, READ_FORMATS
 from emr_ner_tf.data.path_lists import split_paths
 from emr_ner_tf.data.reading import read_documents
 from emr_ner_tf.data.writing import WRITE_FORMATS, write_documents
-from emr_ner_tf.errors import UserError
+from emr_ner_tf.errors import UsageError, UserError
 from emr_ner_tf.progress_bar import ProgressBar
 
 _MODEL_DIR = define_path("model_dir", None, "Model directory that `emr-ner train` wrote.", required=True)
@@ -31,6 +33,15 @@ _KNOWN = define_path(
     None,
     "Files of records that are annotated already, separated by commas; near-duplicates of them are left out.",
     several=True,
+)
+_KNOWN_FORMAT = flags.DEFINE_enum(
+    "known_format", AUTO, [AUTO, *READ_FORMATS], "Format of --known; auto finds it by looking."
+)
+_KNOWN_OPTIONS = flags.DEFINE_string(
+    "known_options",
+    "",
+    "The other format flags, such as --encoding and --text_column, for --known: NAME=VALUE, several separated by "
+    "commas. Those flags themselves apply to --input only.",
 )
 _COUNT = flags.DEFINE_integer("count", 100, "Number of records to select.", lower_bound=1)
 _MAX_PER_FORM = flags.DEFINE_integer(
@@ -48,6 +59,9 @@ _TO = flags.DEFINE_enum("to", "ccks2019", WRITE_FORMATS, "Format of --output.")
 def main() -> None:
     """Ranks the records, selects from the ranking and writes the selected ones."""
     known = split_paths(_KNOWN.value, "--known") if _KNOWN.value else []
+    if not known and (_KNOWN_FORMAT.value != AUTO or _KNOWN_OPTIONS.value):
+        raise UsageError("--known_format and --known_options require --known")
+    known_options = parse_options(_KNOWN_OPTIONS.value, "--known_options")
     if _OUTPUT.value != STANDARD:
         check_not_an_input(_OUTPUT.value, [_INPUT.value, *known])
 
@@ -58,7 +72,9 @@ def main() -> None:
     pool = list(read_documents(_INPUT.value, format=_FORMAT.value, options=format_options(), **_reading()))
     if not pool:
         raise UserError(f"--input={_INPUT.value}: must contain records to select from, but it contains none")
-    known_texts = [document.text for path in known for document in read_documents(path, **_reading())]
+    reading = {"format": _KNOWN_FORMAT.value, "options": known_options, **_reading()}
+    with flags_of_other_files("known"):
+        known_texts = [document.text for path in known for document in read_documents(path, **reading)]
     tagger, _ = restore(_MODEL_DIR.value, _CHECKPOINT.value)
     with ProgressBar("ranking", len(pool)) as bar:
         confidence = Confidence(tagger.ner_pipeline).per_character(

@@ -1,5 +1,6 @@
 """What is wrong with a record, said without any of its text."""
 
+from collections.abc import Callable
 from typing import Any
 
 from emr_ner_tf.errors import UserError
@@ -47,6 +48,11 @@ class RecordError(UserError):
 
     def __str__(self) -> str:
         return f"{self.fault}; {self.remedy}" if self.remedy else self.fault
+
+    def reword(self, change: Callable[[str], str]) -> None:
+        """Changes the rule and the remedy, such as the names of flags in them."""
+        self.rule, self._what = change(self.rule), change(self._what)
+        self.remedy = self.remedy and change(self.remedy)
 
     @property
     def fault(self) -> str:

@@ -153,6 +153,35 @@ def test_predictions_have_an_encoding_and_offsets_of_their_own(tmp_path):
     assert " --encoding" not in str(caught.value)
 
 
+def test_remedies_about_predictions_name_their_flags(tmp_path):
+    path = tmp_path / "found.jsonl"
+    # Nothing tells whether the offsets count UTF-16 units.
+    rows = [
+        {"text": TEXTS[0], "label": [[3, 5, "症状"]]},
+        *({"text": text, "label": []} for text in TEXTS[1:]),
+    ]
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    with pytest.raises(
+        RecordError, match=r"name it: --compare_options=offset_unit=codepoint\|utf16\|grapheme$"
+    ):
+        _read(path)
+    rows[0] = {"text": f"{TEXTS[0]}\r\n二", "label": [[7, 9, "症状"]]}
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    with pytest.raises(RecordError) as caught:
+        _read(path)
+    asked = "name it: --compare_options=offset_unit=codepoint|utf16|grapheme,offset_crlf=one|two"
+    assert str(caught.value).endswith(asked)
+    columns = tmp_path / "found.conll"
+    columns.write_text("左 O\n", encoding="utf-8")
+    with pytest.raises(RecordError, match="--compare_options=tag_column=3 is past the last of 2 columns"):
+        _read(columns, "conll", tag_column=3)
+    rows[0] = {"originalText": "左𠮷右", "entities": [{"label_type": "a", "start_pos": 3, "end_pos": 4}]}
+    rows[0]["entities"][0]["text"] = "右"
+    path.write_text(json.dumps(rows[0]), encoding="utf-8")
+    with pytest.raises(RecordError, match="read them with --compare_options=offset_unit=utf16"):
+        _read(path)
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
