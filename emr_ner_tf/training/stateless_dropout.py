@@ -5,7 +5,12 @@ never repeat an undisturbed one. Each `Dropout` in the model, whichever library 
 derives its draw from the training step instead.
 """
 
+import functools
+
 import tensorflow as tf
+
+# transformers' DeBERTa has a dropout layer of its own, which draws in this method.
+_METHOD_OF_DEBERTA = "xdropout"
 
 
 class StatelessDropout:
@@ -46,8 +51,16 @@ def make_dropout_stateless(model: tf.Module, *, seed: int, step: tf.Variable) ->
     Returns:
         How many layers were found.
     """
-    layers = [layer for layer in model.submodules if isinstance(layer, tf.keras.layers.Dropout)]
+    layers = [
+        layer
+        for layer in model.submodules
+        if isinstance(layer, tf.keras.layers.Dropout) or hasattr(layer, _METHOD_OF_DEBERTA)
+    ]
     for index, layer in enumerate(layers):
-        # Private in Keras 2.15, and the one place through which Dropout draws.
-        layer._random_generator = StatelessDropout(seed * 100_003 + index, step)
+        generator = StatelessDropout(seed * 100_003 + index, step)
+        if isinstance(layer, tf.keras.layers.Dropout):
+            # Private in Keras 2.15, and the one place through which Dropout draws.
+            layer._random_generator = generator
+        else:
+            setattr(layer, _METHOD_OF_DEBERTA, functools.partial(generator.dropout, rate=layer.drop_prob))
     return len(layers)

@@ -5,8 +5,10 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
+from emr_ner_tf.encoders.loading import build_encoder
 from emr_ner_tf.training.stateless_dropout import make_dropout_stateless
 
 
@@ -50,6 +52,21 @@ def test_a_function_of_seed_layer_and_step():
     np.testing.assert_array_equal(later, other_process(ones, training=True)[0].numpy())
     other_seed, _ = _made(4)
     assert (first[0] != other_seed(ones, training=True)[0].numpy()).any()
+
+
+@pytest.mark.parametrize("kind", ["deberta", "deberta-v2", "electra"])
+def test_encoders_of_transformers(kind):
+    sizes = {"hidden_size": 8, "embedding_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    sizes |= {"intermediate_size": 8, "max_position_embeddings": 16, "hidden_dropout_prob": 0.5}
+    encoder = build_encoder({"model_type": kind, "vocab_size": 9} | sizes, backend="transformers")
+    step = tf.Variable(0, dtype=tf.int64)
+    assert make_dropout_stateless(encoder, seed=1, step=step) == 4
+    tokens, mask = tf.constant([[1, 2, 3, 4]]), tf.ones([1, 4], tf.bool)
+    first, again = (encoder(tokens, mask, training=True).numpy() for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    assert (encoder(tokens, mask).numpy() != first).any()
+    step.assign_add(1)
+    assert (encoder(tokens, mask, training=True).numpy() != first).any()
 
 
 def test_share_and_scale():
