@@ -54,7 +54,12 @@ _BUNDLE = define_path(
 _MODEL_DIR = define_path(
     "model_dir", None, "Model directory that `emr-ner train` wrote, instead of --bundle."
 )
-_CHECKPOINT = flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Checkpoint of --model_dir to score.")
+_CHECKPOINT = flags.DEFINE_enum(
+    "checkpoint",
+    "best",
+    ["best", "last"],
+    "Checkpoint to use of --model_dir, and of --compare if that is a model directory.",
+)
 _INPUT = define_path("input", None, "Annotated records to score the model on.", stream="input")
 _FORMAT = define_format_flags("--input and --train")
 _TRAIN = define_path("train", None, "Training records, to tell seen mentions from unseen ones.", several=True)
@@ -176,6 +181,8 @@ def main() -> None:
 def _check_flags() -> None:
     if (_BUNDLE.value is None) == (_MODEL_DIR.value is None):
         raise UsageError("exactly one of --bundle and --model_dir is required")
+    if _CHECKPOINT.present and _MODEL_DIR.value is None and _COMPARE.value is None:
+        raise UsageError("--checkpoint requires --model_dir; a bundle has the weights of one checkpoint only")
     if _REDACT.value and _REPORT.value is None:
         raise UsageError("--redact requires --report")
     if _BY_RECORD.value and _OUTPUT.value is None:

@@ -188,6 +188,7 @@ def test_remedies_about_predictions_name_their_flags(tmp_path):
         (["--compare_options=encoding=gb18030"], "--compare_format and --compare_options require --compare"),
         (["--redact"], "--redact requires --report"),
         (["--by_record"], "--by_record requires --output"),
+        (["--checkpoint=best"], "--checkpoint requires --model_dir"),
         (["--output=tests"], "--output and --report must name files, and tests is a directory"),
         (["--report=tests"], "--output and --report must name files, and tests is a directory"),
         (
