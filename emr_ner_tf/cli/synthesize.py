@@ -2,7 +2,8 @@
 
   emr-ner synthesize --output_dir=runs/synthetic
 
-The same flags always write the same bytes.
+The same flags always write the same bytes. An earlier synthetic corpus in the directory is replaced; files of these
+names that hold other records are an error.
 """
 
 import pathlib
@@ -11,8 +12,11 @@ from absl import flags
 
 from emr_ner_tf.cli.path_flags import define_path
 from emr_ner_tf.cli.runner import run
+from emr_ner_tf.errors import UserError
 from emr_ner_tf.progress_bar import ProgressBar
 
+# The first record of each file begins so.
+_BEGINNING = b'{"id": "synthetic-'
 # A limit, so that a typing error does not fill the disk.
 _MAX_RECORDS = 10_000_000
 
@@ -37,6 +41,8 @@ def main() -> None:
 
     splits = {"train": _RECORDS.value, "test": _TEST_RECORDS.value}
     paths = [pathlib.Path(_OUTPUT_DIR.value) / f"{split}.jsonl" for split in splits]
+    for path in paths:
+        _check_replaceable(path)
     with document_writers(paths) as writers:
         for (split, records), write in zip(splits.items(), writers, strict=True):
             documents = generate(split, records=records, seed=_SEED.value)
@@ -45,6 +51,19 @@ def main() -> None:
                     write(document)
     for path, records in zip(paths, splits.values(), strict=True):
         print(f"{path}: {records} records")
+
+
+def _check_replaceable(path: pathlib.Path) -> None:
+    """Raises if a file holds records of another origin, whose annotation cannot be made again."""
+    if not path.is_file():
+        return
+    with open(path, "rb") as file:
+        beginning = file.read(len(_BEGINNING))
+    if beginning not in (b"", _BEGINNING):
+        raise UserError(
+            f"{path}: must not exist, or be a synthetic corpus, which is replaced, and it holds other records; name "
+            "another --output_dir"
+        )
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 
 def test_writes_both_splits_and_the_same_bytes_again(cli, tmp_path):
     flags = ("--records=9", "--test_records=4", "--seed=3")
@@ -33,9 +35,26 @@ def test_wrong_calls(cli, tmp_path):
 
 
 def test_both_files_or_none(cli, tmp_path):
-    (tmp_path / "train.jsonl").write_text("of before")
+    before = '{"id": "synthetic-train-0"}\n'
+    (tmp_path / "train.jsonl").write_text(before)
     (tmp_path / "test.jsonl").mkdir()
     done = cli("synthesize", f"--output_dir={tmp_path}", "--records=1", "--test_records=1")
     assert done.returncode == 1
     assert "test.jsonl" in done.stderr
-    assert (tmp_path / "train.jsonl").read_text() == "of before"
+    assert (tmp_path / "train.jsonl").read_text() == before
+
+
+@pytest.mark.parametrize("name", ["train.jsonl", "test.jsonl"])
+def test_other_records_are_not_replaced(cli, tmp_path, name):
+    flags = (f"--output_dir={tmp_path}", "--records=1", "--test_records=0")
+    (tmp_path / name).write_text('{"originalText": "own"}\n')
+    done = cli("synthesize", *flags)
+    assert done.returncode == 1
+    assert f"{tmp_path}/{name}: must not exist" in done.stderr
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [
+        (name, '{"originalText": "own"}\n')
+    ]
+    (tmp_path / name).unlink()
+    # Its own files, also one without a record.
+    for _ in range(2):
+        assert cli("synthesize", *flags).returncode == 0
