@@ -29,6 +29,7 @@ from emr_ner_tf.exporting.parity_check import (
 )
 from emr_ner_tf.exporting.publishing import keep_newest, publish, unpublished_version
 from emr_ner_tf.exporting.reduced_precision import choose_precision, reading_as_float32, reduced_copy
+from emr_ner_tf.exporting.versioning import GRAPH
 from emr_ner_tf.models.ensemble import Ensemble, check_members
 from emr_ner_tf.models.model_definition import ModelDefinition
 from emr_ner_tf.models.ner_pipeline import NerPipeline
@@ -115,6 +116,11 @@ def export(
     problem = pattern_problem(output)
     if problem:
         raise UserError(f"{os.fspath(output)}: {problem}")
+    if (pathlib.Path(output) / GRAPH).exists():
+        raise UserError(
+            f"{os.fspath(output)}: is the directory of one version, which hides versions in it; name the directory of "
+            f"all versions, {pathlib.Path(output).resolve().parent}"
+        )
     folders = [model_dir] if isinstance(model_dir, str | os.PathLike) else list(model_dir)
     metrics = _joint([_metrics(pathlib.Path(folder) / METRICS, checkpoint) for folder in folders])
     precision = choose_precision(precision)

@@ -9,10 +9,12 @@ from collections.abc import Mapping
 import grpc
 import numpy as np
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 from tensorflow_serving.apis import prediction_log_pb2
 
+from emr_ner_tf.errors import UserError
 from emr_ner_tf.exporting.versioning import GRAPH
 from emr_ner_tf.server.errors import RequestError
 
@@ -39,7 +41,7 @@ class Servable:
         warm_up_s: float = 0.0,
         closing: threading.Event | None = None,
     ) -> None:
-        """Loads the SavedModel of a version's directory; raises what TensorFlow raises.
+        """Loads the SavedModel of a version's directory; raises UserError for a cut graph, or what TensorFlow raises.
 
         Args:
             path: path of the directory.
@@ -49,11 +51,17 @@ class Servable:
             closing: ends that, when set.
         """
         self.version = version
+        graph = pathlib.Path(path) / GRAPH
         saved = saved_model_pb2.SavedModel()
-        saved.ParseFromString((pathlib.Path(path) / GRAPH).read_bytes())
-        self.signature_defs: Mapping[str, meta_graph_pb2.SignatureDef] = dict(
-            saved.meta_graphs[0].signature_def
-        )
+        try:
+            saved.ParseFromString(graph.read_bytes())
+            self.signature_defs: Mapping[str, meta_graph_pb2.SignatureDef] = dict(
+                saved.meta_graphs[0].signature_def
+            )
+        except (DecodeError, IndexError) as error:
+            raise UserError(
+                f"{graph}: is empty, cut off or damaged; copy or export the bundle again"
+            ) from error
         self.labels = _labels(pathlib.Path(path) / _TAGS)
         # The functions hold no reference to the object that owns their variables.
         self._model = tf.saved_model.load(os.fspath(path))

@@ -73,6 +73,10 @@ class VersionManager:
                 f"{self._directory}: is the directory of one version; name the directory of all versions, "
                 f"{self._directory.resolve().parent}"
             )
+        if not self._directory.is_dir():
+            raise UserError(
+                f"{self._directory}: must be a directory of versions, and there is no such directory"
+            )
         if not find_versions(self._directory, _is_version):
             raise UserError(
                 f"{self._directory}: has no version; a version is a folder whose name is an integer"
@@ -280,10 +284,14 @@ def _files(path: pathlib.Path) -> frozenset:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, OSError):
-        return describe_os_error(error)
-    lines = str(error).splitlines()
-    return f"{type(error).__name__}: {lines[0] if lines else ''}"
+    """Returns the first line of an error; TensorFlow's go on with graphs and traces."""
+    if isinstance(error, UserError):
+        text = str(error)
+    elif isinstance(error, OSError):
+        text = describe_os_error(error)
+    else:
+        text = f"{type(error).__name__}: {error}"
+    return text.partition("\n")[0]
 
 
 def _not_found(what: str) -> RequestError:

@@ -48,3 +48,13 @@ def test_folders(tmp_path):
 def test_a_licence_is_a_file_or_a_name(tmp_path, licence, message):
     with pytest.raises(UserError, match=message):
         export(tmp_path, tmp_path / "out", licence=licence)
+
+
+def test_a_version_is_no_directory_of_versions(tmp_path):
+    # What reads such a directory would take the version itself, whatever newer one were in it.
+    version = tmp_path / "ner" / "1"
+    version.mkdir(parents=True)
+    (version / "saved_model.pb").touch()
+    with pytest.raises(UserError, match=rf"1: is the directory of one version, .*; name .* {tmp_path}/ner$"):
+        export(tmp_path, version)
+    assert [path.name for path in version.iterdir()] == ["saved_model.pb"]

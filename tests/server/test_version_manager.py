@@ -141,10 +141,18 @@ def test_nothing_to_serve(tmp_path, toy_versions):
             Server(ServerOptions(bundle=str(directory), port=0, rest_port=None))
         return str(caught.value)
 
-    assert "whose name is an integer" in message(tmp_path / "absent")
+    absent, empty = tmp_path / "absent", tmp_path / "empty"
+    empty.mkdir()
+    assert message(absent).startswith(
+        f"{absent}: must be a directory of versions, and there is no such directory"
+    )
+    assert "whose name is an integer" in message(empty)
     assert str(toy_versions.directory) in message(toy_versions.directory / "1")
-    (toy_versions.directory / "1" / "saved_model.pb").write_bytes(b"\x00 nothing")
-    assert re.search("no version could be loaded: version 1: DecodeError: .", message(toy_versions.directory))
+    graph = toy_versions.directory / "1" / "saved_model.pb"
+    for content in (b"", b"\x00 nothing", graph.read_bytes()[:-100]):
+        graph.write_bytes(content)
+        damaged = f"version 1: {graph}: is empty, cut off or damaged; copy or export the bundle again"
+        assert message(graph.parents[1]).endswith(f"no version could be loaded: {damaged}")
 
 
 def test_a_label_names_a_version_that_is_there(toy_versions):
