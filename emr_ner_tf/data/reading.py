@@ -38,6 +38,9 @@ __all__ = [
 ]
 
 _KEEP_ALL = ("keep", "all")
+_NAME_FORMAT = (
+    "no format was found by looking; name it: --format=NAME (in training: --config.data.format=NAME)"
+)
 # By the option of the reader that decides; the commands have flags of these names.
 REMEDIES = {
     "labels": "use --labels=infer, the labels of the records, or --labels=FILE with one label a line "
@@ -70,6 +73,7 @@ class _Rules(NamedTuple):
     options: FormatOptions
     remedies: Mapping[str, str] = REMEDIES
     is_quiet: bool = True
+    is_found: bool = True
 
 
 def read_documents(
@@ -194,6 +198,7 @@ def _located(path: str, format: str, rules: _Rules, rejects: Rejects | None) -> 
     if format == AUTO:
         found = detect(path, encoding)
         format = found.format if found else "ccks2019"
+        rules = rules._replace(is_found=found is not None)
         if found and format != "ccks2019" and not rules.is_quiet:
             logging.info("%s: read as %s, found by %s", source_name(path), format, found.why)
     options = rules.options
@@ -260,9 +265,11 @@ def _refuse(
 
 
 def _remedy(error: RecordError, raw: bytes, rules: _Rules) -> str | None:
-    return rules.remedies.get(error.option or "") or (
-        encoding_remedy(raw, is_first=error.line == 1) if error.rule == NOT_UTF8 else None
-    )
+    if error.rule == NOT_UTF8:
+        return encoding_remedy(raw, is_first=error.line == 1)
+    if not rules.is_found and error.rule == f"`{ccks2019.TEXT}` is missing":
+        return _NAME_FORMAT
+    return rules.remedies.get(error.option or "")
 
 
 def _parsed(

@@ -89,6 +89,22 @@ def test_kinds_of_content(tmp_path, name, content, format, encoding):
     assert (found and found.format) == format
 
 
+@pytest.mark.parametrize("content", ['[{"text": "左肾"}]', '{"text": "左肾"}\n', '{"病历": "左肾"}\n'])
+def test_a_format_that_is_not_found_is_to_be_named(tmp_path, content):
+    path = tmp_path / "in.json"
+    path.write_text(content, encoding="utf-8")
+    problem = r"in\.json:1: `originalText` is missing"
+    with pytest.raises(
+        RecordError, match=rf"{problem}; no format was found by looking; name it: --format=NAME"
+    ):
+        list(read_documents(path))
+    with pytest.raises(RecordError, match=f"{problem}$"):
+        list(read_documents(path, format="ccks2019"))
+    path.write_text('{"originalText": "左", "entities": []}\n{"text": "左"}\n', encoding="utf-8")
+    with pytest.raises(RecordError, match=r"in\.json:2: `originalText` is missing$"):
+        list(read_documents(path))
+
+
 def test_what_is_missing_is_not_found(tmp_path):
     assert detect(tmp_path / "absent") is None
     assert detect(tmp_path) is None
