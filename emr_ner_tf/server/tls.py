@@ -34,15 +34,21 @@ class Tls:
             # Without a password, Python would prompt for one if the key is encrypted.
             context.load_cert_chain(self.certificate, self.key, password="")
         except ssl.SSLError as error:
+            if b"ENCRYPTED" in pathlib.Path(self.key).read_bytes():
+                raise UserError(
+                    f"{self.key}: a key must have no password, and this one has; `openssl pkey -in {self.key} -out "
+                    "FILE` writes one without"
+                ) from error
             raise UserError(
-                f"{self.certificate}, {self.key}: not a certificate and its key: {error.reason}"
+                f"{self.certificate}, {self.key}: not a certificate and its key in PEM"
+                f"{f': {error.reason}' if error.reason else ''}"
             ) from error
         if self.client_ca is not None:
             context.verify_mode = ssl.CERT_REQUIRED
             try:
                 context.load_verify_locations(self.client_ca)
             except ssl.SSLError as error:
-                raise UserError(f"{self.client_ca}: not a certificate: {error.reason}") from error
+                raise UserError(f"{self.client_ca}: not a certificate in PEM: {error.reason}") from error
         return context
 
     def credentials(self) -> grpc.ServerCredentials:

@@ -7,6 +7,7 @@ import urllib.request
 import grpc
 import pytest
 from certificates import issue_all
+from cryptography.hazmat.primitives import serialization
 from tensorflow_serving.apis import prediction_service_pb2_grpc
 
 from emr_ner_tf.errors import UserError
@@ -86,6 +87,23 @@ def test_wrong_files(certificates, files, message):
     paths = [None if name is None else str(certificates / name) for name in files]
     with pytest.raises(UserError, match=message):
         Tls(*paths).context()
+
+
+def test_a_key_with_a_password(certificates, tmp_path):
+    key = serialization.load_pem_private_key((certificates / "server.key").read_bytes(), None)
+    path = tmp_path / "encrypted.key"
+    for kind in (serialization.PrivateFormat.PKCS8, serialization.PrivateFormat.TraditionalOpenSSL):
+        encryption = serialization.BestAvailableEncryption(b"word")
+        path.write_bytes(key.private_bytes(serialization.Encoding.PEM, kind, encryption))
+        with pytest.raises(UserError, match=r"encrypted\.key: a key must have no password.*openssl pkey"):
+            Tls(str(certificates / "server.pem"), str(path)).context()
+
+
+def test_a_certificate_that_is_not_pem(certificates, tmp_path):
+    path = tmp_path / "server.der"
+    path.write_bytes(ssl.PEM_cert_to_DER_cert((certificates / "server.pem").read_text()))
+    with pytest.raises(UserError, match=r"server\.key: not a certificate and its key in PEM$"):
+        Tls(str(path), str(certificates / "server.key")).context()
 
 
 def test_a_missing_file_is_named(certificates):
