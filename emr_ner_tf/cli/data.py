@@ -378,7 +378,7 @@ def _reading() -> dict[str, Any]:
 
 
 def _writing() -> FormatOptions:
-    return FormatOptions(scheme=_TO_SCHEME.value)
+    return FormatOptions(scheme=_TO_SCHEME.value, label_studio=format_options().label_studio)
 
 
 def _format_found() -> str:

@@ -32,7 +32,8 @@ _ENUMS = {
     "scheme": (SCHEMES, "Tag scheme of columns; by default, found by looking."),
     "label_studio": (
         LABEL_STUDIO,
-        "Results of Label Studio to read; by default, annotations where there are any.",
+        "Results of Label Studio to read, and for `data` to write, too; by default, annotations are read where there "
+        "are any, and predictions are written where every mention of a record has a score.",
     ),
 }
 _STRINGS = {

@@ -289,6 +289,17 @@ def test_convert_plain_text(cli, tmp_path):
     assert _read(output) == [{"originalText": text, "entities": []} for text in ("肝癌", "痛")]
 
 
+@pytest.mark.parametrize(
+    ("flags", "kind"), [([], "predictions"), (["--label_studio=annotations"], "annotations")]
+)
+def test_texts_that_nobody_has_annotated_are_no_finished_tasks(cli, tmp_path, flags, kind):
+    source, output = tmp_path / "notes.txt", tmp_path / "tasks.json"
+    source.write_text("肝癌。\n痛。\n", encoding="utf-8")
+    _good(cli("data", "convert", f"--input={source}", f"--output={output}", "--to=label_studio", *flags))
+    tasks = json.loads(output.read_text(encoding="utf-8"))
+    assert [task.keys() for task in tasks] == [{"data", kind}] * 2
+
+
 def test_an_output_may_be_the_input(cli, records):
     before = _read(records)
     _good(cli("data", "validate", f"--input={records}", f"--output={records}"))

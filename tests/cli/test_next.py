@@ -35,7 +35,8 @@ def test_raw_records_to_an_annotation_tool(cli, trained, tmp_path):
         "--to=label_studio",
     )
     assert done.returncode == 0, done.stderr
-    assert len(json.loads(output.read_text(encoding="utf-8"))) == 2
+    tasks = json.loads(output.read_text(encoding="utf-8"))
+    assert [task.keys() for task in tasks] == [{"data", "predictions"}] * 2
     assert "100 records were asked for, and 1 of the 3 of the input are near-duplicates" in done.stderr
 
 

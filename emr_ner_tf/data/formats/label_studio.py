@@ -1,13 +1,16 @@
 """Label Studio's tasks: annotations or predictions of an export (JSON), and its flat form (JSON_MIN)."""
 
+import contextlib
+import os
 from collections.abc import Iterator
 from typing import Any
 
 from emr_ner_tf.data.document import Document, Entity
-from emr_ner_tf.data.formats.format import Format, text_writer
+from emr_ner_tf.data.formats.format import Format, Writer, text_writer
 from emr_ner_tf.data.formats.json_format import read_json
 from emr_ner_tf.data.formats.losses import RECORD_KEYS, Losses
 from emr_ner_tf.data.formats.offsets import CODE_POINTS, readings
+from emr_ner_tf.data.formats.options import FormatOptions
 from emr_ner_tf.data.formats.records import Mention, Record, Source, mention_of
 from emr_ner_tf.data.formats.written import offsets_of
 from emr_ner_tf.data.json_fields import list_of, object_of, string_of
@@ -156,17 +159,31 @@ def _text_key(data: dict[str, Any], source: Source) -> str:
     return strings[0]
 
 
-def _render(document: Document, losses: Losses) -> str:
-    losses.add(RECORD_KEYS, TO_NAME in document.extra)
-    return json_line(task_of(document))
+def _open(
+    path: str | os.PathLike[str], options: FormatOptions, losses: Losses
+) -> contextlib.AbstractContextManager[Writer]:
+    def render(document: Document, losses: Losses) -> str:
+        losses.add(RECORD_KEYS, TO_NAME in document.extra)
+        return json_line(_task_of(document, options.label_studio))
+
+    return text_writer(render, head="[\n", separator=",\n", tail="\n]\n")(path, options, losses)
 
 
-def task_of(document: Document) -> dict[str, Any]:
-    """Returns the task of a document, its mentions as a prediction where each has a score, else as an annotation."""
+def _task_of(document: Document, kind: str) -> dict[str, Any]:
+    """Returns the task of a document.
+
+    Args:
+        document: the document.
+        kind: "annotations" or "predictions"; "" for a prediction where every mention has a score. A record without
+            mentions is one of these, since Label Studio takes a task with an empty annotation for finished.
+    """
     data = {TO_NAME: document.text} | {key: value for key, value in document.extra.items() if key != TO_NAME}
     prediction = prediction_of(document, FROM_NAME, TO_NAME)
-    if prediction["score"] is None:
+    is_scored = all(entity.score is not None for entity in document.entities)
+    if (kind or ("predictions" if is_scored else "annotations")) == "annotations":
         return {"data": data, "annotations": [{"result": prediction["result"]}]}
+    if prediction["score"] is None:
+        del prediction["score"]
     return {"data": data, "predictions": [{"model_version": MODEL_VERSION, **prediction}]}
 
 
@@ -204,5 +221,5 @@ FORMAT = Format(
     ),
     read=_read,
     readings=readings(fixed=("end", "crlf")),
-    open=text_writer(_render, head="[\n", separator=",\n", tail="\n]\n"),
+    open=_open,
 )

@@ -40,7 +40,8 @@ class FormatOptions:
         layer: annotation layer, as `TYPE` or `TYPE:FEATURE` (WebAnno, UIMA).
         discontinuous: "error" refuses mentions of several parts; "join" reads them as one span from the first part to
             the last and keeps the parts under the key `fragments`.
-        label_studio: "annotations" or "predictions" (Label Studio); by default, annotations where a task has any.
+        label_studio: "annotations" or "predictions" (Label Studio). By default, annotations are read where a task has
+            any, and predictions are written where every mention of a record has a score.
     """
 
     encoding: str = "utf-8"

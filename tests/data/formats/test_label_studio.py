@@ -4,8 +4,10 @@ import json
 
 import pytest
 
+from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.data.formats.options import FormatOptions
 from emr_ner_tf.data.reading import RecordError, read_documents
+from emr_ner_tf.data.writing import write_documents
 
 
 def _span(start, end, to_name="text", **keys):
@@ -89,3 +91,31 @@ def test_predictions_that_are_numbers_are_counted(tmp_path, caplog):
     with caplog.at_level("WARNING", logger="absl"):
         assert _mentions(path) == [["左肾"]]
     assert "1 annotations or predictions that are no objects" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("kind", "written"),
+    [
+        ("", ["predictions", "annotations", "annotations", "predictions"]),
+        ("predictions", ["predictions"] * 4),
+        ("annotations", ["annotations"] * 4),
+    ],
+)
+def test_tasks_have_annotations_or_predictions(tmp_path, kind, written):
+    """Label Studio takes a task with an annotation, even an empty one, for finished: nobody has annotated the last."""
+    scored, plain = Entity(0, 2, "病", 0.5), Entity(2, 4, "病")
+    documents = [
+        Document("-", f"患者左肾{i}", entities)
+        for i, entities in enumerate(((scored,), (scored, plain), (plain,), ()))
+    ]
+    options = FormatOptions(label_studio=kind)
+    write_documents(tmp_path / "out.json", documents, "label_studio", options=options)
+    tasks = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+    assert [task.keys() - {"data"} for task in tasks] == [{name} for name in written]
+    found = list(read_documents(tmp_path / "out.json"))
+    assert [document.entities for document in found] == [document.entities for document in documents]
+    for task, name in zip(tasks, written, strict=True):
+        (one,) = task[name]
+        whole = name == "predictions" and task is tasks[0]
+        assert one.get("score") == (0.5 if whole else None)
+        assert "score" not in one or whole
