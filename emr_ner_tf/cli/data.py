@@ -66,7 +66,7 @@ from emr_ner_tf.data.formats.table import AUTO, FORMATS
 from emr_ner_tf.data.labels import resolve_labels
 from emr_ner_tf.data.lines import check_rereadable
 from emr_ner_tf.data.reading import Located, read_again, read_documents, read_located
-from emr_ner_tf.data.rejects import Rejects, RejectsWriter
+from emr_ner_tf.data.rejects import NullRejects, Rejects, RejectsWriter
 from emr_ner_tf.data.splitting import SHARED_CHARACTERS, assign_split, near_duplicate_groups
 from emr_ner_tf.data.stats import corpus_stats
 from emr_ner_tf.data.validation import OVERLAPS
@@ -250,7 +250,7 @@ def _check() -> None:
 
 
 def _audit(labels: tuple[str, ...]) -> None:
-    records = [record for path in _INPUT.value for record in read_located(path, labels=labels, **_reading())]
+    records = list(_located(_INPUT.value, None, labels=labels))
     _check_some(len(records), None)
     audit(
         records,
@@ -266,9 +266,11 @@ def _audit(labels: tuple[str, ...]) -> None:
     )
 
 
-def _located(paths: Iterable[str], rejects: Rejects, **others: Any) -> Iterator[Located]:
+def _located(paths: Iterable[str], rejects: Rejects | None, **others: Any) -> Iterator[Located]:
+    # A second reading discards bad records, and has nothing more to say.
+    reading = _reading() | others | {"is_quiet": isinstance(rejects, NullRejects)}
     for path in paths:
-        yield from read_located(path, rejects=rejects, **_reading() | others)
+        yield from read_located(path, rejects=rejects, **reading)
 
 
 def _stats(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:

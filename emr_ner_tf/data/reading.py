@@ -116,22 +116,8 @@ def read_documents(
         >>> len(documents), documents[0].entities[0].text in documents[0].text
         (16, True)
     """
-    counted = rejects and CountedRejects(rejects)
     rules = _Rules(labels, overlaps, require_entities, options, remedies, is_quiet=False)
-    records = _read(path, format, rules, counted)
-
-    def documents() -> Iterator[Document]:
-        read = dropped = 0
-        for record in records:
-            read += 1
-            dropped += record.dropped
-            yield record.document
-        if not read and not (counted and counted.count):
-            logging.warning("%s: the file holds no record", source_name(path))
-        if dropped:
-            logging.warning("%s: %d mentions left out that overlap longer ones", source_name(path), dropped)
-
-    return documents()
+    return (record.document for record in _reported(path, format, rules, rejects))
 
 
 def read_again(
@@ -157,10 +143,11 @@ def read_located(
     rejects: Rejects | None = None,
     require_entities: bool = True,
     options: FormatOptions = DEFAULT_OPTIONS,
+    is_quiet: bool = True,
 ) -> Iterator[Located]:
-    """Yields records with their places, and logs nothing; the arguments are those of `read_documents`."""
-    rules = _Rules(labels, overlaps, require_entities, options)
-    return _read(path, format, rules, rejects)
+    """Yields records with their places; the arguments are those of `read_documents`, and `is_quiet` logs nothing."""
+    rules = _Rules(labels, overlaps, require_entities, options, is_quiet=is_quiet)
+    return (_read if is_quiet else _reported)(path, format, rules, rejects)
 
 
 def read_labels(
@@ -180,6 +167,27 @@ def read_labels(
     rules = _Rules(None, "all" if overlaps == "longest" else overlaps, require_entities, options)
     records = _read(path, format, rules, rejects)
     return {entity.label for record in records for entity in record.document.entities}
+
+
+def _reported(
+    path: str | os.PathLike[str], format: str, rules: _Rules, rejects: Rejects | None
+) -> Iterator[Located]:
+    """Reads, and logs at the end that there was no record, and how many mentions were left out."""
+    counted = rejects and CountedRejects(rejects)
+    records = _read(path, format, rules, counted)
+
+    def reported() -> Iterator[Located]:
+        read = dropped = 0
+        for record in records:
+            read += 1
+            dropped += record.dropped
+            yield record
+        if not read and not (counted and counted.count):
+            logging.warning("%s: the file holds no record", source_name(path))
+        if dropped:
+            logging.warning("%s: %d mentions left out that overlap longer ones", source_name(path), dropped)
+
+    return reported()
 
 
 def _read(

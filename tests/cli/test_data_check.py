@@ -214,6 +214,22 @@ def test_wrong_calls(cli, tmp_path, flags, status, message):
     assert "Traceback" not in done.stderr
 
 
+def test_what_is_found_and_not_read_is_said_once(cli, tmp_path):
+    train, heldout = tmp_path / "train.csv", tmp_path / "heldout.csv"
+    train.write_text("id,text,start,end,label,mention,\n1,左肾结石,0,2,病,左肾,x\n", encoding="utf-8")
+    heldout.write_text("id,text,start,end,label,mention\n", encoding="utf-8")
+    done = cli("data", "check", f"--input={train}", f"--against={heldout}", "--labels=infer", "--json")
+    json.loads(done.stdout)
+    for said in (
+        f"{train}: read as csv, found by its name",
+        f"{train}: offsets read as exclusive ends (by the mentions' own text)",
+        f"{train}: not read: 1 cells of columns without a name",
+        f"{heldout}: read as csv, found by its name",
+        f"{heldout}: the file holds no record",
+    ):
+        assert done.stderr.count(said) == 1, said
+
+
 def test_a_record_that_cannot_be_read_has_its_remedy(cli, tmp_path):
     path = tmp_path / "in.csv"
     lines = ["id,text,start,end,label", "1,左肾结石,0,2,病", "2,右肾积水,0,2,病"]
