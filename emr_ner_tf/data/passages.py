@@ -49,7 +49,8 @@ def read_passages(
 def _find_format(path: str, encoding: str) -> str:
     found = detect(path, encoding)
     if found is not None and found.format not in _OF_LINES:
-        return found.format
+        # Looked for again, and logged, by the reader.
+        return AUTO
     first = next((line.raw.strip() for line in encoded_lines(path, encoding) if line.raw.strip()), b"")
     if _COLUMNS.fullmatch(first.decode("utf-8", errors="replace")):
         message = "must hold passages, and its first line is a character and its tag"

@@ -45,9 +45,11 @@ def test_a_file_without_a_passage(tmp_path, content):
 
 
 @pytest.mark.parametrize("name", ["ccks2019", "label_studio", "doccano", "csv", "xlsx", "brat"])
-def test_each_record_of_another_format_is_a_passage(tmp_path, name):
+def test_each_record_of_another_format_is_a_passage(tmp_path, caplog, name):
     write_documents(tmp_path / "records", [Document("1", "一例。"), Document("2", "二例。")], name)
-    assert list(read_passages(tmp_path / "records")) == ["一例。", "二例。"]
+    with caplog.at_level("INFO", logger="absl"):
+        assert list(read_passages(tmp_path / "records")) == ["一例。", "二例。"]
+    assert (f"records: read as {name}, found by" in caplog.text) == (name != "ccks2019")
     assert list(read_passages(tmp_path / "records", format=name)) == ["一例。", "二例。"]
 
 
