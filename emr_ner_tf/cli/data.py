@@ -81,7 +81,7 @@ _OUTPUT = define_path(
     "File to write; for split, the folder of its two files; for check and stats, the findings or figures as JSON.",
     stream="output",
 )
-_FORMAT = define_format_flags()
+_FORMAT = define_format_flags("--input and --against")
 _TO = flags.DEFINE_enum(
     "to",
     None,

@@ -345,7 +345,15 @@ def test_wrong_calls(cli, records, tmp_path, flags, status, message):
 
 def test_help_teaches(cli):
     done = _good(cli("data", "validate", "--help"))
-    for word in ("validate", "stats", "split", "convert", "--keep_near_duplicates_together", "default: 7:3"):
+    for word in (
+        "validate",
+        "stats",
+        "split",
+        "convert",
+        "--keep_near_duplicates_together",
+        "default: 7:3",
+        "Format of --input and",
+    ):
         assert word in done.stdout
     assert done.stderr == ""
 
