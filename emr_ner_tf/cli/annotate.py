@@ -23,6 +23,7 @@ annotated by one version of the server's model: without --version, the newest on
 """
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -145,7 +146,8 @@ def main() -> None:
     from emr_ner_tf.data.rejects import RejectsWriter
     from emr_ner_tf.data.writing import record_line
 
-    to_stream = _OUTPUT.value is None or is_stream(_OUTPUT.value)
+    # A folder is no stream, and some formats are one.
+    to_stream = _OUTPUT.value is None or (is_stream(_OUTPUT.value) and not os.path.isdir(_OUTPUT.value))
     if to_stream and _RESUME.value:
         raise UsageError(
             "--resume requires --output to be a file, since the finished records of a job are kept beside it"

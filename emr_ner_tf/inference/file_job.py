@@ -14,7 +14,7 @@ from emr_ner_tf.data.atomic_io import atomic_writer, errors_named
 from emr_ner_tf.data.ccks2019 import parse_record
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.file_locks import Lock, try_lock
-from emr_ner_tf.data.writing import record_line, write_documents
+from emr_ner_tf.data.writing import document_writers, record_line, write_documents
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.inference.annotator import Annotator
 from emr_ner_tf.log_interval import LogInterval
@@ -72,11 +72,12 @@ def annotate_to_file(
 
     Raises:
         UserError: a partial file exists and `resume` is False, it belongs to another model or to other records, or
-            another job is writing it; or `format` cannot represent a record, and the partial file stays.
+            another job is writing it; or `format` cannot represent a record, and the partial file stays. An `output`
+            that `format` cannot write is refused before the work.
     """
+    _check_output(output, format)
     output = pathlib.Path(os.path.realpath(output))
     partial = partial_path(output)
-    output.parent.mkdir(parents=True, exist_ok=True)
     documents = iter(documents)
     interval = LogInterval(_LOG_SECONDS)
     written = entities = 0
@@ -105,6 +106,16 @@ def annotate_to_file(
         file.flush()
         _finish(partial, output, format)
     return JobResult(done + written, done, entities, interval.elapsed())
+
+
+class _AbandonedError(Exception):
+    """Ends the writing of an output, of which then nothing is left."""
+
+
+def _check_output(output: str | os.PathLike[str], format: str) -> None:
+    """Opens and abandons an output: after the work, an error would cost all of it."""
+    with contextlib.suppress(_AbandonedError), document_writers([output], format):
+        raise _AbandonedError
 
 
 def partial_path(output: str | os.PathLike[str]) -> pathlib.Path:

@@ -132,6 +132,16 @@ def test_a_bundle_has_no_server(cli, flag):
     assert "--bundle=BUNDLES/3" in done.stderr
 
 
+def test_a_folder_that_is_there_is_not_called_a_stream(cli, bundles, tmp_path):
+    (tmp_path / "found").mkdir()
+    flags = (f"--bundle={bundles}", "--text=患者胃癌。", f"--output={tmp_path}/found", "--to=brat")
+    done = cli("annotate", *flags)
+    assert done.returncode == 0, done.stderr
+    done = cli("annotate", *flags)
+    assert done.returncode == 1
+    assert f"{tmp_path}/found: the format is a folder of files, and this is there already" in done.stderr
+
+
 @pytest.mark.parametrize("server", ["http://localhost:8501", "localhost"])
 def test_an_address_that_is_none(cli, server):
     done = cli("annotate", f"--server={server}", "--text=x")

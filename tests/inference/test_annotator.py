@@ -143,6 +143,35 @@ def test_the_output_is_of_any_format(tmp_path, format):
     assert {path.name for path in tmp_path.iterdir()} == {"out"}
 
 
+@pytest.mark.parametrize(
+    ("name", "format", "message"),
+    [
+        ("folder", "ccks2019", "folder: must be a file, and it is a directory"),
+        ("folder", "csv", "folder: must be a file, and it is a directory"),
+        (
+            "folder",
+            "brat",
+            "folder: the format is a folder of files, and this is there already; name another",
+        ),
+        (
+            "folder/file",
+            "brat",
+            "file: the format is a folder of files, and this is there already; name another",
+        ),
+        ("new", "word", "format to write must be one of"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(tmp_path, name, format, message):
+    def works(_):
+        raise AssertionError
+
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/file").touch()
+    with pytest.raises(UserError, match=message):
+        annotate_to_file([Document("1", "字")], _Of(works), tmp_path / name, format=format)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "folder"]
+
+
 def test_a_job_is_of_one_version(tmp_path):
     documents = [Document(str(i), "字" * (i + 1)) for i in range(600)]
     output, partial = tmp_path / "out.jsonl", tmp_path / "out.jsonl.partial"
