@@ -61,8 +61,13 @@ def check_output(output: str, model_dir: str) -> None:
     """Checks, before hours of work, that the result can be written and does not replace the run.
 
     Raises:
-        UserError: one directory for both, which both have a `config.json`; or no directory can be made there.
+        UserError: the directory of this run or of another one, since a run and a result both have a `config.json`; or
+            no directory can be made there.
     """
     if os.path.realpath(output) == os.path.realpath(model_dir):
         raise UserError(f"--output must be another directory than --model_dir, got {output} for both")
+    if os.path.exists(os.path.join(output, "checkpoints")):
+        raise UserError(
+            f"--output must be a directory without `checkpoints`, got {output}, which holds a run; name another"
+        )
     check_output_folder(output, "--output")

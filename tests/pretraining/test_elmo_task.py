@@ -140,6 +140,11 @@ def test_learns_and_an_interrupted_run_ends_the_same(config, tmp_path, caplog):
 def test_wrong_settings(config, tmp_path, section, key, value, says):
     with pytest.raises(UserError, match=r"--output must be another directory than --model_dir"):
         pretrain_elmo(config, str(tmp_path / "out"), f"{tmp_path}/./out")
+    (tmp_path / "tagger/checkpoints").mkdir(parents=True)
+    with pytest.raises(
+        UserError, match=r"--output must be a directory without `checkpoints`, got .*/tagger, "
+    ):
+        pretrain_elmo(config, str(tmp_path / "run"), str(tmp_path / "tagger"))
     config[section][key] = value
     with pytest.raises(UserError, match=says):
         pretrain_elmo(config, str(tmp_path / "run"), str(tmp_path / "out"))
