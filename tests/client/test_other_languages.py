@@ -74,6 +74,14 @@ def bundle(bundles):
     return Bundle(bundles)
 
 
+def test_a_full_disk_is_no_success(client, server):
+    with open("/dev/full", "wb") as full:
+        command = [*client, f"--server={server.address}"]
+        done = subprocess.run(command, input=frame([b"x"]), stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 1
+    assert b"client: " in done.stderr
+
+
 def test_hard_records_in_both_units(client, language, server, bundle, corpus):
     records = hard_records(corpus_texts(corpus), malformed=False)
     wanted = expected(bundle, records)

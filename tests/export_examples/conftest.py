@@ -1,6 +1,8 @@
 """A bundle's version for the loaders, records, and what Python finds in them."""
 
+import os
 import pathlib
+import subprocess
 
 import pytest
 from framing import check, corpus_texts, expected, frame, hard_records, real_records, run, run_raw
@@ -83,6 +85,20 @@ def check_loader(version, hard, failing, tmp_path_factory):
             assert done.stdout == b""
             assert b"standard input: record 0: must " in done.stderr
             assert "秘".encode() not in done.stderr
+        with open("/dev/full", "wb") as full:
+            texts = frame([b"text"] * 2)
+            done = subprocess.run(
+                [*command, version], input=texts, stdout=full, stderr=subprocess.PIPE, check=False
+            )
+        assert done.returncode == 1
+        assert b"loader: " in done.stderr
+        assert b"Traceback" not in done.stderr
+        folder = os.open(version, os.O_RDONLY)
+        try:
+            done = subprocess.run([*command, version], stdin=folder, capture_output=True, check=False)
+        finally:
+            os.close(folder)
+        assert (done.returncode, done.stdout) == (1, b""), "what cannot be read is no end of the input"
         done = run_raw([*command, failing], frame(["秘密".encode()]))
         assert (done.returncode, done.stdout) == (1, b"")
         assert b"serving_default failed with " in done.stderr

@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -85,6 +86,17 @@ def test_hard_records(check_loader, loader):
 def test_real_records(loader, version, real):
     records, wanted = real
     check(run([*loader, version], records), wanted)
+
+
+@pytest.mark.parametrize("name", ["saved_model.pb", "variables.index", "variables.data-00000-of-00001"])
+def test_a_file_that_is_cut_off_is_one_line(loader, version, tmp_path, name):
+    copy = shutil.copytree(version, tmp_path / "1")
+    (path,) = copy.rglob(name)
+    path.write_bytes(path.read_bytes()[:100])
+    done = run_raw([*loader, copy], frame([b"text"]))
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(f"loader: {copy}: ".encode())
+    assert b"Traceback" not in done.stderr
 
 
 def test_faults(check_loader, loader):

@@ -12,7 +12,7 @@ static int read_record(FILE *in, size_t record, char **text, size_t *size, Error
   *text = NULL;
   *size = 0;
   int digits = 0, byte = getc(in);
-  if (byte == EOF) {
+  if (byte == EOF && !ferror(in)) {
     return END_OF_INPUT;
   }
   for (; byte >= '0' && byte <= '9' && digits < 9; digits++) {

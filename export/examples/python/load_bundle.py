@@ -4,6 +4,7 @@ It needs TensorFlow only, any version from 2.15 on.
 """
 
 import itertools
+import os
 import sys
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -27,8 +28,9 @@ class Bundle:
             # Kept, because a signature does not keep its variables alive.
             self._model = tf.saved_model.load(directory)
             self._signature = self._model.signatures["serving_default"]
-        except (OSError, KeyError) as error:
-            raise LoaderError(f"{directory}: {error}") from error
+        # TensorFlow reports a file that is cut off by any of these.
+        except (OSError, LookupError, ValueError, tf.errors.OpError) as error:
+            raise LoaderError(f"{directory}: {str(error).partition(chr(10))[0]}") from error
 
     def entities(self, texts: list[bytes]) -> list[list[Entity]]:
         """Returns the entities of each text; raises LoaderError.
@@ -81,6 +83,11 @@ def main(arguments: list[str]) -> int:
             print(len(entities), *lines, sep="\n", flush=True)
     except LoaderError as error:
         print(f"loader: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        # Nothing is left for Python to write at its end, which would fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(f"loader: standard output: {error.strerror}", file=sys.stderr)
         return 1
     return 0
 

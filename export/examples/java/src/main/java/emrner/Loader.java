@@ -44,7 +44,10 @@ public final class Loader {
                 entity.score()));
       }
       out.write((count + "\n" + lines).getBytes(StandardCharsets.UTF_8));
-      out.flush();
+      // A PrintStream throws nothing when the disk is full.
+      if (out.checkError()) {
+        throw new IOException("standard output: cannot be written");
+      }
     }
   }
 

@@ -139,7 +139,10 @@ public final class Main {
       }
     }
     System.out.write(lines.toString().getBytes(StandardCharsets.UTF_8));
-    System.out.flush();
+    // A PrintStream throws nothing when the disk is full.
+    if (System.out.checkError()) {
+      throw new IOException("standard output: cannot be written");
+    }
   }
 
   private static List<String> records(InputStream in) throws IOException {
