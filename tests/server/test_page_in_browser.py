@@ -4,7 +4,7 @@ import json
 
 import pytest
 import requests
-from browser import require_browser
+from browser import annotate, choose, drawn, idle, require_browser, upload
 
 from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.data.reading import read_documents
@@ -18,23 +18,6 @@ pytestmark = pytest.mark.slow
 HARD = (
     "𠮷😀患者因右肺上叶腺癌入院，\r\n行胸部CT检查x。<script>alert('x')</script><b>予头孢哌酮</b>👩‍👩‍👧x静滴。"
 )
-# Offsets in code points and the words of each mention in a panel.
-MENTIONS = """panel => {
-  const walker = document.createTreeWalker(panel, NodeFilter.SHOW_TEXT);
-  const found = [];
-  let at = 0;
-  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
-    const length = [...node.data].length;
-    const mention = node.parentElement.closest(".mention:not(.below)");
-    if (mention) {
-      found.push([at, at + length, mention.dataset.label, node.data]);
-    }
-    at += length;
-  }
-  return found;
-}"""
-
-
 COUNT_TURNS = """() => {
   setInterval(() => { window.turns += 1; });
   const fetch = window.fetch;
@@ -108,33 +91,6 @@ def open_page(browser, site):
     assert asked
     assert [url for url in asked if not url.startswith((site, "blob:" + site))] == []
     assert complaints == []
-
-
-def choose(page, *models):
-    """Selects these models and no other."""
-    for box in page.locator("#models span").all():
-        box.locator("input").set_checked(box.inner_text().split()[0] in models)
-        idle(page)
-
-
-def idle(page):
-    # Not by a function: the page's Content-Security-Policy allows no evaluation of strings.
-    page.wait_for_selector("body[aria-busy=false]")
-
-
-def annotate(page, text):
-    page.fill("#text", text)
-    page.click("#annotate")
-    idle(page)
-
-
-def upload(page, *paths):
-    page.set_input_files("#files", [str(path) for path in paths])
-    idle(page)
-
-
-def drawn(page, column=0):
-    return [tuple(one) for one in page.locator(".text").nth(column).evaluate(MENTIONS)]
 
 
 def by_api(site, text, model="ner"):
@@ -308,6 +264,30 @@ def test_other_files_and_dropping_them(open_page, tmp_path):
     page.click("#annotate")
     idle(page)
     assert "There is no text" in page.locator("#error").inner_text()
+
+
+def test_the_unit_of_offsets_is_asked_for(browser, site, tmp_path):
+    # Not by `open_page`: chromium itself writes a refusal to the console.
+    page = browser.new_page(locale="en-US")
+    page.goto(site)
+    page.wait_for_selector("#models input")
+    choose(page, "toy")
+    path = tmp_path / "units.jsonl"
+    path.write_text('{"text": "𠮷腹痛x。", "label": [[2, 4, "DISEASE"]]}\n', encoding="utf-8")
+
+    def open_file():
+        with page.expect_file_chooser() as chooser:
+            page.click("#files")
+        chooser.value.set_files(path)
+        idle(page)
+
+    open_file()
+    assert "Unit of the offsets in the files: codepoint|utf16" in page.locator("#error").inner_text()
+    page.select_option("#offset-unit", "utf16")
+    open_file()
+    assert page.locator("#error").inner_text() == ""
+    assert drawn(page, 1) == [(1, 3, "DISEASE", "腹痛")]
+    page.close()
 
 
 def test_a_hundred_thousand_characters(open_page, site):

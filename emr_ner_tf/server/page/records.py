@@ -25,6 +25,12 @@ from emr_ner_tf.server.errors import RequestError, invalid_argument
 MAX_RECORDS = 1000
 # File systems allow 255 bytes, and some readers look for a longer name beside a file. One Chinese character is three.
 _MAX_NAME_BYTES = 200
+# Remedies name a command's flags; the page has controls for some of them.
+_CONTROLS = {
+    "--format=": "Format of the files: ",
+    "--encoding=": "Encoding of the files: ",
+    "--offset_unit=": "Unit of the offsets in the files: ",
+}
 
 
 def read_files(document: dict[str, Any]) -> dict[str, Any]:
@@ -68,11 +74,11 @@ def read_files(document: dict[str, Any]) -> dict[str, Any]:
             found = list(itertools.islice(documents, MAX_RECORDS + 1))
         except (UserError, OSError) as error:
             message = describe_os_error(error) if isinstance(error, OSError) else str(error)
-            raise UserError(_without_folder(message, folder)) from None
+            raise UserError(_on_page(message, folder)) from None
         return {
             "documents": [_to_dict(each, folder) for each in found[:MAX_RECORDS]],
             "format": format,
-            "problems": [_without_folder(str(each), folder) for each in problems.errors],
+            "problems": [_on_page(str(each), folder) for each in problems.errors],
             "left_out": problems.count,
             "more": len(found) > MAX_RECORDS,
         }
@@ -164,6 +170,12 @@ def _to_dict(document: Document, folder: str) -> dict[str, Any]:
     # The record's other keys are apart: one of them may be `text`.
     values = Document(_without_folder(document.id, folder), document.text, document.entities).to_dict()
     return values | {"extra": dict(document.extra)}
+
+
+def _on_page(message: str, folder: str) -> str:
+    for flag, control in _CONTROLS.items():
+        message = message.replace(flag, control)
+    return _without_folder(message, folder)
 
 
 def _without_folder(text: str, folder: str) -> str:

@@ -302,6 +302,10 @@ by("form").addEventListener("submit", (event) => {
   event.preventDefault();
   work(submit);
 });
+// The same file, chosen again after another format or unit, is no change unless nothing is chosen.
+by("files").addEventListener("click", (event) => {
+  event.target.value = "";
+});
 by("files").addEventListener("change", (event) => {
   const files = [...event.target.files];
   if (files.length) {
