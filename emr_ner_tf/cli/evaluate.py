@@ -35,6 +35,7 @@ from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.formats.options import parse_options
 from emr_ner_tf.data.formats.table import AUTO, READ_FORMATS
 from emr_ner_tf.data.lines import source_name
+from emr_ner_tf.data.output_folders import check_output_folder
 from emr_ner_tf.data.path_lists import split_paths
 from emr_ner_tf.data.reading import REMEDIES, read_again, read_documents
 from emr_ner_tf.data.rejects import RejectsWriter
@@ -197,6 +198,8 @@ def _check_flags() -> None:
         # Later, the work of annotating would be lost.
         if os.path.isdir(path):
             raise UsageError(f"--output and --report must name files, and {path} is a directory")
+        if path != STANDARD:
+            check_output_folder(os.path.dirname(path) or os.curdir, "the folder of --output and --report")
         check_not_an_input(path, [*inputs, *([_COMPARE.value] if _COMPARE.value else ())])
     if len({os.path.realpath(path) for path in outputs}) < len(outputs):
         raise UsageError(f"--output and --report must be different files, got {_OUTPUT.value} for both")

@@ -203,6 +203,16 @@ def test_wrong_calls(cli, bundles, corpus, flags, said):
     assert said in done.stderr
 
 
+@pytest.mark.parametrize("flag", ["output", "report"])
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(cli, bundles, corpus, flag):
+    done = cli(
+        "evaluate", f"--bundle={bundles}", f"--input={corpus}/test.jsonl", f"--{flag}=README.md/scores"
+    )
+    assert done.returncode == 1
+    assert "the folder of --output and --report must be a directory, got README.md" in done.stderr
+    assert "annotating" not in done.stderr
+
+
 def test_the_report_does_not_replace_an_input(cli, bundles, corpus):
     path = f"{corpus}/test.jsonl"
     done = cli("evaluate", f"--bundle={bundles}", f"--input={path}", f"--report={path}")

@@ -129,6 +129,7 @@ def test_label_studio_gets_a_new_version_without_a_restart(tools, toy_versions):
         ({"tasks": []}, "label_config must be a string"),
         (asked("x", config="<View>"), "not XML at line 1"),
         (asked("x", config="<View/>"), "needs <Labels toName"),
+        (asked("x", config="<View>\ud800</View>"), "half of a surrogate pair"),
         (asked("x", config='<!DOCTYPE a [<!ENTITY b "c">]><View/>'), "declares a document type"),
         (asked("x", config=CONFIG.replace("$note", "$text")), "task 0: data must have the text"),
         (asked("x", config=CONFIG.replace("granularity", "valueType")), "no URL is fetched"),

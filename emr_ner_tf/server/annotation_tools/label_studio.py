@@ -56,6 +56,8 @@ def read_config(config: str) -> LabelConfig:
         raise invalid_argument(
             f"the label configuration is not XML at line {line}, column {column}"
         ) from None
+    except UnicodeEncodeError:
+        raise invalid_argument("the label configuration has half of a surrogate pair") from None
     texts = {tag.get("name"): tag for tag in root.iter("Text")}
     for tag in root.iter("Labels"):
         text = texts.get(tag.get("toName"))
