@@ -109,8 +109,15 @@ class TlsFiles:
                 # Without a password, Python would prompt for one if the key is encrypted.
                 context.load_cert_chain(self.cert, self.key, password="")
             except ssl.SSLError as error:
+                if b"ENCRYPTED" in pathlib.Path(self.key).read_bytes():
+                    raise UserError(
+                        f"{self.key}: a key must have no password, and this one has; `openssl pkey -in {self.key} "
+                        "-out FILE` writes one without"
+                    ) from None
+                # A file without any PEM gives no reason.
+                reason = f": {error.reason}" if error.reason else ""
                 raise UserError(
-                    f"{self.cert}, {self.key}: not a certificate and its unencrypted key in PEM: {error.reason}"
+                    f"{self.cert}, {self.key}: not a certificate and its key in PEM{reason}"
                 ) from None
             except OSError as error:
                 raise _unreadable(f"{self.cert}, {self.key}", error) from None

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import math
 import os
 import pathlib
 import re
@@ -112,6 +113,20 @@ def export(
             does not find what the model finds (then nothing is published). Or an old version cannot be removed; the
             message names the published one.
     """
+    for name, value, choices in (
+        ("checkpoint", checkpoint, (BEST, LAST)),
+        ("weights", weights, ("float32", "bfloat16", "float16")),
+        ("precision", precision, ("float32", "bfloat16", "auto")),
+    ):
+        if value not in choices:
+            raise UserError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+    for name, value, most in (
+        ("min_probability", min_probability, 1),
+        ("token_budget", token_budget, math.inf),
+        ("keep", keep, math.inf),
+    ):
+        if not 0 <= value <= most:
+            raise UserError(f"{name} must be at least 0{' and at most 1' if most == 1 else ''}, got {value}")
     terms = _licence(licence)
     problem = pattern_problem(output)
     if problem:

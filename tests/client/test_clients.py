@@ -13,6 +13,7 @@ import time
 
 import pytest
 from certificates import issue_all
+from cryptography.hazmat.primitives import serialization
 
 from emr_ner_tf.client.grpc_aio_client import AsyncGrpcClient
 from emr_ner_tf.client.grpc_client import GrpcClient
@@ -276,6 +277,19 @@ def test_files_without_permission_are_named(names):
         assert str(raised.value).startswith(f"{', '.join(files.values())}: ")
 
 
+def test_a_key_with_a_password(certificates, tmp_path):
+    cert, locked = certificates / "client.pem", tmp_path / "locked.key"
+    key = serialization.load_pem_private_key((certificates / "client.key").read_bytes(), None)
+    encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    locked.write_bytes(key.private_bytes(encoding, form, serialization.BestAvailableEncryption(b"x")))
+    with pytest.raises(
+        UserError, match=rf"{locked}: a key must have no password, .* `openssl pkey -in {locked} "
+    ):
+        TlsFiles(cert=str(cert), key=str(locked))
+    with pytest.raises(UserError, match=r"not a certificate and its key in PEM$"):
+        TlsFiles(cert=str(certificates / "client.key"), key=str(certificates / "client.key"))
+
+
 def test_certificate_without_its_key(certificates):
     with pytest.raises(UserError, match="must be given together"):
         TlsFiles(cert=str(certificates / "client.pem"))
@@ -284,7 +298,7 @@ def test_certificate_without_its_key(certificates):
     with pytest.raises(UserError, match=r"client\.key: not a certificate in PEM"):
         TlsFiles(ca=str(certificates / "client.key"))
     with pytest.raises(
-        UserError, match=r"client\.pem, .*server\.key: not a certificate and its unencrypted key"
+        UserError, match=r"client\.pem, .*server\.key: not a certificate and its key in PEM: "
     ):
         TlsFiles(cert=str(certificates / "client.pem"), key=str(certificates / "server.key"))
 

@@ -58,3 +58,21 @@ def test_a_version_is_no_directory_of_versions(tmp_path):
     with pytest.raises(UserError, match=rf"1: is the directory of one version, .*; name .* {tmp_path}/ner$"):
         export(tmp_path, version)
     assert [path.name for path in version.iterdir()] == ["saved_model.pb"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"keep": -1}, "keep must be at least 0, got -1"),
+        ({"token_budget": -5}, "token_budget must be at least 0, got -5"),
+        ({"min_probability": 30}, "min_probability must be at least 0 and at most 1, got 30"),
+        ({"min_probability": float("nan")}, "min_probability must be at least 0 and at most 1, got nan"),
+        ({"weights": "int8"}, "weights must be one of float32, bfloat16, float16, got 'int8'"),
+        ({"precision": "float16"}, "precision must be one of float32, bfloat16, auto, got 'float16'"),
+        ({"checkpoint": "newest"}, "checkpoint must be one of best, last, got 'newest'"),
+    ],
+)
+def test_options_are_checked_before_the_work(tmp_path, options, message):
+    with pytest.raises(UserError) as raised:
+        export(tmp_path, tmp_path / "out", **options)
+    assert str(raised.value) == message
