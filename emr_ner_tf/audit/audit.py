@@ -13,7 +13,7 @@ from absl import logging
 from emr_ner_tf.audit.candidates import KINDS, LABEL, Candidate
 from emr_ner_tf.audit.folds import assign_folds, text_key
 from emr_ner_tf.audit.scoring import find_candidates
-from emr_ner_tf.config import ConfigDict, reading_settings
+from emr_ner_tf.config import ConfigDict, check_config, reading_settings
 from emr_ner_tf.data.atomic_io import atomic_writer
 from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.data.path_lists import split_paths
@@ -64,8 +64,9 @@ def audit_by_folds(
         The likely errors, the most suspicious first.
 
     Raises:
-        UserError: too few records, or training fails.
+        UserError: a wrong setting, too few records, or training fails.
     """
+    check_config(config)
     fold_of = assign_folds([record.document.text for record in records], folds, seed)
     suspects = []
     for fold in range(folds):

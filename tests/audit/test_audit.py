@@ -9,6 +9,13 @@ from emr_ner_tf.errors import UserError
 from emr_ner_tf.recipes import read_recipe
 
 
+def test_the_recipe_of_another_command(tmp_path):
+    config = read_recipe("pretrain_elmo")
+    with pytest.raises(UserError, match=r"^--config: the recipe lacks key 'char.size'; name a recipe"):
+        audit_by_folds([], ["症状"], config, str(tmp_path), folds=2, seed=0)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_directory_with_an_audit_of_other_settings(tmp_path):
     config = read_recipe("quickstart")
     model = tmp_path / "fold-1-of-2" / "model"
