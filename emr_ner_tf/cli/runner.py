@@ -100,16 +100,26 @@ def _guarded(main: Callable[..., None], arguments: Sequence[str]) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         print(describe_os_error(error), file=sys.stderr)
         return 1
-    except MemoryError:
-        print("out of memory; use smaller inputs, batches or windows", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
     except Terminated as error:
         print(f"terminated by {signal.Signals(error.signal_number).name}", file=sys.stderr)
         return 128 + error.signal_number
+    except Exception as error:
+        if not _is_lack_of_memory(error):
+            raise
+        print("out of memory; use smaller inputs, batches or windows", file=sys.stderr)
+        return 1
     return 0
+
+
+def _is_lack_of_memory(error: Exception) -> bool:
+    """Whether Python or TensorFlow, if the command has imported it, had too little memory."""
+    tensorflow = sys.modules.get("tensorflow")
+    return isinstance(error, MemoryError) or (
+        tensorflow is not None and isinstance(error, tensorflow.errors.ResourceExhaustedError)
+    )
 
 
 def _unwind_on_signals() -> None:

@@ -70,6 +70,20 @@ def test_status_and_streams(tmp_path, body, status, stdout, stderr):
     assert (done.returncode, done.stdout, done.stderr) == (status, stdout, stderr)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "bytearray(2**62)",
+        # No machine has 2**48 bytes.
+        "import emr_ner_tf, tensorflow as tf; tf.zeros([2**46])",
+    ],
+)
+def test_too_little_memory_is_one_line(tmp_path, body):
+    done = _run(_script(tmp_path, body), TF_CPP_MIN_LOG_LEVEL="3")
+    assert done.returncode == 1
+    assert done.stderr == "out of memory; use smaller inputs, batches or windows\n"
+
+
 def test_a_fault_of_ours_shows_its_trace(tmp_path):
     done = _run(_script(tmp_path, "raise ValueError('ours')"))
     assert done.returncode == 1
