@@ -37,7 +37,7 @@ def test_the_page_of_several_bundles_until_a_signal(bundles, tmp_path):
 
 @pytest.mark.parametrize(
     ("flags", "status", "message"),
-    [((), 2, "--bundle"), (("--bundle=absent",), 1, "absent: has no version")],
+    [((), 2, "--bundle"), (("--bundle=absent",), 1, "absent: must be a directory of versions")],
 )
 def test_a_wrong_call(cli, flags, status, message):
     done = cli("try", *flags)
