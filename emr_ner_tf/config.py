@@ -36,6 +36,13 @@ RUNTIME_ONLY_KEYS = ("train.checkpoint_seconds", "train.log_seconds", "text.toke
 # Seeds have 32 bits, as in NumPy; no machine has memory for a wider layer.
 _MAX_SEED, _MAX_SIZE, _MAX_WHOLE = 2**32 - 1, 2**16, 2**31 - 1
 _SIZES = ("model", "random_encoder", "char", "lexicon")
+# Rules for what the configurations of all commands have.
+_CHOICES = {"train.precision": PRECISIONS, "optimizer.decay": ("none", "linear")}
+_AT_LEAST = {
+    **{"train.seed": 0, "train.epochs": 1, "train.checkpoint_seconds": 0, "text.window": 8},
+    **{"optimizer.clip_norm": 0, "optimizer.weight_decay": 0, "optimizer.epsilon": 0},
+}
+_FRACTIONS = ("optimizer.warmup_fraction", "optimizer.beta_1", "optimizer.beta_2")
 
 
 def base_config() -> ConfigDict:
@@ -161,17 +168,12 @@ def check_config(config: ConfigDict) -> None:
         "data.format": (AUTO, *READ_FORMATS),
         "data.unlabelled_format": (AUTO, *READ_FORMATS),
         "data.overlaps": ("error", "longest"),
-        "train.precision": PRECISIONS,
-        "optimizer.decay": ("none", "linear"),
         "encoder_backend": ("keras_nlp", "transformers"),
         "model.encoder": ENCODERS,
     }
     at_least = {
-        "train.seed": 0,
-        "train.epochs": 1,
         "train.batch_size": 1,
         "train.token_budget": 0,
-        "text.window": 8,
         "text.overlap": 0,
         "text.slack": 0,
         "text.token_budget": 1,
@@ -183,13 +185,9 @@ def check_config(config: ConfigDict) -> None:
         "train.patience": 0,
         "distillation.ratio": 0,
         "train.adversarial_norm": 0,
-        "train.checkpoint_seconds": 0,
-        "optimizer.clip_norm": 0,
-        "optimizer.weight_decay": 0,
         "optimizer.encoder_rate": RATE_BY_SIZE,
         "optimizer.head_rate": 0,
         "optimizer.crf_rate": 0,
-        "optimizer.epsilon": 0,
         "random_encoder.hidden_size": 1,
         "random_encoder.num_hidden_layers": 1,
         "random_encoder.num_attention_heads": 1,
@@ -201,8 +199,7 @@ def check_config(config: ConfigDict) -> None:
     reading_settings(config.data)
     passage_settings(config.data)
     fractions = (
-        *("model.dropout", "data.validation_fraction", "optimizer.warmup_fraction", "train.average_decay"),
-        *("optimizer.beta_1", "optimizer.beta_2"),
+        *("model.dropout", "data.validation_fraction", "train.average_decay"),
         *("random_encoder.hidden_dropout_prob", "random_encoder.attention_probs_dropout_prob"),
     )
     check_values(config, choices=choices, at_least=at_least, fractions=fractions)
@@ -288,7 +285,7 @@ def check_values(
     """Checks values by key, such as `train.epochs`; numbers must also be finite and sizes realistic.
 
     Args:
-        config: the whole configuration.
+        config: the whole configuration of a command. What all commands have is checked without being named.
         choices: allowed values by key.
         at_least: minimum values by key.
         fractions: keys of values that must be at least 0 and below 1.
@@ -302,15 +299,15 @@ def check_values(
         most = _MAX_SEED if key == "train.seed" else _MAX_SIZE if key.split(".")[0] in _SIZES else _MAX_WHOLE
         if isinstance(value, int) and value > most:
             raise UserError(f"config.{key} must be at most {most}, got {value}")
-    for key, allowed in choices.items():
+    for key, allowed in (_CHOICES | dict(choices)).items():
         value = _get(config, key)
         if value not in allowed:
             raise UserError(f"config.{key} must be one of {', '.join(allowed)}, got {value!r}")
-    for key, least in at_least.items():
+    for key, least in (_AT_LEAST | dict(at_least)).items():
         value = _get(config, key)
         if not value >= least:
             raise UserError(f"config.{key} must be at least {least}, got {value}")
-    for key in fractions:
+    for key in (*_FRACTIONS, *fractions):
         value = _get(config, key)
         if not 0 <= value < 1:
             raise UserError(f"config.{key} must be at least 0 and below 1, got {value}")

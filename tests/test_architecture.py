@@ -10,6 +10,7 @@ PACKAGE = ROOT / "emr_ner_tf"
 # A package or module imports only from those before it.
 ORDER = (
     "errors",
+    "pem_files",
     "child_process",
     "log_interval",
     "progress_bar",

@@ -7,7 +7,8 @@ import ssl
 from collections.abc import Mapping
 
 from emr_ner_tf.client.headers import check_headers
-from emr_ner_tf.errors import UserError, describe_os_error
+from emr_ner_tf.errors import UserError
+from emr_ner_tf.pem_files import load_authority, load_key_pair
 
 # Codes of failed TensorFlow operations and JSON parsers, whose messages may quote the invalid value.
 _MAY_QUOTE = frozenset(("INVALID_ARGUMENT", "OUT_OF_RANGE", "INTERNAL", "UNKNOWN"))
@@ -98,35 +99,9 @@ class TlsFiles:
         """Reads the files, because gRPC would only report that there is no connection."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         if self.ca is not None:
-            try:
-                context.load_verify_locations(self.ca)
-            except ssl.SSLError as error:
-                raise UserError(f"{self.ca}: not a certificate in PEM: {error.reason}") from None
-            except OSError as error:
-                raise _unreadable(self.ca, error) from None
+            load_authority(context, self.ca)
         if self.cert is not None and self.key is not None:
-            try:
-                # Without a password, Python would prompt for one if the key is encrypted.
-                context.load_cert_chain(self.cert, self.key, password="")
-            except ssl.SSLError as error:
-                if b"ENCRYPTED" in pathlib.Path(self.key).read_bytes():
-                    raise UserError(
-                        f"{self.key}: a key must have no password, and this one has; `openssl pkey -in {self.key} "
-                        "-out FILE` writes one without"
-                    ) from None
-                # A file without any PEM gives no reason.
-                reason = f": {error.reason}" if error.reason else ""
-                raise UserError(
-                    f"{self.cert}, {self.key}: not a certificate and its key in PEM{reason}"
-                ) from None
-            except OSError as error:
-                raise _unreadable(f"{self.cert}, {self.key}", error) from None
-
-
-def _unreadable(files: str, error: OSError) -> UserError:
-    # OpenSSL's errors have no file.
-    error.filename = files
-    return UserError(describe_os_error(error))
+            load_key_pair(context, self.cert, self.key)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,7 @@ import ssl
 
 import grpc
 
-from emr_ner_tf.errors import UserError
+from emr_ner_tf.pem_files import load_authority, load_key_pair
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,25 +30,10 @@ class Tls:
             UserError: a file is not a certificate, or the key does not match the certificate.
         """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        try:
-            # Without a password, Python would prompt for one if the key is encrypted.
-            context.load_cert_chain(self.certificate, self.key, password="")
-        except ssl.SSLError as error:
-            if b"ENCRYPTED" in pathlib.Path(self.key).read_bytes():
-                raise UserError(
-                    f"{self.key}: a key must have no password, and this one has; `openssl pkey -in {self.key} -out "
-                    "FILE` writes one without"
-                ) from error
-            raise UserError(
-                f"{self.certificate}, {self.key}: not a certificate and its key in PEM"
-                f"{f': {error.reason}' if error.reason else ''}"
-            ) from error
+        load_key_pair(context, self.certificate, self.key)
         if self.client_ca is not None:
             context.verify_mode = ssl.CERT_REQUIRED
-            try:
-                context.load_verify_locations(self.client_ca)
-            except ssl.SSLError as error:
-                raise UserError(f"{self.client_ca}: not a certificate in PEM: {error.reason}") from error
+            load_authority(context, self.client_ca)
         return context
 
     def credentials(self) -> grpc.ServerCredentials:

@@ -39,7 +39,7 @@ def _ask(kind, target, options, texts):
 @pytest.fixture
 def http_server():
     """The function that starts a server with these answers, one after the other: a status, a body, and whether the
-    body is announced as longer than it is. Who asks which version it has is told 1, or `metadata`."""
+    body is announced as longer than it is. A request for the metadata gets version 1, or `metadata`."""
     servers = []
 
     def start(*answers, metadata=None, location=None):
