@@ -39,9 +39,11 @@ _SIZES = ("model", "random_encoder", "char", "lexicon")
 # Rules for what the configurations of all commands have.
 _CHOICES = {"train.precision": PRECISIONS, "optimizer.decay": ("none", "linear")}
 _AT_LEAST = {
-    **{"train.seed": 0, "train.epochs": 1, "train.checkpoint_seconds": 0, "text.window": 8},
-    **{"optimizer.clip_norm": 0, "optimizer.weight_decay": 0, "optimizer.epsilon": 0},
-}
+    "train.seed": 0,
+    "train.epochs": 1,
+    "train.checkpoint_seconds": 0,
+    "text.window": 8,
+} | dict.fromkeys(("optimizer.clip_norm", "optimizer.weight_decay", "optimizer.epsilon"), 0)
 _FRACTIONS = ("optimizer.warmup_fraction", "optimizer.beta_1", "optimizer.beta_2")
 
 
