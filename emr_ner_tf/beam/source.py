@@ -1,12 +1,15 @@
 """Records of an archive read in parallel: spans of files, their lines with byte offsets, pools for the model."""
 
+import logging
 import os
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
+from apache_beam.io.localfilesystem import LocalFileSystem
 from apache_beam.metrics.metric import Metrics
 
 from emr_ner_tf.beam.decompression import BROKEN, unpacked
@@ -16,9 +19,10 @@ from emr_ner_tf.data.file_kinds import check_kind
 from emr_ner_tf.data.lines import Line, check_rereadable, decoded, json_line, without_mark
 from emr_ner_tf.data.record_error import RecordError
 from emr_ner_tf.data.rejects import reject_fields
-from emr_ner_tf.errors import UserError
+from emr_ner_tf.errors import UserError, describe_os_error
 from emr_ner_tf.inference.annotator import POOL_CHARACTERS, POOL_TEXTS
 
+_LOGGER = logging.getLogger(__name__)
 NAMESPACE = "emr_ner_tf"
 FORMATS = ("ccks2019", "text")
 _REMEDY = (
@@ -59,11 +63,13 @@ def find_files(patterns: Sequence[str]) -> list[tuple[str, int]]:
         first: on this machine the paths are followed, elsewhere they are compared as they are.
 
     Raises:
-        UserError: a pattern names no file, a folder or a stream, or an unknown file system.
+        UserError: a pattern names no file, a folder, a stream or a broken link, or an unknown file system.
     """
     found: dict[str, tuple[str, int]] = {}
     for pattern in patterns:
         files = match(pattern)
+        if "://" not in pattern:
+            _check_links(pattern)
         if not files:
             raise UserError(f"{pattern}: no such file")
         for path, size in sorted(files.items()):
@@ -81,13 +87,59 @@ def match(pattern: str) -> dict[str, int]:
     Raises:
         UserError: an unknown file system.
     """
-    # Beam finds nothing for a pattern without a folder.
-    here = "" if "/" in pattern else "./"
+    # Beam finds nothing for a pattern without a folder before its wildcards.
+    here = "" if "/" in _fixed_part(pattern) else "./"
     try:
         (result,) = FileSystems.match([here + pattern])
     except ValueError as error:
         raise UserError(f"{pattern}: no file system of Beam's takes this path") from error
     return {metadata.path.removeprefix(here): metadata.size_in_bytes for metadata in result.metadata_list}
+
+
+def _check_links(pattern: str) -> None:
+    """Looks at the local files that match a pattern and that Beam leaves out without a word.
+
+    Links to folders and folders that cannot be listed, in which files may match, are logged.
+
+    Raises:
+        UserError: a file that matches cannot be read, such as a link to a file that does not exist.
+    """
+    # As Beam reads it: a folder is a pattern for its files.
+    pattern = f"{pattern}*" if pattern.endswith("/") else pattern
+    root = os.path.dirname(_fixed_part(pattern))
+    wildcards = pattern.removeprefix(root).lstrip("/")
+    if _fixed_part(pattern) == pattern:
+        return
+    is_match = re.compile(LocalFileSystem.translate_pattern(pattern)).match
+    for folder, folders, names in os.walk(root or ".", onerror=_log_unlisted):
+        for path in (os.path.join(folder, name) for name in names):
+            path = path if root else path.removeprefix("./")
+            try:
+                _ = is_match(path) and os.stat(path)
+            except OSError as error:
+                raise UserError(
+                    f"{describe_os_error(error)}; the pattern {pattern} matches this "
+                    f"{'link' if os.path.islink(path) else 'file'}: mend or remove it, or use a pattern without it"
+                ) from None
+        if "/" not in wildcards and "**" not in wildcards:
+            return
+        for path in (os.path.join(folder, name) for name in folders):
+            if os.path.islink(path):
+                _LOGGER.warning(
+                    "%s: is a link to a folder, and patterns do not look into it; name it in a pattern of its own: "
+                    "%s/*.jsonl",
+                    path,
+                    path,
+                )
+
+
+def _fixed_part(pattern: str) -> str:
+    """Returns what is before the first wildcard."""
+    return re.split(r"[\[*?]", pattern, maxsplit=1)[0]
+
+
+def _log_unlisted(error: OSError) -> None:
+    _LOGGER.warning("%s; its files are not read", describe_os_error(error))
 
 
 def spans_of(file: tuple[str, int], span_bytes: int = SPAN_BYTES) -> Iterator[Span]:

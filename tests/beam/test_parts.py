@@ -125,6 +125,10 @@ def test_a_pattern_without_a_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.jsonl").write_bytes(b"12345")
     assert find_files(["*.jsonl", "a.jsonl"]) == [("a.jsonl", 5)]
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "b.jsonl").write_bytes(b"123")
+    assert find_files(["*/*.jsonl"]) == find_files(["sub/"]) == [("sub/b.jsonl", 3)]
+    assert find_files(["**.jsonl"]) == [("a.jsonl", 5), ("sub/b.jsonl", 3)]
 
 
 def test_a_file_named_by_several_paths_is_read_once_under_the_first(tmp_path, monkeypatch):
@@ -138,6 +142,38 @@ def test_a_file_named_by_several_paths_is_read_once_under_the_first(tmp_path, mo
         (f"{tmp_path}/b.jsonl", 5),
     ]
     assert find_files(["[[]c].jsonl"]) == [("[c].jsonl", 5)]
+
+
+@pytest.mark.parametrize("pattern", ["*.jsonl", "*/*.jsonl", "**", "sub/"])
+@pytest.mark.parametrize("target", ["missing", "b.jsonl"])
+def test_a_broken_link_that_a_pattern_matches_is_refused(tmp_path, monkeypatch, pattern, target):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / ("sub" if pattern != "*.jsonl" else "")
+    folder.mkdir(exist_ok=True)
+    (folder / "a.jsonl").write_bytes(b"12345")
+    (folder / "b.jsonl").symlink_to(target)
+    for given in (pattern, f"{tmp_path}/{pattern}"):
+        with pytest.raises(UserError, match=r"b\.jsonl: .*matches this link: mend or remove it"):
+            find_files([given])
+
+
+def test_a_broken_link_that_no_pattern_matches_is_ignored(tmp_path):
+    (tmp_path / "a.jsonl").write_bytes(b"12345")
+    (tmp_path / "b.txt").symlink_to("missing")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "c.jsonl").symlink_to("missing")
+    assert find_files([f"{tmp_path}/*.jsonl"]) == [(f"{tmp_path}/a.jsonl", 5)]
+
+
+def test_a_linked_folder_that_patterns_do_not_look_into_is_logged(tmp_path, caplog):
+    (tmp_path / "day1").mkdir()
+    (tmp_path / "day1" / "a.jsonl").write_bytes(b"12345")
+    (tmp_path / "day2").symlink_to("day1")
+    assert find_files([f"{tmp_path}/*/a.jsonl"]) == [(f"{tmp_path}/day1/a.jsonl", 5)]
+    assert f"{tmp_path}/day2: is a link to a folder" in caplog.text
+    caplog.clear()
+    assert find_files([f"{tmp_path}/day2/*.jsonl"]) == [(f"{tmp_path}/day2/a.jsonl", 5)]
+    assert not caplog.text
 
 
 @pytest.mark.parametrize("ending", ["", "/a.jsonl"])
