@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from emr_ner_tf.client.options import ServingError
 from emr_ner_tf.data.document import Entity
-from emr_ner_tf.errors import UserError
 from emr_ner_tf.text.packing import pack_sorted
 
 # Number of characters that two neighbouring pieces share. A window of the model has a few hundred.
@@ -75,6 +75,36 @@ def plan_requests(texts: Sequence[str], *, max_records: int, max_characters: int
     ]
 
 
+def check_answer(target: str, request: Sequence[Piece], entities: Sequence[Sequence[Entity]]) -> None:
+    """Checks that an answer has the entities of each piece of its request.
+
+    Args:
+        target: the address of the server, for the message.
+        request: the pieces that were sent.
+        entities: the entities of each row of the answer.
+
+    Raises:
+        ServingError: UNKNOWN, if the number of rows is another one, or an entity is not in its piece.
+    """
+    if len(entities) != len(request):
+        raise ServingError(
+            target,
+            "UNKNOWN",
+            f"the answer must have one row for each text, and has {len(entities)} for {len(request)} texts; is a "
+            "bundle served under the name of the model, and does a proxy in between change requests?",
+        )
+    for piece, members in zip(request, entities, strict=True):
+        for entity in members:
+            if not 0 <= entity.start < entity.end <= piece.end - piece.start:
+                raise ServingError(
+                    target,
+                    "UNKNOWN",
+                    f"the answer has an entity from {entity.start} to {entity.end}, which is not in the "
+                    f"{piece.end - piece.start} characters that were sent; is a bundle served under the name of the "
+                    "model?",
+                )
+
+
 def merge(
     count: int, pieces: Sequence[Piece], entities: Sequence[Sequence[Entity]]
 ) -> list[tuple[Entity, ...]]:
@@ -83,23 +113,15 @@ def merge(
     Args:
         count: number of texts.
         pieces: all pieces, in any order.
-        entities: entities of each piece, with offsets in the piece.
+        entities: entities of each piece, with offsets in the piece; see `check_answer`.
 
     Returns:
         The entities of each text, in order of `start` and without overlaps.
-
-    Raises:
-        UserError: an entity ends past the end of its piece.
     """
     found: list[list[Entity]] = [[] for _ in range(count)]
     for piece, members in sorted(zip(pieces, entities, strict=True), key=lambda pair: pair[0]):
         merged = found[piece.text]
         for entity in members:
-            if entity.end > piece.end - piece.start:
-                raise UserError(
-                    f"the server's answer has an entity that ends at {entity.end}, past the end of the "
-                    f"{piece.end - piece.start} characters that were sent"
-                )
             start, end = entity.start + piece.start, entity.end + piece.start
             owned = piece.owned_from <= start < piece.owned_to
             # A mention that the previous piece reports may extend past the border.

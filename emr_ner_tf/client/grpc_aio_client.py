@@ -108,7 +108,7 @@ class AsyncGrpcClient:
                 except ServingError as failure:
                     raise self._pin.explain(failure, asked) from None
                 if self._pin.take(messages.version_of(answer), asked):
-                    return messages.predicted(answer, self.target)
+                    return messages.predicted(answer, request, self.target)
 
     async def _call(self, method: Callable[..., Any], request: Any) -> Any:
         policy = retry_policy(self.options.retry_timeout_s)

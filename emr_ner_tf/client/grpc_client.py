@@ -87,7 +87,7 @@ class GrpcClient(PinnedClient, Annotator):
             failure = messages.from_rpc_error(self.target, error)
         else:
             if self._pin.take(messages.version_of(answer), asked):
-                return messages.predicted(answer, self.target)
+                return messages.predicted(answer, request, self.target)
             return self._predict(texts, request)
         if failure.code == "UNAVAILABLE" and not isinstance(failure, TlsHandshakeError):
             return self._predict(texts, request)
@@ -102,7 +102,7 @@ class GrpcClient(PinnedClient, Annotator):
             except ServingError as failure:
                 raise self._pin.explain(failure, asked) from None
             if self._pin.take(messages.version_of(answer), asked):
-                return messages.predicted(answer, self.target)
+                return messages.predicted(answer, request, self.target)
 
     def _call(self, method: Callable[..., Any], request: Any) -> Any:
         policy = retry_policy(self.options.retry_timeout_s)

@@ -12,7 +12,7 @@ from tensorflow_serving.apis import (
     predict_pb2,
 )
 
-from emr_ner_tf.client.chunking import Piece
+from emr_ner_tf.client.chunking import Piece, check_answer
 from emr_ner_tf.client.options import OTHER_ANSWER, ClientOptions, ServingError, redacted_error
 from emr_ner_tf.data.document import Entity
 from emr_ner_tf.inference.annotator import decode_entities, encode_texts
@@ -94,16 +94,20 @@ def predict_request(
     return request
 
 
-def predicted(response: predict_pb2.PredictResponse, target: str) -> list[tuple[Entity, ...]]:
-    """Returns the entities of each text of an answer.
+def predicted(
+    response: predict_pb2.PredictResponse, request: Sequence[Piece], target: str
+) -> list[tuple[Entity, ...]]:
+    """Returns the entities of each piece of a request from the answer.
 
     Raises:
-        ServingError: UNKNOWN, if the answer is not that of a bundle.
+        ServingError: UNKNOWN, if the answer is not that of a bundle, or not one to this request.
     """
     try:
-        return decode_entities({name: tf.make_ndarray(response.outputs[name]) for name in OUTPUTS})
+        entities = decode_entities({name: tf.make_ndarray(response.outputs[name]) for name in OUTPUTS})
     except (AttributeError, IndexError, TypeError, ValueError):
         raise ServingError(target, "UNKNOWN", OTHER_ANSWER) from None
+    check_answer(target, request, entities)
+    return entities
 
 
 def version_of(response: predict_pb2.PredictResponse) -> int | None:

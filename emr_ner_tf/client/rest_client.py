@@ -10,7 +10,7 @@ from typing import Any
 import requests
 import tenacity
 
-from emr_ner_tf.client.chunking import Piece
+from emr_ner_tf.client.chunking import Piece, check_answer
 from emr_ner_tf.client.options import (
     OTHER_ANSWER,
     ClientOptions,
@@ -124,7 +124,9 @@ class RestClient(PinnedClient, Annotator):
         except ServingError as failure:
             raise self._pin.explain(failure, asked) from None
         with self._readable():
-            return _entities(answer["outputs"])
+            entities = _entities(answer["outputs"])
+            check_answer(self.target, request, entities)
+        return entities
 
     def _call(self, verb: str, asked: ClientOptions, path: str, body: bytes | None = None) -> Any:
         if asked.version is not None:

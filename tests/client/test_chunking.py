@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emr_ner_tf.client.chunking import merge, plan_requests, split_text
+from emr_ner_tf.client.chunking import check_answer, merge, plan_requests, split_text
+from emr_ner_tf.client.options import ServingError
 from emr_ner_tf.data.document import Entity
-from emr_ner_tf.errors import UserError
 
 _TEXTS = st.lists(st.text("患者。\nab", max_size=9000), max_size=5)
 
@@ -77,9 +77,12 @@ def test_a_mention_over_a_border_is_told_once():
     assert merge(1, pieces, seen) == [(Entity(border - 5, border + 5, "甲"),)]
 
 
-def test_an_entity_of_another_text_is_refused():
+@pytest.mark.parametrize(("start", "end"), [(3, 5), (-1, 2), (2, 2), (3, 1)])
+def test_an_entity_of_another_text_is_refused(start, end):
     pieces = split_text(0, "four", 2000)
     with pytest.raises(
-        UserError, match=r"has an entity that ends at 5, past the end of the 4 characters that were sent"
+        ServingError,
+        match=rf"^ner:8500: UNKNOWN: the answer has an entity from {start} to {end}, which is not in the 4 characters",
     ):
-        merge(1, pieces, [[Entity(3, 5, "x", 1.0)]])
+        check_answer("ner:8500", pieces, [[Entity(start, end, "x", 1.0)]])
+    check_answer("ner:8500", pieces, [[Entity(0, 4, "x", 1.0)]])

@@ -118,6 +118,24 @@ def test_rest_answers_of_another_kind(http_server, answer):
         RestClient(http_server((200, json.dumps(answer).encode(), False))).predict(["x"])
 
 
+@pytest.mark.parametrize("rows", [0, 2])
+def test_rest_answers_with_another_number_of_rows(http_server, rows):
+    columns = {name: column * rows for name, column in EMPTY.items()}
+    answers = [(200, json.dumps({"outputs": EMPTY | columns}).encode(), False)] * 2
+    target = http_server(*answers)
+    with pytest.raises(
+        ServingError, match=rf"^{target}: UNKNOWN: .* has {rows} for 1 texts; is a bundle served"
+    ):
+        RestClient(target).predict(["x"])
+
+
+def test_a_surplus_row_of_one_answer_is_no_row_of_the_next(http_server):
+    two, none = ({name: column * rows for name, column in EMPTY.items()} for rows in (2, 0))
+    target = http_server(*((200, json.dumps({"outputs": rows}).encode(), False) for rows in (two, none)))
+    with pytest.raises(ServingError, match="has 2 for 1 texts"):
+        RestClient(target, ClientOptions(max_records=1)).predict(["x", "y"])
+
+
 @pytest.mark.parametrize("metadata", [[], {"model_spec": 5}, {"model_spec": {"version": "newest"}}])
 @pytest.mark.parametrize("call", [RestClient.status, RestClient.signatures, lambda c: c.predict(["x"])])
 def test_rest_metadata_of_another_kind(http_server, metadata, call):
@@ -278,6 +296,23 @@ def test_grpc_answers_of_another_kind(service, kind, change):
     service[0].change = change
     with pytest.raises(ServingError, match="UNKNOWN: the answer is not that of a bundle"):
         _ask(kind, service[1], ClientOptions(retry_timeout_s=0), [""])
+
+
+@pytest.mark.parametrize("kind", ["grpc", "aio"])
+@pytest.mark.parametrize("rows", [0, 2])
+# Without a version, the first answer pins it; with one, the requests are in flight at the same time.
+@pytest.mark.parametrize("version", [None, 1])
+def test_grpc_answers_with_another_number_of_rows(service, kind, rows, version):
+    def change(outputs):
+        outputs["num_entities"].int_val[:] = [0] * rows
+        for tensor in outputs.values():
+            tensor.tensor_shape.dim[0].size = rows
+
+    service[0].change = change
+    with pytest.raises(
+        ServingError, match=rf"^{service[1]}: UNKNOWN: .* has {rows} for 1 texts; is a bundle"
+    ):
+        _ask(kind, service[1], ClientOptions(retry_timeout_s=0, version=version), [""])
 
 
 @pytest.mark.parametrize("kind", ["grpc", "aio"])
