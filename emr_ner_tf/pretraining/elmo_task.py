@@ -1,5 +1,6 @@
 """ELMo's language model from unlabelled text: vocabulary, windows, objective, and the directory that a tagger takes."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from emr_ner_tf.pretraining.elmo_settings import check_elmo_config, elmo_config
 from emr_ner_tf.pretraining.task import BEFORE, PretrainingTask, check_output
 from emr_ner_tf.text.vocabulary import Vocabulary
 from emr_ner_tf.training.batching import plan_epoch
-from emr_ner_tf.training.input_pipeline import worker_shard
+from emr_ner_tf.training.input_pipeline import DistributedBatches
 from emr_ner_tf.training.optimization import build_optimizer
 from emr_ner_tf.training.run import run
 from emr_ner_tf.training.stateless_dropout import make_dropout_stateless
@@ -144,9 +145,9 @@ class _ElmoTask(PretrainingTask):
             for name, plan in zip(names, plans, strict=True)
         ]
 
-    def _batches(self, plan: Sequence[np.ndarray]) -> tf.distribute.DistributedDataset:
-        return self._strategy.distribute_datasets_from_function(
-            lambda context: language_model_dataset(self._corpus.train, plan, **worker_shard(context))
+    def _batches(self, plan: Sequence[np.ndarray]) -> DistributedBatches:
+        return DistributedBatches(
+            self._strategy, functools.partial(language_model_dataset, self._corpus.train, plan)
         )
 
 

@@ -1,5 +1,6 @@
 """Domain pre-training: masked characters and next sentences, continued from any encoder of BERT's kind."""
 
+import functools
 import os
 from collections.abc import Callable, Sequence
 
@@ -24,7 +25,7 @@ from emr_ner_tf.pretraining.settings import check_pretrain_config, pretrain_conf
 from emr_ner_tf.pretraining.task import BEFORE, PretrainingTask, check_output
 from emr_ner_tf.text.vocabulary import Vocabulary
 from emr_ner_tf.training.batching import plan_epoch
-from emr_ner_tf.training.input_pipeline import worker_shard
+from emr_ner_tf.training.input_pipeline import DistributedBatches
 from emr_ner_tf.training.optimization import Optimizer, build_optimizer
 from emr_ner_tf.training.run import run
 from emr_ner_tf.training.stateless_dropout import make_dropout_stateless
@@ -227,11 +228,9 @@ class _MlmTask(PretrainingTask):
         masked = text.masked(rate=self._config.masking.rate, seed=self._config.train.seed, epoch=epoch)
         return masked, self._pairs(text, epoch)
 
-    def _distributed(
-        self, masked: Masked, pairs: Pairs, plan: list[np.ndarray]
-    ) -> tf.distribute.DistributedDataset:
-        return self._strategy.distribute_datasets_from_function(
-            lambda context: pretraining_dataset(masked, pairs, plan, self._special, **worker_shard(context))
+    def _distributed(self, masked: Masked, pairs: Pairs, plan: list[np.ndarray]) -> DistributedBatches:
+        return DistributedBatches(
+            self._strategy, functools.partial(pretraining_dataset, masked, pairs, plan, self._special)
         )
 
     def _make_sum_step(self) -> Callable[..., tf.Tensor]:

@@ -1,6 +1,7 @@
-"""The steps of the training input, each a pure function from data set to data set."""
+"""The steps of the training input, each a pure function from data set to data set, and its way to the replicas."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -13,6 +14,38 @@ def worker_shard(context: tf.distribute.InputContext) -> dict[str, int]:
     replicas = context.num_replicas_in_sync
     count = replicas // context.num_input_pipelines
     return {"replicas": replicas, "first": context.input_pipeline_id * count, "count": count}
+
+
+class DistributedBatches:
+    """The batches of a data set, each replica's share on its own device.
+
+    A strategy's own data set would tune the part that it puts on each device, whatever the options say, and the end of
+    an epoch would wait for the tuner's thread, which sleeps up to a minute.
+
+    Args:
+        strategy: of the run.
+        make: returns the data set, given the arguments `replicas`, `first` and `count` of `shard_batches`.
+
+    Attributes:
+        element_spec: of a batch.
+    """
+
+    def __init__(self, strategy: tf.distribute.Strategy, make: Callable[..., tf.data.Dataset]) -> None:
+        def make_share(context: tf.distribute.InputContext) -> tf.data.Dataset:
+            self._share = make(**worker_shard(context))
+            return self._share
+
+        self._strategy = strategy
+        self.element_spec = strategy.distribute_datasets_from_function(make_share).element_spec
+
+    def __iter__(self) -> Iterator[Any]:
+        rows = iter(self._share)
+        while True:
+            try:
+                batch = self._strategy.experimental_distribute_values_from_function(lambda _: next(rows))
+            except StopIteration:
+                return
+            yield batch
 
 
 def shard_batches(batches: Sequence[np.ndarray], *, replicas: int, first: int, count: int) -> tf.data.Dataset:

@@ -1,5 +1,6 @@
 """The tagger as a task: annotated records, windows of them, validation by exact-match F1."""
 
+import functools
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -29,7 +30,7 @@ from emr_ner_tf.training.checkpoints import BEST, restore_weights
 from emr_ner_tf.training.dataset import check_mentions, training_records
 from emr_ner_tf.training.examples import Examples, build_examples, join_with_soft
 from emr_ner_tf.training.failed_writes import failed_writes_named
-from emr_ner_tf.training.input_pipeline import training_dataset, worker_shard
+from emr_ner_tf.training.input_pipeline import DistributedBatches, training_dataset
 from emr_ner_tf.training.learning_curve import draw_learning_curve
 from emr_ner_tf.training.learning_rates import learning_rates
 from emr_ner_tf.training.loading import InProcessTagger
@@ -250,11 +251,10 @@ class TaggingTask(Task):
             )
         return AdversarialEmbeddings(table, norm)
 
-    def _batches(self, batches: Sequence[np.ndarray]) -> tf.distribute.DistributedDataset:
-        return self._strategy.distribute_datasets_from_function(
-            lambda context: training_dataset(
-                self._data.examples, batches, pad_id=self.model.special.pad, **worker_shard(context)
-            )
+    def _batches(self, batches: Sequence[np.ndarray]) -> DistributedBatches:
+        return DistributedBatches(
+            self._strategy,
+            functools.partial(training_dataset, self._data.examples, batches, pad_id=self.model.special.pad),
         )
 
     def _draw(self, history: Sequence[Mapping[str, Any]], best_epoch: int) -> None:

@@ -1,6 +1,7 @@
 """A process with two logical CPUs: a row's step on both and on one, then training until eight records are known."""
 
 import dataclasses
+import functools
 import pathlib
 import tempfile
 from typing import Any
@@ -17,7 +18,7 @@ from emr_ner_tf.data.synthetic.generator import generate
 from emr_ner_tf.evaluation.scoring import score
 from emr_ner_tf.models.ner_pipeline import NerPipeline
 from emr_ner_tf.training.examples import build_examples
-from emr_ner_tf.training.input_pipeline import training_dataset
+from emr_ner_tf.training.input_pipeline import DistributedBatches, training_dataset
 from emr_ner_tf.training.learning_rates import learning_rates
 from emr_ner_tf.training.loading import InProcessTagger
 from emr_ner_tf.training.optimization import build_optimizer
@@ -80,17 +81,12 @@ class Run:
         texts = InProcessTagger(NerPipeline(self.tagger, self.definition.vocabulary, config.text))
         return score(RECORDS, list(texts.annotate(RECORDS)), LABELS).exact.micro.f1
 
-    def _batches(self, records: int) -> tf.distribute.DistributedDataset:
-        replicas = self._strategy.num_replicas_in_sync
-        return self._strategy.distribute_datasets_from_function(
-            lambda context: training_dataset(
-                self._examples,
-                [np.arange(records)],
-                pad_id=self.tagger.special.pad,
-                replicas=replicas,
-                first=0,
-                count=replicas,
-            )
+    def _batches(self, records: int) -> DistributedBatches:
+        return DistributedBatches(
+            self._strategy,
+            functools.partial(
+                training_dataset, self._examples, [np.arange(records)], pad_id=self.tagger.special.pad
+            ),
         )
 
 

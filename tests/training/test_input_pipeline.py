@@ -1,11 +1,14 @@
 """The input steps on literals."""
 
 import dataclasses
+import functools
 
 import numpy as np
+import pytest
+import tensorflow as tf
 
 from emr_ner_tf.training.examples import Examples
-from emr_ner_tf.training.input_pipeline import shard_batches, training_dataset
+from emr_ner_tf.training.input_pipeline import DistributedBatches, shard_batches, training_dataset
 
 _EXAMPLES = Examples(
     token_ids=np.array([11, 12, 13, 21, 31, 32], np.int32),
@@ -56,3 +59,36 @@ def test_targets_are_padded_with_the_windows():
     assert found == [[[[6, 7]]], [[[8, 9], [10, 11]]]]
     (batch,) = training_dataset(examples, [np.array([0, 1])], pad_id=9, replicas=1, first=0, count=1)
     assert batch[-1].numpy().tolist() == [[[0, 1], [2, 3], [4, 5]], [[6, 7], [0, 0], [0, 0]]]
+
+
+@pytest.mark.parametrize(
+    "strategy", [tf.distribute.OneDeviceStrategy("/cpu:0"), tf.distribute.MirroredStrategy(["/cpu:0"])]
+)
+def test_batches_are_those_of_the_strategys_own_data_set(strategy):
+    make = functools.partial(
+        training_dataset, _EXAMPLES, [np.array([0, 1]), np.array([2]), np.array([2, 0])], pad_id=9
+    )
+    own = strategy.distribute_datasets_from_function(lambda _: make(replicas=1, first=0, count=1))
+    batches = DistributedBatches(strategy, make)
+    assert batches.element_spec == own.element_spec
+    # Twice: each iteration begins anew.
+    for _ in range(2):
+        found = [tf.nest.map_structure(strategy.experimental_local_results, batch) for batch in batches]
+        expected = [tf.nest.map_structure(strategy.experimental_local_results, batch) for batch in own]
+        assert len(found) == 3
+        for a, b in zip(found, expected, strict=True):
+            for x, y in zip(tf.nest.flatten(a), tf.nest.flatten(b), strict=True):
+                np.testing.assert_array_equal(x, y)
+
+
+def test_batches_end_without_waiting_for_a_tuner(monkeypatch):
+    """A data set that is tuned waits for the tuner when it ends; none of those that are iterated is."""
+    made = []
+    iterate = tf.data.Dataset.__iter__
+    monkeypatch.setattr(tf.data.Dataset, "__iter__", lambda dataset: made.append(dataset) or iterate(dataset))
+    batches = DistributedBatches(
+        tf.distribute.OneDeviceStrategy("/cpu:0"),
+        functools.partial(training_dataset, _EXAMPLES, [np.array([0, 1])], pad_id=9),
+    )
+    assert len(list(batches)) == 1
+    assert [dataset.options().autotune.enabled for dataset in made] == [False]

@@ -15,7 +15,7 @@ from emr_ner_tf.training import checkpoint_folder
 from emr_ner_tf.training import run as loop
 from emr_ner_tf.training.averaging import AveragedWeights
 from emr_ner_tf.training.checkpoint_folder import CheckpointFolder
-from emr_ner_tf.training.input_pipeline import prefetch
+from emr_ner_tf.training.input_pipeline import DistributedBatches, prefetch
 from emr_ner_tf.training.optimization import build_optimizer
 from emr_ner_tf.training.run import run
 from emr_ner_tf.training.stateless_dropout import make_dropout_stateless
@@ -59,9 +59,8 @@ class _Line(Task):
         make_dropout_stateless(self.model, seed=1, step=self.step)
 
         def batches(values):
-            return strategy.experimental_distribute_dataset(
-                prefetch(tf.data.Dataset.from_tensor_slices((values[:, None, None],)))
-            )
+            rows = prefetch(tf.data.Dataset.from_tensor_slices((values[:, None, None],)))
+            return DistributedBatches(strategy, lambda **_: rows)
 
         def scaled_loss(x):
             return tf.reduce_sum((self.model(x, training=True) - 2 * x) ** 2), tf.size(x)
