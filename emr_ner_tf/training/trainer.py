@@ -5,6 +5,7 @@ from typing import Any
 from emr_ner_tf.config import ConfigDict, check_config
 from emr_ner_tf.data.rejects import Rejects
 from emr_ner_tf.errors import UserError
+from emr_ner_tf.models.unused_keys import report_unused_keys
 from emr_ner_tf.training.run import run
 from emr_ner_tf.training.soft_targets import Teacher
 from emr_ner_tf.training.tagging_task import TaggingTask, read_tagging_data
@@ -36,6 +37,7 @@ def train(
         UserError: a wrong value, record or encoder, or as `run`.
     """
     check_config(config)
+    report_unused_keys(config)
     if bool(config.distillation.teacher) != (teacher is not None):
         raise UserError(
             f"config.distillation.teacher={config.distillation.teacher!r}: the bundle itself must be passed, too, as "

@@ -192,6 +192,13 @@ def test_a_refused_run_leaves_no_directory(config, tmp_path):
     assert [path.name for path in tmp_path.rglob("*")] == ["empty"]
 
 
+def test_keys_without_an_effect_are_named_before_any_work(config, caplog, tmp_path):
+    config.data.train, config.char.vectors = str(tmp_path / "none.jsonl"), "vectors.txt"
+    with pytest.raises(UserError, match="no such file"):
+        train(config, str(tmp_path / "model"))
+    assert "config.char.vectors: set, and without effect" in caplog.text
+
+
 def test_early_stopping_begins_with_a_score(two_records, tmp_path):
     two_records.train.epochs, two_records.train.patience = 40, 2
     metrics = train(two_records, str(tmp_path / "model"))
