@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import os
 import pathlib
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -28,7 +29,9 @@ class Fingerprint(NamedTuple):
 
 @functools.cache
 def fingerprint_files(paths: str) -> Fingerprint:
-    """Returns the fingerprint of files, whose paths are joined by commas.
+    """Returns the fingerprint of files or folders of files, whose paths are joined by commas.
+
+    The files of a folder, and of those in it, count with their names; those whose names begin with a dot do not.
 
     Raises:
         UserError: a file cannot be read.
@@ -54,9 +57,25 @@ def fingerprint_encoder(name_or_dir: str) -> Fingerprint:
 def _digest(files: Iterable[pathlib.Path]) -> str:
     joint = hashlib.sha256()
     for path in files:
+        if path.is_dir():
+            joint.update(_folder_digest(path))
+            continue
         try:
             with open(path, "rb") as file:
                 joint.update(hashlib.file_digest(file, "sha256").digest())
         except OSError as error:
             raise UserError(f"{path}: cannot be read: {error.strerror}") from error
     return joint.hexdigest()[:_SHOWN]
+
+
+def _folder_digest(folder: pathlib.Path) -> bytes:
+    found = sorted(
+        pathlib.Path(place, name)
+        for place, _, names in os.walk(folder)
+        for name in names
+        if not name.startswith(".")
+    )
+    joint = hashlib.sha256()
+    for path in found:
+        joint.update(os.fsencode(path.relative_to(folder)) + b"\0" + _digest([path]).encode())
+    return joint.digest()

@@ -16,8 +16,9 @@ from emr_ner_tf.models.registry import LEXICON_CONTEXTS
 from emr_ner_tf.models.size_checks import check_sizes
 from emr_ner_tf.recipes import read_recipe
 
-# Settings that name files of records, words or vectors, joined by commas.
-_FILES = ("char.vectors", "data.train", "data.validation", "data.unlabelled", "data.labels", "lexicon.file")
+# Settings that name files or folders of records, joined by commas, and files of words or vectors.
+_RECORDS = ("data.train", "data.validation", "data.unlabelled")
+_FILES = ("char.vectors", *_RECORDS, "data.labels", "lexicon.file")
 # The settings of Table II are the same for every row, except for those of the row itself.
 _ANY_ROW = "bert_crf"
 # Raised when the same settings train another model than before, by code or by a neutral value that changed: what was
@@ -31,11 +32,11 @@ class Experiment:
     """The settings of one call of `reproduce`.
 
     Attributes:
-        train: files of training records, joined by commas.
-        test: file of records on which every run is scored once.
+        train: files or folders of training records, joined by commas.
+        test: file or folder of records on which every run is scored once.
         encoders: directory or hub name for each kind of encoder; kinds without one are not run.
         lexicon: file of words or vectors; "" builds a lexicon from the training text and `unlabelled`.
-        unlabelled: files of passages, joined by commas.
+        unlabelled: files or folders of passages, joined by commas.
         recipe: one of `emr_ner_tf.experiments.recipes.RECIPES`.
         epochs: number of epochs of every run; None uses that of the recipe.
         overrides: `KEY=VALUE`, applied last.
@@ -196,7 +197,8 @@ def _run(experiment: Experiment, setup: dict[str, Any], row: str, kind: str, see
 
 
 def _is_file(key: str, value: str) -> bool:
-    return bool(value) and all(os.path.isfile(path) for path in split_paths(value, f"config.{key}"))
+    is_there = os.path.exists if key in _RECORDS else os.path.isfile
+    return bool(value) and all(is_there(path) for path in split_paths(value, f"config.{key}"))
 
 
 def _shown(key: str, value: Any) -> Any:

@@ -8,6 +8,7 @@ import pytest
 
 from emr_ner_tf.config import check_config
 from emr_ner_tf.errors import UsageError, UserError
+from emr_ner_tf.experiments.data_summary import describe
 from emr_ner_tf.experiments.recipes import parse_overrides, row_config
 from emr_ner_tf.experiments.runner import train_command
 from emr_ner_tf.experiments.runs import Experiment, plan
@@ -118,6 +119,35 @@ def test_names_tell_runs_apart_and_nothing_else(experiment, corpus, tmp_path):
     settings = _run(moved).settings()
     assert (settings["data.train"], settings["data.unlabelled"]) == ("train.jsonl", "")
     assert not any(str(tmp_path) in str(value) for value in (*settings.values(), *moved.setup().values()))
+
+
+def _folder(path, label="疾病和诊断"):
+    (path / "ward").mkdir(parents=True)
+    (path / "ward" / "1.txt").write_text("胃癌。\n", encoding="utf-8")
+    (path / "ward" / "1.ann").write_text(f"T1\t{label} 0 2\t胃癌\n", encoding="utf-8")
+
+
+def test_folders_of_records_count_by_what_they_hold(experiment, tmp_path):
+    for name in ("a/brat", "b/brat", "c/brat", "d/brat"):
+        _folder(tmp_path / name, "手术" if name == "c/brat" else "疾病和诊断")
+    (tmp_path / "b/brat/.DS_Store").write_text("of the file manager")
+    (tmp_path / "d/brat/ward/1.txt").rename(tmp_path / "d/brat/ward/2.txt")
+
+    def run(name, key):
+        return _run(dataclasses.replace(experiment, **{key: f"{tmp_path}/{name}"}))
+
+    for key in ("train", "test"):
+        assert run("a/brat", key).name == run("b/brat", key).name
+        assert len({run(f"{name}/brat", key).name for name in "acd"}) == 3
+        assert run("a/brat", key).setup[key]["name"] == "brat"
+    settings = run("a/brat", "train").settings()
+    assert settings["data.train"] == "brat"
+    assert not any(str(tmp_path) in str(value) for value in settings.values())
+    # The same records are described before any run.
+    described = describe(
+        f"{tmp_path}/a/brat", f"{tmp_path}/c/brat", f"{tmp_path}/a", experiment.config().data
+    )
+    assert (described["train"], described["test"]) == ({"records": 1, "mentions": 1},) * 2
 
 
 def test_all_records_are_trained_on_unless_an_override_sets_some_apart(experiment):
