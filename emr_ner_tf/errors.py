@@ -10,6 +10,7 @@ _REMEDIES = {
     errno.EACCES: "check the permissions of the file and of its folder",
     errno.EEXIST: "a folder is needed there, and a file has that name; name another place",
     errno.ENOTDIR: "a folder is needed there, and a file has that name; name another place",
+    errno.ENAMETOOLONG: "a file name has at most 255 bytes, and a Chinese character has 3; name it shorter",
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
 }
 

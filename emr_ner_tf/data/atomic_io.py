@@ -23,8 +23,8 @@ STANDARD = "-"
 OUTPUT_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 # Names of descriptors that are open already; behind one, even a regular file is written on from where it is.
 _DESCRIPTOR = re.compile(r"/(?:dev/(stdout|stderr)|(?:dev|proc/self)/fd/([0-9]+))")
-# What is left of the 255 bytes of a file name for the name itself.
-_NAME_BYTES = 200
+# A file name has at most 255 bytes, of which a temporary one has this many for the name of the output.
+MAX_NAME_BYTES, _NAME_BYTES = 255, 200
 
 
 def is_stream(path: str | os.PathLike[str]) -> bool:
@@ -137,10 +137,9 @@ def errors_named(path: str | os.PathLike[str]) -> Iterator[None]:
 
 def _private_file(target: pathlib.Path) -> tuple[int, pathlib.Path]:
     """Creates a locked file beside `target`; only this user can read it, because it may contain records."""
-    start = f".{os.fsdecode(os.fsencode(target.name)[:_NAME_BYTES])}."
-    _remove_orphans(target.parent, start)
+    _remove_orphans(target.parent, _temporary_start(target))
     while True:
-        beside = target.parent / f"{start}{secrets.token_hex(4)}.tmp"
+        beside = temporary_path(target)
         descriptor = os.open(beside, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
         # On a file system without locks, no file is considered an orphan either.
         try_lock(descriptor)
@@ -148,6 +147,15 @@ def _private_file(target: pathlib.Path) -> tuple[int, pathlib.Path]:
             return descriptor, beside
         # Another process considered it an orphan in the moment before it was locked.
         os.close(descriptor)
+
+
+def temporary_path(target: pathlib.Path) -> pathlib.Path:
+    """Returns a new hidden path beside `target`, whose name is no longer than names may be."""
+    return target.with_name(f"{_temporary_start(target)}{secrets.token_hex(4)}.tmp")
+
+
+def _temporary_start(target: pathlib.Path) -> str:
+    return f".{os.fsdecode(os.fsencode(target.name)[:_NAME_BYTES])}."
 
 
 def _remove_orphans(folder: pathlib.Path, start: str) -> None:

@@ -8,12 +8,13 @@ import stat
 from collections.abc import Iterable
 from typing import IO, Any, Protocol
 
-from emr_ner_tf.data.atomic_io import errors_named, is_stream, mode_of_new_files
+from emr_ner_tf.data.atomic_io import MAX_NAME_BYTES, errors_named, is_stream, mode_of_new_files
 from emr_ner_tf.data.lines import json_line
 from emr_ner_tf.data.record_error import RecordError
 from emr_ner_tf.errors import UsageError
 
 _MAX_ERRORS = 20
+_SUFFIX = ".rejects.jsonl"
 
 
 class Rejects(Protocol):
@@ -89,7 +90,7 @@ class RejectsWriter:
         """Returns the writer of `OUTPUT.rejects.jsonl`, which gets the mode of OUTPUT where that exists.
 
         Raises:
-            UsageError: there is no output, or it is not a file.
+            UsageError: there is no output, it is not a file, or its name is too long.
         """
         if output is None or (is_stream(output) and not os.path.isdir(output)):
             got = "none" if output is None else f"{os.fspath(output)!r}"
@@ -97,7 +98,14 @@ class RejectsWriter:
                 "--on_error=skip needs --output to name a file, since the rejected records are written beside it, "
                 f"got {got}"
             )
-        return cls(f"{pathlib.Path(output)}.rejects.jsonl", inputs)
+        path = pathlib.Path(f"{pathlib.Path(output)}{_SUFFIX}")
+        if (size := len(os.fsencode(path.name))) > MAX_NAME_BYTES:
+            # Before the work, which would fail at the first bad record.
+            raise UsageError(
+                f"--on_error=skip writes rejected records to {path}, and the name of a file must have at most "
+                f"{MAX_NAME_BYTES} bytes, got {size}; name a shorter --output"
+            )
+        return cls(path, inputs)
 
     def add(self, error: RecordError, raw: bytes) -> None:
         """Writes one record and flushes it, so that a job that dies leaves its rejected records."""
@@ -113,7 +121,7 @@ class RejectsWriter:
         mode = mode_of_new_files()
         with contextlib.suppress(OSError):
             # The file is as private as the output beside it.
-            beside = stat.S_IMODE(os.stat(str(self.path).removesuffix(".rejects.jsonl")).st_mode)
+            beside = stat.S_IMODE(os.stat(str(self.path).removesuffix(_SUFFIX)).st_mode)
             mode &= beside
         descriptor = os.open(self.path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, mode)
         return open(descriptor, "w", encoding="utf-8", newline="\n")

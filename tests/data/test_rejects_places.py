@@ -35,6 +35,17 @@ def test_the_mode_is_that_of_the_output(tmp_path, mode, expected):
     assert rejects.path.stat().st_mode & 0o777 == expected
 
 
+def test_a_name_that_is_too_long_is_refused_before_the_work(tmp_path):
+    output = tmp_path / ("肝" * 81)
+    message = r"must have at most 255 bytes, got 257; name a shorter --output$"
+    with pytest.raises(UsageError, match=message):
+        RejectsWriter.beside(output)
+    shorter = tmp_path / ("肝" * 80)
+    with RejectsWriter.beside(shorter) as rejects:
+        rejects.add(ERROR, b"record")
+    assert [path.name for path in tmp_path.iterdir()] == [f"{shorter.name}.rejects.jsonl"]
+
+
 def test_a_full_disk_is_named(tmp_path):
     path = tmp_path / "x.rejects.jsonl"
     path.symlink_to("/dev/full")

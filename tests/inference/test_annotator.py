@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.data.formats.options import FormatOptions
 from emr_ner_tf.data.reading import read_documents
-from emr_ner_tf.errors import UserError
+from emr_ner_tf.errors import UserError, describe_os_error
 from emr_ner_tf.inference.annotator import Annotator, decode_entities, encode_texts
 from emr_ner_tf.inference.file_job import annotate_to_file, partial_version
 
@@ -170,6 +170,20 @@ def test_an_output_that_cannot_be_written_is_refused_before_the_work(tmp_path, n
     with pytest.raises(UserError, match=message):
         annotate_to_file([Document("1", "字")], _Of(works), tmp_path / name, format=format)
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "folder"]
+
+
+def test_a_name_that_is_too_long_for_the_partial_file_is_told_before_the_work(tmp_path):
+    def works(_):
+        raise AssertionError
+
+    output = tmp_path / ("肝" * 83)
+    with pytest.raises(OSError, match="File name too long") as raised:
+        annotate_to_file([Document("1", "字")], _Of(works), output)
+    assert describe_os_error(raised.value) == (
+        f"{output}.partial: File name too long; a file name has at most 255 bytes, and a Chinese character has 3; name "
+        "it shorter"
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_job_is_of_one_version(tmp_path):

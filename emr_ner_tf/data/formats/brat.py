@@ -45,7 +45,8 @@ def _read(source: Source) -> Iterator[Record]:
             record.text = read_text_file(pair[0], source.options.encoding)
             record.raw = record.text.encode("utf-8", "surrogatepass")
             record.path = os.fspath(pair[1])
-            if pair[1].exists() or source.require_entities:
+            # Unlike a path's own method, it is no error of a name that is too long.
+            if os.path.exists(pair[1]) or source.require_entities:
                 record.mentions = list(_mentions(pair[1], labels[path.parent], source))
         except RecordError as error:
             record.error, record.line = error, error.line or 0

@@ -29,7 +29,7 @@ _BREAKS = re.compile(r"[\r\n\t]")
 
 def _read(source: Source) -> Iterator[Record]:
     if source.is_folder:
-        orphans = sum(not _text_of(path).exists() for path in files_of(source, SUFFIX))
+        orphans = sum(not os.path.exists(_text_of(path)) for path in files_of(source, SUFFIX))
         source.losses.add("files of mentions without their text", orphans)
     for path in files_of(source, TEXT_SUFFIX):
         name = _text_of(path).name.removesuffix(TEXT_SUFFIX)
@@ -39,7 +39,7 @@ def _read(source: Source) -> Iterator[Record]:
             record.text = read_text_file(pair[0], source.options.encoding)
             record.raw = record.text.encode("utf-8", "surrogatepass")
             record.path = os.fspath(pair[1])
-            if pair[1].exists() or source.require_entities:
+            if os.path.exists(pair[1]) or source.require_entities:
                 record.mentions = list(_mentions(pair[1], source.options.encoding))
         except RecordError as error:
             record.error, record.line = error, error.line or 0

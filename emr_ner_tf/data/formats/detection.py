@@ -111,7 +111,9 @@ def _by_name(path: pathlib.Path) -> Detected | None:
         return Detected("ccks2018", f"its name, *{TEXT_SUFFIX}")
     if path.suffix == ".ann" or (path.suffix == ".txt" and path.with_suffix(".ann").is_file()):
         return Detected("brat", "files named *.txt and *.ann")
-    if path.with_name(f"{path.name.removesuffix('.txt')}{TEXT_SUFFIX}").is_file() and path.suffix == ".txt":
+    text = path.with_name(f"{path.name.removesuffix('.txt')}{TEXT_SUFFIX}")
+    # Unlike a path's own method, it is no error of a name that is too long.
+    if path.suffix == ".txt" and os.path.isfile(text):
         return Detected("ccks2018", f"the file *{TEXT_SUFFIX} beside it")
     return None
 

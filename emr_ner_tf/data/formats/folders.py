@@ -4,11 +4,10 @@ import contextlib
 import os
 import pathlib
 import re
-import secrets
 import shutil
 from collections.abc import Iterator
 
-from emr_ner_tf.data.atomic_io import errors_named
+from emr_ner_tf.data.atomic_io import errors_named, temporary_path
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.file_kinds import looks_like
 from emr_ner_tf.data.formats.records import Source
@@ -16,7 +15,8 @@ from emr_ner_tf.data.lines import STANDARD, read_error
 from emr_ner_tf.data.record_error import RecordError
 from emr_ner_tf.errors import UserError
 
-_SAFE = re.compile(r"[A-Za-z0-9\u3400-\u9fff][A-Za-z0-9._\u3400-\u9fff-]{0,79}")
+# At most 79 characters of three bytes: a file name has 255 bytes, and the longest suffix has 16.
+_SAFE = re.compile(r"[A-Za-z0-9\u3400-\u9fff][A-Za-z0-9._\u3400-\u9fff-]{0,78}")
 
 
 def files_of(source: Source, suffix: str) -> list[pathlib.Path]:
@@ -102,7 +102,7 @@ def new_folder(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
             f"{os.fspath(path)}: the format is a folder of files, and this is there already; name another"
         )
     target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    beside = temporary_path(target)
     with errors_named(path):
         beside.mkdir()
         try:

@@ -240,3 +240,10 @@ def test_bad_records_are_rejected_one_by_one(tmp_path, name):
     rejected = [json.loads(line)["line"] for line in rejects.path.read_text(encoding="utf-8").splitlines()]
     assert rejected[:2] == [at + 2, at + 3]
     assert plain(DOCUMENTS[1]) in [plain(document) for document in documents]
+
+
+@pytest.mark.parametrize("suffix", ["", ".txt", ".jsonl"])
+def test_names_as_long_as_names_may_be(tmp_path, suffix):
+    path = tmp_path / ("a" * (255 - len(suffix)) + suffix)
+    write_documents(path, DOCUMENTS, "ccks2019")
+    assert [document.id for document in read_documents(path)] == ["1", "2", "3"]

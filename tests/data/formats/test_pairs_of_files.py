@@ -27,6 +27,35 @@ def test_ids_that_look_like_names_of_files_come_back(tmp_path, name, identifier)
     assert found == {document.id: "左" for document in documents}
 
 
+@pytest.mark.parametrize("name", ["brat", "ccks2017", "ccks2018", "uima_xmi"])
+def test_names_as_long_as_names_may_be(tmp_path, name):
+    path = tmp_path / ("肝" * 85)
+    documents = [
+        Document(each, "左肾", (Entity(0, 1, "病"),), {"id": each}) for each in ("肾" * 79, "肾" * 80)
+    ]
+    write_documents(path, documents, name)
+    found = list(read_documents(path, format=name))
+    assert [document.text for document in found] == ["左肾", "左肾"]
+    # The longer one is a number, since its file would have 256 bytes in the pairs of CCKS.
+    if name != "uima_xmi":
+        assert [document.id for document in found] == ["000002", "肾" * 79]
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("format", ["brat", "ccks2018", "auto"])
+def test_a_file_whose_partner_would_have_too_long_a_name_has_none(tmp_path, caplog, format):
+    long = f"{'肝' * 83}a.txt"
+    path = _folder(tmp_path / "in", {long: "左\n", "b.txtoriginal.txt": "右", "b.txt": ""})
+    with caplog.at_level("WARNING", logger="absl"):
+        found = [document.text for document in read_documents(path, format=format, require_entities=False)]
+    if format == "brat":
+        assert sorted(found) == ["", "右", "左\n"]
+    else:
+        assert found == ["右"]
+        assert "not read: 1 files of mentions without their text" in caplog.text
+    assert [document.text for document in read_documents(path / long, format="text")] == ["左"]
+
+
 @pytest.mark.parametrize("identifier", ["a.txtoriginal", "a.TXToriginal"])
 def test_an_id_that_would_make_mentions_a_text_is_counted_as_lost(tmp_path, caplog, identifier):
     documents = [Document(each, "左肾", (Entity(0, 1, "病"),), {"id": each}) for each in ("a", identifier)]
