@@ -1,6 +1,7 @@
 """The HTTP port: a Starlette application on uvicorn, in a thread of its own."""
 
 import asyncio
+import errno
 import functools
 import math
 import socket
@@ -21,7 +22,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from emr_ner_tf.errors import UserError
+from emr_ner_tf.errors import UserError, describe_os_error
 from emr_ner_tf.server.address import listen_problem
 from emr_ner_tf.server.http_endpoints import error_response
 from emr_ner_tf.server.http_protocol import HttpProtocol
@@ -29,7 +30,11 @@ from emr_ner_tf.server.request_counter import RequestCounter
 
 METHODS = ("GET", "HEAD", "POST", "OPTIONS")
 _IDLE_S = 60
+# When descriptors run out, asyncio tries to accept this many connections at once, and tries again after a second.
 _BACKLOG = 128
+# What asyncio takes for a lack of resources when it accepts a connection.
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_EXHAUSTED_LOG_S = 60
 # Seconds, after requests have ended or were aborted, for their answers to be sent.
 _FLUSH_S = 1
 
@@ -93,6 +98,7 @@ class RestServer:
             access_log=False,
             proxy_headers=False,
             server_header=False,
+            backlog=_BACKLOG,
             timeout_keep_alive=_IDLE_S,
             timeout_graceful_shutdown=_FLUSH_S,
         )
@@ -132,12 +138,25 @@ class RestServer:
         return not self._unsent
 
     async def _serve(self) -> None:
-        asyncio.get_running_loop().set_exception_handler(_log_loop_error)
+        asyncio.get_running_loop().set_exception_handler(self._log_loop_error)
         # In a thread other than the main one, uvicorn leaves the signals alone.
         await self._server.serve(sockets=[self._socket])
         for connection in list(self._server.server_state.connections):
             self._unsent += connection.transport.get_write_buffer_size()
             connection.transport.abort()
+
+    def _log_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Logs the kind of an error only: a client that aborts its connection is not a problem of the server."""
+        error = context.get("exception")
+        if isinstance(error, OSError) and error.errno in _EXHAUSTED:
+            logging.log_every_n_seconds(
+                logging.ERROR, "new connections wait: %s", _EXHAUSTED_LOG_S, describe_os_error(error)
+            )
+        elif self._server.should_exit and isinstance(error, ValueError):
+            # asyncio tries once more to accept connections, and the socket is closed.
+            return
+        elif error is not None and not isinstance(error, ConnectionError | TimeoutError | ssl.SSLError):
+            logging.error("a connection failed: %s", type(error).__name__)
 
 
 class _Counted:
@@ -193,10 +212,3 @@ def _in_origin_form(scope: Scope) -> Scope:
         return scope
     path = b"/" + rest.partition(b"/")[2]
     return dict(scope, raw_path=path, path=urllib.parse.unquote(path.decode("ascii")))
-
-
-def _log_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Logs the kind of an error only: a client that aborts its connection is not a problem of the server."""
-    error = context.get("exception")
-    if error is not None and not isinstance(error, ConnectionError | TimeoutError | ssl.SSLError):
-        logging.error("a connection failed: %s", type(error).__name__)

@@ -249,9 +249,9 @@ class VersionManager:
                 problem = describe_os_error(error)
             except Exception as error:
                 # Otherwise, the watch would end without a message, and the server would never load another version.
-                problem = _reason(error)
+                problem = f"{self._directory}: {_reason(error)}"
             if problem and problem != said:
-                logging.warning("%s: %s; looked at again every %g s", self._directory, problem, poll_s)
+                logging.warning("%s; looked at again every %g s", problem, poll_s)
             said = problem
 
 

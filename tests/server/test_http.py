@@ -2,7 +2,13 @@
 
 import gzip
 import json
+import os
+import re
+import resource
+import signal
 import socket
+import time
+import types
 
 import pytest
 from http_connection import BODY, PATH, TEXT, Connection
@@ -164,6 +170,37 @@ def test_a_limit_on_connections(connect, local):
                 break
         except ConnectionResetError:
             pass
+
+
+def test_connections_wait_while_there_are_no_descriptors(connect, serve, toy_versions, tmp_path):
+    with serve(tmp_path / "stderr", f"--bundle={toy_versions.directory}", "--poll_s=0") as running:
+        pid, port = running.process.pid, types.SimpleNamespace(rest_port=running.ready["rest_port"])
+        known = connect(port)
+        assert is_prediction(known.post().answer())
+        soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        most = max(int(number) for number in os.listdir(f"/proc/{pid}/fd")) + 3
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (most, hard))
+        others = [connect(port).post() for _ in range(most)]
+        until = time.monotonic() + 60
+        while "Too many open files" not in running.log.read_text(encoding="utf-8"):
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        # It tries again every second.
+        time.sleep(2.5)
+        assert is_prediction(known.post().answer())
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
+        for other in others:
+            assert is_prediction(other.answer())
+        # Neither do its attempts outlive the port.
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (most, hard))
+        connect(port)
+        assert is_prediction(known.post().answer())
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(60) == 0
+        lines = running.log.read_text(encoding="utf-8").splitlines()
+    assert [line.partition(" ")[2] for line in lines if re.search("connections? (wait|failed):", line)] == [
+        "new connections wait: Too many open files; raise the limit of open files (ulimit -n)"
+    ]
 
 
 def test_a_slow_request_is_broken_off(connect, local):
