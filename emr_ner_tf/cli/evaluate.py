@@ -147,7 +147,7 @@ def main() -> None:
     found = _annotated(tagger, gold, "annotating")
     comparison = None
     if _COMPARE.value is not None:
-        other, other_labels = _other_predictions(gold)
+        other, other_labels = _other_predictions(gold, rejects.count if rejects is not None else 0)
         labels = tuple(dict.fromkeys((*labels, *other_labels)))
         comparison = compare(gold, found, other, labels, _shown_name(_COMPARE.value))
     reports = {"": score(gold, found, labels, seen)}
@@ -205,7 +205,7 @@ def _check_flags() -> None:
         raise UsageError(f"--output and --report must be different files, got {_OUTPUT.value} for both")
 
 
-def _other_predictions(gold: Sequence[Document]) -> tuple[list[Document], tuple[str, ...]]:
+def _other_predictions(gold: Sequence[Document], rejected: int) -> tuple[list[Document], tuple[str, ...]]:
     """Returns the documents with the predictions of --compare, and their labels.
 
     Raises:
@@ -218,7 +218,12 @@ def _other_predictions(gold: Sequence[Document]) -> tuple[list[Document], tuple[
         tagger = load(path, checkpoint=_CHECKPOINT.value)
         return _annotated(tagger, gold, "annotating for --compare"), tagger.labels
     predicted = read_predictions(
-        path, gold, format=_COMPARE_FORMAT.value, overlaps=_OVERLAPS.value, options=options
+        path,
+        gold,
+        format=_COMPARE_FORMAT.value,
+        overlaps=_OVERLAPS.value,
+        options=options,
+        rejected=rejected,
     )
     labels = tuple(sorted({entity.label for document in predicted for entity in document.entities}))
     return predicted, labels

@@ -26,7 +26,13 @@ def is_model(path: str, format: str, options: FormatOptions) -> bool:
 
 
 def read_predictions(
-    path: str, gold: Sequence[Document], *, format: str, overlaps: str, options: FormatOptions
+    path: str,
+    gold: Sequence[Document],
+    *,
+    format: str,
+    overlaps: str,
+    options: FormatOptions,
+    rejected: int = 0,
 ) -> list[Document]:
     """Returns annotated documents with the mentions that a file or a folder of predictions has for them.
 
@@ -36,6 +42,7 @@ def read_predictions(
         format: as in `read_documents`.
         overlaps: as in `read_documents`.
         options: as in `read_documents`.
+        rejected: number of records of --input that were rejected; the predictions may still have them.
 
     Raises:
         RecordError: a record is bad.
@@ -43,11 +50,13 @@ def read_predictions(
     """
     with flags_of_other_files("compare"):
         predicted = list(read_documents(path, format=format, overlaps=overlaps, options=options))
-    if len(predicted) != len(gold):
+    if not len(gold) <= len(predicted) <= len(gold) + rejected:
+        also = f", or up to {len(gold) + rejected} with those that were rejected" if rejected else ""
         raise UserError(
-            f"--compare={path}: must have the records of --input, got {len(predicted)} records instead of {len(gold)}"
+            f"--compare={path}: must have the records of --input, got {len(predicted)} records instead of "
+            f"{len(gold)}{also}"
         )
-    if os.path.isdir(path):
+    if os.path.isdir(path) or len(predicted) > len(gold):
         predicted = _in_order_of(gold, predicted, path)
     for number, (one, other) in enumerate(zip(gold, predicted, strict=True), start=1):
         if one.text != other.text:
@@ -61,7 +70,10 @@ def read_predictions(
 
 
 def _in_order_of(gold: Sequence[Document], predicted: Sequence[Document], path: str) -> list[Document]:
-    """Returns the documents of a folder, which are in the order of its files' names, in the order of the same texts."""
+    """Returns the predicted documents that have the texts of `gold`, in its order.
+
+    Those of a folder are in the order of its files' names, and those of a file may have rejected ones between them.
+    """
     with_text = collections.defaultdict(collections.deque)
     for document in predicted:
         with_text[document.text].append(document)

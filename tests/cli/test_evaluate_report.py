@@ -92,10 +92,52 @@ def test_predictions_of_other_records(cli, bundles, corpus, tmp_path):
     assert f"--compare={other}: record 1: the text must be that of record 1 of --input" in done.stderr
 
 
-def _read(path, format="auto", **options):
-    return read_predictions(
-        str(path), GOLD, format=format, overlaps="error", options=FormatOptions(**options)
+def test_predictions_still_have_the_records_that_are_rejected(cli, bundles, corpus, tmp_path):
+    gold, scores = tmp_path / "gold.jsonl", tmp_path / "scores.json"
+    lines = (corpus / "test.jsonl").read_text(encoding="utf-8").splitlines()
+    bad = json.loads(lines[0])
+    bad["entities"][0]["end_pos"] = 10_000
+    gold.write_text("\n".join([json.dumps(bad), *lines[1:]]), encoding="utf-8")
+    done = cli(
+        *("evaluate", f"--bundle={bundles}", f"--input={gold}", "--on_error=skip", f"--output={scores}"),
+        f"--compare={corpus}/test.jsonl",
     )
+    assert done.returncode == 0, done.stderr
+    assert "1 records rejected and not scored" in done.stderr
+    assert json.loads(scores.read_text(encoding="utf-8"))["comparison"]["exact"]["micro"]["f1"] == 1
+
+
+def _read(path, format="auto", *, gold=GOLD, rejected=0, **options):
+    return read_predictions(
+        str(path),
+        gold,
+        format=format,
+        overlaps="error",
+        options=FormatOptions(**options),
+        rejected=rejected,
+    )
+
+
+@pytest.mark.parametrize("format", ["ccks2019", "brat"])
+def test_predictions_of_rejected_records_are_left_out(tmp_path, format):
+    path, gold = tmp_path / "found", [GOLD[0], GOLD[2]]
+    found = [
+        Document(str(n), text, mentions, extra={"id": str(n)})
+        for n, (text, mentions) in enumerate(zip(TEXTS, MENTIONS, strict=True))
+    ]
+    write_documents(path, found, format)
+    predicted = _read(path, format, gold=gold, rejected=1)
+    assert [(document.id, document.entities) for document in predicted] == [
+        ("in:0", MENTIONS[0]),
+        ("in:2", MENTIONS[2]),
+    ]
+    for others, rejected, message in (
+        (gold, 0, "got 3 records instead of 2$"),
+        (gold[:1], 1, "got 3 records instead of 1, or up to 2 with those that were rejected$"),
+        ([GOLD[0], Document("in:2", "另一份。")], 1, "got none with the text of record 2, of 4 characters$"),
+    ):
+        with pytest.raises(UserError, match=message):
+            _read(path, format, gold=others, rejected=rejected)
 
 
 @pytest.mark.parametrize("format", ["brat", "uima_xmi", "uima_json"])
