@@ -4,6 +4,7 @@ import runpy
 import sys
 
 from emr_ner_tf import __version__
+from emr_ner_tf.cli.runner import guarded
 
 COMMANDS = {
     "data": "validate, check, audit, count, split and convert annotated records",
@@ -28,10 +29,9 @@ COMMANDS = {
 def console() -> None:
     """Runs the command that the first argument names."""
     command = sys.argv[1] if len(sys.argv) > 1 else "--help"
-    if command in ("--help", "-h", "help"):
-        print(_help())
-    elif command == "--version":
-        print(f"emr-ner {__version__}")
+    said = {"--help": _help, "-h": _help, "help": _help, "--version": lambda: f"emr-ner {__version__}"}
+    if command in said:
+        sys.exit(guarded(lambda: print(said[command]())))
     elif command in COMMANDS:
         del sys.argv[1]
         # The command runs as the main program, so that no other command's module is imported.

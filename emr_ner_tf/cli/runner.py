@@ -34,7 +34,7 @@ def run(main: Callable[..., None], subcommands: Sequence[str] = ()) -> None:
         subcommands: values of the first argument; empty for a command that takes flags only.
     """
     _prepare()
-    app.run(functools.partial(_guarded, main), flags_parser=functools.partial(_parse, main, subcommands))
+    app.run(functools.partial(guarded, main), flags_parser=functools.partial(_parse, main, subcommands))
 
 
 def call(main: Callable[..., None], argv: Sequence[str], subcommands: Sequence[str] = ()) -> int:
@@ -52,7 +52,7 @@ def call(main: Callable[..., None], argv: Sequence[str], subcommands: Sequence[s
         SystemExit: for `--help` and for a wrong call.
     """
     _prepare()
-    return _guarded(main, _parse(main, subcommands, argv))
+    return guarded(main, _parse(main, subcommands, argv))
 
 
 def _prepare() -> None:
@@ -76,8 +76,8 @@ def _open_null(number: int) -> int:
     return number
 
 
-def _guarded(main: Callable[..., None], arguments: Sequence[str]) -> int:
-    """Runs a command and returns the exit status."""
+def guarded(main: Callable[..., None], arguments: Sequence[str] = ()) -> int:
+    """Runs a command and returns the exit status; an error that a user can mend is one line on standard error."""
     _show_progress()
     _unwind_on_signals()
     try:
@@ -152,8 +152,7 @@ def _parse(main: Callable[..., None], subcommands: Sequence[str], argv: Sequence
     """Parses flags and returns the arguments of `main`; exits after help or after an error."""
     for argument in argv[1:]:
         if argument in _HELP or argument in _HELP_FULL:
-            print(_help(main, full=argument in _HELP_FULL))
-            sys.exit(0)
+            sys.exit(guarded(functools.partial(print, _help(main, full=argument in _HELP_FULL))))
         if argument == "--":
             break
     try:

@@ -1,6 +1,9 @@
 """The console script: `emr-ner WORD ...`."""
 
 import importlib.util
+import pathlib
+import subprocess
+import sys
 
 import pytest
 
@@ -54,3 +57,18 @@ def test_unknown_word_and_version(cli):
         done.stderr == f"the command must be one of {choices}, got 'no_such'; emr-ner --help describes them\n"
     )
     assert cli("main", "--version").stdout == f"emr-ner {__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [("main", "--help"), ("main", "--version"), ("data", "--help")])
+def test_help_that_cannot_be_written(arguments):
+    command = [sys.executable, "-m", f"emr_ner_tf.cli.{arguments[0]}", *arguments[1:]]
+    root = pathlib.Path(__file__).parents[2]
+    # As `--help | head` does once it has enough.
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert (process.wait(), process.stderr.read()) == (1, b"")
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(command, cwd=root, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"<stdout>: ")
+    assert len(done.stderr.splitlines()) == 1
