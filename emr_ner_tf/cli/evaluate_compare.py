@@ -5,9 +5,9 @@ import dataclasses
 import os
 from collections.abc import Sequence
 
-from emr_ner_tf.cli.format_flags import flags_of_other_files
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.formats.detection import detect
+from emr_ner_tf.data.formats.flag_names import flags_named
 from emr_ner_tf.data.formats.options import FormatOptions
 from emr_ner_tf.data.formats.table import AUTO
 from emr_ner_tf.data.reading import read_documents
@@ -48,7 +48,7 @@ def read_predictions(
         RecordError: a record is bad.
         UserError: the records are others than those of `gold`.
     """
-    with flags_of_other_files("compare"):
+    with flags_named("--compare_format", "--compare_options"):
         predicted = list(read_documents(path, format=format, overlaps=overlaps, options=options))
     if not len(gold) <= len(predicted) <= len(gold) + rejected:
         also = f", or up to {len(gold) + rejected} with those that were rejected" if rejected else ""

@@ -1,9 +1,5 @@
 """Flags of every command that reads records: the format and what a file does not state itself."""
 
-import contextlib
-import dataclasses
-import re
-from collections.abc import Iterator
 from typing import Any
 
 from absl import flags
@@ -19,8 +15,6 @@ from emr_ner_tf.data.formats.options import (
     FormatOptions,
 )
 from emr_ner_tf.data.formats.table import AUTO, READ_FORMATS
-from emr_ner_tf.data.record_error import RecordError
-from emr_ner_tf.errors import UserError
 
 # A flag belongs to the command that defines it, so that its help lists it.
 flags.disclaim_key_flags()
@@ -41,10 +35,6 @@ _STRINGS = {
     "id_column": "Column of the id (CSV, XLSX).",
     "layer": "Annotation layer to read, as NAME or NAME:FEATURE (WebAnno, UIMA).",
 }
-
-
-_OPTION = f"--({'|'.join(field.name for field in dataclasses.fields(FormatOptions))})"
-_OPTIONS = re.compile(rf"{_OPTION}\b(?:=\S+(?: {_OPTION}=\S+)*)?")
 
 
 def define_format_flags(what: str = "--input") -> flags.FlagHolder[str]:
@@ -107,27 +97,3 @@ def format_options(**others: Any) -> FormatOptions:
     names = (*_ENUMS, *_STRINGS, "encoding", "tag_column", "tag_names", "discontinuous")
     values = {name: flags.FLAGS[name].value for name in names}
     return FormatOptions(**{name: value for name, value in values.items() if value is not None} | others)
-
-
-@contextlib.contextmanager
-def flags_of_other_files(prefix: str) -> Iterator[None]:
-    """Names, in errors of the block, the flags of files other than --input.
-
-    Args:
-        prefix: of their flags: `--PREFIX_format`, and `--PREFIX_options` for the others.
-    """
-
-    def options(found: re.Match[str]) -> str:
-        named = found[0].replace(" --", ",").removeprefix("--")
-        return f"--{prefix}_options={named}" + ("" if "=" in named else "=...")
-
-    def renamed(message: str) -> str:
-        return _OPTIONS.sub(options, message.replace("--format=", f"--{prefix}_format="))
-
-    try:
-        yield
-    except RecordError as error:
-        error.reword(renamed)
-        raise
-    except UserError as error:
-        raise type(error)(renamed(str(error))) from None

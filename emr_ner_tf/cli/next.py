@@ -12,10 +12,11 @@ from typing import Any
 
 from absl import flags, logging
 
-from emr_ner_tf.cli.format_flags import define_format_flags, flags_of_other_files, format_options
+from emr_ner_tf.cli.format_flags import define_format_flags, format_options
 from emr_ner_tf.cli.path_flags import define_path
 from emr_ner_tf.cli.runner import run
 from emr_ner_tf.data.atomic_io import STANDARD, check_not_an_input
+from emr_ner_tf.data.formats.flag_names import flags_named
 from emr_ner_tf.data.formats.options import parse_options
 from emr_ner_tf.data.formats.table import AUTO, READ_FORMATS
 from emr_ner_tf.data.path_lists import split_paths
@@ -73,7 +74,7 @@ def main() -> None:
     if not pool:
         raise UserError(f"--input={_INPUT.value}: must contain records to select from, but it contains none")
     reading = {"format": _KNOWN_FORMAT.value, "options": known_options, **_reading()}
-    with flags_of_other_files("known"):
+    with flags_named("--known_format", "--known_options"):
         known_texts = [document.text for path in known for document in read_documents(path, **reading)]
     tagger, _ = restore(_MODEL_DIR.value, _CHECKPOINT.value)
     with ProgressBar("ranking", len(pool)) as bar:

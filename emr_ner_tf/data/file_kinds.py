@@ -35,11 +35,10 @@ _SPREAD = (
     "JSON objects that are spread over several lines, and JSON lines have one object on each line",
     "read it with --format=ccks2019, or convert it: jq -c . FILE > FILE.jsonl",
 )
-_JSON_LINES = ("JSON lines", "read it with --format=ccks2019 (in training: --config.data.format=ccks2019)")
+_JSON_LINES = ("JSON lines", "read it with --format=ccks2019")
 _BIO = (
     "BIO columns",
-    "read it with --format=bio (in training: --config.data.format=bio), or convert it to JSON lines with "
-    "`emr-ner data convert`",
+    "read it with --format=bio, or convert it to JSON lines with `emr-ner data convert`",
 )
 _TEXT = ("plain text", "bare texts without mentions are read with --format=text")
 _MARKUP = ("XML or HTML", "convert it to JSON lines")

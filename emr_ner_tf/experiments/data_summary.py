@@ -4,6 +4,7 @@ from typing import Any
 
 from emr_ner_tf.config import ConfigDict, reading_settings
 from emr_ner_tf.data.document import Document
+from emr_ner_tf.data.formats.flag_names import flags_named
 from emr_ner_tf.data.labels import resolve_labels
 from emr_ner_tf.data.path_lists import split_paths
 from emr_ner_tf.data.reading import read_documents
@@ -17,6 +18,7 @@ _REMEDIES = {
 }
 
 
+@flags_named("--override=data.format", "--override=data.options")
 def describe(train: str, test: str, all_records: str, data: ConfigDict) -> dict[str, Any]:
     """Reads every record once, with the settings of the runs.
 

@@ -8,6 +8,7 @@ from absl import logging
 
 from emr_ner_tf.config import RANDOM_ENCODER, ConfigDict, passage_settings
 from emr_ner_tf.data.document import Document
+from emr_ner_tf.data.formats.flag_names import flags_named
 from emr_ner_tf.data.passages import read_passages
 from emr_ner_tf.data.path_lists import split_paths
 from emr_ner_tf.data.vectors import Vectors, read_vectors, train_word2vec
@@ -71,8 +72,9 @@ def unlabelled_passages(data: ConfigDict) -> Iterator[str]:
         UserError: while iterating: a file cannot be read or holds no passage.
     """
     settings = passage_settings(data)
-    for path in split_paths(data.unlabelled, "config.data.unlabelled"):
-        yield from read_passages(path, **settings)
+    with flags_named("--config.data.unlabelled_format", "--config.data.unlabelled_options"):
+        for path in split_paths(data.unlabelled, "config.data.unlabelled"):
+            yield from read_passages(path, **settings)
 
 
 def _vocabulary(encoder: str, texts: list[str], *, extend: bool) -> Vocabulary:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from absl import logging
 
 from emr_ner_tf.config import ConfigDict
+from emr_ner_tf.data.formats.flag_names import flags_named
 from emr_ner_tf.data.formats.options import FormatOptions, parse_options
 from emr_ner_tf.data.formats.table import AUTO, READ_FORMATS
 from emr_ner_tf.data.passages import read_passages
@@ -54,6 +55,7 @@ def passage_paths(settings: ConfigDict) -> dict[str, list[str]]:
     return {key: split_paths(settings[key], f"config.data.{key}") for key in keys}
 
 
+@flags_named("--config.data.format", "--config.data.options")
 def gather_passages(settings: ConfigDict, seed: int) -> Passages:
     """Reads what `data_settings` names.
 

@@ -8,6 +8,7 @@ from absl import logging
 
 from emr_ner_tf.config import ConfigDict, reading_settings
 from emr_ner_tf.data.document import Document
+from emr_ner_tf.data.formats.flag_names import flags_named
 from emr_ner_tf.data.labels import resolve_labels
 from emr_ner_tf.data.path_lists import split_paths
 from emr_ner_tf.data.reading import REMEDIES, read_documents
@@ -21,6 +22,7 @@ _INFERRED = REMEDIES | {
 }
 
 
+@flags_named("--config.data.format", "--config.data.options")
 def training_records(
     settings: ConfigDict, seed: int, rejects: Rejects | None
 ) -> tuple[list[Document], list[Document], tuple[str, ...]]:

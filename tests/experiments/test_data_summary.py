@@ -56,6 +56,9 @@ def test_remedies(tmp_path):
     assert _describe(odd, odd, "data.labels=infer")["labels"] == ["症状"]
     with pytest.raises(UserError, match=r"; use --override=data\.overlaps=longest"):
         _describe(good, nested)
+    (tmp_path / "gb.jsonl").write_bytes(b'{"originalText": "\xd7\xf3", "entities": []}\n')
+    with pytest.raises(UserError, match=r"; read it with --override=data\.options=encoding=gb18030, or"):
+        _describe(good, str(tmp_path / "gb.jsonl"))
     described = _describe(nested, nested, "data.labels=infer", "data.overlaps=longest")
     assert described["labels"] == ["疾病和诊断", "部位"]
     assert described["train"]["mentions"] == 1

@@ -137,6 +137,29 @@ def test_format_and_options_of_unlabelled_text(tmp_path):
         list(unlabelled_passages(data))
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (
+            "患者入院。\n".encode("gb18030"),
+            r"; read it with --config\.data\.unlabelled_options=encoding=gb18030, or ",
+        ),
+        (
+            '{"data": {"a": "肝", "b": "脾"}, "annotations": []}\n'.encode(),
+            r"; name it with --config\.data\.unlabelled_options=text_column=\.\.\.$",
+        ),
+    ],
+)
+def test_remedies_name_the_keys_of_unlabelled_text(tmp_path, content, said):
+    data = _config().data
+    path = tmp_path / "notes"
+    path.write_bytes(content)
+    data.unlabelled = str(path)
+    with pytest.raises(UserError, match=said) as raised:
+        list(unlabelled_passages(data))
+    assert " --encoding" not in str(raised.value)
+
+
 def test_a_file_without_passages(tmp_path):
     data = _config().data
     data.unlabelled = str(tmp_path / "blank.txt")

@@ -20,6 +20,12 @@ def settings(texts, tmp_path):
     return settings
 
 
+def test_remedies_name_the_keys_of_the_configuration(settings, tmp_path):
+    (tmp_path / "passages.txt").write_bytes("患者入院。\n".encode("gb18030"))
+    with pytest.raises(UserError, match=r"; read it with --config\.data\.options=encoding=gb18030, or"):
+        gather_passages(settings, seed=1)
+
+
 def test_training_records_stay(settings, texts, tmp_path):
     settings.records = str(tmp_path / "records.jsonl")
     settings.exclude_shared_with = str(tmp_path / "held.jsonl")

@@ -46,3 +46,16 @@ def test_remedies(tmp_path):
         UserError, match=r"labels of config\.data\.train alone; use --config\.data\.labels=FILE"
     ):
         training_records(settings, 1, None)
+
+
+@pytest.mark.parametrize("labels", ["ccks2019", "infer"])
+def test_remedies_name_the_keys_of_the_configuration(tmp_path, labels):
+    text, columns = tmp_path / "gb.jsonl", tmp_path / "records.bio"
+    text.write_bytes(b'{"originalText": "\xd7\xf3", "entities": []}\n')
+    columns.write_text("左\tO\n", encoding="utf-8")
+    for path, format, message in (
+        (text, "auto", r"; read it with --config\.data\.options=encoding=gb18030, or"),
+        (columns, "ccks2019", r"; read it with --config\.data\.format=bio, or"),
+    ):
+        with pytest.raises(UserError, match=message):
+            training_records(_settings(train=str(path), format=format, labels=labels), 1, None)

@@ -1,0 +1,44 @@
+"""Names, in errors of readers, the flags or keys with which the caller of a reader says how files are read."""
+
+import contextlib
+import dataclasses
+import re
+from collections.abc import Iterator
+
+from emr_ner_tf.data.formats.options import FormatOptions
+from emr_ner_tf.data.record_error import RecordError
+from emr_ner_tf.errors import UserError
+
+_OPTION = f"--({'|'.join(field.name for field in dataclasses.fields(FormatOptions))})"
+_OPTIONS = re.compile(rf"{_OPTION}\b(?:=\S+(?: {_OPTION}=\S+)*)?")
+
+
+@contextlib.contextmanager
+def flags_named(format_flag: str, options_flag: str) -> Iterator[None]:
+    """Replaces, in errors of the block, `--format` and the flags of `FormatOptions`, which readers name.
+
+    Args:
+        format_flag: what stands for `--format`, such as `--config.data.format`.
+        options_flag: what takes all options as `NAME=VALUE,...`, such as `--config.data.options`.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        UserError: as the block raises it, of the same type.
+    """
+
+    def options(found: re.Match[str]) -> str:
+        named = found[0].replace(" --", ",").removeprefix("--")
+        return f"{options_flag}={named}" + ("" if "=" in named else "=...")
+
+    def renamed(message: str) -> str:
+        return _OPTIONS.sub(options, message.replace("--format=", f"{format_flag}="))
+
+    try:
+        yield
+    except RecordError as error:
+        error.reword(renamed)
+        raise
+    except UserError as error:
+        raise type(error)(renamed(str(error))) from None
