@@ -143,6 +143,7 @@ def base_config() -> ConfigDict:
     config.train.epochs = 10
     config.train.batch_size = 10  # windows of all replicas
     config.train.token_budget = 0  # above 0: characters of a batch, padding included, in place of batch_size
+    config.train.random_cuts = False  # cut long records at other places in each epoch, into as many windows
     config.train.precision = "float32"
     # Decay of the exponential moving average of the weights, which then is what is validated, kept as the best and
     # exported; 0: off.
@@ -173,28 +174,26 @@ def check_config(config: ConfigDict) -> None:
         "encoder_backend": ("keras_nlp", "transformers"),
         "model.encoder": ENCODERS,
     }
-    at_least = {
-        "train.batch_size": 1,
+    sizes = (
+        *("train.batch_size", "text.token_budget", "model.units", "model.heads"),
+        *("char.size", "lexicon.size", "lexicon.min_count"),
+        *(
+            "random_encoder.hidden_size",
+            "random_encoder.intermediate_size",
+            "random_encoder.num_hidden_layers",
+        ),
+        *("random_encoder.num_attention_heads", "random_encoder.max_position_embeddings"),
+    )
+    at_least = dict.fromkeys(sizes, 1) | {
         "train.token_budget": 0,
         "text.overlap": 0,
         "text.slack": 0,
-        "text.token_budget": 1,
-        "model.units": 1,
-        "model.heads": 1,
-        "char.size": 1,
-        "lexicon.size": 1,
-        "lexicon.min_count": 1,
         "train.patience": 0,
         "distillation.ratio": 0,
         "train.adversarial_norm": 0,
         "optimizer.encoder_rate": RATE_BY_SIZE,
         "optimizer.head_rate": 0,
         "optimizer.crf_rate": 0,
-        "random_encoder.hidden_size": 1,
-        "random_encoder.num_hidden_layers": 1,
-        "random_encoder.num_attention_heads": 1,
-        "random_encoder.intermediate_size": 1,
-        "random_encoder.max_position_embeddings": 1,
     }
     for key in ("train", "validation", "unlabelled"):
         split_paths(config.data[key], f"config.data.{key}")

@@ -142,6 +142,24 @@ class TagTable:
                 tag_ids[end - 1] = self.last[index]
         return tag_ids
 
+    def split(self, tag_ids: np.ndarray, places: np.ndarray) -> np.ndarray:
+        """Tags of a text that is cut: each part of a mention is a mention of its own.
+
+        Args:
+            tag_ids: int32 [length], a legal sequence.
+            places: int64 [N], position of the first character after each cut.
+
+        Returns:
+            int32 [length] tag ids.
+        """
+        tag_ids = tag_ids.copy()
+        after = places[self.inside[tag_ids[places]]]
+        before, label = after - 1, self.label_of[tag_ids[after]]
+        tag_ids[after] = np.where(self.continues[tag_ids[after]], self.first[label], self.single[label])
+        # Second, since the first character of a part may be its last one, too.
+        tag_ids[before] = np.where(self.inside[tag_ids[before]], self.last[label], self.single[label])
+        return tag_ids
+
     def decode(self, tag_ids: Sequence[int]) -> list[tuple[int, int, str]]:
         """Mentions that a sequence of tag ids holds; a run that no opening tag begins is none.
 

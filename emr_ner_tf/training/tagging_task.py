@@ -3,7 +3,7 @@
 import functools
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,6 +36,7 @@ from emr_ner_tf.training.learning_rates import learning_rates
 from emr_ner_tf.training.loading import InProcessTagger
 from emr_ner_tf.training.multi_worker import broadcast_from_chief
 from emr_ner_tf.training.optimization import build_optimizer
+from emr_ner_tf.training.random_cuts import RandomCuts
 from emr_ner_tf.training.soft_targets import Teacher, soft_examples
 from emr_ner_tf.training.stateless_dropout import make_dropout_stateless
 from emr_ner_tf.training.task import Epoch, Task
@@ -45,13 +46,16 @@ from emr_ner_tf.training.train_step import make_train_step
 _CURVE_SECONDS = 10.0
 _EVENTS, _CURVE, _TEACHER = "tensorboard", "learning_curve.png", "teacher"
 _REPORT = "validation_report.html"
+# No record has as many characters.
+_WHOLE = 2**31 - 1
 
 
 class TaggingData(NamedTuple):
     """The data on which a tagger is trained and validated.
 
     Attributes:
-        examples: windows of the training records, then those of unlabelled passages with a teacher's targets.
+        examples: function that returns an epoch's windows of the training records, then those of unlabelled passages
+            with a teacher's targets. Epochs are counted from 0; in each, a record has as many windows.
         annotated: the number of windows of the training records.
         validation: records by which epochs are compared; none if they hold no mention.
         labels: labels of the mentions, in the order of their tags.
@@ -59,7 +63,7 @@ class TaggingData(NamedTuple):
         digest: digest of all of these.
     """
 
-    examples: Examples
+    examples: Callable[[int], Examples]
     annotated: int
     validation: Sequence[Document]
     labels: tuple[str, ...]
@@ -92,15 +96,25 @@ def read_tagging_data(
     resources = build_resources(config, training, () if config.data.validation else validation)
     vocabulary, table = resources.vocabulary, TagTable(labels, config.model.scheme)
     cut = {"window": config.text.window, "slack": config.text.slack}
-    examples = build_examples(training, vocabulary, table, **cut)
-    annotated = len(examples.lengths)
+    # Records that are cut anew in each epoch are one window each until then.
+    first_cut = {"window": _WHOLE, "slack": 0} if config.train.random_cuts else cut
+    examples = build_examples(training, vocabulary, table, **first_cut)
+    certain = len(examples.token_ids)
     if teacher is not None:
         passages = list(unlabelled_passages(config.data))
         folder = pathlib.Path(model_dir) / _TEACHER
-        soft = soft_examples(teacher, passages, vocabulary, table, folder, **cut)
+        soft = soft_examples(teacher, passages, vocabulary, table, folder, **first_cut)
         examples = join_with_soft(examples, soft)
     digest = examples.digest(vocabulary.tokens, labels, resources.words, validation)
-    return TaggingData(examples, annotated, validation if scored else [], labels, resources, digest)
+    cuts = None
+    if config.train.random_cuts:
+        cuts = RandomCuts(examples, vocabulary, table, certain=certain, **cut)
+
+    def examples_of(epoch: int) -> Examples:
+        return examples if cuts is None else cuts.draw(config.train.seed, epoch)
+
+    annotated = int(np.searchsorted(examples_of(0).offsets, certain))
+    return TaggingData(examples_of, annotated, validation if scored else [], labels, resources, digest)
 
 
 class TaggingTask(Task):
@@ -122,7 +136,7 @@ class TaggingTask(Task):
         self._data, self._strategy = data, strategy
         plans = [
             plan_epoch(
-                data.examples.lengths,
+                data.examples(epoch).lengths,
                 seed=settings.seed,
                 epoch=epoch,
                 batch_size=settings.batch_size,
@@ -151,8 +165,8 @@ class TaggingTask(Task):
         logging.info("%d trainable parameters: encoder %d, head %d", sum(counts), *counts)
         logging.info(
             "%d windows, %d characters; %d epochs, %d updates; %.1f %% of the first epoch is padding",
-            len(data.examples.lengths),
-            len(data.examples.token_ids),
+            len(data.examples(0).lengths),
+            len(data.examples(0).token_ids),
             len(plans),
             updates,
             100 * plans[0].padding_share,
@@ -225,19 +239,19 @@ class TaggingTask(Task):
             self.step,
             self._strategy,
             clip_norm,
-            self._batches(plans[0].batches[:1]).element_spec,
+            self._batches(0, plans[0].batches[:1]).element_spec,
             averages=self.averages,
             adversarial=self._adversarial(adversarial_norm),
         )
         return [
             Epoch(
-                name=f"epoch {number}/{len(plans)}",
+                name=f"epoch {epoch + 1}/{len(plans)}",
                 steps=len(plan.batches),
-                batches=lambda taken, plan=plan: self._batches(plan.batches[taken:]),
+                batches=lambda taken, epoch=epoch, plan=plan: self._batches(epoch, plan.batches[taken:]),
                 train_step=train_step,
-                entry={"epoch": number, "padding_share": round(plan.padding_share, 4)},
+                entry={"epoch": epoch + 1, "padding_share": round(plan.padding_share, 4)},
             )
-            for number, plan in enumerate(plans, start=1)
+            for epoch, plan in enumerate(plans)
         ]
 
     def _adversarial(self, norm: float) -> AdversarialEmbeddings | None:
@@ -251,10 +265,11 @@ class TaggingTask(Task):
             )
         return AdversarialEmbeddings(table, norm)
 
-    def _batches(self, batches: Sequence[np.ndarray]) -> DistributedBatches:
+    def _batches(self, epoch: int, batches: Sequence[np.ndarray]) -> DistributedBatches:
+        examples = self._data.examples(epoch)
         return DistributedBatches(
             self._strategy,
-            functools.partial(training_dataset, self._data.examples, batches, pad_id=self.model.special.pad),
+            functools.partial(training_dataset, examples, batches, pad_id=self.model.special.pad),
         )
 
     def _draw(self, history: Sequence[Mapping[str, Any]], best_epoch: int) -> None:
