@@ -11,13 +11,13 @@ from absl import logging
 
 from emr_ner_tf.data import bio_columns, ccks2019
 from emr_ner_tf.data.document import Document
-from emr_ner_tf.data.file_kinds import check_kind, encoding_remedy, spread_json
+from emr_ner_tf.data.file_kinds import check_kind, encoding_remedy, looks_like, spread_json
 from emr_ner_tf.data.formats.detection import detect, head_of
 from emr_ner_tf.data.formats.losses import Losses
 from emr_ner_tf.data.formats.offsets import resolve
 from emr_ner_tf.data.formats.options import DEFAULT_OPTIONS, FormatOptions
 from emr_ner_tf.data.formats.records import Source, document_of
-from emr_ner_tf.data.formats.sources import encoded_lines
+from emr_ner_tf.data.formats.sources import encoded_lines, is_utf8
 from emr_ner_tf.data.formats.table import AUTO, FORMATS, LINE_FORMATS, READ_FORMATS
 from emr_ner_tf.data.lines import NOT_UTF8, Line, decoded, source_name, without_mark
 from emr_ner_tf.data.record_error import RecordError
@@ -196,6 +196,8 @@ def _read(
     if format not in (AUTO, *READ_FORMATS):
         names = ", ".join((AUTO, *READ_FORMATS))
         raise UserError(f"format of records must be one of {names}, got {format!r}")
+    if format == "bio" and rules.options.is_of_conll:
+        raise UserError("bio has no settings `scheme` and `tag_column`; read the columns as conll")
     if rules.overlaps not in (*OVERLAPS, *_KEEP_ALL):
         raise UserError(f"overlaps must be one of {', '.join(OVERLAPS)}, got {rules.overlaps!r}")
     return _located(os.fspath(path), format, rules, rejects)
@@ -204,11 +206,15 @@ def _read(
 def _located(path: str, format: str, rules: _Rules, rejects: Rejects | None) -> Iterator[Located]:
     encoding = rules.options.encoding
     if format == AUTO:
-        found = detect(path, encoding)
+        found = detect(path, encoding, is_conll=rules.options.is_of_conll)
         format = found.format if found else "ccks2019"
         rules = rules._replace(is_found=found is not None)
         if found and format != "ccks2019" and not rules.is_quiet:
             logging.info("%s: read as %s, found by %s", source_name(path), format, found.why)
+    if not rules.is_quiet and not is_utf8(encoding) and looks_like(head_of(path)) == "UTF-8 text":
+        # Much UTF-8 is also GB18030, of other characters.
+        said = "%s: read as %s, as `encoding` says, and it looks like UTF-8 text"
+        logging.warning(said, source_name(path), encoding)
     options = rules.options
     asked = options.offset_unit or options.offset_end or options.offset_crlf
     if format not in LINE_FORMATS or (
@@ -312,4 +318,4 @@ def _parse_bio(lines: Sequence[Line], default_id: str, rules: _Rules) -> tuple[D
 
 
 def _parse_text(lines: Sequence[Line], default_id: str, rules: _Rules) -> tuple[Document, int]:
-    return Document(default_id, decoded(lines[0])), 0
+    return Document(default_id, decoded(lines[0]), extra={}), 0

@@ -17,7 +17,7 @@ from emr_ner_tf.data.formats.conll import DOCUMENT_START
 from emr_ner_tf.data.formats.csv_table import SEPARATOR
 from emr_ner_tf.data.formats.huggingface import TAGS, TOKENS
 from emr_ner_tf.data.formats.json_values import json_values
-from emr_ner_tf.data.formats.sources import encoded_chunks, split_lines
+from emr_ner_tf.data.formats.sources import encoded_chunks, is_utf8, split_lines
 from emr_ner_tf.data.formats.tables import COLUMNS, ID_NAMES, TEXT_NAMES
 from emr_ner_tf.data.formats.tags import decode
 from emr_ner_tf.data.formats.webanno import HEADER
@@ -26,6 +26,8 @@ from emr_ner_tf.data.record_error import RecordError
 
 _HEAD_BYTES = 1 << 16
 _MAX_FILES = 10_000
+_MAX_RECORDS = 1_000
+_MARKUP = (b"<?xml", b"<!doctype", b"<html")
 _SENTENCE = re.compile(r"(?:\S+\|\S+\s+)*\S+\|(?:O|[BI]-\S+)")
 
 
@@ -41,12 +43,15 @@ class Detected(NamedTuple):
     why: str
 
 
-def detect(path: str | os.PathLike[str], encoding: str = "utf-8") -> Detected | None:
+def detect(
+    path: str | os.PathLike[str], encoding: str = "utf-8", *, is_conll: bool = False
+) -> Detected | None:
     """Finds the format of an input.
 
     Args:
         path: a file, a folder, or `-`, of which no more is read than stays readable.
         encoding: of text files.
+        is_conll: whether columns are CoNLL's even where they are BIO, since the reader has a setting of these.
 
     Returns:
         None where nothing is certain: the file is missing, empty, a pipe, or of none of the formats.
@@ -64,13 +69,14 @@ def detect(path: str | os.PathLike[str], encoding: str = "utf-8") -> Detected | 
         return Detected("xlsx", "an XLSX workbook") if _is_workbook(path) else None
     if head.startswith(HEADER.encode()):
         return Detected("webanno", "its first line")
-    if head.lstrip().startswith(b"<"):
-        return Detected("uima_xmi", "XMI") if b"xmi:XMI" in head else None
-    if head.lstrip()[:1] in (b"{", b"["):
-        found = _of_json(path, head, encoding)
-        if found is not None or head.lstrip()[:1] == b"{":
-            return found
-    return _of_lines(path, head)
+    begins = head.lstrip()
+    if begins.startswith(b"<") and b"xmi:XMI" in head:
+        return Detected("uima_xmi", "XMI")
+    if begins[: max(map(len, _MARKUP))].lower().startswith(_MARKUP):
+        return None
+    # Columns may begin with such a character, too.
+    found = _of_json(path, head, encoding) if begins[:1] in (b"{", b"[") else None
+    return found or _of_lines(path, head, is_conll=is_conll)
 
 
 def head_of(path: str, encoding: str = "utf-8") -> bytes:
@@ -85,7 +91,7 @@ def head_of(path: str, encoding: str = "utf-8") -> bytes:
             head = file.read(_HEAD_BYTES)
     except OSError:
         return b""
-    if encoding.lower().replace("_", "-") in ("utf-8", "utf8", "utf-8-sig"):
+    if is_utf8(encoding):
         return head.removeprefix(BOM)
     return head.decode(encoding, "ignore").removeprefix("\ufeff").encode("utf-8", "ignore")
 
@@ -131,24 +137,29 @@ def _is_workbook(path: str) -> bool:
 
 
 def _of_json(path: str, head: bytes, encoding: str) -> Detected | None:
-    record = _first_object(iter((head,)))
-    if record is None and path != STANDARD:
+    records = list(_objects(iter((head,))))
+    if not records and path != STANDARD:
         # The first record may be longer than the head.
-        record = _first_object(itertools.islice(encoded_chunks(path, encoding), 16))
-    if record is None:
-        return None
-    for format, why in _KEYS:
-        if why(record):
-            return Detected(format, "the keys of its first record")
+        records = list(itertools.islice(_objects(itertools.islice(encoded_chunks(path, encoding), 16)), 1))
+    for record in records[:1]:
+        said = "the keys of its first record"
+        if record.get("entities") == []:
+            # The keys of the first mention decide.
+            record = next((each for each in records if each.get("entities")), record)
+            said = "the keys of its records"
+        for format, has_keys in _KEYS:
+            if has_keys(record):
+                return Detected(format, said)
     return None
 
 
-def _first_object(chunks: Iterator[bytes]) -> dict[str, Any] | None:
+def _objects(chunks: Iterator[bytes]) -> Iterator[dict[str, Any]]:
+    """Yields the first objects, up to one that is none or is cut off."""
     try:
-        line = next(json_values(chunks), None)
-        return None if line is None else parsed_object(line.raw.decode("utf-8"))
+        for line in itertools.islice(json_values(chunks), _MAX_RECORDS):
+            yield parsed_object(line.raw.decode("utf-8"))
     except (RecordError, UnicodeDecodeError):
-        return None
+        return
 
 
 def _has(record: dict[str, Any], *keys: str) -> bool:
@@ -176,7 +187,10 @@ def _is_doccano(record: dict[str, Any]) -> bool:
 
 def _is_label_studio(record: dict[str, Any]) -> bool:
     if isinstance(record.get("data"), dict):
-        return any(key in record for key in ("annotations", "predictions", "completions"))
+        # A task that is to be imported has its data alone.
+        return any(key in record for key in ("annotations", "predictions", "completions")) or any(
+            isinstance(value, str) for value in record["data"].values()
+        )
     flat = any(_mentions(record, key, "start", "end", "labels") and record[key] for key in record)
     return flat or _has(record, "annotation_id", "annotator")
 
@@ -204,9 +218,10 @@ _KEYS = (
 )
 
 
-def _of_lines(path: str, head: bytes) -> Detected | None:
+def _of_lines(path: str, head: bytes, *, is_conll: bool) -> Detected | None:
     lines = list(split_lines(iter((head,))))
-    if len(head) >= _HEAD_BYTES - len(BOM) and len(lines) > 1:
+    is_cut = (len(head) if path == STANDARD else os.path.getsize(path)) >= _HEAD_BYTES - len(BOM)
+    if is_cut and len(lines) > 1:
         # The head cuts the last one.
         lines.pop()
     suffix = pathlib.Path(path).suffix.lower()
@@ -218,8 +233,9 @@ def _of_lines(path: str, head: bytes) -> Detected | None:
     ):
         return Detected("conll", "its name")
     if looks_like_columns([line.raw for line in lines]):
-        found = list(blocks(line for line in lines))
-        return Detected("bio" if _is_bio(found) else "conll", "columns with a tag last")
+        found = list(blocks(lines))
+        whole = found[:-1] if is_cut and len(found) > 1 else found
+        return Detected("bio" if not is_conll and _is_bio(whole) else "conll", "columns with a tag last")
     if suffix in (".csv", ".tsv"):
         return Detected("csv", "its name")
     header = first.partition("\r")[0]
@@ -236,10 +252,9 @@ def _of_lines(path: str, head: bytes) -> Detected | None:
     return None
 
 
-def _is_bio(found: Sequence[Sequence[Any]]) -> bool:
+def _is_bio(records: Sequence[Sequence[Any]]) -> bool:
     """Whether rows are single characters with tags that follow BIO's rules."""
-    whole = found[:-1] or found
-    for block in whole:
+    for block in records:
         rows = [
             re.fullmatch(
                 r"(?:<U\+[0-9A-F]{4,6}>|.)[ \t]+(\S.*?)", line.raw.decode("utf-8", "replace").rstrip()

@@ -1,15 +1,20 @@
 """The formats that `reading` reads line by line: CCKS2019, BIO columns, plain text; and CCKS2019 in other shapes."""
 
+import contextlib
+import os
+import string
 from collections.abc import Iterator
 from typing import Any
 
+from emr_ner_tf.data.atomic_io import atomic_writer
 from emr_ner_tf.data.bio_columns import bio_block
 from emr_ner_tf.data.ccks2019 import END, ENTITIES, LABEL, SCORE, START, TEXT, record_line
 from emr_ner_tf.data.document import Document
-from emr_ner_tf.data.formats.format import Format, text_writer
+from emr_ner_tf.data.formats.format import Format, TextWriter, text_writer
 from emr_ner_tf.data.formats.json_format import read_json
 from emr_ner_tf.data.formats.losses import HOLDS, MENTION_KEYS, RECORD_KEYS, Losses
 from emr_ner_tf.data.formats.offsets import CODE_POINTS
+from emr_ner_tf.data.formats.options import FormatOptions
 from emr_ner_tf.data.formats.records import Record, Source, mention_of
 from emr_ner_tf.data.json_fields import list_of, object_of, string_of
 from emr_ner_tf.data.own_text import false_texts, own_text_key
@@ -54,12 +59,26 @@ def _bio_block(document: Document, losses: Losses) -> str:
     return bio_block(document)
 
 
-def _text_line(document: Document, losses: Losses) -> str:
-    at = document.text.find("\n")
-    if at >= 0:
-        problem = "holds a line feed, which would end the record; write ccks2019 instead"
-        raise RecordError(problem, key="text", value=f"character {at}")
-    return f"{document.text}\n"
+@contextlib.contextmanager
+def _open_text(path: str | os.PathLike[str], options: FormatOptions, losses: Losses) -> Iterator[TextWriter]:
+    # The first one of a file would be taken for a mark of its encoding.
+    mark = "\ufeff"
+
+    def render(document: Document) -> str:
+        nonlocal mark
+        text = document.text
+        if (at := text.find("\n")) >= 0:
+            problem = "holds a line feed, which would end the record; write ccks2019 instead"
+            raise RecordError(problem, key="text", value=f"character {at}")
+        if text and not text.strip(string.whitespace):
+            losses.add("texts of white space alone")
+        else:
+            losses.add("carriage returns at the end of a text", text.endswith("\r"))
+        begins, mark = mark * text.startswith("\ufeff"), ""
+        return f"{begins}{text}\n"
+
+    with atomic_writer(path) as file:
+        yield TextWriter(file, path, render)
 
 
 CCKS2019 = Format(
@@ -86,5 +105,5 @@ TEXT_LINES = Format(
     extension="txt",
     unit="none",
     holds=frozenset(),
-    open=text_writer(_text_line),
+    open=_open_text,
 )

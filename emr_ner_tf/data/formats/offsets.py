@@ -25,7 +25,6 @@ _MAX_WAITING = 1000
 # without a text that the reading does not fit.
 _Spans = tuple[tuple[int, ...] | None, ...]
 _BREAKS = re.compile(r"[\r\n\t]")
-_CRLF_OR_BREAK = re.compile(r"\r\n|[\r\n\t]")
 
 
 class Reading(NamedTuple):
@@ -247,7 +246,13 @@ def same_text(own: str, text: str) -> bool:
         return True
     if not _BREAKS.search(text):
         return False
-    return own in (_BREAKS.sub(" ", text), _CRLF_OR_BREAK.sub(" ", text), _escaped(text))
+    # A browser has CR LF as a line feed.
+    shorter = text.replace("\r\n", "\n")
+    return own in (
+        shorter,
+        *(_BREAKS.sub(" ", each) for each in (text, shorter)),
+        *(_escaped(each) for each in (text, shorter)),
+    )
 
 
 def _escaped(text: str) -> str:

@@ -72,6 +72,11 @@ class FormatOptions:
             )
         self._check_encoding()
 
+    @property
+    def is_of_conll(self) -> bool:
+        """Whether a setting is one of CoNLL columns, which BIO columns do not have."""
+        return self.scheme not in ("", "bio") or self.tag_column > 0
+
     def _check_encoding(self) -> None:
         try:
             codec = codecs.lookup(self.encoding)

@@ -27,7 +27,7 @@ def encoded_chunks(path: str | os.PathLike[str], encoding: str = "utf-8") -> Ite
         RecordError: while iterating: the file cannot be read, or holds bytes that are not of the encoding.
     """
     chunks = _chunks(path)
-    if not _is_utf8(encoding):
+    if not is_utf8(encoding):
         chunks = _transcoded(chunks, encoding, source_name(path))
     first = next(chunks, b"")
     while len(first) < len(BOM) and (more := next(chunks, b"")):
@@ -41,7 +41,7 @@ def encoded_lines(path: str | os.PathLike[str], encoding: str = "utf-8") -> Iter
 
     Arguments and errors are those of `encoded_chunks`; offsets of another encoding are those of its UTF-8 form.
     """
-    if _is_utf8(encoding):
+    if is_utf8(encoding):
         yield from read_lines(path)
         return
     yield from split_lines(encoded_chunks(path, encoding))
@@ -60,7 +60,8 @@ def split_lines(chunks: Iterator[bytes]) -> Iterator[Line]:
         yield Line(number + 1, offset, rest)
 
 
-def _is_utf8(encoding: str) -> bool:
+def is_utf8(encoding: str) -> bool:
+    """Whether an encoding is UTF-8, with or without a byte order mark."""
     return codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
 
 

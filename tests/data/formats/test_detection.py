@@ -55,12 +55,30 @@ def test_what_is_written_is_found(tmp_path, caplog, name):
             "label_studio",
         ),
         ("a", '[{"data": {"text": "左"}, "predictions": []}]', "label_studio"),
+        ("a", '[{"data": {"text": "左"}}, {"data": {"text": "右"}}]', "label_studio"),
+        ("a", '{"data": {"x": 1}}', None),
+        (
+            "a",
+            '[{"text": "左", "entities": []},\n'
+            '{"text": "右", "entities": [{"start_idx": 0, "end_idx": 0, "type": "病"}]}]',
+            "cmeee",
+        ),
+        (
+            "a",
+            '{"text": "左", "entities": []}\n'
+            '{"text": "右", "entities": [{"id": 1, "label": "病", "start_offset": 0, "end_offset": 1}]}',
+            "doccano",
+        ),
         ("a", '{"tokens": ["左"], "ner_tags": [0]}', "huggingface"),
         ("a", '{"originalText": "左"}', "ccks2019"),
         ("a", '{"x": 1}', None),
         ("a", '{"originalText": ', None),
         ("a", "左\tB-病\n肾\tI-病\n", "bio"),
         ("a", '# {"id": 1}\n左\tB-病\n', "bio"),
+        ("a", "<U+0020>\tO\n左\tB-病\n", "bio"),
+        ("a", "<\tO\nCT\tB-查\n", "conll"),
+        ("a", "{\tO\n左\tB-病\n", "bio"),
+        ("a", "左\tB-病\n\n肾\tI-病\n", "conll"),
         ("a", "左\tI-病\n肾\tI-病\n", "conll"),
         ("a", "左\tB-病\n肾\tE-病\n", "conll"),
         ("a", "CT\tB-查\n平\tO\n", "conll"),
@@ -74,6 +92,8 @@ def test_what_is_written_is_found(tmp_path, caplog, name):
         ("a.txt", "内容,左肾结石\n诊断,右肾积水\n", "text"),
         ("a.txt", "左肾结石\r内容,右肾\n", "text"),
         ("a.txt", "左肾结石。\n", "text"),
+        ("a.txt", "<3 cm 结石。\n", "text"),
+        ("a.txt", "<!DOCTYPE html>\n", None),
         ("a", "左肾结石。\n予头孢。\n", "text"),
         ("a", "左肾结石。", None),
         ("a", "#FORMAT=WebAnno TSV 3.3\n", "webanno"),
@@ -103,6 +123,49 @@ def test_a_format_that_is_not_found_is_to_be_named(tmp_path, content):
     path.write_text('{"originalText": "左", "entities": []}\n{"text": "左"}\n', encoding="utf-8")
     with pytest.raises(RecordError, match=r"in\.json:2: `originalText` is missing$"):
         list(read_documents(path))
+
+
+def test_a_setting_of_conll_is_not_ignored_for_columns_that_look_like_bio(tmp_path):
+    path = tmp_path / "in"
+    path.write_text("左\tB-病\n肾\tO\n\n右\tB-病\n肾\tI-病\n", encoding="utf-8")
+    (first, second) = read_documents(path)
+    assert [len(first.entities), len(second.entities)] == [1, 1]
+    for options, message in (
+        (FormatOptions(scheme="io"), r"in:1: .*does not fit IO"),
+        (FormatOptions(scheme="bioes"), r"in:\d: .*does not fit BIOES"),
+        (FormatOptions(tag_column=3), "--tag_column=3 is past the last of 2 columns"),
+    ):
+        with pytest.raises(RecordError, match=message):
+            list(read_documents(path, options=options))
+        with pytest.raises(UserError, match="bio has no settings `scheme` and `tag_column`"):
+            read_documents(path, format="bio", options=options)
+
+
+def test_records_of_one_format_are_found_whichever_is_first(tmp_path):
+    # The head of the file ends within a record.
+    path = tmp_path / "in.json"
+    empty = [Document(str(number), "复查。" * 9, (), {}) for number in range(9)]
+    write_documents(path, [*empty, *DOCUMENTS * 2000], "cmeee")
+    assert detect(path) == ("cmeee", "the keys of its records")
+    assert [len(document.entities) for document in read_documents(path)][8:12] == [0, 2, 1, 0]
+
+
+def test_utf_8_that_is_read_as_another_encoding_is_a_warning(tmp_path, caplog):
+    path, text = tmp_path / "in.txt", "左肾结石"
+    path.write_text(f"{text}\n", encoding="utf-8")
+    with caplog.at_level("WARNING", logger="absl"):
+        (document,) = read_documents(
+            path, format="text", options=FormatOptions(encoding="gb18030"), require_entities=False
+        )
+        assert document.text != text
+        assert "in.txt: read as gb18030, as `encoding` says, and it looks like UTF-8 text" in caplog.text
+        caplog.clear()
+        for encoding in ("gb18030", "utf-16"):
+            path.write_text(f"{text}\n", encoding=encoding)
+            options = FormatOptions(encoding=encoding)
+            (document,) = read_documents(path, options=options, require_entities=False)
+            assert document.text == text
+    assert not caplog.text
 
 
 def test_what_is_missing_is_not_found(tmp_path):

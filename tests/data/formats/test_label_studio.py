@@ -119,3 +119,21 @@ def test_tasks_have_annotations_or_predictions(tmp_path, kind, written):
         whole = name == "predictions" and task is tasks[0]
         assert one.get("score") == (0.5 if whole else None)
         assert "score" not in one or whole
+
+
+@pytest.mark.parametrize(
+    "own", ["左肾\\r\\n结石", "左肾\\n结石", "左肾\n结石", "左肾\r\n结石", "左肾 结石", "左肾  结石"]
+)
+def test_a_line_break_within_a_mention_may_be_written_in_any_way(tmp_path, own):
+    value = {"start": 1, "end": 7, "text": own, "labels": ["病"]}
+    task = {
+        "data": {"text": "患左肾\r\n结石。"},
+        "annotations": [{"result": [{"type": "labels", "value": value}]}],
+    }
+    path = tmp_path / "in.json"
+    path.write_text(json.dumps([task], ensure_ascii=False), encoding="utf-8")
+    (document,) = read_documents(path)
+    assert [entity.text for entity in document.entities] == ["左肾\r\n结石"]
+    path.write_text(json.dumps([task], ensure_ascii=False).replace("左肾", "右肾", 1), encoding="utf-8")
+    with pytest.raises(RecordError, match="is not where the mention's own text is"):
+        list(read_documents(path))

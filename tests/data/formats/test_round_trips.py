@@ -111,7 +111,7 @@ def _with_keys(draw):
     texts = st.sampled_from(("左肾结石", "肝癌痛", "患者。", ""))
     for text in draw(st.lists(texts, min_size=1, max_size=3, unique=True)):
         if not text:
-            documents.append(Document("-", ""))
+            documents.append(Document("-", "", extra={}))
             continue
         extra = draw(st.dictionaries(st.sampled_from(RECORD_KEYS[1:]), _VALUES, max_size=4))
         extra |= draw(st.sampled_from(_IDS))
@@ -279,6 +279,22 @@ def test_plain_text_keeps_texts_and_refuses_line_feeds(tmp_path, caplog):
     assert [document.text for document in read_documents(path, format="text")] == ["左肾\r结石"]
     with pytest.raises(RecordError, match="holds a line feed"):
         write_documents(path, [Document("1", "左\n肾")], "text")
+
+
+@pytest.mark.parametrize("first", ["\ufeff左肾", "左肾\r", "\r", " \x0b", "", "左肾"])
+def test_plain_text_loses_nothing_that_is_not_named(tmp_path, caplog, first):
+    path, texts = tmp_path / "out.txt", [first, "\ufeff右肾"]
+    with caplog.at_level("WARNING", logger="absl"):
+        write_documents(path, [Document("-", text, extra={}) for text in texts], "text")
+    found = [document.text for document in read_documents(path, format="text")]
+    assert (found == texts) == (not caplog.text)
+    named = {
+        "左肾\r": "1 carriage returns at the end of a text",
+        "\r": "1 texts of white space alone",
+        " \x0b": "1 texts of white space alone",
+        "": "1 records without text",
+    }
+    assert named.get(first, "") in caplog.text
 
 
 def test_characters_that_xml_cannot_hold_are_refused(tmp_path):
