@@ -13,7 +13,7 @@ from apache_beam.ml.inference.base import ModelHandler
 
 from emr_ner_tf.beam.source import Record, match
 from emr_ner_tf.errors import UserError
-from emr_ner_tf.exporting.versioning import GRAPH, group_by_version, no_bundle
+from emr_ner_tf.exporting.versioning import GRAPH, find_versions, group_by_version, no_bundle
 
 if TYPE_CHECKING:
     from emr_ner_tf.exporting.bundle import Bundle
@@ -32,18 +32,24 @@ def newest_version(path: str) -> str:
     path = path.rstrip("/")
     if match(f"{path}/{GRAPH}"):
         return path
-    # By its files, since a file system of objects has no folders.
-    files = match(f"{path}/**")
-    versions = group_by_version(
-        {f"{path}/{file.removeprefix(f'{path}/').partition('/')[0]}" for file in files}
-    )
-    versions = {number: folders for number, folders in versions.items() if folders[-1] not in files}
-    if not any(f"{folders[-1]}/{GRAPH}" in files for folders in versions.values()):
+    if "://" in path:
+        # By its files, since a file system of objects has no folders.
+        files = match(f"{path}/**")
+        versions = group_by_version(
+            {f"{path}/{file.removeprefix(f'{path}/').partition('/')[0]}" for file in files}
+        )
+        folders = {number: paths[-1] for number, paths in versions.items() if paths[-1] not in files}
+        complete = [number for number, folder in folders.items() if f"{folder}/{GRAPH}" in files]
+    else:
+        folders = {number: str(folder) for number, folder in find_versions(pathlib.Path(path)).items()}
+        complete = [number for number, folder in folders.items() if os.path.exists(f"{folder}/{GRAPH}")]
+    if not complete:
         raise no_bundle(path)
-    newest = versions[max(versions)][-1]
-    if f"{newest}/{GRAPH}" not in files:
+    newest = folders[max(folders)]
+    if max(folders) not in complete:
         raise UserError(
-            f"{newest}: the newest version has no {GRAPH}; copy or export it again, or name another version"
+            f"{newest}: the newest version has no {GRAPH}; copy or export it again, or name version {max(complete)}: "
+            f"{folders[max(complete)]}"
         )
     return newest
 

@@ -58,6 +58,11 @@ class Servable:
             self.signature_defs: Mapping[str, meta_graph_pb2.SignatureDef] = dict(
                 saved.meta_graphs[0].signature_def
             )
+        except FileNotFoundError as error:
+            # An empty folder, or half a copy. As in TensorFlow Serving, no older version takes its place.
+            raise UserError(
+                f"{graph}: {error.strerror}; copy or export the version again, or remove its folder"
+            ) from error
         except (DecodeError, IndexError) as error:
             raise UserError(
                 f"{graph}: is empty, cut off or damaged; copy or export the bundle again"

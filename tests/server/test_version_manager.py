@@ -149,6 +149,12 @@ def test_nothing_to_serve(tmp_path, toy_versions):
     assert "whose name is an integer" in message(empty)
     assert str(toy_versions.directory) in message(toy_versions.directory / "1")
     graph = toy_versions.directory / "1" / "saved_model.pb"
+    # An empty folder is the newest version, as in TensorFlow Serving.
+    newest = toy_versions.directory / "9"
+    newest.mkdir()
+    absent = f"version 9: {newest}/saved_model.pb: No such file or directory; copy or export the version again, or "
+    assert message(newest.parent).endswith(f"no version could be loaded: {absent}remove its folder")
+    newest.rmdir()
     for content in (b"", b"\x00 nothing", graph.read_bytes()[:-100]):
         graph.write_bytes(content)
         damaged = f"version 1: {graph}: is empty, cut off or damaged; copy or export the bundle again"
