@@ -19,7 +19,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from emr_ner_tf.errors import UserError, describe_os_error
@@ -49,7 +49,7 @@ class RestServer:
 
     def __init__(
         self,
-        routes: Sequence[BaseRoute],
+        routes: Sequence[Route],
         host: str,
         port: int,
         *,
@@ -61,7 +61,7 @@ class RestServer:
         """Binds the port; port 0 is any free one.
 
         Args:
-            routes: routes of the application.
+            routes: routes of the application; the last one takes every path that no other has.
             host: a name or an address, IPv6 without brackets.
             port: 0 is any free one.
             timeout_s: time for a request to be received.
@@ -177,14 +177,19 @@ class _Counted:
             self._requests.end()
 
 
-def _application(routes: Sequence[BaseRoute], cors_origins: Sequence[str]) -> Starlette:
+def _application(routes: Sequence[Route], cors_origins: Sequence[str]) -> Starlette:
+    *named, every_path = routes
     middleware = [Middleware(_Options)]
     if cors_origins:
         cors = Middleware(
             CORSMiddleware, allow_origins=list(cors_origins), allow_methods=METHODS, allow_headers=["*"]
         )
         middleware.insert(0, cors)
-    return Starlette(routes=routes, middleware=middleware, exception_handlers={HTTPException: _http_error})
+    app = Starlette(routes=named, middleware=middleware, exception_handlers={HTTPException: _http_error})
+    # As a further route, it would answer another method than that of a named one.
+    app.router.default = every_path.handle
+    app.router.redirect_slashes = False
+    return app
 
 
 class _Options:

@@ -166,6 +166,19 @@ def test_doccano_is_told_what_is_wrong(tools):
     assert tools("/doccano?offset_unit=byte", {"text": "x"}).status_code == 400
 
 
+def test_another_method_than_a_path_takes(tools):
+    # As of a browser that looks whether the server is there.
+    url = f"http://127.0.0.1:{tools.server.rest_port}"
+    for method, path, allowed in (
+        ("GET", "/doccano", "POST"),
+        ("GET", "/label_studio/predict", "POST"),
+        ("POST", "/label_studio/health", "GET, HEAD"),
+    ):
+        answer = requests.request(method, url + path, timeout=60)
+        assert (answer.status_code, list(answer.json())) == (405, ["error"]), path
+        assert sorted(answer.headers["Allow"].split(", ")) == allowed.split(", ")
+
+
 @pytest.fixture
 def inception():
     """The function that makes a request of INCEpTION for a text."""
