@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from absl import app, flags, logging
 
@@ -155,8 +156,10 @@ def _parse(main: Callable[..., None], subcommands: Sequence[str], argv: Sequence
             sys.exit(guarded(functools.partial(print, _help(main, full=argument in _HELP_FULL))))
         if argument == "--":
             break
+    if "config" in flags.FLAGS:
+        flags.FLAGS["config"].parser = _RecipeParser()
     try:
-        rest = flags.FLAGS(_with_recipe(argv))[1:]
+        rest = flags.FLAGS(list(argv))[1:]
         if subcommands and (not rest or rest[0] not in subcommands):
             got = repr(rest[0]) if rest else "none"
             raise UsageError(f"the subcommand must be one of {', '.join(subcommands)}, got {got}")
@@ -170,9 +173,6 @@ def _parse(main: Callable[..., None], subcommands: Sequence[str], argv: Sequence
     except (flags.Error, UserError) as error:
         print(f"{error}; {_SEE_HELP}", file=sys.stderr)
         sys.exit(2)
-    except OSError as error:
-        print(f"--config: {error.__cause__ or error}; {_SEE_HELP}", file=sys.stderr)
-        sys.exit(2)
     except (AttributeError, KeyError) as error:
         message = _no_such_key(error)
         if message is None:
@@ -182,25 +182,19 @@ def _parse(main: Callable[..., None], subcommands: Sequence[str], argv: Sequence
     return rest
 
 
-def _with_recipe(argv: Sequence[str]) -> list[str]:
-    """Replaces the name of a recipe in --config by its path."""
-    arguments = list(argv)
-    if "config" not in flags.FLAGS:
-        return arguments
-    from emr_ner_tf.recipes import find_recipe, read_recipe
+class _RecipeParser(flags.ArgumentParser):
+    """Executes the recipe that --config names by name or path; errors of ml_collections' parser are stack traces."""
 
-    for i, argument in enumerate(arguments):
-        flag, equals, value = argument.partition("=")
-        if flag.lstrip("-") != "config" or not argument.startswith("-"):
-            continue
-        place = i if equals else i + 1
-        if place < len(arguments):
-            name, colon, row = (value if equals else arguments[place]).partition(":")
-            path = f"{find_recipe(name)}{colon}{row}"
-            # For its messages: those of ml_collections are stack traces.
-            read_recipe(path)
-            arguments[place] = f"{flag}={path}" if equals else path
-    return arguments
+    def parse(self, argument: str) -> Any:
+        from emr_ner_tf.recipes import read_recipe
+
+        config = read_recipe(argument)
+        if hasattr(config, "lock"):
+            config.lock()
+        return config
+
+    def flag_type(self) -> str:
+        return "recipe"
 
 
 def _no_such_key(error: Exception) -> str | None:

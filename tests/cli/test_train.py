@@ -52,6 +52,22 @@ def test_wrong_calls(cli, flags, status, messages):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("given", [("--config={}",), ("--config", "{}")])
+def test_a_recipe_is_executed_once(cli, tmp_path, given):
+    own, seen = tmp_path / "own.py", tmp_path / "seen"
+    own.write_text(
+        f"with open({str(seen)!r}, 'a') as file:\n    file.write('executed ')\n"
+        "from emr_ner_tf.config import base_config\n\n\ndef get_config():\n    return base_config().unlock()\n"
+    )
+    done = cli(
+        "train", *(flag.format(own) for flag in given), f"--model_dir={tmp_path}/x", "--config.new.key=1"
+    )
+    assert done.returncode == 2, done.stderr
+    # Its keys are locked, whatever the recipe does.
+    assert "the configuration key must be one of char, data, " in done.stderr
+    assert seen.read_text() == "executed "
+
+
 @pytest.mark.parametrize(
     ("command", "recipe", "flags"),
     [
