@@ -31,13 +31,18 @@ from typing import Any
 from absl import flags, logging
 
 from emr_ner_tf.cli.deprecated_flags import define_deprecated_alias
-from emr_ner_tf.cli.format_flags import define_format_flags, define_on_error, format_options
+from emr_ner_tf.cli.format_flags import (
+    define_format_flags,
+    define_on_error,
+    define_to,
+    format_options,
+    output_format,
+)
 from emr_ner_tf.cli.number_flags import define_float, define_seconds
 from emr_ner_tf.cli.path_flags import define_path
 from emr_ner_tf.cli.record_count import count_for_bar
 from emr_ner_tf.cli.runner import run
 from emr_ner_tf.data.document import Document
-from emr_ner_tf.data.formats.table import WRITE_FORMATS
 from emr_ner_tf.errors import UsageError, UserError
 from emr_ner_tf.inference.annotator import Annotator
 
@@ -95,12 +100,8 @@ _TEXT = flags.DEFINE_string("text", None, "Text of one record to annotate.")
 _INPUT = define_path("input", None, "File of records to annotate.", stream="input")
 _FORMAT = define_format_flags()
 _OUTPUT = define_path("output", None, "File to write; by default, standard output.", stream="output")
-_TO = flags.DEFINE_enum(
-    "to",
-    "ccks2019",
-    WRITE_FORMATS,
-    "Format of --output; ccks2019 (JSON lines) also for standard output, others for a file. label_studio writes "
-    "predictions with their probabilities.",
+_TO = define_to(
+    "ccks2019, JSON lines. Standard output has JSON lines. label_studio writes predictions with their probabilities."
 )
 _ON_ERROR = define_on_error("OUTPUT.rejects.jsonl")
 _RESUME = flags.DEFINE_bool(
@@ -152,7 +153,7 @@ def main() -> None:
         raise UsageError(
             "--resume requires --output to be a file, since the finished records of a job are kept beside it"
         )
-    if to_stream and _TO.value != "ccks2019":
+    if to_stream and _TO.value not in (None, "ccks2019"):
         raise UsageError(
             f"--to={_TO.value} requires --output to be a file; to write a stream in it, pipe the JSON lines into "
             f"emr-ner data convert --input=- --to={_TO.value}"
@@ -162,7 +163,7 @@ def main() -> None:
     rejects = RejectsWriter.beside(_OUTPUT.value, [_INPUT.value or ""]) if _ON_ERROR.value == "skip" else None
     annotator = _from_server() if _SERVER.value is not None else load(_BUNDLE.value)
     if _TEXT.value is not None:
-        documents = iter([Document("--text", _TEXT.value)])
+        documents = iter([Document("--text", _TEXT.value, extra={})])
     else:
         documents = read_documents(_INPUT.value, rejects=rejects, **_reading())
     with contextlib.nullcontext() if rejects is None else rejects:
@@ -209,7 +210,7 @@ def _to_file(documents: Iterator[Document], annotator: Annotator) -> None:
             _OUTPUT.value,
             resume=_RESUME.value,
             total=1 if _TEXT.value is not None else count_for_bar([_INPUT.value], **_reading()),
-            format=_TO.value,
+            format=output_format(_TO.value, _OUTPUT.value, "ccks2019"),
         )
     except ServingError as error:
         partial = partial_path(_OUTPUT.value)

@@ -53,7 +53,13 @@ from ml_collections import config_flags
 from emr_ner_tf.cli.data_audit import audit, check_flags
 from emr_ner_tf.cli.data_check import check, print_findings, raise_errors
 from emr_ner_tf.cli.data_tables import Listing, print_stats
-from emr_ner_tf.cli.format_flags import define_format_flags, define_on_error, format_options
+from emr_ner_tf.cli.format_flags import (
+    define_format_flags,
+    define_on_error,
+    define_to,
+    format_options,
+    output_format,
+)
 from emr_ner_tf.cli.path_flags import define_path, define_paths, local_paths
 from emr_ner_tf.cli.record_count import count_for_bar
 from emr_ner_tf.cli.runner import run
@@ -70,7 +76,7 @@ from emr_ner_tf.data.rejects import NullRejects, Rejects, RejectsWriter
 from emr_ner_tf.data.splitting import SHARED_CHARACTERS, assign_split, near_duplicate_groups
 from emr_ner_tf.data.stats import corpus_stats
 from emr_ner_tf.data.validation import OVERLAPS
-from emr_ner_tf.data.writing import WRITE_FORMATS, document_writers, write_documents
+from emr_ner_tf.data.writing import document_writers, write_documents
 from emr_ner_tf.errors import UsageError, UserError
 from emr_ner_tf.progress_bar import ProgressBar
 
@@ -82,11 +88,8 @@ _OUTPUT = define_path(
     stream="output",
 )
 _FORMAT = define_format_flags("--input and --against")
-_TO = flags.DEFINE_enum(
-    "to",
-    None,
-    WRITE_FORMATS,
-    "Format of --output; by default that of --input, and for convert bio for ccks2019 and ccks2019 for others.",
+_TO = define_to(
+    "that of --input, but for convert ccks2019, or bio for ccks2019 unless the name ends in .json or .jsonl."
 )
 _TO_SCHEME = flags.DEFINE_enum(
     "to_scheme", "bio", SCHEMES, "Tag scheme of --output, for conll and huggingface."
@@ -220,7 +223,8 @@ def _validate(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
         for _ in checked():
             pass
     else:
-        write_documents(_OUTPUT.value, checked(), _format_to(_format_found()), options=_writing())
+        format = output_format(_TO.value, _OUTPUT.value, _format_found())
+        write_documents(_OUTPUT.value, checked(), format, options=_writing())
     if repeated:
         logging.warning("%d records have the id of an earlier record", repeated)
     _say(f"{records} good records with {mentions} mentions")
@@ -261,7 +265,7 @@ def _audit(labels: tuple[str, ...]) -> None:
         folds=_FOLDS.value,
         seed=_SEED.value,
         output=_OUTPUT.value,
-        format=_TO.value or "ccks2019",
+        format=output_format(_TO.value, _OUTPUT.value, "ccks2019"),
         examples=_EXAMPLES.value,
     )
 
@@ -300,7 +304,7 @@ def _split(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
     else:
         groups = list(range(sum(1 for _ in documents)))
     sides = assign_split(groups, (int(match[1]), int(match[2])), _SEED.value)
-    format = _format_to(_format_found())
+    format = output_format(_TO.value, None, _format_found())
     extension = FORMATS[format].extension
     paths = [
         pathlib.Path(_OUTPUT.value, f"{name}.{extension}" if extension else name)
@@ -319,7 +323,7 @@ def _split(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
 
 
 def _convert(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
-    format = _format_to("bio" if _format_found() == "ccks2019" else "ccks2019")
+    format = output_format(_TO.value, _OUTPUT.value, "bio" if _format_found() == "ccks2019" else "ccks2019")
     documents = _some(_documents(labels, rejects), rejects, or_empty=True)
     with ProgressBar("converting", count_for_bar(_INPUT.value, labels=labels, **_reading())) as bar:
         records = write_documents(_OUTPUT.value, bar.track(documents), format, options=_writing())
@@ -387,12 +391,9 @@ def _format_found() -> str:
     """Returns the format of the first input, as given or detected."""
     if _FORMAT.value != AUTO:
         return _FORMAT.value
-    found = detect(_INPUT.value[0], format_options().encoding)
+    options = format_options()
+    found = detect(_INPUT.value[0], options.encoding, is_conll=options.is_of_conll)
     return found.format if found else "ccks2019"
-
-
-def _format_to(default: str) -> str:
-    return _TO.value or (default if default in WRITE_FORMATS else "ccks2019")
 
 
 if __name__ == "__main__":

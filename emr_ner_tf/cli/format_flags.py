@@ -1,5 +1,6 @@
 """Flags of every command that reads records: the format and what a file does not state itself."""
 
+import os
 from typing import Any
 
 from absl import flags
@@ -14,7 +15,7 @@ from emr_ner_tf.data.formats.options import (
     SCHEMES,
     FormatOptions,
 )
-from emr_ner_tf.data.formats.table import AUTO, READ_FORMATS
+from emr_ner_tf.data.formats.table import AUTO, READ_FORMATS, WRITE_FORMATS
 
 # A flag belongs to the command that defines it, so that its help lists it.
 flags.disclaim_key_flags()
@@ -35,6 +36,9 @@ _STRINGS = {
     "id_column": "Column of the id (CSV, XLSX).",
     "layer": "Annotation layer to read, as NAME or NAME:FEATURE (WebAnno, UIMA).",
 }
+
+# Formats of which the extension of a file tells.
+_NAMED = ("csv", "xlsx", "conll", "bio")
 
 
 def define_format_flags(what: str = "--input") -> flags.FlagHolder[str]:
@@ -83,6 +87,41 @@ def define_on_error(rejects: str, default: str = "raise") -> flags.FlagHolder[st
         ["raise", "skip"],
         f"What to do with a bad record: raise stops with an error, skip writes it to {rejects}.",
     )
+
+
+def define_to(default: str) -> flags.FlagHolder[str | None]:
+    """Defines `--to`.
+
+    Args:
+        default: for the help: the format where neither the flag nor the name of the output tells.
+
+    Returns:
+        The holder of the flag; `output_format` takes its value.
+    """
+    names = " or ".join(f".{name}" for name in _NAMED)
+    return flags.DEFINE_enum(
+        "to",
+        None,
+        WRITE_FORMATS,
+        f"Format of --output. By default, that of its name if it ends in {names}, else {default}",
+    )
+
+
+def output_format(to: str | None, path: str | None, default: str) -> str:
+    """Returns the format of an output.
+
+    Args:
+        to: of `--to`.
+        path: the output; None where its name does not tell.
+        default: where neither tells; a format that is not written is "ccks2019" then.
+    """
+    suffix = os.path.splitext(path or "")[1].lower().removeprefix(".")
+    if to is not None:
+        return to
+    if suffix in _NAMED:
+        return suffix
+    is_json = suffix in ("json", "jsonl") and default == "bio"
+    return "ccks2019" if is_json or default not in WRITE_FORMATS else default
 
 
 def format_options(**others: Any) -> FormatOptions:

@@ -12,7 +12,7 @@ from typing import Any
 
 from absl import flags, logging
 
-from emr_ner_tf.cli.format_flags import define_format_flags, format_options
+from emr_ner_tf.cli.format_flags import define_format_flags, define_to, format_options, output_format
 from emr_ner_tf.cli.path_flags import define_path
 from emr_ner_tf.cli.runner import run
 from emr_ner_tf.data.atomic_io import STANDARD, check_not_an_input
@@ -21,7 +21,7 @@ from emr_ner_tf.data.formats.options import parse_options
 from emr_ner_tf.data.formats.table import AUTO, READ_FORMATS
 from emr_ner_tf.data.path_lists import split_paths
 from emr_ner_tf.data.reading import read_documents
-from emr_ner_tf.data.writing import WRITE_FORMATS, write_documents
+from emr_ner_tf.data.writing import write_documents
 from emr_ner_tf.errors import UsageError, UserError
 from emr_ner_tf.progress_bar import ProgressBar
 
@@ -54,7 +54,7 @@ _MAX_PER_FORM = flags.DEFINE_integer(
 _OUTPUT = define_path(
     "output", None, "File to write the selected records to.", required=True, stream="output"
 )
-_TO = flags.DEFINE_enum("to", "ccks2019", WRITE_FORMATS, "Format of --output.")
+_TO = define_to("ccks2019, JSON lines.")
 
 
 def main() -> None:
@@ -88,7 +88,7 @@ def main() -> None:
         selected = select_records(
             ranked, _COUNT.value, max_per_form=_MAX_PER_FORM.value, known_texts=known_texts
         )
-    written = write_documents(_OUTPUT.value, selected, _TO.value)
+    written = write_documents(_OUTPUT.value, selected, output_format(_TO.value, _OUTPUT.value, "ccks2019"))
     logging.info("%d of %d records selected", written, len(pool))
     reason = shortage(_COUNT.value, written, len(pool))
     if reason is not None:

@@ -282,6 +282,28 @@ def test_convert_there_and_back(cli, records, tmp_path):
     assert _read(back) == _read(records)
 
 
+@pytest.mark.parametrize(
+    ("name", "format"),
+    [
+        ("out.csv", "csv"),
+        ("out.XLSX", "xlsx"),
+        ("out.conll", "conll"),
+        ("out.jsonl", "ccks2019"),
+        ("out.json", "ccks2019"),
+        ("out.txt", "bio"),
+        ("out", "bio"),
+    ],
+)
+def test_an_output_has_the_format_of_its_name(cli, records, tmp_path, name, format):
+    done = cli("data", "convert", f"--input={records}", f"--output={tmp_path / name}")
+    assert f"{name}: 10 records as {format}" in done.stdout, done.stderr
+    if name == "out.csv":
+        done = cli("data", "validate", f"--input={tmp_path / name}", f"--output={tmp_path / 'good.jsonl'}")
+        assert (tmp_path / "good.jsonl").read_bytes()[:3] == b"\xef\xbb\xbf"
+        done = cli("data", "convert", f"--input={records}", f"--output={tmp_path / name}", "--to=bio")
+        assert "10 records as bio" in done.stdout
+
+
 def test_convert_plain_text(cli, tmp_path):
     source, output = tmp_path / "notes.txt", tmp_path / "notes.jsonl"
     source.write_text("肝癌\n\n痛\n", encoding="utf-8")
