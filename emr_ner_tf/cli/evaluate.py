@@ -39,6 +39,7 @@ from emr_ner_tf.data.output_folders import check_output_folder
 from emr_ner_tf.data.path_lists import split_paths
 from emr_ner_tf.data.reading import REMEDIES, read_again, read_documents
 from emr_ner_tf.data.rejects import RejectsWriter
+from emr_ner_tf.data.texts import escape_surrogates
 from emr_ner_tf.errors import UsageError, UserError
 from emr_ner_tf.inference.annotator import Annotator
 from emr_ner_tf.progress_bar import ProgressBar
@@ -277,7 +278,7 @@ def _print_comparison(console: Console, comparison: "Comparison") -> None:
 def _shown_name(path: str) -> str:
     """Returns the name of a file or directory without the directories above it; what is not UTF-8 is escaped."""
     name = "standard input" if path == STANDARD else pathlib.Path(path).absolute().name
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+    return escape_surrogates(name)
 
 
 def _annotated_records(reading: dict[str, Any], rejects: RejectsWriter | None) -> list[Document]:

@@ -23,6 +23,7 @@ from absl import flags, logging
 from emr_ner_tf.cli.path_flags import define_paths
 from emr_ner_tf.cli.runner import run
 from emr_ner_tf.cli.server_process import serve_until_signal
+from emr_ner_tf.data.texts import escape_surrogates
 
 _BUNDLE = define_paths("bundle", "Directory of a bundle's versions, or of one version.", required=True)
 _NUM_VERSIONS = flags.DEFINE_integer("num_versions", 1, "Number of newest versions of each bundle.", 1)
@@ -65,7 +66,7 @@ def main() -> None:
 
 def _unused(name: str, taken: dict[str, str]) -> str:
     """Returns a name for a model that no other model has, from that of a directory, which may not be UTF-8."""
-    name = re.sub("[/:]", "-", name.encode("utf-8", "replace").decode("utf-8")) or "model"
+    name = re.sub("[/:]", "-", escape_surrogates(name)) or "model"
     number = 2
     unused = name
     while unused in taken:

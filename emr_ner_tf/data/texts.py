@@ -1,4 +1,4 @@
-"""Texts as callers give them: a list of strings that UTF-8 can hold, checked once for every tagger and client."""
+"""Texts that UTF-8 can hold: those of callers are checked once for every tagger and client, names are escaped."""
 
 from collections.abc import Iterable, Mapping, Set
 
@@ -44,3 +44,12 @@ def check_text(text: str, name: str) -> str:
             "UTF-8 cannot hold it"
         ) from None
     return text
+
+
+def escape_surrogates(text: str) -> str:
+    r"""Returns text that UTF-8 can encode: a lone surrogate becomes its escape, such as `\udcb2`.
+
+    The name of a file that is not UTF-8 is read with lone surrogates. Inside a string of JSON, the escape stands for
+    the same character.
+    """
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

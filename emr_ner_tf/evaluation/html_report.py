@@ -14,6 +14,7 @@ from emr_ner_tf.data.checks.check import check_corpus
 from emr_ner_tf.data.checks.findings import KINDS as FINDINGS
 from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.data.reading import Located
+from emr_ner_tf.data.texts import escape_surrogates
 from emr_ner_tf.evaluation import calibration, figures
 from emr_ner_tf.evaluation.comparison import Comparison
 from emr_ner_tf.evaluation.errors import (
@@ -140,7 +141,7 @@ def html_report(
         findings={} if tables_only else _findings(gold, train),
     )
     # A name of a file that is not UTF-8, as a record without an id has it, is read as lone surrogates.
-    return page.encode("utf-8", "backslashreplace").decode("utf-8")
+    return escape_surrogates(page)
 
 
 @functools.cache

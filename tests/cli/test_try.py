@@ -53,7 +53,8 @@ import importlib, os
 unused, names = importlib.import_module("emr_ner_tf.cli.try")._unused, {}
 for directory in ("病历", "病历", "a:b", "", os.fsdecode("病历".encode("gb18030"))):
     names[unused(directory, names)] = directory
-print(list(names) == ["病历", "病历 2", "a-b", "model", "????"])
+escaped = r"\\udcb2\\udca1\\udcc0\\udcfa"
+print(list(names) == ["病历", "病历 2", "a-b", "model", escaped])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "True\n"

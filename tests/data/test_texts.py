@@ -1,9 +1,12 @@
 """A list of texts is a list of strings, for whatever tags them."""
 
+import json
+import os
+
 import pytest
 
 from emr_ner_tf.data.document import Document
-from emr_ner_tf.data.texts import check_texts
+from emr_ner_tf.data.texts import check_texts, escape_surrogates
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.evaluation.lookup import LookupAnnotator
 from emr_ner_tf.inference.annotator import encode_texts
@@ -45,3 +48,10 @@ def test_an_iterator_is_read_once():
 def test_what_is_no_list_of_documents_is_refused(documents, message):
     with pytest.raises(UserError, match=message):
         list(LookupAnnotator([]).annotate(documents))
+
+
+def test_a_name_that_is_not_utf8_can_be_shown():
+    name = os.fsdecode("病.jsonl".encode("gb18030"))
+    assert escape_surrogates(name) == r"\udcb2\udca1.jsonl"
+    assert escape_surrogates("病\\历😀.jsonl") == "病\\历😀.jsonl"
+    assert json.loads(escape_surrogates(json.dumps({name: [name]}, ensure_ascii=False))) == {name: [name]}
