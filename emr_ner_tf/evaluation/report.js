@@ -1,5 +1,17 @@
 "use strict";
 (() => {
+  // A table that is wider than the page scrolls, with the keyboard, too.
+  const reach = () => {
+    for (const part of document.querySelectorAll(".scroll")) {
+      if (part.scrollWidth > part.clientWidth) part.tabIndex = 0;
+      else part.removeAttribute("tabindex");
+    }
+  };
+  addEventListener("resize", reach);
+  document.addEventListener("toggle", reach, true);
+  reach();
+})();
+(() => {
   const form = document.getElementById("filter");
   if (!form) return;
   const kind = document.getElementById("kind");
