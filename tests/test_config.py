@@ -1,6 +1,7 @@
 """The configuration: unknown keys and wrong values are refused by name; what is saved comes back."""
 
 import importlib.util
+import os
 import pathlib
 
 import pytest
@@ -16,6 +17,7 @@ from emr_ner_tf.config import (
 )
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.models.registry import ZOO
+from emr_ner_tf.training.model_dir import write_json
 
 CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
 
@@ -35,6 +37,14 @@ def test_recipes_are_whole_and_come_back(recipe, tmp_path):
     assert diff_configs(config, load_config(tmp_path / "config.json")) == []
     with pytest.raises(AttributeError, match=r"Other fields present.*epochs"):
         config.train.no_such_key = 1
+
+
+def test_a_path_that_is_not_utf8_comes_back(tmp_path):
+    config = base_config()
+    config.data.train = f"{tmp_path}/{os.fsdecode('病.jsonl'.encode('gb18030'))}"
+    for write in (lambda path: save_config(config, path), lambda path: write_json(path, config.to_dict())):
+        write(tmp_path / "config.json")
+        assert load_config(tmp_path / "config.json").data.train == config.data.train
 
 
 def test_paper_row_has_table_ii():

@@ -28,6 +28,7 @@ from emr_ner_tf.cli.path_flags import define_path
 from emr_ner_tf.cli.runner import run
 from emr_ner_tf.data.output_folders import check_output_folder
 from emr_ner_tf.data.path_lists import split_paths
+from emr_ner_tf.data.texts import escape_surrogates
 from emr_ner_tf.errors import UsageError, UserError
 
 _TABLES = flags.DEFINE_list(
@@ -205,7 +206,7 @@ def _command(overrides: Mapping[str, Any]) -> str:
         given[flag.name] = ",".join(names)
     shown = [f"--{name}={value}" for name, value in given.items() if value]
     shown += [f"--override={key}={value}" for key, value in overrides.items()]
-    return shlex.join(["emr-ner", "reproduce", *shown])
+    return escape_surrogates(shlex.join(["emr-ner", "reproduce", *shown]))
 
 
 def _whole(flag: flags.FlagHolder[Any]) -> str:

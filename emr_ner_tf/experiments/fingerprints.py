@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from emr_ner_tf.config import RANDOM_ENCODER
 from emr_ner_tf.data.path_lists import split_paths
+from emr_ner_tf.data.texts import escape_surrogates
 from emr_ner_tf.encoders.hub import encoder_files, local_folder
 from emr_ner_tf.errors import UserError
 
@@ -19,7 +20,8 @@ class Fingerprint(NamedTuple):
     """Identifies files independently of their directory.
 
     Attributes:
-        name: name of the file or directory without its path; names of several files are joined by commas.
+        name: name of the file or directory without its path; names of several files are joined by commas. What is not
+            UTF-8 is escaped.
         digest: digest of the content.
     """
 
@@ -37,7 +39,7 @@ def fingerprint_files(paths: str) -> Fingerprint:
         UserError: a file cannot be read.
     """
     files = [pathlib.Path(path) for path in split_paths(paths, "a list of files")]
-    return Fingerprint(",".join(file.name for file in files), _digest(files))
+    return Fingerprint(escape_surrogates(",".join(file.name for file in files)), _digest(files))
 
 
 @functools.cache
@@ -51,7 +53,7 @@ def fingerprint_encoder(name_or_dir: str) -> Fingerprint:
         return Fingerprint(RANDOM_ENCODER, RANDOM_ENCODER)
     files = encoder_files(name_or_dir)
     name = pathlib.Path(name_or_dir).resolve().name if local_folder(name_or_dir) else name_or_dir
-    return Fingerprint(name, _digest(files))
+    return Fingerprint(escape_surrogates(name), _digest(files))
 
 
 def _digest(files: Iterable[pathlib.Path]) -> str:

@@ -2,6 +2,7 @@
 
 import json
 
+from emr_ner_tf.data.texts import escape_surrogates
 from emr_ner_tf.models.model_definition import ModelDefinition
 from emr_ner_tf.training.checkpoints import BEST
 
@@ -72,7 +73,7 @@ def model_card(definition: ModelDefinition, metrics: str) -> str:
         else ""
     )
     labels = "\n".join(f"- {label}" for label in definition.labels)
-    return f"""# Model card
+    card = f"""# Model card
 
 Named entity recognition for Chinese electronic medical records: characters in, mentions with offsets and
 probabilities out.
@@ -101,3 +102,5 @@ for the weights, nothing else in this directory comes from a record. The warm-up
 The scores were measured on records like those of the training; measure on your own records before you rely on them.
 The model is not a medical device: a person is responsible for decisions that use its results.
 """
+    # A path that the configuration names may not be UTF-8.
+    return escape_surrogates(card)

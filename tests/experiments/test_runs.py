@@ -1,6 +1,7 @@
 """What a run is made from, its name, and the plan of runs."""
 
 import dataclasses
+import os
 import pathlib
 import shutil
 
@@ -148,6 +149,14 @@ def test_folders_of_records_count_by_what_they_hold(experiment, tmp_path):
         f"{tmp_path}/a/brat", f"{tmp_path}/c/brat", f"{tmp_path}/a", experiment.config().data
     )
     assert (described["train"], described["test"]) == ({"records": 1, "mentions": 1},) * 2
+
+
+def test_names_that_are_not_utf8_can_be_written(experiment, corpus, tmp_path):
+    path = tmp_path / os.fsdecode("病.jsonl".encode("gb18030"))
+    shutil.copy(corpus / "train.jsonl", path)
+    run = _run(dataclasses.replace(experiment, train=str(path)))
+    assert run.name == _run(experiment).name
+    assert run.settings()["data.train"] == run.setup["train"]["name"] == r"\udcb2\udca1.jsonl"
 
 
 def test_all_records_are_trained_on_unless_an_override_sets_some_apart(experiment):

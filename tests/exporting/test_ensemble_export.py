@@ -1,6 +1,7 @@
 """A bundle of several models, with a threshold and a budget of its own."""
 
 import json
+import os
 
 import pytest
 
@@ -113,3 +114,14 @@ def test_the_card_has_every_digit_of_the_threshold(threshold, said):
     metrics = json.dumps({"parameters": 1, "epochs": 1, "exported": exported})
     vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"))
     assert said in model_card(ModelDefinition(base_config(), vocabulary, ("甲",)), metrics)
+
+
+def test_the_card_names_a_path_that_is_not_utf8():
+    config = base_config()
+    config.data.train = os.fsdecode("病.jsonl".encode("gb18030"))
+    exported = {"weights": "float32", "compute_dtype": "float32", "checkpoint": "best", "epoch": 1}
+    metrics = json.dumps({"parameters": 1, "epochs": 1, "exported": exported})
+    vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"))
+    card = model_card(ModelDefinition(config, vocabulary, ("甲",)), metrics)
+    assert "1 epochs of `\\udcb2\\udca1.jsonl`" in card
+    card.encode("utf-8")
