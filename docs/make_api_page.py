@@ -32,11 +32,17 @@ def _entry(name, value):
         for method, function in inspect.getmembers(value, _is_documented):
             if not method.startswith("_") or method == "__call__":
                 yield f"### {name}.{method}\n"
+                if not isinstance(function, property):
+                    yield f"```python\n{_signature(method, function)}\n```\n"
                 yield from _markdown(inspect.getdoc(function))
 
 
 def _is_documented(member):
-    return inspect.isfunction(member) or (isinstance(member, property) and member.__doc__ is not None)
+    return (
+        inspect.isfunction(member)
+        or inspect.ismethod(member)
+        or (isinstance(member, property) and member.__doc__ is not None)
+    )
 
 
 def _signature(name, value):
@@ -44,6 +50,8 @@ def _signature(name, value):
     signature = inspect.signature(value)
     lines = []
     for parameter in signature.parameters.values():
+        if parameter.name == "self":
+            continue
         if parameter.kind is parameter.KEYWORD_ONLY and "*" not in lines:
             lines.append("*")
         default = parameter.default
@@ -68,7 +76,7 @@ def _plain(text):
 
 
 def _markdown(doc):
-    """Yields Markdown: sections of a Google docstring as lists, its example as a block of code."""
+    """Yields Markdown: lists of a Google docstring as lists, its example as a block of code, the rest as text."""
     section = None
     for line in [*doc.splitlines(), ""]:
         found = _SECTION.match(line)
@@ -84,7 +92,8 @@ def _markdown(doc):
             yield line.removeprefix("    ")
         elif section and line.startswith("    ") and not line.startswith("     "):
             term, colon, rest = line.strip().partition(": ")
-            yield f"- `{term}`: {rest}" if colon and " " not in term else f"- {line.strip()}"
+            # A line of "Returns" that names nothing continues its sentence.
+            yield f"- `{term}`: {rest}" if colon and " " not in term else line.strip()
         else:
             yield f"  {line.strip()}".rstrip() if section else line.strip()
 

@@ -4,6 +4,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+# Default of a document's `extra`; compared by identity.
+_ID_ALONE: Mapping[str, Any] = {}
+
 
 @dataclasses.dataclass(frozen=True, slots=True, order=True, repr=False)
 class Entity:
@@ -47,13 +50,14 @@ class Entity:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Document:
-    """A record: its text, its mentions in order of `start`, and whatever other keys it had.
+    """A record: its text, its mentions in order of `start`, and its other keys.
 
     Attributes:
         id: the record's id; without one, `FILE:LINE`.
         text: the original text, unchanged.
         entities: mentions sorted by (start, end, label), each with its text; any iterable of them may be given.
-        extra: the record's other keys in their order; `id` too, where the record had one.
+        extra: the record's other keys in their order; `id` too, where the record had one. Files are written from these
+            keys; by default, they are the id alone.
 
     Example:
         >>> from emr_ner_tf import Document, Entity
@@ -72,9 +76,11 @@ class Document:
     id: str
     text: str
     entities: tuple[Entity, ...] = ()
-    extra: Mapping[str, Any] = dataclasses.field(default_factory=dict, compare=False)
+    extra: Mapping[str, Any] = dataclasses.field(default_factory=lambda: _ID_ALONE, compare=False)
 
     def __post_init__(self) -> None:
+        if self.extra is _ID_ALONE:
+            object.__setattr__(self, "extra", {"id": self.id})
         entities = tuple(sorted(map(self._with_text, self.entities)))
         object.__setattr__(self, "entities", entities)
 
@@ -89,7 +95,7 @@ class Document:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Document":
-        """Returns the document of what `to_dict` returned.
+        """Creates a document from a dictionary that `to_dict` returned.
 
         Raises:
             KeyError: `id`, `text`, or an entity's `start`, `end` or `label` is missing.
@@ -98,7 +104,7 @@ class Document:
             Entity(item["start"], item["end"], item["label"], item.get("score"))
             for item in values.get("entities", ())
         ]
-        extra = {key: value for key, value in values.items() if key not in ("id", "text", "entities")}
+        extra = {key: value for key, value in values.items() if key not in ("text", "entities")}
         return cls(values["id"], values["text"], tuple(entities), extra)
 
     def __repr__(self) -> str:

@@ -99,7 +99,8 @@ def read_documents(
         require_entities: whether a record of "ccks2019" must have `entities`; one to be annotated need not.
         remedies: remedies for messages: under "labels" for a label that is not in use, under "overlaps" for mentions
             that overlap.
-        options: settings that a file does not state itself, such as its encoding.
+        options: settings that a file does not state itself, such as
+            `emr_ner_tf.data.formats.options.FormatOptions(encoding="gb18030")`.
 
     Returns:
         The documents in the order of the file. One without an id is named `PATH:LINE`. A file without records is a

@@ -14,7 +14,7 @@ from emr_ner_tf.data.formats.options import DEFAULT_OPTIONS, FormatOptions
 from emr_ner_tf.data.formats.table import FORMATS, WRITE_FORMATS
 from emr_ner_tf.data.lines import source_name
 from emr_ner_tf.data.record_error import RecordError
-from emr_ner_tf.data.validation import check_overlaps
+from emr_ner_tf.data.validation import check_overlaps, check_text
 from emr_ner_tf.errors import UserError
 
 __all__ = ["WRITE_FORMATS", "document_writers", "record_line", "write_documents"]
@@ -41,7 +41,8 @@ def write_documents(
         The number of documents written. The log counts what the format cannot represent, by kind.
 
     Raises:
-        UserError: an unknown format, or a document that the format cannot represent.
+        UserError: an unknown format, something that is no `Document`, offsets outside the text, or a document that the
+            format cannot represent.
 
     Example:
         >>> import emr_ner_tf
@@ -51,6 +52,8 @@ def write_documents(
         >>> next(emr_ner_tf.read_documents("one.jsonl")).entities[0].text
         '左肾结石'
     """
+    if isinstance(documents, Document):
+        raise UserError("documents must be a list of documents, got one Document; put it into a list")
     count = 0
     with document_writers([path], format, options=options) as (write,):
         for document in documents:
@@ -108,6 +111,7 @@ def _write(
         nonlocal number
         number += 1
         try:
+            _check(document)
             if not {"overlapping mentions"} & format.holds and "mentions" in format.holds:
                 check_overlaps(document.entities, range(1, len(document.entities) + 1))
             writer.write(document)
@@ -119,3 +123,21 @@ def _write(
         count_losses(document, format.holds, losses)
 
     return write
+
+
+def _check(document: Document) -> None:
+    """Refuses what no reader accepts: documents come from callers, too."""
+    if not isinstance(document, Document):
+        raise RecordError(
+            f"must be a Document, got {type(document).__name__}", remedy="use Document(id, text, entities)"
+        )
+    check_text(document.text, "text")
+    length = len(document.text)
+    for number, entity in enumerate(document.entities, start=1):
+        if not 0 <= entity.start < entity.end <= length:
+            raise RecordError(
+                f"is not a span of the text ({length} characters)",
+                key="start, end",
+                value=f"{entity.start}, {entity.end}",
+                entity=number,
+            )

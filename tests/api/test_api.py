@@ -4,8 +4,10 @@ import doctest
 import inspect
 import json
 import pathlib
+import re
 import subprocess
 import sys
+import types
 
 import pytest
 
@@ -49,6 +51,16 @@ def test_the_page_is_made_from_the_docstrings():
     )
     page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
     assert page == done.stdout, "python docs/make_api_page.py > docs/api.md"
+
+
+def test_the_page_has_every_method_and_whole_sentences():
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    for kind in (Document, Entity, Annotator):
+        for name, value in vars(kind).items():
+            if not name.startswith("_") and isinstance(value, (types.FunctionType, classmethod)):
+                assert f"### {kind.__name__}.{name}\n\n```python\n{name}(" in page
+    # A list has names; a sentence that goes over two lines is no list of two items.
+    assert re.findall(r"^- (?!`).*", page, re.MULTILINE) == []
 
 
 @pytest.fixture(scope="module")

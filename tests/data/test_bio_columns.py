@@ -20,7 +20,7 @@ def _read(tmp_path, content, **options):
 
 def test_what_is_written():
     document = Document(
-        "f:1", "肝癌 #\n", (Entity(0, 2, "病", extra={"overlap": 0}), Entity(3, 4, "Body Part"))
+        "f:1", "肝癌 #\n", (Entity(0, 2, "病", extra={"overlap": 0}), Entity(3, 4, "Body Part")), {}
     )
     assert bio_block(document) == "肝\tB-病\n癌\tI-病\n<U+0020>\tO\n#\tB-Body Part\n<U+000A>\tO\n\n"
 

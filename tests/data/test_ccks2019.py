@@ -235,7 +235,10 @@ def test_written_keys_and_their_order():
 
 
 def test_an_id_of_our_own_making_is_not_written():
-    assert "id" not in json.loads(record_line(Document("f:1", "肝")))
+    document, _ = parse_record('{"originalText": "肝", "entities": []}', "f:1")
+    assert document.id == "f:1"
+    assert "id" not in json.loads(record_line(document))
+    assert json.loads(record_line(Document("f:1", "肝")))["id"] == "f:1"  # a caller's own
 
 
 def test_a_line_is_one_line_to_every_reader_and_valid_utf8():

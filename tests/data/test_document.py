@@ -33,7 +33,7 @@ def test_there_and_back():
     }
     back = Document.from_dict(values)
     assert back == document
-    assert (back.entities[0].score, back.extra) == (0.25, {"ward": "3"})
+    assert (back.entities[0].score, back.extra) == (0.25, {"ward": "3", "id": "7"})
 
 
 def test_what_is_printed():
