@@ -40,7 +40,6 @@ convert    Converts records from any format to any other, and says what the othe
 """
 
 import itertools
-import json
 import pathlib
 import re
 import sys
@@ -52,7 +51,7 @@ from ml_collections import config_flags
 
 from emr_ner_tf.cli.data_audit import audit, check_flags
 from emr_ner_tf.cli.data_check import check, print_findings, raise_errors
-from emr_ner_tf.cli.data_tables import Listing, print_stats
+from emr_ner_tf.cli.data_tables import Listing, print_stats, write_figures
 from emr_ner_tf.cli.format_flags import (
     define_format_flags,
     define_on_error,
@@ -64,7 +63,7 @@ from emr_ner_tf.cli.path_flags import define_path, define_paths, local_paths
 from emr_ner_tf.cli.record_count import count_for_bar
 from emr_ner_tf.cli.runner import run
 from emr_ner_tf.config import base_config
-from emr_ner_tf.data.atomic_io import STANDARD, atomic_writer, check_not_an_input
+from emr_ner_tf.data.atomic_io import STANDARD, check_not_an_input
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.formats.detection import detect
 from emr_ner_tf.data.formats.options import SCHEMES, FormatOptions
@@ -245,7 +244,7 @@ def _check() -> None:
             encoder=_ENCODER.value,
             show_text=_SHOW_TEXT.value,
         )
-    _write_json(report.to_json())
+    write_figures(report.to_json(), _OUTPUT.value, printed=_JSON.value)
     if not _JSON.value:
         print_findings(report, _EXAMPLES.value)
     if not report.of_kind("unreadable_record"):
@@ -279,19 +278,9 @@ def _located(paths: Iterable[str], rejects: Rejects | None, **others: Any) -> It
 
 def _stats(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
     stats = corpus_stats(_some(_documents(labels, rejects), rejects), labels)
-    _write_json(stats.to_json())
+    write_figures(stats.to_json(), _OUTPUT.value, printed=_JSON.value)
     if not _JSON.value:
         print_stats(stats)
-
-
-def _write_json(values: dict[str, Any]) -> None:
-    """Writes figures to --output and, with --json, to standard output."""
-    text = json.dumps(values, ensure_ascii=False, indent=2)
-    if _OUTPUT.value is not None:
-        with atomic_writer(_OUTPUT.value) as file:
-            file.write(f"{text}\n")
-    if _JSON.value:
-        print(text)
 
 
 def _split(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:

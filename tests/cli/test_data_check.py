@@ -3,6 +3,7 @@
 import collections
 import itertools
 import json
+import os
 
 import pytest
 
@@ -240,3 +241,13 @@ def test_a_record_that_cannot_be_read_has_its_remedy(cli, tmp_path):
     (message,) = [each["message"] for each in findings if each["kind"] == "unreadable_record"]
     assert message.startswith("the line is not valid UTF-8: 0xd3 at byte 2")
     assert "; it looks like GBK or GB18030 text: read it with --encoding=gb18030" in message
+
+
+def test_the_name_of_a_file_may_not_be_utf8(cli, tmp_path):
+    path, output = tmp_path / os.fsdecode("病.jsonl".encode("gb18030")), tmp_path / "findings.json"
+    path.write_text(json.dumps(_record("左", ("肾结石", DISEASE), "，肾结石。")) + "\n", encoding="utf-8")
+    done = cli("data", "check", f"--input={path}", "--labels=infer", "--json", f"--output={output}")
+    assert "Traceback" not in done.stderr
+    findings = json.loads(output.read_text(encoding="utf-8"))["findings"]
+    assert str(path) in {finding.get("file") for finding in findings}
+    assert json.loads(done.stdout)["findings"] == findings
