@@ -147,10 +147,10 @@ def suspect_documents(suspects: Sequence[Suspect]) -> Iterator[Document]:
     Args:
         suspects: suspects of one audit.
     """
-    by_record: dict[tuple[str, int, str], list[Suspect]] = {}
+    # Neither a line nor an id is that of one record alone.
+    by_record: dict[int, list[Suspect]] = {}
     for suspect in suspects:
-        record = suspect.record
-        by_record.setdefault((record.path, record.line, record.document.id), []).append(suspect)
+        by_record.setdefault(id(suspect.record), []).append(suspect)
     for found in by_record.values():
         record = found[0].record
         entities = [_entity(suspect.candidate) for suspect in found]

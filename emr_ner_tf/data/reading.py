@@ -249,9 +249,10 @@ def _of_format(path: str, name: str, rules: _Rules, rejects: Rejects | None) -> 
                 if record.error is not None:
                     raise record.error
                 document, dropped = document_of(
-                    record, f"{place}:{record.line}", labels=rules.labels, overlaps=rules.overlaps
+                    record, record.default_id(source.name), labels=rules.labels, overlaps=rules.overlaps
                 )
             except RecordError as error:
+                error.record = record.number if record.number > 1 else None
                 _refuse(error, place, record.line, record.raw, rules, rejects)
             else:
                 yield Located(document, place, record.line, dropped)

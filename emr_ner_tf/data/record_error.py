@@ -14,6 +14,7 @@ class RecordError(UserError):
     Attributes:
         path: the file, as the user named it; "" until the reader has said which.
         line: counted from 1; None where the file as a whole is meant.
+        record: which record of the line, counted from 1; None where the line has one, or for its first.
         entity: number of the mention in the record, counted from 1; None for an error of the whole record.
         rule: the broken rule, after the key.
         value: description of the value received; None if there is none.
@@ -36,6 +37,7 @@ class RecordError(UserError):
         super().__init__(problem)
         self.path = path
         self.line = line
+        self.record: int | None = None
         self.entity = entity
         self.rule = f"`{key}` {problem}" if key else problem
         self.value = value
@@ -58,8 +60,9 @@ class RecordError(UserError):
     def fault(self) -> str:
         """The message without the remedy, for lists that give each remedy once."""
         place = self.path if self.line is None else f"{self.path}:{self.line}"
+        record = "" if self.record is None else f"record {self.record} of the line"
         entity = "" if self.entity is None else f"entity {self.entity}"
-        return ": ".join(part for part in (place, entity, self._what) if part)
+        return ": ".join(part for part in (place, record, entity, self._what) if part)
 
 
 def describe_value(value: Any) -> str:

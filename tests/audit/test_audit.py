@@ -2,7 +2,8 @@
 
 import pytest
 
-from emr_ner_tf.audit.audit import audit_by_folds
+from emr_ner_tf.audit.audit import Suspect, audit_by_folds, suspect_documents
+from emr_ner_tf.audit.candidates import MISSING, Candidate
 from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.data.reading import Located
 from emr_ner_tf.errors import UserError
@@ -28,3 +29,13 @@ def test_a_directory_with_an_audit_of_other_settings(tmp_path):
     ]
     with pytest.raises(UserError, match=r"other settings .*train\.epochs.* name another --work_dir"):
         audit_by_folds(records, ["症状"], config, str(tmp_path), folds=2, seed=0)
+
+
+def test_records_of_one_line_and_one_id_stay_apart():
+    records = [Located(Document("1", f"头痛{n}。"), "records.json", 1) for n in range(3)]
+    suspects = [
+        Suspect(records[n], Candidate(MISSING, 0.5, at, at + 1, "症状")) for n, at in ((2, 0), (0, 1), (2, 1))
+    ]
+    found = list(suspect_documents(suspects))
+    assert [document.text for document in found] == ["头痛2。", "头痛0。"]
+    assert [[entity.text for entity in document.entities] for document in found] == [["头", "痛"], ["痛"]]

@@ -89,6 +89,8 @@ class _Check:
         message = error.rule if error.value is None else f"{error.rule}: {error.value}"
         if error.entity is not None:
             message = f"entity {error.entity}: {message}"
+        if error.record is not None:
+            message = f"record {error.record} of the line: {message}"
         if error.remedy:
             message = f"{message}; {error.remedy}"
         self._report.add(Finding("unreadable_record", message, [place]))

@@ -17,6 +17,7 @@ def read_json(source: Source, parse: Callable[[dict[str, Any]], Record]) -> Iter
         parse: makes a record of an object, with its line and bytes left open.
     """
     lines = json_values(source.chunks())
+    last, number = 0, 1
     while True:
         try:
             line = next(lines, None)
@@ -27,10 +28,11 @@ def read_json(source: Source, parse: Callable[[dict[str, Any]], Record]) -> Iter
             return
         if line is None:
             return
+        last, number = line.number, number + 1 if line.number == last else 1
         try:
             record = parse(parsed_object(decoded(line)))
         except RecordError as error:
-            yield Record(line.number, line.raw, error=error)
+            yield Record(line.number, line.raw, number=number, error=error)
         else:
-            record.line, record.raw = line.number, line.raw
+            record.line, record.raw, record.number = line.number, line.raw, number
             yield record

@@ -52,6 +52,7 @@ class Record:
         mentions: in the file's order.
         extra: its other keys, `id` among them.
         path: its file, where the input is a folder.
+        number: which record of its line it is, counted from 1.
         error: why it cannot be read; the rest then means nothing.
     """
 
@@ -61,7 +62,17 @@ class Record:
     mentions: list[Mention] = dataclasses.field(default_factory=list)
     extra: dict[str, Any] = dataclasses.field(default_factory=dict)
     path: str = ""
+    number: int = 1
     error: RecordError | None = None
+
+    def default_id(self, name: str) -> str:
+        """Returns its id where it has none of its own, which no other record of the input has.
+
+        Args:
+            name: the input's name in messages.
+        """
+        place = f"{self.path or name}:{self.line}"
+        return place if self.number == 1 else f"{place}:{self.number}"
 
 
 class Source(NamedTuple):

@@ -83,7 +83,7 @@ def _joined(records: list[Record], source: Source) -> Record:
             RECORD_KEYS, sum(extra.get(key, value) != value for key, value in record.extra.items())
         )
         extra |= record.extra
-    return Record(first.line, raw, first.text, list(kept.values()), extra)
+    return Record(first.line, raw, first.text, list(kept.values()), extra, number=first.number)
 
 
 @contextlib.contextmanager

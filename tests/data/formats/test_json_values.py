@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from emr_ner_tf.data.formats.options import FormatOptions
 from emr_ner_tf.data.reading import RecordError, RejectsWriter, read_documents
+from emr_ner_tf.data.rejects import CountedRejects
 
 RECORD = json.dumps({"text": "左肾", "entities": []})
 
@@ -74,3 +76,23 @@ def test_an_empty_token_without_a_tag_is_nothing(tmp_path):
     path.write_text(json.dumps({"tokens": ["", "左"], "ner_tags": ["O", "B-病"]}), encoding="utf-8")
     (document,) = read_documents(path)
     assert [(entity.start, entity.end) for entity in document.entities] == [(0, 1)]
+
+
+@pytest.mark.parametrize("key", ["originalText", "text"])
+def test_records_of_one_line_are_told_apart(tmp_path, key):
+    names = {"originalText": ("label_type", "start_pos", "end_pos"), "text": ("type", "start_idx", "end_idx")}
+    records = [
+        {key: "左肾", "entities": [dict(zip(names[key], ("病", 0, end), strict=True))]} for end in (1, 9, 1)
+    ]
+    path = tmp_path / "in.json"
+    for separator, ids, place in (
+        (", ", ["1", "1:3"], ":1: record 2 of the line"),
+        (",\n", ["1", "3"], ":2"),
+    ):
+        path.write_text(f"[{separator.join(map(json.dumps, records))}]", encoding="utf-8")
+        rejects = CountedRejects()
+        options = FormatOptions(offset_end="exclusive")
+        documents = list(read_documents(path, labels={"病"}, rejects=rejects, options=options))
+        assert [document.id for document in documents] == [f"{path}:{each}" for each in ids]
+        (error,) = rejects.errors
+        assert str(error).startswith(f"{path}{place}: entity 1: ")
