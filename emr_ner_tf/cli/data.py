@@ -1,4 +1,4 @@
-"""Validates, checks, counts, splits and converts annotated records.
+r"""Validates, checks, counts, splits and converts annotated records.
 
   emr-ner data SUBCOMMAND --input=FILE [--input=FILE ...] [--FLAG=VALUE ...]
 

@@ -18,6 +18,8 @@ def test_help_says_what_the_command_is_for(cli_process, command):
     assert re.match(r"[A-Z][a-z]+s,? [^\n]+\.\n", about), "it opens with one sentence"
     assert re.search(rf"^  emr-ner {command} (\w+ )?--\w+=", about, re.MULTILINE), "an example follows"
     assert "python -m" not in about
+    # A docstring that is not raw would join the lines of an example.
+    assert all(len(line) <= 120 and not re.search(r"\S {3,}--", line) for line in about.splitlines())
     helps = re.findall(r"^      (.+)$", shown, re.MULTILINE)
     assert helps
     for text in helps:
