@@ -25,7 +25,7 @@ FOLDER = pathlib.Path(__file__).parent
 _PACKAGES = ("tensorflow", "keras-nlp", "torch", "transformers", "pytorch-crf", "numpy")
 # Share of the processors' time that other processes may take while a pair is measured.
 _MAX_OTHERS = 0.03
-# What a worker answers, by command: each takes what else the command holds.
+# A worker's functions by command; each gets the other keys of the command as arguments.
 Handlers = Mapping[str, Callable[..., dict[str, Any]]]
 
 

@@ -17,7 +17,7 @@ from pytorch_baseline.text import by_budget, cut, entities, token_ids
 # Characters of a batch, padding included. Which is the fastest depends on caches and threads.
 _WINDOW_BUDGETS = (1024, 2048, 4096, 8192)
 _RECORD_BUDGET = 65_536
-# What computes the model: PyTorch, in float32 or by its autocast; or ONNX Runtime the encoder and PyTorch the rest.
+# PyTorch computes the model, in float32 or under autocast; or ONNX Runtime the encoder and PyTorch the rest.
 KINDS = ("float32", "bfloat16", "onnx_float32", "onnx_int8")
 
 

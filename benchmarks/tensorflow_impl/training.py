@@ -28,7 +28,7 @@ from tensorflow_impl.threads import start_tensorflow
 
 
 class OurTrainer:
-    """What the train main builds, on batches kept in memory.
+    """The training step of `emr-ner train`, on batches in memory.
 
     Attributes:
         tagger: starts from the encoder's weights and random ones.

@@ -25,12 +25,12 @@ _DECOMPRESSORS: dict[str, Callable[[], Any]] = {
     CompressionTypes.LZMA: lzma.LZMADecompressor,
     CompressionTypes.ZSTD: lambda: zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj(),
 }
-# What reading raises where a file is no whole compressed file.
+# Exceptions of the decompressors for a damaged or incomplete file.
 BROKEN = (EOFError, lzma.LZMAError, zlib.error, zstandard.ZstdError)
 
 
 def unpacked(file: BinaryIO, compression: str) -> BinaryIO:
-    """What a compressed file holds, of all its parts where several were put together.
+    """Returns the decompressed content of a file, including all parts of concatenated ones.
 
     Args:
         file: opened as it is.

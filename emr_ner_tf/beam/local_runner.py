@@ -35,7 +35,7 @@ def run_on_this_machine(build: Callable[[Pipeline], object], options: PipelineOp
     Raises:
         UserError: a worker has ended before the job; it has said why, unless it was killed.
     """
-    # Beam repeats here, with a stack trace, what a worker has told already.
+    # Beam repeats here, with a stack trace, the message that a worker has printed already.
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
     options.view_as(DirectOptions).direct_num_workers = workers
     outcome: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()

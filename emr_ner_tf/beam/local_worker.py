@@ -1,7 +1,7 @@
 """A worker process of a job on this machine: Beam's own, but it ends with its launcher and at the first failure.
 
-`python -m emr_ner_tf.beam.local_worker PID` is started by `local_runner`; PID is the launcher's. What goes wrong is
-told on standard error: what a user can mend without a stack trace.
+`python -m emr_ner_tf.beam.local_worker PID` is started by `local_runner`; PID is the launcher's. Errors are
+printed on standard error; those that a user can fix have no stack trace.
 """
 
 import logging

@@ -66,8 +66,8 @@ def fetch(source: str, target: str) -> None:
 class BundleHandler(ModelHandler[Sequence[Record], Sequence[Record], "Bundle"]):
     """Annotates pools of records; RunInference loads one bundle for each process.
 
-    An example is a pool, so that which records share a call of the graph is settled by where they stand in their
-    file and by nothing else. Within it, texts of like length go together (`annotator.annotate`).
+    An example is a pool, so that the position of records in their file alone determines which of them share a call of
+    the graph. Within it, texts of like length go together (`annotator.annotate`).
     """
 
     def __init__(self, bundle: str, threads: int | None) -> None:

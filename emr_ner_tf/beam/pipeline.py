@@ -35,7 +35,7 @@ _USER_ERROR = re.compile(
 
 @dataclasses.dataclass(frozen=True)
 class ArchiveJob:
-    """What a job does; every path may be of any Beam file system.
+    """Settings of a job; every path may be on any Beam file system.
 
     Attributes:
         bundle: a bundle's version, or the directory of its versions, of which the newest is taken.
@@ -212,7 +212,7 @@ def _run_elsewhere(build: Callable[[beam.Pipeline], object], pipeline: beam.Pipe
         build(pipeline)
         pipeline.run().wait_until_finish()
     except Exception as error:
-        # A runner hands a worker's error on as text, or raises it as it is.
+        # A runner raises a worker's error as it is, or one that quotes it.
         told = _USER_ERROR.search(f"{type(error).__module__}.{type(error).__qualname__}: {error}")
         if told is None:
             raise

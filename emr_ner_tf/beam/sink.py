@@ -1,8 +1,8 @@
 """Outputs of an archive's job: shards by a hash of the id, sorted within; a directory that is finished or is not.
 
 A job's directory holds UNFINISHED, and in it the job's own id, until all is done. Workers write every file beside its
-name; when all are written, one step renames them and writes SUMMARY last. So what has no summary is no result, and the
-same command begins again.
+name; when all are written, one step renames them and writes SUMMARY last. A missing summary means that the job did not
+complete, and the same command starts it again.
 """
 
 import hashlib
@@ -98,7 +98,7 @@ def begin(output_dir: str) -> str:
 
 
 def finish(output_dir: str) -> dict[str, int]:
-    """Takes away what is no result, such as files of tries that Beam repeated.
+    """Deletes files that are not part of the result, such as those of attempts that Beam repeated.
 
     Returns:
         The summary: `records`, `entities`, `characters`, `rejected`, `shards`.

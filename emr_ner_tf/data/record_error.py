@@ -1,4 +1,4 @@
-"""What is wrong with a record, said without any of its text."""
+"""The error of a bad record, whose message holds none of its text."""
 
 from collections.abc import Callable
 from typing import Any

@@ -72,7 +72,7 @@ class KerasNlpBert(Encoder):
         self._activation = ACTIVATIONS[hf_config.get("hidden_act", "gelu")]
         self._num_layers = hf_config["num_hidden_layers"]
         self.num_segments = hf_config.get("type_vocab_size", 2)
-        # What `BertBackbone` has one value for, or its own.
+        # `BertBackbone` has fixed values for these; the checkpoint's configuration replaces them.
         epsilon = hf_config.get("layer_norm_eps", 1e-12)
         self._part("embeddings_layer_norm").epsilon = epsilon
         for layer in self._transformer_layers():

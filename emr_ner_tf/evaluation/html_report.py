@@ -36,7 +36,7 @@ MAX_RECORDS = 100
 _CONTEXT = 12
 _MAX_DISAGREEMENTS = 200
 _MAX_FINDINGS = 100
-# What `data check` says of training records only.
+# Kinds of findings of `data check` that apply to training records only.
 _OF_TRAINING = ("few_records", "rare_label", "label_in_every_record")
 _LEAKS = ("leaked_record", "leaked_text")
 _HERE = pathlib.Path(__file__).parent

@@ -17,7 +17,7 @@ _MIN_ELEMENTS = 4096
 # Rows, width and columns of the product that `auto` times: like an encoder's, and short where bfloat16 is emulated.
 _PRODUCT = (512, 512, 512)
 _ROUNDS = 40
-# What the casts around the products cost must be won first.
+# The products must at least make up for the casts around them.
 _MIN_SPEEDUP = 1.2
 
 

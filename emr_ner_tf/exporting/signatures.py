@@ -9,7 +9,7 @@ from emr_ner_tf.models.ner_pipeline import NerPipeline
 
 
 class ServingModule(tf.Module):
-    """What is saved: the signatures' functions and the variables that they read.
+    """The module to save: the signatures' functions and the variables that they read.
 
     The tagger itself is closed over, not held: saving a Keras model would also save a traced copy of every layer's
     call, which nobody calls.
@@ -20,7 +20,7 @@ class ServingModule(tf.Module):
 
     def __init__(self, ner_pipeline: NerPipeline) -> None:
         super().__init__(name="emr_ner")
-        # What Keras wraps to cast it at every use is stored as what it wraps.
+        # Keras wraps variables to cast them at every use; the variable itself is stored.
         self.weights = [getattr(v, "_variable", v) for v in ner_pipeline.tagger.variables]
         text = tf.TensorSpec([None], tf.string, name="text")
         tokens = tf.TensorSpec([None, None], tf.int32, name="token_ids")

@@ -30,7 +30,7 @@ def viterbi(potentials: Potentials) -> tuple[tf.Tensor, tf.Tensor]:
     positions = Positions(length, tf.shape(emissions)[1])
     table = positions.table(emissions)
     halves = tf.stack([(length + 1) // 2, length // 2])
-    # What a direction moves to in the rows, what it comes from in the columns.
+    # Rows are the tags that a direction moves to, columns those that it comes from.
     weights = tf.stack([tf.transpose(transitions), transitions])
 
     first = tf.cast(tf.gather(table, positions.rows(tf.zeros([1], tf.int32))[0]), tf.float64)

@@ -151,7 +151,7 @@ def build_attention(settings: ConfigDict) -> tf.keras.layers.Layer | None:
     name = settings.attention
     if name == "none":
         return None
-    # What comes from the context has been through dropout already: the attention drops what it adds, and nothing else.
+    # The output of the context has been through dropout already: the attention drops only what it adds.
     common = {"output_dropout": settings.dropout, "name": "attention"}
     if name == "plain":
         return AdditiveAttentionPooling(**common)

@@ -127,7 +127,7 @@ class Batcher:
         finally:
             with self._changed:
                 self._held -= 1
-                # What nobody waits for does not stay, either, however long the threads are at other work.
+                # A request that nobody waits for leaves the queue at once, even if all threads are busy.
                 with contextlib.suppress(ValueError):
                     self._queue.remove(pending)
 

@@ -32,7 +32,7 @@ METHODS = ("GET", "HEAD", "POST", "OPTIONS")
 _IDLE_S = 60
 # When descriptors run out, asyncio tries to accept this many connections at once, and tries again after a second.
 _BACKLOG = 128
-# What asyncio takes for a lack of resources when it accepts a connection.
+# Errors of accepting a connection that asyncio treats as a lack of resources.
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _EXHAUSTED_LOG_S = 60
 # Seconds, after requests have ended or were aborted, for their answers to be sent.

@@ -116,7 +116,7 @@ class Servable:
             tensors = {key: tf.constant(value, types[key].dtype) for key, value in inputs.items()}
             outputs = self._functions[name](**tensors)
         except tf.errors.OpError as error:
-            # What an operation says of its failure may hold what it was given.
+            # The message of a failed operation may quote its input.
             code = _GRPC_CODES.get(error.error_code, grpc.StatusCode.INTERNAL)
             raise RequestError(
                 code, f"signature {name}: the graph failed with {type(error).__name__}"

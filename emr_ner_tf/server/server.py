@@ -29,7 +29,7 @@ _SPARE_THREADS = 16
 
 @dataclasses.dataclass(frozen=True)
 class ServerOptions:
-    """What is served, and how.
+    """Models to serve, addresses and limits.
 
     Attributes:
         bundle: directory of the versions.

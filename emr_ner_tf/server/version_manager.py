@@ -22,7 +22,7 @@ State = get_model_status_pb2.ModelVersionStatus.State
 
 @dataclasses.dataclass
 class _Version:
-    """What is known of a version; `model` only while it serves, `files` as they were when it was loaded."""
+    """State of a version; `model` is set only while it serves, `files` as they were when it was loaded."""
 
     state: int = State.START
     error: str = ""
@@ -229,7 +229,7 @@ class VersionManager:
         with self._changed:
             self._changed.wait_for(lambda: known.users == 0 or self._closing.is_set())
         self._set(known, State.END)
-        # What a SavedModel holds refers to itself in circles.
+        # The objects of a SavedModel refer to each other in cycles.
         gc.collect()
         logging.info("%s: version %d is served no longer", self.name, version)
 
@@ -284,7 +284,7 @@ def _files(path: pathlib.Path) -> frozenset:
 
 
 def _reason(error: Exception) -> str:
-    """Returns the first line of an error; TensorFlow's go on with graphs and traces."""
+    """Returns the first line of an error; TensorFlow's continue with graphs and traces."""
     if isinstance(error, UserError):
         text = str(error)
     elif isinstance(error, OSError):

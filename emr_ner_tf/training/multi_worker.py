@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from emr_ner_tf.errors import UserError
 
-# What collectives and the coordination service end with when a peer dies, hangs or leaves the network.
+# Errors of collectives and of the coordination service when a peer dies, hangs or leaves the network.
 _LOST = (
     tf.errors.UnavailableError,
     tf.errors.DeadlineExceededError,

@@ -61,7 +61,7 @@ def main() -> None:
     try:
         _write(pathlib.Path(arguments.output), text)
     except OSError as error:
-        # What has a name in the error is the file beside it, and a full disk has none.
+        # The error names the temporary file beside the output or, for a full disk, none.
         sys.exit(f"{arguments.output}: {error.strerror}")
 
 

@@ -18,8 +18,8 @@ def flags_named(format_flag: str, options_flag: str) -> Iterator[None]:
     """Replaces, in errors of the block, `--format` and the flags of `FormatOptions`, which readers name.
 
     Args:
-        format_flag: what stands for `--format`, such as `--config.data.format`.
-        options_flag: what takes all options as `NAME=VALUE,...`, such as `--config.data.options`.
+        format_flag: replacement of `--format`, such as `--config.data.format`.
+        options_flag: flag that takes all options as `NAME=VALUE,...`, such as `--config.data.options`.
 
     Yields:
         Nothing.

@@ -116,7 +116,7 @@ def new_folder(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
 
 
 class FolderWriter:
-    """What writers of folders share; a subclass writes one document."""
+    """Base class of writers of folders; a subclass writes one document."""
 
     def __init__(self, folder: pathlib.Path, path: str | os.PathLike[str]) -> None:
         self.folder = folder

@@ -1,4 +1,4 @@
-"""What formats of JSON objects share: a reader of records one by one, and a writer of lines or of one array."""
+"""Common parts of formats of JSON objects: a reader of records one by one, and a writer of lines or of one array."""
 
 from collections.abc import Callable, Iterator
 from typing import Any

@@ -10,7 +10,7 @@ from emr_ner_tf.data.own_text import OWN_TEXT_KEYS
 ID = "id"
 RECORD_KEYS, MENTION_KEYS = "keys of records", "keys of mentions"
 FRAGMENTS = "fragments"
-# What a format may hold beside text and mentions; a format's `holds` names some of them.
+# Kinds of data that a format may hold beside text and mentions; a format's `holds` names some of them.
 HOLDS = (
     "ids",
     RECORD_KEYS,

@@ -152,7 +152,7 @@ def _asked(allowed: Sequence[Reading], options: FormatOptions) -> list[Reading]:
 
 
 def _values(record: Record, remaining: Sequence[Reading]) -> dict[Reading, _Spans]:
-    """What each reading makes of the mentions, without the readings that a mention's own text rules out."""
+    """Returns the spans of the mentions under each reading that no mention's own text rules out."""
     found: dict[Reading, _Spans] = {}
     plain: dict[str, _Spans | None] = {}
     simple = is_simple(record.text)

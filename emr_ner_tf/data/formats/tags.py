@@ -89,7 +89,7 @@ def decode(tags: Sequence[str], scheme: str) -> list[Span] | int:
         (first token, one past the last, label) in order; or the index of the first tag that the scheme forbids.
     """
     spans: list[Span] = []
-    is_open = False  # whether the last mention must go on
+    is_open = False  # whether the last mention must continue
     for i, tag in enumerate(tags):
         prefix, dash, label = tag.partition("-")
         if tag == "O":

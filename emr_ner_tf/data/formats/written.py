@@ -1,4 +1,4 @@
-"""What writers share: offsets in the format's reading, and the keys that a mention takes with it."""
+"""Common parts of writers: offsets in the format's reading, and the keys that a mention takes with it."""
 
 from collections.abc import Callable, Collection
 from typing import Any

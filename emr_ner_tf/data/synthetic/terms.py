@@ -2,7 +2,7 @@
 
 A term is a combination of parts (side + organ + lesion; approach + organ + procedure; stem + family +
 dosage form), so that a form which training never shows is made of characters and endings which it does
-show. Terms stand in groups; a template's slot first draws a group, so that a list of 20 is met as often
+show. Terms are in groups; a template's slot first draws a group, so that a list of 20 is met as often
 as a product of 500. The forms are those of clinical Chinese, whatever the combination means: nobody
 performs every operation listed here.
 """
