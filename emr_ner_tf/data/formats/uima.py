@@ -116,7 +116,7 @@ def _fill(record: Record, cas: Any, source: Source) -> None:
     name, _, feature = source.options.layer.partition(":")
     types = {annotation.type.name for annotation in annotations if hasattr(annotation, "begin")}
     types -= {"uima.tcas.DocumentAnnotation", METADATA}
-    layer = _layer(types, name, source)
+    layer = _asked(cas.typesystem, types, name, feature, source) if name else _layer(types, source)
     for annotation in annotations:
         if annotation.type.name != layer:
             source.losses.add("annotations of other layers", annotation.type.name in types)
@@ -139,10 +139,26 @@ def _check_span(annotation: Any, size: int, number: int) -> None:
         least = value
 
 
-def _layer(types: set[str], asked: str, source: Source) -> str | None:
-    if asked:
-        found = {name for name in types if name == asked or name.endswith(f".{asked}")}
-        return next(iter(found)) if len(found) == 1 else None
+def _asked(system: Any, types: set[str], asked: str, feature: str, source: Source) -> str:
+    """The layer of `--layer`; the annotations of a document may lack it, but its type system may not."""
+    known = {each.name for each in system.get_types(built_in=True)}
+    found = _named(types, asked) or _named(known, asked)
+    if len(found) != 1:
+        there = ", ".join(sorted(found or types)) or "no annotations"
+        raise UserError(f"{source.name}: --layer must name one layer, and there are {there}; got {asked!r}")
+    (layer,) = found
+    features = [each.name for each in system.get_type(layer).all_features]
+    if feature and feature not in features:
+        names = ", ".join(sorted(features))
+        raise UserError(f"{source.name}: --layer: a feature must be one of {names}, got {feature!r}")
+    return layer
+
+
+def _named(types: set[str], asked: str) -> set[str]:
+    return {name for name in types if name == asked or name.endswith(f".{asked}")}
+
+
+def _layer(types: set[str], source: Source) -> str | None:
     if NAMED_ENTITY in types or not types:
         return NAMED_ENTITY
     custom = {name for name in types if not name.startswith(("de.tudarmstadt.ukp.", "uima.", "org.dkpro."))}

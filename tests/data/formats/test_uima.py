@@ -5,8 +5,10 @@ import re
 import pytest
 
 from emr_ner_tf.data.document import Document, Entity
+from emr_ner_tf.data.formats.options import FormatOptions
 from emr_ner_tf.data.reading import RecordError, RejectsWriter, read_documents
 from emr_ner_tf.data.writing import write_documents
+from emr_ner_tf.errors import UserError
 
 DOCUMENT = Document("1", "左肾结石", (Entity(1, 3, "病"),), {"id": "1"})
 
@@ -84,3 +86,22 @@ def test_a_bad_type_system_is_named(tmp_path, name, change, problem):
     types.write_text(change(types.read_text(encoding="utf-8")), encoding="utf-8")
     with pytest.raises(RecordError, match=rf"in/TypeSystem\.xml: {problem}"):
         list(read_documents(path, format=name))
+
+
+@pytest.mark.parametrize("name", ["uima_xmi", "uima_json"])
+def test_a_layer_or_feature_that_is_not_there_is_refused(tmp_path, name):
+    path = tmp_path / "in"
+    write_documents(path, [DOCUMENT, Document("2", "右肾", (), {"id": "2"})], name)
+    for layer, label in (
+        ("NamedEntity", "病"),
+        ("NamedEntity:value", "病"),
+        ("NamedEntity:identifier", "NamedEntity"),
+    ):
+        documents = read_documents(path, options=FormatOptions(layer=layer))
+        assert [[entity.label for entity in document.entities] for document in documents] == [[label], []]
+    for layer, problem in (
+        ("NamedEntty", r"must name one layer, and there are .*NamedEntity; got 'NamedEntty'"),
+        ("NamedEntity:valeu", r"a feature must be one of begin, end, identifier, sofa, value, got 'valeu'"),
+    ):
+        with pytest.raises(UserError, match=rf"in: --layer:? {problem}"):
+            list(read_documents(path, options=FormatOptions(layer=layer)))
