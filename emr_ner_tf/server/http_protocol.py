@@ -85,7 +85,7 @@ class HttpProtocol(H11Protocol):
             self._stalled.cancel()
 
     def _watch_reader(self) -> None:
-        """Disconnects a client that reads nothing of its answer for a while; a slow one that reads some may continue."""
+        """Disconnects a client that reads nothing of its answer for a while; one that reads slowly may continue."""
         left = self.transport.get_write_buffer_size()
 
         def check() -> None:
