@@ -57,7 +57,8 @@ def test_two_tags_of_which_none_is_known_are_refused(tmp_path):
     data = {"title": "左肾", "text": "患者左肾结石"}
     path = _tasks(tmp_path / "in.json", _task(data, _span(2, 4, "a")), _task(data, _span(0, 2, "b")))
     with pytest.raises(
-        RecordError, match=r"in\.json:1: record 2 of the line: entity 1: `to_name`=.* differs from .*; name the tag"
+        RecordError,
+        match=r"in\.json:1: record 2 of the line: entity 1: `to_name`=.* differs from .*; name the tag",
     ):
         _mentions(path)
     path = _tasks(tmp_path / "in.json", _task(data, _span(0, 2, ["text"])))
