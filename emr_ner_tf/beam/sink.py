@@ -54,18 +54,18 @@ Written = tuple[str, str, int, int, int]
 
 
 def shard_name(shard: int, shards: int) -> str:
-    """The name of a shard's file."""
+    """Returns the name of a shard's file."""
     return f"out-{shard:05}-of-{shards:05}.jsonl"
 
 
 def shard_of(record_id: str, shards: int) -> int:
-    """Which shard takes a record: by the first eight bytes of its id's SHA-256, the same on every machine."""
+    """Returns the shard of a record: by the first eight bytes of its id's SHA-256, the same on every machine."""
     digest = hashlib.sha256(record_id.encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:8], "big") % shards
 
 
 def pack(rows: Sequence[Row]) -> bytes:
-    """Rows as they wait to be grouped: Beam's local runner keeps them in memory, so that they are made small."""
+    """Packs rows that wait to be grouped: Beam's local runner keeps them in memory, so that they are made small."""
     return zlib.compress(pickle.dumps([tuple(row) for row in rows]))
 
 

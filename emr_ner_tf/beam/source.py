@@ -82,7 +82,7 @@ def find_files(patterns: Sequence[str]) -> list[tuple[str, int]]:
 
 
 def match(pattern: str) -> dict[str, int]:
-    """Size in bytes of each file that a pattern matches, by path.
+    """Returns the size in bytes of each file that a pattern matches, by path.
 
     Raises:
         UserError: an unknown file system.

@@ -116,7 +116,7 @@ def guarded(main: Callable[..., None], arguments: Sequence[str] = ()) -> int:
 
 
 def _is_lack_of_memory(error: Exception) -> bool:
-    """Whether Python or TensorFlow, if the command has imported it, had too little memory."""
+    """Returns whether Python or TensorFlow, if the command has imported it, had too little memory."""
     tensorflow = sys.modules.get("tensorflow")
     return isinstance(error, MemoryError) or (
         tensorflow is not None and isinstance(error, tensorflow.errors.ResourceExhaustedError)

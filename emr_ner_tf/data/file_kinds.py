@@ -117,19 +117,19 @@ def looks_like(head: bytes) -> str:
 
 
 def spread_json(head: bytes) -> bool:
-    """Whether the beginning of a file is one JSON array, or objects over several lines: not JSON lines."""
+    """Returns whether the beginning of a file is one JSON array, or objects over several lines: not JSON lines."""
     sample = _sample_of(head.split(b"\n"))
     return bool(sample) and _not_json_lines(sample) in (_ARRAY, _SPREAD)
 
 
 def looks_like_columns(lines: Sequence[bytes]) -> bool:
-    """Whether lines are columns of which the last is a tag."""
+    """Returns whether lines are columns of which the last is a tag."""
     sample = _sample_of(lines)
     return bool(sample) and _are_tagged(sample)
 
 
 def looks_like_text(lines: Sequence[bytes], *, named_so: bool) -> bool:
-    """Whether lines are plain text in UTF-8.
+    """Returns whether lines are plain text in UTF-8.
 
     Args:
         lines: lines of a file.
@@ -234,7 +234,7 @@ def _encoding(first: bytes) -> tuple[str, str] | None:
 
 
 def _is_gb18030(raw: bytes) -> bool:
-    """Whether bytes are no UTF-8, and Chinese text of everyday characters in GB18030."""
+    """Returns whether bytes are no UTF-8, and Chinese text of everyday characters in GB18030."""
     try:
         raw.decode("utf-8")
     except UnicodeDecodeError:

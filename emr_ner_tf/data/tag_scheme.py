@@ -122,7 +122,7 @@ class TagTable:
         return self.closes | (self.label_of < 0)
 
     def encode(self, spans: Iterable[tuple[int, int, str]], length: int) -> np.ndarray:
-        """Tags of a text with the given mentions.
+        """Returns tags of a text with the given mentions.
 
         Args:
             spans: (start, end, label), half-open, inside the text, none overlapping.
@@ -143,7 +143,7 @@ class TagTable:
         return tag_ids
 
     def split(self, tag_ids: np.ndarray, places: np.ndarray) -> np.ndarray:
-        """Tags of a text that is cut: each part of a mention is a mention of its own.
+        """Returns tags of a text that is cut: each part of a mention is a mention of its own.
 
         Args:
             tag_ids: int32 [length], a legal sequence.
@@ -161,7 +161,7 @@ class TagTable:
         return tag_ids
 
     def decode(self, tag_ids: Sequence[int]) -> list[tuple[int, int, str]]:
-        """Mentions that a sequence of tag ids holds; a run that no opening tag begins is none.
+        """Returns the mentions that a sequence of tag ids holds; a run that no opening tag begins is none.
 
         Args:
             tag_ids: [length] tag ids, legal or not.

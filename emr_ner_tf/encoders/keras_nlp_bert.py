@@ -137,14 +137,14 @@ class KerasNlpBert(Encoder):
         return self.backbone.get_layer(name)
 
     def _transformer_layers(self) -> list[tf.keras.layers.Layer]:
-        """Each a `keras_nlp.layers.TransformerEncoder`."""
+        """Returns the layers, each a `keras_nlp.layers.TransformerEncoder`."""
         names = (f"transformer_layer_{index}" for index in range(self._num_layers))
         return [self._part(name) for name in names]
 
     def _feed_forward(
         self, layer: tf.keras.layers.Layer, inputs: tf.Tensor, training: bool | None
     ) -> tf.Tensor:
-        """The two dense layers over `inputs` [B, T, H], dropout after them."""
+        """Returns the two dense layers over `inputs` [B, T, H], dropout after them."""
         rows = dense_rows(tf.reshape(inputs, [-1, self.hidden_size]), layer._feedforward_intermediate_dense)
         if training is True:
             # Nothing fuses here in training, and bfloat16's erf and exp cost more than the way to float32 and back.

@@ -70,7 +70,7 @@ class Bundle(Annotator):
         return f"{self.path.name} {digest.hexdigest()[:32]}"
 
     def predict(self, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
-        """Entities of each text, by the signature `serving_default`."""
+        """Returns entities of each text, by the signature `serving_default`."""
         outputs = self.signatures["serving_default"](text=tf.constant(encode_texts(texts), tf.string))
         return decode_entities({name: value.numpy() for name, value in outputs.items()})
 

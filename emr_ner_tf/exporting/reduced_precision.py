@@ -54,7 +54,7 @@ def reduced_copy(tagger: Tagger, definition: ModelDefinition, *, weights: str, p
 
 
 def reading_as_float32() -> contextlib.AbstractContextManager[None]:
-    """Context within which reduced variables read as float32 outside of layers with a policy of their own."""
+    """Returns a context within which reduced variables read as float32 outside of layers with a policy of their own."""
     return autocast_variable.enable_auto_cast_variables(tf.float32)
 
 

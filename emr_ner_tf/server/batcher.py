@@ -59,7 +59,7 @@ class PendingRequest:
     answer: concurrent.futures.Future = dataclasses.field(default_factory=concurrent.futures.Future)
 
     def try_start(self) -> bool:
-        """Whether it is still wanted; what has been cancelled or is too late is not run."""
+        """Returns whether it is still wanted; what has been cancelled or is too late is not run."""
         if not self.answer.set_running_or_notify_cancel():
             return False
         if self.deadline is not None and time.monotonic() >= self.deadline:

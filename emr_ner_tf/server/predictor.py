@@ -192,7 +192,7 @@ def _outputs(signature: meta_graph_pb2.SignatureDef, asked: list[str]) -> list[s
 
 
 def _size(inputs: Mapping[str, np.ndarray]) -> tuple[int, int]:
-    """Rows of a request, and characters (or token ids) of the longest."""
+    """Returns the number of rows of a request and of characters (or token ids) of the longest."""
     rows, longest = 1, 0
     for value in inputs.values():
         if value.ndim:

@@ -89,7 +89,7 @@ class Servable:
         return self.signature_defs[name]
 
     def merges(self, name: str) -> bool:
-        """Whether requests to a signature can be run as one: texts in, rows of entities out."""
+        """Returns whether requests to a signature can be run as one: texts in, rows of entities out."""
         signature = self.signature_defs[name]
         return (
             name == DEFAULT_SIGNATURE
@@ -135,7 +135,7 @@ class Servable:
 
 
 def _labels(tags: pathlib.Path) -> tuple[str, ...]:
-    """Labels of the tags, such as B-DRUG, in their order."""
+    """Returns labels of the tags, such as B-DRUG, in their order."""
     if not tags.is_file():
         return ()
     lines = tags.read_text(encoding="utf-8").splitlines()

@@ -256,7 +256,7 @@ class VersionManager:
 
 
 def _is_version(path: pathlib.Path) -> bool:
-    """Whether an entry is a folder, or a broken link, whose state then reports the reason."""
+    """Returns whether an entry is a folder, or a broken link, whose state then reports the reason."""
     try:
         return path.is_dir() or (path.is_symlink() and not path.exists())
     except OSError:

@@ -153,7 +153,7 @@ class CheckpointFolder:
         return match[1]
 
     def _with_index(self) -> list[str]:
-        """Names of the checkpoints that have an index, the newest last. TensorFlow writes an index after its data."""
+        """Returns the checkpoints that have an index, the newest last. TensorFlow writes an index after its data."""
         names = os.listdir(self.path) if self.path.is_dir() else []
         return sorted((match[1] for match in map(_INDEX.fullmatch, names) if match), key=checkpoint_number)
 

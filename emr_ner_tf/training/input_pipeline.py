@@ -49,7 +49,7 @@ class DistributedBatches:
 
 
 def shard_batches(batches: Sequence[np.ndarray], *, replicas: int, first: int, count: int) -> tf.data.Dataset:
-    """Window indices of each replica's share of each batch, batch by batch, replica by replica.
+    """Returns the window indices of each replica's share of each batch, batch by batch, replica by replica.
 
     Args:
         batches: window indices of each step, all replicas together.
@@ -71,7 +71,7 @@ def shard_batches(batches: Sequence[np.ndarray], *, replicas: int, first: int, c
 
 
 def parse(dataset: tf.data.Dataset, examples: Examples) -> tf.data.Dataset:
-    """Window indices to windows.
+    """Maps window indices to windows.
 
     Returns:
         Elements `(token_ids, tag_ids)` ragged int32 [n, (t)], the batch's global size, and where the examples have them
@@ -98,7 +98,7 @@ def parse(dataset: tf.data.Dataset, examples: Examples) -> tf.data.Dataset:
 
 
 def pad(dataset: tf.data.Dataset, pad_id: int) -> tf.data.Dataset:
-    """Ragged windows to dense ones; a share without windows becomes one row of length 0.
+    """Converts ragged windows to dense ones; a share without windows becomes one row of length 0.
 
     Returns:
         Elements `token_ids int32 [B, T], tag_ids int32 [B, T], length int32 [B], global_size float32`, and where there
@@ -126,7 +126,7 @@ def pad(dataset: tf.data.Dataset, pad_id: int) -> tf.data.Dataset:
 def training_dataset(
     examples: Examples, batches: Sequence[np.ndarray], *, pad_id: int, replicas: int, first: int, count: int
 ) -> tf.data.Dataset:
-    """All steps in their order: share, parse, pad, prefetch."""
+    """Returns all steps in their order: share, parse, pad, prefetch."""
     dataset = shard_batches(batches, replicas=replicas, first=first, count=count)
     return prefetch(pad(parse(dataset, examples), pad_id))
 

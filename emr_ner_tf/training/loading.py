@@ -45,7 +45,7 @@ class InProcessTagger(Annotator):
         return self.ner_pipeline.table.labels
 
     def predict(self, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
-        """Entities of each text, in order.
+        """Returns entities of each text, in order.
 
         Raises:
             UserError: a text holds a lone surrogate.

@@ -60,7 +60,7 @@ def split_cpu_into_logical_devices(count: int) -> None:
 
 
 def is_chief_process(name: str) -> bool:
-    """Whether this process is the one that writes what all share; asks for no device, so that it may come first.
+    """Returns whether this process writes the files of all; asks for no device, so that it may come first.
 
     Args:
         name: name of the strategy; only `multi_worker_mirrored` has processes that are not the chief.

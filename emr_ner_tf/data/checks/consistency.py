@@ -29,11 +29,11 @@ class Forms:
                 self.labels.setdefault(form, collections.Counter())[entity.label] += 1
 
     def count(self, form: str) -> int:
-        """Number of mentions of a form."""
+        """Returns the number of mentions of a form."""
         return self.labels[form].total()
 
     def usual_label(self, form: str) -> str:
-        """The most frequent label of a form; of equally frequent ones, the first in code point order."""
+        """Returns the most frequent label of a form; of equally frequent ones, the first in code point order."""
         return min(self.labels[form], key=lambda label: (-self.labels[form][label], label))
 
 

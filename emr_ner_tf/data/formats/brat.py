@@ -54,7 +54,7 @@ def _read(source: Source) -> Iterator[Record]:
 
 
 def _labels(path: pathlib.Path) -> dict[str, str]:
-    """Labels by type, of the section `[labels]`."""
+    """Returns labels by type, of the section `[labels]`."""
     if not path.exists():
         return {}
     found, section = {}, ""
@@ -145,7 +145,7 @@ class _BratWriter(FolderWriter):
 
 
 def _parts(entity: Entity, text: str) -> list[tuple[int, int]]:
-    """The parts of a discontinuous mention that was joined, else the mention."""
+    """Returns the parts of a discontinuous mention that was joined, else the mention."""
     kept = entity.extra.get(FRAGMENTS)
     try:
         parts = [(start, end) for start, end in kept or ()]

@@ -47,7 +47,7 @@ def _read(source: Source) -> Iterator[Record]:
 
 
 def _text_of(path: pathlib.Path) -> pathlib.Path:
-    """The file of the text, by that of the text or of the mentions."""
+    """Returns the file of the text, by that of the text or of the mentions."""
     if path.name.endswith(TEXT_SUFFIX):
         return path
     return path.with_name(f"{path.name.removesuffix(SUFFIX)}{TEXT_SUFFIX}")

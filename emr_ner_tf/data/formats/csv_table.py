@@ -103,7 +103,7 @@ class _Feed:
         self._back.append(text)
 
     def taken(self) -> tuple[int, bytes]:
-        """The first line and the bytes of the row that was read last."""
+        """Returns the first line and the bytes of the row that was read last."""
         taken, self._taken = self._taken, []
         if not taken:
             return 0, b""

@@ -253,7 +253,7 @@ def _of_lines(path: str, head: bytes, *, is_conll: bool) -> Detected | None:
 
 
 def _is_bio(records: Sequence[Sequence[Any]]) -> bool:
-    """Whether rows are single characters with tags that follow BIO's rules."""
+    """Returns whether rows are single characters with tags that follow BIO's rules."""
     for block in records:
         rows = [
             re.fullmatch(

@@ -33,7 +33,7 @@ def _read(source: Source) -> Iterator[Record]:
 
 
 def _task(item: dict[str, Any], source: Source, names: set[str]) -> Record:
-    """A record of a task.
+    """Returns a record of a task.
 
     Args:
         item: the task.
@@ -66,7 +66,7 @@ def _task(item: dict[str, Any], source: Source, names: set[str]) -> Record:
 
 
 def _is_of_text(name: Any, data: dict[str, Any], key: str, names: set[str], number: int) -> bool:
-    """Whether a result is a mention of the text.
+    """Returns whether a result is a mention of the text.
 
     Its `to_name` is the name of a tag of the labeling configuration, which an export does not have: often the key of
     the text, but it may be any name.
@@ -90,7 +90,7 @@ def _is_of_text(name: Any, data: dict[str, Any], key: str, names: set[str], numb
 
 
 def _results(item: dict[str, Any], source: Source) -> list[Any]:
-    """The results of one annotation or prediction of a task."""
+    """Returns the results of one annotation or prediction of a task."""
     found = {
         "annotations": _live(item, "annotations", source) or _live(item, "completions", source),
         "predictions": _live(item, "predictions", source),
@@ -135,7 +135,7 @@ def _are_labels(values: list[Any]) -> bool:
 
 
 def _mentions(value: dict[str, Any], number: int) -> list[Mention]:
-    """One mention for each label of a span."""
+    """Returns one mention for each label of a span."""
     labels = list_of(value, "labels")
     if not labels:
         raise RecordError("is empty", key="labels", entity=number)

@@ -141,7 +141,7 @@ def _settle_or_ask(elimination: Elimination[Reading, Record, _Spans], convention
 
 
 def _asked(allowed: Sequence[Reading], options: FormatOptions) -> list[Reading]:
-    """The readings that the flags leave; a flag may name one that the format does not have by itself."""
+    """Returns the readings that the flags leave; a flag may name one that the format does not have by itself."""
     found = list(allowed)
     for name, flag in _FLAGS.items():
         value = getattr(options, flag)
@@ -191,7 +191,7 @@ def from_code_points(text: str, reading: Reading) -> Callable[[int], int | None]
 
 
 def _boundaries(text: str, reading: Reading) -> list[int | None]:
-    """For each offset in code points, the one in units; None inside a unit."""
+    """Returns the offset in units for each one in code points; None inside a unit."""
     found: list[int | None] = [0]
     if reading.unit == "grapheme":
         found += [None] * len(text)
@@ -341,7 +341,7 @@ def _question(record: Record, values: dict[Reading, _Spans]) -> RecordError:
 
 
 def _choices(values: Iterable[Reading], name: str) -> list[str]:
-    """The values of a flag that the readings leave."""
+    """Returns the values of a flag that the readings leave."""
     found = {getattr(reading, name) for reading in values}
     return [value for value in _CHOICES[name] if value in found]
 

@@ -61,7 +61,7 @@ def split_lines(chunks: Iterator[bytes]) -> Iterator[Line]:
 
 
 def is_utf8(encoding: str) -> bool:
-    """Whether an encoding is UTF-8, with or without a byte order mark."""
+    """Returns whether an encoding is UTF-8, with or without a byte order mark."""
     return codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
 
 

@@ -123,7 +123,7 @@ class _Table:
         return names.index(name)
 
     def continues(self, group: Sequence[Row], row: Row) -> bool:
-        """Whether a row has another mention of the record before it."""
+        """Returns whether a row has another mention of the record before it."""
         if not self._has_mentions or row.problem is not None or group[-1].problem is not None:
             return False
         before = group[0]

@@ -79,7 +79,7 @@ def resolve_tags(tagged: Iterable[TaggedRecord], scheme: str, notes: list[str]) 
 
 
 def decode(tags: Sequence[str], scheme: str) -> list[Span] | int:
-    """Mentions that tags hold.
+    """Returns the mentions that tags hold.
 
     Args:
         tags: `O`, or a prefix, a dash and a label; in IO also a label alone.
@@ -111,7 +111,7 @@ def decode(tags: Sequence[str], scheme: str) -> list[Span] | int:
 
 
 def encode(spans: Iterable[Span], length: int, scheme: str) -> list[str]:
-    """Tags of `length` tokens with the given mentions, none of which overlap.
+    """Returns the tags of `length` tokens with the given mentions, none of which overlap.
 
     Args:
         spans: (first token, one past the last, label), in order.

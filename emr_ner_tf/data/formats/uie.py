@@ -61,7 +61,7 @@ def _read(source: Source) -> Iterator[Record]:
 
 
 def _joined(records: list[Record], source: Source) -> Record:
-    """One record of the lines of a text; prompts such as `MENTION的LABEL` ask for a relation, and are left out."""
+    """Returns one record of the lines of a text; prompts such as `MENTION的LABEL`, for relations, are left out."""
     owns = {mention.text for record in records for mention in record.mentions}
     kept: dict[tuple[int, int, str], Mention] = {}
     for record in records:

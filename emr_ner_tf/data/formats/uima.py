@@ -140,7 +140,7 @@ def _check_span(annotation: Any, size: int, number: int) -> None:
 
 
 def _asked(system: Any, types: set[str], asked: str, feature: str, source: Source) -> str:
-    """The layer of `--layer`; the annotations of a document may lack it, but its type system may not."""
+    """Returns the layer of `--layer`; the annotations of a document may lack it, but its type system may not."""
     known = {each.name for each in system.get_types(built_in=True)}
     found = _named(types, asked) or _named(known, asked)
     if len(found) != 1:

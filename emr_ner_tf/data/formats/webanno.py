@@ -72,7 +72,7 @@ def _fill(record: Record, lines: Sequence[Line], source: Source) -> None:
 
 
 def _layer(texts: Sequence[str], source: Source) -> _Layer:
-    """The layer to read, of `--layer` or the only one, or the one of named entities."""
+    """Returns the layer to read, of `--layer` or the only one, or the one of named entities."""
     layers: list[_Layer] = []
     column = 3
     for text in texts:
@@ -140,7 +140,7 @@ def _size(text: str) -> int:
 
 
 def _labels(columns: Sequence[str], layer: _Layer, line: int) -> Iterator[tuple[str, str]]:
-    """The mentions that a token is part of: a key that all of their tokens share, and the label."""
+    """Yields the mentions that a token is part of: a key that all of their tokens share, and the label."""
     if layer.column >= len(columns):
         return
     for index, written in enumerate(re.split(r"(?<!\\)\|", columns[layer.column])):

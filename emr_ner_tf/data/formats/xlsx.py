@@ -113,7 +113,7 @@ def _problem(uncomputed: int, undated: Sequence[str]) -> RecordError | None:
 
 
 def _is_uncomputed(cell: Any) -> bool:
-    """Whether a cell is a formula that no spreadsheet program has computed; a computed string may be empty."""
+    """Returns whether a cell is a formula that no spreadsheet program has computed; a computed string may be empty."""
     from openpyxl.worksheet._reader import FORMULA_TAG, VALUE_TAG
 
     is_formula = cell.find(FORMULA_TAG) is not None
