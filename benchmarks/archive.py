@@ -86,7 +86,7 @@ def _measure(folder: pathlib.Path) -> dict:
 
 
 def _write_archive(folder: pathlib.Path) -> None:
-    """The records in parts for the pipeline, and in one file for `annotate`; without their mentions."""
+    """Writes the records without their mentions: in parts for the pipeline, and in one file for `annotate`."""
     with open(folder / "all.jsonl", "w", encoding="utf-8") as whole:
         for part in range(_FILES):
             lines = [_BAD]
@@ -114,13 +114,13 @@ def _run(command: str, *arguments: str, kill_after: float | None = None) -> floa
 
 
 def _read(paths: Iterable[pathlib.Path]) -> list[dict]:
-    """All records, by id."""
+    """Returns all records, by id."""
     lines = itertools.chain.from_iterable(path.read_text(encoding="utf-8").splitlines() for path in paths)
     return sorted((json.loads(line) for line in lines), key=lambda record: record["id"])
 
 
 def _score_difference(mine: dict, other: dict) -> float | None:
-    """The largest difference of an entity's score, where all else of two records is the same; else None."""
+    """Returns the largest difference of an entity's score if two records are the same otherwise, and None if not."""
     scores = [[entity.pop("score") for entity in record["entities"]] for record in (mine, other)]
     if mine != other:
         return None

@@ -84,7 +84,7 @@ def _check(ours: Mapping[str, Any], peer: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _cases() -> dict[str, np.ndarray]:
-    """Random potentials for each shape, and the weights; the transitions for decoding exclude what BIO forbids."""
+    """Returns random potentials for each shape and weights; the transitions for decoding exclude what BIO forbids."""
     rng = np.random.default_rng(_SEED)
     table = TagTable(tuple(f"label{i}" for i in range(_LABELS)))
     tags = table.num_tags

@@ -156,7 +156,7 @@ def _measure_pair(
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
-    """Median and quartiles, the latter by linear interpolation."""
+    """Returns the median and the quartiles, the latter by linear interpolation."""
     low, middle, high = np.quantile(np.asarray(values, np.float64), [0.25, 0.5, 0.75])
     return {
         "median": float(middle),
@@ -194,7 +194,7 @@ def part_handlers(parts: Mapping[str, Callable[[], Any]]) -> Handlers:
 
 
 def machine(threads: int, packages: Sequence[str] = _PACKAGES) -> dict[str, Any]:
-    """Processor, threads, load and versions."""
+    """Returns the processor, threads, load and versions."""
     flags = (processor_fact("flags") or "").split()
     return {
         "processor": processor_fact("model name") or platform.processor(),
@@ -216,12 +216,12 @@ def write_report(report: Mapping[str, Any], output: str) -> None:
 
 
 def _processors(threads: int) -> list[int]:
-    """The processors that both sides run on."""
+    """Returns the processors that both sides run on."""
     return sorted(os.sched_getaffinity(0))[:threads]
 
 
 def _busy_seconds(threads: int) -> float:
-    """Time that those processors together have been busy since the machine started."""
+    """Returns the time that those processors together have been busy since the machine started."""
     names = {f"cpu{number}" for number in _processors(threads)}
     ticks = 0
     for line in pathlib.Path("/proc/stat").read_text(encoding="utf-8").splitlines():

@@ -64,7 +64,7 @@ def main(argv: list[str]) -> None:
 
 
 def _texts(size: int) -> list[str]:
-    """Synthetic records until they have so many bytes."""
+    """Returns synthetic records that have at least `size` bytes together."""
     texts, done = [], 0
     for document in generate("train", records=size, seed=_SEED):
         texts.append(document.text)
@@ -75,7 +75,7 @@ def _texts(size: int) -> list[str]:
 
 
 def _words(texts: list[str], number: int) -> list[str]:
-    """Distinct words of 2 to 6 characters: a third of each kind, as far as the text has so many to cut."""
+    """Returns distinct words of 2 to 6 characters: a third of each kind, as far as the text has so many to cut."""
     rng = random.Random(_SEED)
     own = sorted(set("".join(texts)))
     everything = own + [chr(code) for code in _CHARACTERS]

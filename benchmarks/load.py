@@ -112,7 +112,7 @@ class Clients:
             self._workers.append(stack.enter_context(worker))
 
     def cpu_seconds(self) -> float:
-        """Processor time that they had taken when they last answered, and this process has."""
+        """Returns the processor time of the workers at their last answer plus that of this process."""
         return sum(worker.cpu_seconds for worker in self._workers) + time.process_time()
 
     def begin(self, server: Server, seconds: float, *, retry_s: float = 0.0, once: bool = False) -> None:
@@ -197,7 +197,7 @@ def _prepare(folder: pathlib.Path, processors: int) -> tuple[int, str]:
 
 
 def _compare(batching: Server, alone: Server, clients: Clients, processors: int) -> dict[str, Any]:
-    """Both servers in turn, after a round of each that does not count."""
+    """Measures both servers in turn, after a warm-up round of each."""
     ours, peer = Side(batching, clients), Side(alone, clients)
     command = {"seconds": _PAIR_SECONDS.value}
     _say("warming up")
@@ -219,16 +219,16 @@ def _compare(batching: Server, alone: Server, clients: Clients, processors: int)
 
 
 def _saturate(server: Server, clients: Clients) -> dict[str, Any]:
-    """One long load; the server's memory meanwhile."""
+    """Runs one long load and samples the server's memory."""
     _say(f"saturation, {_SECONDS.value:g} s")
-    began, told, samples = time.monotonic(), 0.0, []
+    started, last_logged, samples = time.monotonic(), 0.0, []
     clients.begin(server, _SECONDS.value)
     while not clients.done(min(_SAMPLE_S, _SECONDS.value / 20)):
         server.check()
-        now = time.monotonic() - began
+        now = time.monotonic() - started
         samples.append((now, server.megabytes()))
-        if now >= told + 30:
-            told = now
+        if now >= last_logged + 30:
+            last_logged = now
             _say(f"{now:.0f} s, {clients.count()} requests, {samples[-1][1]:.0f} MB")
     answers = clients.finish(server)
     part = min(60.0, _SECONDS.value / 4)
@@ -236,7 +236,7 @@ def _saturate(server: Server, clients: Clients) -> dict[str, Any]:
     for at, megabytes in samples:
         parts[min(int(at / part), int(_SECONDS.value / part) - 1)].append(megabytes)
     medians = [statistics.median(parts[i]) for i in sorted(parts)]
-    return _figures(answers, answers[-1]["ended"] - began) | {
+    return _figures(answers, answers[-1]["ended"] - started) | {
         "memory": {
             "megabytes": {"first": medians[0], "last": medians[-1], "most": max(m for _, m in samples)},
             "last_over_first": medians[-1] / medians[0],
@@ -247,7 +247,7 @@ def _saturate(server: Server, clients: Clients) -> dict[str, Any]:
 
 
 def _kill(server: Server, clients: Clients, records: int) -> dict[str, Any]:
-    """Each record once, while the server is killed and started again."""
+    """Sends each record once, while the server is killed and started again."""
     began, outages = time.monotonic(), []
     clients.begin(server, _MAX_RECOVERY_S, retry_s=_MAX_RECOVERY_S, once=True)
     for share in _KILLED_AT:

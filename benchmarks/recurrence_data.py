@@ -7,7 +7,7 @@ CELLS = {"gru": 3, "lstm": 4}
 
 
 def weights_of(cell: str, units: int) -> list[np.ndarray]:
-    """Kernel [U, GU], recurrent kernel [U, GU] and bias ([2, GU] or [GU]) of both directions, as Keras orders them."""
+    """Returns kernel [U, GU], recurrent kernel [U, GU] and bias ([2, GU] or [GU]) of both directions, as Keras does."""
     random, width = np.random.default_rng(1), CELLS[cell] * units
     shapes = [[units, width], [units, width], [2, width] if cell == "gru" else [width]] * 2
     return [(random.standard_normal(shape) / np.sqrt(units)).astype(np.float32) for shape in shapes]

@@ -59,12 +59,12 @@ class Server:
             raise RuntimeError(f"the server ended with status {self._process.wait(0.01)}")
 
     def megabytes(self) -> float:
-        """Memory that it holds."""
+        """Returns the resident memory of the server."""
         status = pathlib.Path(f"/proc/{self._process.pid}/status").read_text(encoding="utf-8")
         return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")) / 1024
 
     def cpu_seconds(self) -> float:
-        """Processor time that it has taken."""
+        """Returns the processor time that the server has used."""
         stat = pathlib.Path(f"/proc/{self._process.pid}/stat").read_text(encoding="utf-8")
         return sum(map(int, stat.rpartition(")")[2].split()[11:13])) / os.sysconf("SC_CLK_TCK")
 

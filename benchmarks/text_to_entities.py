@@ -77,7 +77,7 @@ def main(argv: list[str]) -> None:
 
 
 def _check(ours: list, peer: list) -> dict:
-    """How many entities both find, and the numbers of the records on which they differ."""
+    """Returns how many entities both find, and the numbers of the records on which they differ."""
     differing = [i for i, (mine, theirs) in enumerate(zip(ours, peer, strict=True)) if mine != theirs]
     return {
         "records": len(ours),
@@ -87,7 +87,7 @@ def _check(ours: list, peer: list) -> dict:
 
 
 def _f1(found: list) -> float | None:
-    """Exact-match F1 against the records' own mentions; None where they have none."""
+    """Returns the exact-match F1 against the records' own mentions; None where they have none."""
     documents = list(read_documents(_RECORDS.value, require_entities=False))
     gold = [
         {(entity.start, entity.end, entity.label) for entity in document.entities} for document in documents

@@ -80,7 +80,7 @@ def main(argv: list[str]) -> None:
 
 
 def _check(ours: dict, peer: dict) -> dict:
-    """Both answers with their relative differences; too large a one ends the benchmark."""
+    """Returns both answers with their relative differences; too large a one ends the benchmark."""
     differences = {name: abs(ours[name] - peer[name]) / abs(peer[name]) for name in ("loss", "gradient_norm")}
     if max(differences.values()) > _TOLERANCE[_PRECISION.value]:
         raise SystemExit(f"the two sides do not compute the same: ours {ours}, peer {peer}")

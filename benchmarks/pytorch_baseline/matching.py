@@ -11,7 +11,7 @@ from harness import Handlers, serve
 
 
 def build(words: list[str]) -> dict:
-    """A trie: from character to the next dictionary; the key "" says that a word ends there."""
+    """Returns a trie: from character to the next dictionary; the key "" says that a word ends there."""
     root: dict = {}
     for word in words:
         node = root
@@ -22,7 +22,7 @@ def build(words: list[str]) -> dict:
 
 
 def occurrences_of(root: dict, texts: list[str]) -> list[tuple[int, int, int]]:
-    """Every word in every text: the text's number, its first and its last character, in this order."""
+    """Returns every word in every text: the text's number, its first and its last character, in this order."""
     found = []
     for row, text in enumerate(texts):
         for start in range(len(text)):

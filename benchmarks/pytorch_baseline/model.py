@@ -43,7 +43,7 @@ class PeerTagger(nn.Module):
 
     @classmethod
     def from_folder(cls, folder: pathlib.Path, settings: dict) -> "PeerTagger":
-        """The model of `settings` with the weights of `folder`; a name too many or too few raises."""
+        """Returns the model of `settings` with the weights of `folder`; a name too many or too few raises."""
         model = cls(**settings["model"])
         arrays = np.load(folder / "weights.npz")
         model.load_state_dict({name: torch.from_numpy(arrays[name]) for name in arrays.files})
@@ -61,27 +61,27 @@ class PeerTagger(nn.Module):
         return self.emissions(self.dropout(self.attend(hidden, length)))
 
     def encode(self, token_ids: torch.Tensor, length: torch.Tensor) -> torch.Tensor:
-        """The encoder's output for the characters, float [B, T, H]."""
+        """Returns the encoder's output for the characters, float [B, T, H]."""
         mask = torch.arange(token_ids.shape[1]) < length[:, None] + 2
         if self.other_encoder is not None:
             return self.other_encoder(token_ids, mask)[:, 1:-1]
         return self.bert(token_ids, attention_mask=mask.long()).last_hidden_state[:, 1:-1]
 
     def recur(self, hidden: torch.Tensor, length: torch.Tensor) -> torch.Tensor:
-        """Both directions joined, float [B, T, 2 * units]."""
+        """Returns both directions joined, float [B, T, 2 * units]."""
         steps, row = torch.arange(hidden.shape[1]), torch.arange(len(length))[:, None]
         turned = torch.where(steps < length[:, None], length[:, None] - 1 - steps, steps)
         backward = self.backward_gru(hidden[row, turned])[0][row, turned]
         return torch.cat([self.forward_gru(hidden)[0], backward], -1)
 
     def attend(self, hidden: torch.Tensor, length: torch.Tensor) -> torch.Tensor:
-        """Attention with its residual, float [B, T, 2 * units]."""
+        """Returns the attention's output with its residual, float [B, T, 2 * units]."""
         padding = torch.arange(hidden.shape[1]) >= length[:, None]
         mask = padding if bool(padding.any()) else None
         return hidden + self.attention(hidden, hidden, hidden, key_padding_mask=mask, need_weights=False)[0]
 
     def loss_of(self, emissions: torch.Tensor, tag_ids: torch.Tensor, length: torch.Tensor) -> torch.Tensor:
-        """Mean negative log-likelihood of the windows' gold tags; `tag_ids` int64 [B, T]."""
+        """Returns the mean negative log-likelihood of the windows' gold tags; `tag_ids` int64 [B, T]."""
         real = torch.arange(tag_ids.shape[1]) < length[:, None]
         return -self.crf(emissions, tag_ids, mask=real, reduction="mean")
 

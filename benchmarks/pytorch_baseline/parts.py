@@ -17,7 +17,7 @@ from pytorch_baseline.training import PeerTrainer
 
 
 def training_parts(trainer: PeerTrainer, batch: int) -> dict[str, Callable[[], Any]]:
-    """Each part of an update, forward and backward with dropout on, from random inputs; and the whole."""
+    """Returns functions that run each part of an update (with dropout, from random inputs) and the whole."""
     model = trainer.model.train()
     tokens, tag_ids, length = trainer.batches[batch]
     hidden = torch.randn(*tag_ids.shape, model.bert.config.hidden_size, requires_grad=True)
@@ -56,7 +56,7 @@ def training_parts(trainer: PeerTrainer, batch: int) -> dict[str, Callable[[], A
 def tagging_parts(
     annotator: PeerAnnotator, trainer: PeerTrainer, texts: Sequence[str], batch: int
 ) -> dict[str, Callable[[], Any]]:
-    """Each part of texts to entities, and of the model on the windows of one batch."""
+    """Returns functions that run each part of texts to entities, and of the model on the windows of one batch."""
     model = annotator.model
     window_ids, _, window_length = trainer.batches[batch]
 

@@ -77,11 +77,11 @@ class PeerAnnotator:
 
     @torch.inference_mode()
     def annotate(self, texts: list[str]) -> list[list[tuple[int, int, str]]]:
-        """(start, end, label) of each entity of each text."""
+        """Returns (start, end, label) of each entity of each text."""
         return self.decode(self.emissions([token_ids(text, self.codes) for text in texts]))
 
     def decode(self, emissions: list[torch.Tensor]) -> list[list[tuple[int, int, str]]]:
-        """(start, end, label) of each entity of the best path of each record."""
+        """Returns (start, end, label) of each entity of the best path of each record."""
         found: list[list[tuple[int, int, str]]] = [[] for _ in emissions]
         filled = [i for i, scores in enumerate(emissions) if len(scores)]
         for batch in by_budget([len(emissions[i]) for i in filled], _RECORD_BUDGET):

@@ -18,12 +18,12 @@ class Window(NamedTuple):
 
 
 def token_ids(text: str, table: np.ndarray) -> np.ndarray:
-    """Token id of each character, int32 [T], by a table over all code points."""
+    """Returns the token id of each character, int32 [T], by a table over all code points."""
     return table[np.frombuffer(text.encode("utf-32-le"), np.uint32)]
 
 
 def cut(record: int, breakable: np.ndarray, *, size: int, overlap: int, slack: int) -> list[Window]:
-    """Windows of equal length, cut at good places; the same rule as `emr_ner_tf.text.windows.plan_windows`.
+    """Returns windows of equal length, cut at good places; the same rule as `emr_ner_tf.text.windows.plan_windows`.
 
     Args:
         record: index that the windows take.
@@ -63,7 +63,7 @@ def by_budget(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
 
 
 def entities(tags: Sequence[str]) -> list[tuple[int, int, str]]:
-    """(start, end, label) of each mention that a legal sequence of BIO tags holds."""
+    """Returns (start, end, label) of each mention that a legal sequence of BIO tags holds."""
     found, begin = [], None
     for i, tag in enumerate([*tags, "O"]):
         if begin is not None and not tag.startswith("I"):

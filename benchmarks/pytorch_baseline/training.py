@@ -55,7 +55,7 @@ class PeerTrainer:
         return {"loss": loss.item(), "gradient_norm": norm.item()}
 
     def measure(self, batches: list[int]) -> dict[str, Any]:
-        """Time and losses of one update on each of these batches."""
+        """Returns the time and the losses of one update on each of these batches."""
         self.model.train()
         began = time.perf_counter()
         losses = [self._step(*self.batches[i]) for i in batches]
@@ -81,7 +81,7 @@ class PeerTrainer:
 
 
 def _groups(model: PeerTagger, recipe: dict) -> list[dict]:
-    """Four groups: encoder and head, each with and without decay (vectors and the CRF have none)."""
+    """Returns four groups: encoder and head, each with and without decay (vectors and the CRF have none)."""
     groups = {}
     for name, parameter in model.named_parameters():
         rate = recipe["encoder_rate"] if name.startswith("bert.") else recipe["head_rate"]

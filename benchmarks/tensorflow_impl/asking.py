@@ -117,7 +117,7 @@ class Client:
         return {}
 
     def _client(self, port: int, retry_timeout_s: float, thread: int) -> GrpcClient | RestClient:
-        """The client of a thread: threads share one for gRPC, and have their own for REST."""
+        """Returns the client of a thread: threads share one for gRPC, and have their own for REST."""
         key = (port, retry_timeout_s, thread if self._protocol == "rest" else 0)
         kind = RestClient if self._protocol == "rest" else GrpcClient
         with self._lock:
@@ -157,7 +157,7 @@ class Client:
 
 
 def _expect(texts: Sequence[str], path: str, threads: int) -> dict[str, Any]:
-    """Entities of each text, one text at a time; and which bundle that was."""
+    """Returns the entities of each text, one text at a time; and which bundle that was."""
     # The clients do without: it takes its time and its memory.
     from emr_ner_tf.exporting.bundle import Bundle
 

@@ -17,7 +17,7 @@ from tensorflow_impl.training import OurTrainer, start_training
 
 
 def training_parts(trainer: OurTrainer, batch: int) -> dict[str, Callable[[], Any]]:
-    """Each part of an update, forward and backward with dropout on, from random inputs; and the whole."""
+    """Returns functions that run each part of an update (with dropout, from random inputs) and the whole."""
     tagger, config = trainer.tagger, trainer.definition.config
     token_ids, tag_ids, length, _ = trainer.batches[batch]
     rows, width = token_ids.shape
@@ -57,7 +57,7 @@ def training_parts(trainer: OurTrainer, batch: int) -> dict[str, Callable[[], An
 
 
 def tagging_parts(trainer: OurTrainer, texts: Sequence[str], batch: int) -> dict[str, Callable[[], Any]]:
-    """Each part of texts to entities, and of the model on the windows of one batch."""
+    """Returns functions that run each part of texts to entities, and of the model on the windows of one batch."""
     tagger, definition = trainer.tagger, trainer.definition
     ner_pipeline = NerPipeline(tagger, definition.vocabulary, definition.config.text)
     window_ids, _, window_length, _ = trainer.batches[batch]

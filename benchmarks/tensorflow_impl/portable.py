@@ -49,7 +49,7 @@ def save_model(tagger: Tagger, definition: ModelDefinition, folder: pathlib.Path
 
 
 def torch_state(tagger: Tagger) -> dict[str, np.ndarray]:
-    """Every weight under the name and in the layout that PyTorch's modules have for it."""
+    """Returns every weight under the name and in the layout that PyTorch's modules have for it."""
     state = {
         f"bert.{mapping.name}": _checkpoint_tensor(mapping) for mapping in tagger.encoder.weight_mappings()
     }

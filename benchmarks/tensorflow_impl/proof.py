@@ -93,7 +93,7 @@ def _first(outputs: dict[str, tf.Tensor]) -> dict[str, Any]:
 
 
 def _spans(tags: Sequence[str]) -> Iterator[tuple[int, int, str]]:
-    """Mentions that a legal sequence of BIO or BIOES tags holds."""
+    """Yields mentions that a legal sequence of BIO or BIOES tags holds."""
     begun: tuple[int, str] | None = None
     for i, tag in enumerate([*tags, "O"]):
         prefix, _, label = tag.partition("-")
@@ -105,7 +105,7 @@ def _spans(tags: Sequence[str]) -> Iterator[tuple[int, int, str]]:
 
 
 def _memory(bundle: Bundle, length: int) -> dict[str, Any]:
-    """Entities of one synthetic text, and the most memory that this process has held."""
+    """Returns the entities of one synthetic text, and the most memory that this process has held."""
     written = "".join(document.text for document in generate("test", records=100, seed=0))
     text = (written * (length // len(written) + 1))[:length]
     began = time.perf_counter()

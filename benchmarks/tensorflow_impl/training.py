@@ -144,7 +144,7 @@ class OurTrainer:
         return {"loss": float(loss), "gradient_norm": float(norm)}
 
     def measure(self, batches: list[int]) -> dict[str, Any]:
-        """Time and losses of one update on each of these batches."""
+        """Returns the time and the losses of one update on each of these batches."""
         began = time.perf_counter()
         losses = [float(self._step(self.batches[i])[0]) for i in batches]
         seconds = time.perf_counter() - began
@@ -152,7 +152,7 @@ class OurTrainer:
 
 
 def default_config(encoder: str, records: str) -> ConfigDict:
-    """The recipe of `configs/default.py`, on these records, none of them set apart."""
+    """Returns the recipe of `configs/default.py`, on these records, none of them set apart."""
     config = runpy.run_path(str(FOLDER.parent / "configs" / "default.py"))["get_config"]()
     config.encoder = encoder
     config.data.train = records
