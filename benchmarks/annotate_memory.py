@@ -60,7 +60,7 @@ def _annotate(lines: list[bytes], megabytes: int, folder: pathlib.Path) -> dict:
         f"--bundle={_BUNDLE.value}",
         f"--input={records}",
     ]
-    began = time.monotonic()
+    started = time.monotonic()
     process = subprocess.Popen([*command, f"--output={folder}/found.jsonl"])
     # This process has only this child, and `wait4` gives the peak of it alone.
     _, status, usage = os.wait4(process.pid, 0)
@@ -70,7 +70,7 @@ def _annotate(lines: list[bytes], megabytes: int, folder: pathlib.Path) -> dict:
     return {
         "bytes": written,
         "peak_megabytes": round(usage.ru_maxrss / 1024, 1),
-        "seconds": round(time.monotonic() - began, 1),
+        "seconds": round(time.monotonic() - started, 1),
     }
 
 

@@ -100,7 +100,7 @@ def _write_archive(folder: pathlib.Path) -> None:
 def _run(command: str, *arguments: str, kill_after: float | None = None) -> float:
     """Seconds that a main took; or kills it, with all its processes."""
     argv = [sys.executable, "-m", f"emr_ner_tf.cli.{command}", f"--bundle={_BUNDLE.value}", *arguments]
-    began = time.perf_counter()
+    started = time.perf_counter()
     process = subprocess.Popen(argv, start_new_session=True)
     try:
         status = process.wait(kill_after)
@@ -110,7 +110,7 @@ def _run(command: str, *arguments: str, kill_after: float | None = None) -> floa
     else:
         if status:
             raise RuntimeError(f"{command} ended with status {status}")
-    return time.perf_counter() - began
+    return time.perf_counter() - started
 
 
 def _read(paths: Iterable[pathlib.Path]) -> list[dict]:

@@ -81,9 +81,9 @@ class Worker:
         if not line:
             raise RuntimeError(f"{self.name} ended with status {self._process.wait()} at {command['do']!r}")
         answer = json.loads(line)
-        began, ended = answer.pop("cpu_seconds")
+        started, ended = answer.pop("cpu_seconds")
         # Before its first command it loads.
-        self.idle_cpu_seconds += began - self.cpu_seconds if self.cpu_seconds else 0.0
+        self.idle_cpu_seconds += started - self.cpu_seconds if self.cpu_seconds else 0.0
         self.cpu_seconds = ended
         return answer
 
@@ -108,9 +108,9 @@ def serve(load: Callable[..., Handlers]) -> None:
     handlers = load(**json.loads(sys.argv[1]))
     for line in sys.stdin:
         command = json.loads(line)
-        began = time.process_time()
+        started = time.process_time()
         answer = handlers[command.pop("do")](**command)
-        answers.write(json.dumps(answer | {"cpu_seconds": [began, time.process_time()]}) + "\n")
+        answers.write(json.dumps(answer | {"cpu_seconds": [started, time.process_time()]}) + "\n")
         answers.flush()
 
 
@@ -143,13 +143,13 @@ def _measure_pair(
 ) -> dict[str, Any]:
     done: list[dict[str, Any]] = []
     while len(done) < tries and not (done and done[-1]["others_cpu_share"] <= _MAX_OTHERS):
-        began, busy = time.perf_counter(), _busy_seconds(threads)
+        started, busy = time.perf_counter(), _busy_seconds(threads)
         own = ours.cpu_seconds + peer.cpu_seconds
         first, second = (ours, peer) if ours_first else (peer, ours)
         one, other = first.ask(**command), second.ask(**command)
         mine, theirs = (one, other) if ours_first else (other, one)
         others = _busy_seconds(threads) - busy - (ours.cpu_seconds + peer.cpu_seconds - own)
-        share = others / (len(_processors(threads)) * (time.perf_counter() - began))
+        share = others / (len(_processors(threads)) * (time.perf_counter() - started))
         leader = "ours" if ours_first else "peer"
         done.append({"first": leader, "others_cpu_share": share, "ours": mine, "peer": theirs})
     return min(done, key=lambda pair: pair["others_cpu_share"]) | {"tries": len(done)}
@@ -185,9 +185,9 @@ def part_handlers(parts: Mapping[str, Callable[[], Any]]) -> Handlers:
     def part(name: str, repeats: int) -> dict[str, Any]:
         seconds = []
         for _ in range(repeats + 2):
-            began = time.perf_counter()
+            started = time.perf_counter()
             parts[name]()
-            seconds.append(time.perf_counter() - began)
+            seconds.append(time.perf_counter() - started)
         return {"seconds": statistics.median(seconds[2:])}
 
     return {"names": lambda: {"names": list(parts)}, "part": part}

@@ -159,11 +159,11 @@ class Side:
 
     def ask(self, seconds: float) -> dict[str, Any]:
         """Loads it; `seconds` of 1,000 records, and the `answers`."""
-        before, began = self._server.cpu_seconds() + self._clients.cpu_seconds(), time.monotonic()
+        before, started = self._server.cpu_seconds() + self._clients.cpu_seconds(), time.monotonic()
         self._clients.begin(self._server, seconds)
         answers = self._clients.finish(self._server)
         self.cpu_seconds += self._server.cpu_seconds() + self._clients.cpu_seconds() - before
-        length = answers[-1]["ended"] - began
+        length = answers[-1]["ended"] - started
         return {"seconds": 1000 * length / max(1, _records(answers)), "length": length, "answers": answers}
 
 
@@ -248,7 +248,7 @@ def _saturate(server: Server, clients: Clients) -> dict[str, Any]:
 
 def _kill(server: Server, clients: Clients, records: int) -> dict[str, Any]:
     """Sends each record once, while the server is killed and started again."""
-    began, outages = time.monotonic(), []
+    started, outages = time.monotonic(), []
     clients.begin(server, _MAX_RECOVERY_S, retry_s=_MAX_RECOVERY_S, once=True)
     for share in _KILLED_AT:
         while clients.count() * _TEXTS.value < share * records and not clients.done(0.02):
@@ -260,11 +260,11 @@ def _kill(server: Server, clients: Clients, records: int) -> dict[str, Any]:
         server.start()
         outages.append((killed, time.monotonic()))
     answers = clients.finish(server)
-    times = [began, *(answer["ended"] for answer in answers)]
+    times = [started, *(answer["ended"] for answer in answers)]
     # An answer may have been on its way when the server was killed: what comes after the restart is from the new one.
     recovered = [next((at for at in times if at > ready), None) for _, ready in outages]
     numbers = collections.Counter(itertools.chain(*(answer.get("numbers", ()) for answer in answers)))
-    return _figures(answers, times[-1] - began) | {
+    return _figures(answers, times[-1] - started) | {
         "kills": len(outages),
         "under_load": None not in recovered and times[1] < outages[0][0],
         "ready_again_s": [ready - killed for killed, ready in outages],

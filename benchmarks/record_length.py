@@ -76,10 +76,10 @@ def _rounds(cases: dict[str, tuple[Annotator, list[str]]]) -> dict[str, list[flo
 
 
 def _characters_per_second(annotator: Annotator, texts: Sequence[str]) -> float:
-    began = time.perf_counter()
+    started = time.perf_counter()
     for _ in annotator.annotate(texts):
         pass
-    return sum(map(len, texts)) / (time.perf_counter() - began)
+    return sum(map(len, texts)) / (time.perf_counter() - started)
 
 
 if __name__ == "__main__":

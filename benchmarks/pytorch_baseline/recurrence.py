@@ -44,10 +44,10 @@ def load(units: int, threads: int) -> Handlers:
 
     def measure(cell: str, backward: bool, batch: int, time_steps: int, repeats: int) -> dict[str, Any]:
         inputs = tensor(backward, batch, time_steps)
-        began = time.perf_counter()
+        started = time.perf_counter()
         for _ in range(repeats):
             run(cell, backward, inputs)
-        return {"seconds": (time.perf_counter() - began) / repeats}
+        return {"seconds": (time.perf_counter() - started) / repeats}
 
     return {"check": check, "measure": measure}
 

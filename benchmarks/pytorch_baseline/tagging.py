@@ -68,9 +68,9 @@ class PeerAnnotator:
 
         def seconds(budget: int) -> float:
             self.window_budget = budget
-            began = time.perf_counter()
+            started = time.perf_counter()
             self.annotate(texts)
-            return time.perf_counter() - began
+            return time.perf_counter() - started
 
         best = {budget: min(seconds(budget), seconds(budget)) for budget in _WINDOW_BUDGETS}
         self.window_budget = min(best, key=best.get)
@@ -122,10 +122,10 @@ def load(folder: str, records: str, threads: int, kind: str = "float32", window:
 
     def measure(first: int, step: int, one_by_one: bool = False) -> dict[str, Any]:
         chosen = texts[first::step]
-        began = time.perf_counter()
+        started = time.perf_counter()
         batches = [[text] for text in chosen] if one_by_one else [chosen]
         found = [members for batch in batches for members in annotator.annotate(batch)]
-        seconds = time.perf_counter() - began
+        seconds = time.perf_counter() - started
         return {"seconds": seconds, "characters": sum(map(len, chosen)), "entities": sum(map(len, found))}
 
     def entities() -> dict[str, Any]:

@@ -57,9 +57,9 @@ class PeerTrainer:
     def measure(self, batches: list[int]) -> dict[str, Any]:
         """Returns the time and the losses of one update on each of these batches."""
         self.model.train()
-        began = time.perf_counter()
+        started = time.perf_counter()
         losses = [self._step(*self.batches[i]) for i in batches]
-        return {"seconds": time.perf_counter() - began, "losses": losses}
+        return {"seconds": time.perf_counter() - started, "losses": losses}
 
     def update(self) -> None:
         """Clips the gradients, updates the weights, drops the gradients."""

@@ -127,7 +127,7 @@ class Client:
             return self._clients[key]
 
     def _ask(self, client: GrpcClient | RestClient, request: Sequence[Document]) -> dict[str, Any]:
-        began = time.monotonic()
+        started = time.monotonic()
         try:
             answered = list(client.annotate(request))
         except ServingError as error:
@@ -138,7 +138,7 @@ class Client:
         verdicts = collections.Counter(map(self._verdict, answered))
         return {
             "ended": ended,
-            "seconds": ended - began,
+            "seconds": ended - started,
             "numbers": [int(document.id) for document in answered],
             "lost": len(request) - len(answered),
             "swapped": verdicts["swapped"],

@@ -104,11 +104,11 @@ def load(data: str, side: str, threads: int) -> Handlers:
     def measure(task: str, shape: str, seconds: float) -> dict[str, Any]:
         inputs, graph = inputs_of(task, shape), graphs[task]
         graph(*inputs)[0].numpy()
-        began, calls = time.perf_counter(), 0
-        while calls == 0 or time.perf_counter() - began < seconds:
+        started, calls = time.perf_counter(), 0
+        while calls == 0 or time.perf_counter() - started < seconds:
             graph(*inputs)[0].numpy()
             calls += 1
-        return {"seconds": (time.perf_counter() - began) / calls, "calls": calls}
+        return {"seconds": (time.perf_counter() - started) / calls, "calls": calls}
 
     return {"check": check, "measure": measure}
 

@@ -26,9 +26,9 @@ def load(data: str, threads: int) -> Handlers:
         [*loaded["texts"], *loaded["words"]]
     )
     codes = tf.constant(vocabulary.code_point_table())
-    began = time.perf_counter()
+    started = time.perf_counter()
     trie = build_trie(loaded["words"], vocabulary)
-    built = time.perf_counter() - began
+    built = time.perf_counter() - started
     matcher = WordMatcher(trie)
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
@@ -40,9 +40,9 @@ def load(data: str, threads: int) -> Handlers:
         return np.stack([field.numpy() for field in (found.row, found.start, found.end)], 1)
 
     def measure() -> dict[str, Any]:
-        began = time.perf_counter()
+        started = time.perf_counter()
         run()
-        return {"seconds": time.perf_counter() - began}
+        return {"seconds": time.perf_counter() - started}
 
     def occurrences() -> dict[str, Any]:
         found = run()

@@ -108,9 +108,9 @@ def _memory(bundle: Bundle, length: int) -> dict[str, Any]:
     """Returns the entities of one synthetic text, and the most memory that this process has held."""
     written = "".join(document.text for document in generate("test", records=100, seed=0))
     text = (written * (length // len(written) + 1))[:length]
-    began = time.perf_counter()
+    started = time.perf_counter()
     (found,) = bundle.predict([text])
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {"peak_megabytes": peak, "seconds": seconds, "entities": len(found)}
 

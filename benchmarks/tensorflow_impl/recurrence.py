@@ -31,10 +31,10 @@ def load(implementation: str, units: int, threads: int) -> Handlers:
     def measure(cell: str, backward: bool, batch: int, time_steps: int, repeats: int) -> dict[str, Any]:
         inputs = tf.constant(inputs_of(batch, time_steps, units))
         length = tf.fill([batch], time_steps)
-        began = time.perf_counter()
+        started = time.perf_counter()
         for _ in range(repeats):
             graphs[cell][backward](inputs, length)
-        return {"seconds": (time.perf_counter() - began) / repeats}
+        return {"seconds": (time.perf_counter() - started) / repeats}
 
     return {"check": check, "measure": measure}
 

@@ -24,9 +24,9 @@ def load(model_dir: str, bundle: str, records: str, folder: str, threads: int) -
 
     def measure(first: int, step: int, one_by_one: bool = False) -> dict[str, Any]:
         chosen = documents[first::step]
-        began = time.perf_counter()
+        started = time.perf_counter()
         found = [loaded(document) for document in chosen] if one_by_one else list(loaded.annotate(chosen))
-        seconds = time.perf_counter() - began
+        seconds = time.perf_counter() - started
         characters = sum(len(document.text) for document in chosen)
         return {"seconds": seconds, "characters": characters, "entities": sum(len(d.entities) for d in found)}
 

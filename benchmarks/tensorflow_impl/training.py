@@ -145,9 +145,9 @@ class OurTrainer:
 
     def measure(self, batches: list[int]) -> dict[str, Any]:
         """Returns the time and the losses of one update on each of these batches."""
-        began = time.perf_counter()
+        started = time.perf_counter()
         losses = [float(self._step(self.batches[i])[0]) for i in batches]
-        seconds = time.perf_counter() - began
+        seconds = time.perf_counter() - started
         return {"seconds": seconds, "losses": losses, "traces": self._step.experimental_get_tracing_count()}
 
 

@@ -71,7 +71,7 @@ class Predictor:
         """
         if self.metrics is None:
             return self._predict(request, deadline, on_cancel)
-        began, status = time.monotonic(), "OK"
+        started, status = time.monotonic(), "OK"
         try:
             return self._predict(request, deadline, on_cancel)
         except Exception as error:
@@ -80,7 +80,7 @@ class Predictor:
         finally:
             # The names of other models are the callers', and could be any number.
             if request.model_spec.name in self.versions.names:
-                self.metrics.record(request.model_spec.name, status, entrypoint, time.monotonic() - began)
+                self.metrics.record(request.model_spec.name, status, entrypoint, time.monotonic() - started)
 
     def _predict(
         self,
