@@ -103,7 +103,8 @@ def test_predictions_still_have_the_records_that_are_rejected(cli, bundles, corp
         f"--compare={corpus}/test.jsonl",
     )
     assert done.returncode == 0, done.stderr
-    assert "1 records rejected and not scored" in done.stderr
+    (reject,) = (tmp_path / "scores.json.rejects.jsonl").read_text(encoding="utf-8").splitlines()
+    assert json.loads(reject)["line"] == 1
     assert json.loads(scores.read_text(encoding="utf-8"))["comparison"]["exact"]["micro"]["f1"] == 1
 
 
