@@ -142,7 +142,8 @@ def suspect_documents(suspects: Sequence[Suspect]) -> Iterator[Document]:
     """Yields each record that has likely errors, the most suspicious record first.
 
     Its mentions are the likely errors: the label is the kind and the label, the score is the suspicion. The keys `file`
-    and `line` of the record and `annotated` of a mention say what they contradict.
+    and `line` of the record and `annotated` of a mention say what they contradict. A record without an id has the one
+    that it has in messages.
 
     Args:
         suspects: suspects of one audit.
@@ -155,6 +156,9 @@ def suspect_documents(suspects: Sequence[Suspect]) -> Iterator[Document]:
         record = found[0].record
         entities = [_entity(suspect.candidate) for suspect in found]
         extra = dict(record.document.extra) | {"file": record.path, "line": record.line}
+        if extra.get("id") in (None, ""):
+            # Tables have no other keys that lead back to the record.
+            extra["id"] = record.document.id
         yield Document(record.document.id, record.document.text, tuple(entities), extra)
 
 

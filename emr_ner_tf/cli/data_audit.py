@@ -85,7 +85,9 @@ def _print_table(suspects: "Sequence[Suspect]", records: int) -> None:
 
 def _line(suspect: "Suspect") -> str:
     record, candidate = suspect.record, suspect.candidate
-    line = f"{record.path}:{record.line}: {candidate.start}-{candidate.end}: {candidate.kind}: {candidate.label}, "
+    place, id = f"{record.path}:{record.line}", record.document.id
+    named = "" if id == place else f" ({id})"
+    line = f"{place}: {candidate.start}-{candidate.end}{named}: {candidate.kind}: {candidate.label}, "
     line += f"suspicion {candidate.suspicion:.2f}"
     against = ", ".join(f"{one.label} {one.start}-{one.end}" for one in candidate.annotated)
     return f"{line}; annotated: {against}" if against else line

@@ -5,7 +5,8 @@ import pytest
 from emr_ner_tf.audit.audit import Suspect, audit_by_folds, suspect_documents
 from emr_ner_tf.audit.candidates import MISSING, Candidate
 from emr_ner_tf.data.document import Document, Entity
-from emr_ner_tf.data.reading import Located
+from emr_ner_tf.data.reading import Located, read_documents
+from emr_ner_tf.data.writing import write_documents
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.recipes import read_recipe
 
@@ -29,6 +30,14 @@ def test_a_directory_with_an_audit_of_other_settings(tmp_path):
     ]
     with pytest.raises(UserError, match=r"other settings .*train\.epochs.* name another --work_dir"):
         audit_by_folds(records, ["症状"], config, str(tmp_path), folds=2, seed=0)
+
+
+def test_a_record_without_an_id_is_found_again_in_a_table(tmp_path):
+    document = Document("in.json:1:2", "头痛。", extra={"id": None, "科": "内"})
+    suspect = Suspect(Located(document, "in.json", 1), Candidate(MISSING, 0.5, 0, 2, "症状"))
+    write_documents(tmp_path / "out.csv", suspect_documents([suspect]), "csv")
+    (found,) = read_documents(tmp_path / "out.csv")
+    assert (found.id, found.entities[0].label) == ("in.json:1:2", "missing: 症状")
 
 
 def test_records_of_one_line_and_one_id_stay_apart():
