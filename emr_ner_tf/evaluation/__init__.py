@@ -1,1 +1,1 @@
-"""Scores predictions against annotation: exact and relaxed match by type; the lookup baseline."""
+"""Scores predictions against annotation: exact and relaxed match by label; the lookup baseline."""

@@ -1,4 +1,4 @@
-"""The counts of an evaluation and its precision, recall and F1 by type, micro and macro; as JSON and as a table."""
+"""The counts of an evaluation and its precision, recall and F1 by label, micro and macro; as JSON and as a table."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ _LABEL_WIDTH, _NARROW_LABEL_WIDTH = 40, 16
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Counts:
-    """Matches and misses of one type or of all types, from which precision, recall and F1 follow (eq. 15-17).
+    """Matches and misses of one label or of all labels, from which precision, recall and F1 follow (eq. 15-17).
 
     Attributes:
         true_positives: predicted mentions that match an annotated one.
@@ -69,13 +69,13 @@ class Counts:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Macro:
-    """Unweighted means over types.
+    """Unweighted means over labels.
 
     Attributes:
         precision: mean precision.
         recall: mean recall.
         f1: mean F1 (not the F1 of the two means).
-        types: number of types.
+        types: number of labels.
     """
 
     precision: float
@@ -90,7 +90,7 @@ class Macro:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Scores:
-    """Counts by type.
+    """Counts by label.
 
     Attributes:
         by_type: counts of each label, in the order of the labels.
@@ -100,7 +100,7 @@ class Scores:
 
     @property
     def micro(self) -> Counts:
-        """Sums over all types."""
+        """Sums over all labels."""
         rows = self.by_type.values()
         return Counts(
             sum(row.true_positives for row in rows),
@@ -110,7 +110,7 @@ class Scores:
 
     @property
     def macro(self) -> Macro:
-        """Means over the types that were annotated or predicted, as in seqeval; 0 if there are none."""
+        """Means over the labels that were annotated or predicted, as in seqeval; 0 if there are none."""
         rows = [row for row in self.by_type.values() if row.support or row.predicted]
         count = max(len(rows), 1)
         return Macro(
@@ -162,10 +162,10 @@ class Report:
         return result
 
     def table(self) -> Table:
-        """Returns the report as a table with a row for each type, then micro, macro, seen and unseen."""
+        """Returns the report as a table with a row for each label, then micro, macro, seen and unseen."""
         table = Table(title=f"{self.records} records", title_justify="left")
         # Labels come from the user, so they are neither read as markup nor cut off.
-        table.add_column("type", overflow="fold", max_width=_LABEL_WIDTH)
+        table.add_column("label", overflow="fold", max_width=_LABEL_WIDTH)
         for name in ("support", "TP", "FP", "FN", "exact P", "R", "F1", "relaxed P", "R", "F1"):
             table.add_column(name, justify="right", no_wrap=True)
         for label, row in self.exact.by_type.items():

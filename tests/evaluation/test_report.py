@@ -53,6 +53,8 @@ def test_table():
     screen = io.StringIO()
     Report(3, EXACT, RELAXED, SEEN, UNSEEN).print(Console(file=screen, width=120, no_color=True))
     lines = screen.getvalue().splitlines()
+    # The word of the other commands and of the report as a page.
+    assert next(line for line in lines if "support" in line).split()[1] == "label"
     row = {
         line.replace("│", " ").split()[0]: line.replace("│", " ").split()[1:] for line in lines if "│" in line
     }
