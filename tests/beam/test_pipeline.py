@@ -127,7 +127,7 @@ def expected(bundles, archive, tmp_path_factory):
 
 
 def _same(line, document):
-    """Whether an output line is that document's, scores aside, which differ in the last digits."""
+    """Returns whether an output line is that document's, scores aside, which differ in the last digits."""
     record, theirs = json.loads(line), json.loads(record_line(document))
     theirs.setdefault("id", record["id"])
     for one, other in zip(record["entities"], theirs["entities"], strict=True):

@@ -20,7 +20,7 @@ def _new(length):
 
 
 def _record(*parts, **keys):
-    """A record of strings and of (form, label) mentions."""
+    """Returns a record of strings and of (form, label) mentions."""
     text, entities = "", []
     for part in parts:
         form, label = part if isinstance(part, tuple) else (part, None)
@@ -37,7 +37,7 @@ def _mention(record, start, end, label):
 
 
 def _clean(number):
-    """Records without a fault, of which every label has some and lacks some."""
+    """Returns records without a fault, of which every label has some and lacks some."""
     return [
         _record("予", (_new(3), DRUG), *(("。诊断", (_new(4), DISEASE)) if i % 9 else ()), "。")
         for i in range(number)
@@ -45,7 +45,7 @@ def _clean(number):
 
 
 def _faults():
-    """Records by the kind of their fault, and the index within them of the record that has it."""
+    """Returns the records by the kind of their fault, and the index within them of the record that has it."""
     form, other, whole, latin, block, same = _new(3), _new(3), _new(4), _new(2), _new(30), _new(5)
     contradicted = _record(_new(3), (_new(1), DRUG))
     overlapping = _mention(_mention(_record(_new(6)), 0, 3, DRUG), 2, 5, DISEASE)

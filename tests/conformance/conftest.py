@@ -30,7 +30,7 @@ class Model:
     definition: ModelDefinition
 
     def token_ids(self, *texts: str) -> np.ndarray:
-        """Ids of texts, int32 [B, T], 0 in the padding."""
+        """Returns ids of texts, int32 [B, T], 0 in the padding."""
         table = self.definition.vocabulary.code_point_table()
         ids = np.zeros([len(texts), max(map(len, texts))], np.int32)
         for i, text in enumerate(texts):

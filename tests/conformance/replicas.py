@@ -69,15 +69,15 @@ class Run:
         )
 
     def batch(self, records: int) -> Any:
-        """The first records, each replica's share of them."""
+        """Returns the first records, each replica's share of them."""
         return next(iter(self._batches(records)))
 
     def weights(self) -> list[np.ndarray]:
-        """The trainable weights."""
+        """Returns the trainable weights."""
         return [variable.numpy() for variable in self.tagger.trainable_variables]
 
     def f1(self, config: ConfigDict) -> float:
-        """Exact F1 on the records."""
+        """Returns exact F1 on the records."""
         texts = InProcessTagger(NerPipeline(self.tagger, self.definition.vocabulary, config.text))
         return score(RECORDS, list(texts.annotate(RECORDS)), LABELS).exact.micro.f1
 

@@ -57,7 +57,7 @@ PARTS = {
 
 
 def tiny_config(row: str, folder: pathlib.Path, *, window: int = 16) -> ConfigDict:
-    """Settings of a row that build and trace in seconds, without dropout; writes a lexicon into `folder`."""
+    """Returns settings of a row that build and trace in seconds, without dropout; writes a lexicon into `folder`."""
     config = base_config()
     config.encoder = RANDOM_ENCODER
     config.random_encoder.hidden_size = 20

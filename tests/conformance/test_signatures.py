@@ -24,7 +24,7 @@ _HARD = [
 
 
 def _calls(model):
-    """Each signature on batches of no record, one and several."""
+    """Yields each signature on batches of no record, one and several."""
     for texts in ([], [b""], [TEXT.encode()], _HARD):
         for name in ("serving_default", "tag"):
             yield name, {"text": texts}

@@ -34,7 +34,7 @@ BERT = {
 
 
 def bert_shapes(config: dict) -> dict[str, tuple[int, ...]]:
-    """The tensors of PyTorch's BertModel, as its published checkpoints list them."""
+    """Returns the tensors of PyTorch's BertModel, as its published checkpoints list them."""
     width, inner = config["hidden_size"], config["intermediate_size"]
     shapes = {
         "embeddings.word_embeddings.weight": (config["vocab_size"], width),

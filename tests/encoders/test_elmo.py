@@ -47,7 +47,7 @@ def sigmoid(x):
 
 
 def by_numpy(encoder, ids):
-    """The whole encoder on one sequence of ids, from its checkpoint's tensors and the paper's equation 1."""
+    """Returns the whole encoder on one sequence of ids, from its checkpoint's tensors and the paper's equation 1."""
     weights = encoder.hf_weights()
     layers = []
     for direction, order in enumerate((ids, ids[::-1])):

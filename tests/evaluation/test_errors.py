@@ -128,7 +128,7 @@ def test_kinds_add_up_to_false_positives_and_negatives(records):
 
 
 def _counts_of_schemes(kinds, matches):
-    """The mapping of docs/evaluation.md: nervaluate's counts from ours."""
+    """Returns the mapping of docs/evaluation.md: nervaluate's counts from ours."""
     label, boundary, both = (kinds[kind] for kind in ("label", "boundary", "boundary and label"))
     ends = {"missed": kinds["missed"], "spurious": kinds["spurious"]}
     return {

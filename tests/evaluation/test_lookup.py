@@ -18,7 +18,7 @@ def annotated(draw):
 
 
 def naive(documents, text):
-    """Leftmost start, longest form there, most frequent label, by trying everything."""
+    """Returns the leftmost start, the longest form there and its most frequent label, by trying everything."""
     forms = [(d.text[e.start : e.end], e.label) for d in documents for e in d.entities]
     found, start = [], 0
     while start < len(text):

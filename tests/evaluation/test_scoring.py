@@ -80,7 +80,7 @@ SPANS = st.lists(
 
 
 def brute_force_matching(gold, predicted):
-    """The most matches of any one-to-one pairing, by trying every one of them."""
+    """Returns the most matches of any one-to-one pairing, by trying every one of them."""
     few, many = sorted((gold, predicted), key=len)
     return max(
         sum(max(a[0], b[0]) < min(a[1], b[1]) for a, b in zip(few, chosen, strict=True))

@@ -36,7 +36,7 @@ def _figures(tp, fp, fn):
 
 
 def result(row, kind, seed, found, *, seconds=60.0, digest="e1", setup=SETUP):
-    """40 records of 10 mentions; `found` of them are right, and 10 predicted."""
+    """Returns 40 records of 10 mentions; `found` of them are right, and 10 predicted."""
     by_record = [[found, 10 - found, 10 - found]] * 40
     micro = _figures(40 * found, 40 * (10 - found), 40 * (10 - found))
     scores = {"micro": micro, "macro": micro, "by_type": dict.fromkeys(LABELS, micro)}
@@ -109,7 +109,7 @@ def test_means_over_the_seeds_of_this_setup(report):
 
 
 def _page(results, tables=("V",), **setup):
-    """The text of the page that these results make."""
+    """Returns the text of the page that these results make."""
     setup = SETUP | setup
     results = [each | {"setup": setup} for each in results]
     report = build_report(

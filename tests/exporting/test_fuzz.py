@@ -30,7 +30,7 @@ def _characters(source, seeds):
 
 
 def _mutated(source, seeds):
-    """A record with pieces doubled, dropped, exchanged, and odd characters between."""
+    """Returns a record with pieces doubled, dropped, exchanged, and odd characters between."""
     text = list(source.choice(seeds))
     for _ in range(source.randrange(12)):
         at, size = source.randrange(len(text) + 1), source.randrange(30)

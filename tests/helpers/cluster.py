@@ -22,7 +22,7 @@ def start_two(
     each: Sequence[Sequence[str]] = ((), ()),
     inputs: Sequence[str | os.PathLike[str]] = (os.devnull, os.devnull),
 ) -> list[subprocess.Popen[str]]:
-    """Both workers of `python -m emr_ner_tf.cli.WORD`, the chief first.
+    """Starts both workers of `emr-ner COMMAND` and returns them, the chief first.
 
     Args:
         command: which main.
@@ -65,17 +65,17 @@ def _ended(processes: Sequence[subprocess.Popen[str]]) -> Iterator[None]:
 
 
 def logs(processes: Sequence[subprocess.Popen[str]]) -> list[str]:
-    """What processes say to their end, which comes with this in any case."""
+    """Waits for processes and returns the output of each."""
     with _ended(processes):
         return [process.communicate(timeout=600)[1] for process in processes]
 
 
 def run_two(command: str, *flags: str) -> list[str]:
-    """Runs both to a good end and returns what they said."""
+    """Runs both to a good end and returns their output."""
     processes = start_two(command, *flags)
-    told = logs(processes)
-    assert [process.returncode for process in processes] == [0, 0], told
-    return told
+    output = logs(processes)
+    assert [process.returncode for process in processes] == [0, 0], output
+    return output
 
 
 def kill_one_of_two(command: str, *flags: str, model_dir: str | os.PathLike[str]) -> None:
@@ -86,8 +86,8 @@ def kill_one_of_two(command: str, *flags: str, model_dir: str | os.PathLike[str]
             assert chief.poll() is None, chief.communicate()
             time.sleep(0.05)
         worker.kill()
-        _, told = chief.communicate(timeout=120)
-        assert chief.returncode == 1, told
-        assert "lost worker 1; its log has the cause. Start all workers again" in told
-        assert "Traceback" not in told
+        _, output = chief.communicate(timeout=120)
+        assert chief.returncode == 1, output
+        assert "lost worker 1; its log has the cause. Start all workers again" in output
+        assert "Traceback" not in output
     assert not pathlib.Path(model_dir, "metrics.json").exists()

@@ -61,7 +61,7 @@ def random_case(batch, steps, tags, seed=0, scale=2.0):
 
 
 def paths_of(case, row):
-    """Every path over one record, [K^n, n], and its score by eq. 12, in float64."""
+    """Returns every path over one record, [K^n, n], and its score by eq. 12, in float64."""
     n, tags = int(case.length[row]), len(case.start)
     paths = np.array(list(itertools.product(range(tags), repeat=n)), int).reshape(tags**n, n)
     if n == 0:
@@ -101,7 +101,7 @@ TAGS = tf.TensorSpec([None, None], tf.int32)
 
 @tf.function(input_signature=[FLOATS, ROWS, SQUARE, VECTOR, VECTOR, TAGS])
 def everything(emissions, length, transitions, start, end, tag_ids):
-    """Every function, and the gradients of the loss, in one graph that knows no shape."""
+    """Returns every function, and the gradients of the loss, in one graph that knows no shape."""
     potentials = Potentials(emissions, length, transitions, start, end)
     with tf.GradientTape() as tape:
         sources = [emissions, transitions, start, end]

@@ -69,7 +69,7 @@ def documents(draw, *, overlapping: bool = True, pieces: tuple[str, ...] = PIECE
 
 
 def plain(document: Document, *, scores: bool = True):
-    """Text and mentions, for comparisons."""
+    """Returns text and mentions, for comparisons."""
     return document.text, [
         (entity.start, entity.end, entity.label, entity.score if scores else None)
         for entity in document.entities
@@ -77,5 +77,5 @@ def plain(document: Document, *, scores: bool = True):
 
 
 def with_id(document: Document, identifier: str) -> Document:
-    """A copy with another id."""
+    """Returns a copy with another id."""
     return dataclasses.replace(document, id=identifier, extra={"id": identifier})

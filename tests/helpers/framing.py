@@ -38,7 +38,7 @@ MALFORMED = (
 
 
 def hard_records(texts: list[str], *, malformed: bool) -> list[bytes]:
-    """Each hard piece by itself and around a text in which there is something to find, and a long text of many.
+    """Returns each hard piece by itself and around a text in which there is something to find, and a long text of many.
 
     Args:
         texts: at least one for each piece.
@@ -50,13 +50,13 @@ def hard_records(texts: list[str], *, malformed: bool) -> list[bytes]:
 
 
 def corpus_texts(corpus: pathlib.Path) -> list[str]:
-    """The texts of the synthetic corpus' test part."""
+    """Returns the texts of the synthetic corpus' test part."""
     lines = (corpus / "test.jsonl").read_text(encoding="utf-8").splitlines()
     return [json.loads(line)["originalText"] for line in lines]
 
 
 def mixed_records(texts: list[str]) -> list[bytes]:
-    """One text of 2,100 characters among 31 of some 100.
+    """Returns one text of 2,100 characters among 31 of some 100.
 
     Padded to the longest, they are more characters than the development server takes in a request.
 
@@ -70,13 +70,13 @@ def mixed_records(texts: list[str]) -> list[bytes]:
 
 
 def real_records(shared: pathlib.Path, count: int = 100) -> list[bytes]:
-    """The first records of the research data."""
+    """Returns the first records of the research data."""
     with open(shared / "data/ccks2019/split/held.jsonl", encoding="utf-8") as file:
         return [json.loads(line)["originalText"].encode() for line in itertools.islice(file, count)]
 
 
 def frame(records: list[bytes]) -> bytes:
-    """Standard input of a loader."""
+    """Returns the standard input of a loader."""
     return b"".join(b"%d\n%s" % (len(record), record) for record in records)
 
 
@@ -108,7 +108,7 @@ def run_raw(command: list, stdin: bytes, **options) -> subprocess.CompletedProce
 
 
 def expected(bundle, records: list[bytes]) -> list[list[tuple[int, int, str, float]]]:
-    """What `Bundle.predict` finds, one record at a time."""
+    """Returns the entities that `Bundle.predict` finds, one record at a time."""
     texts = [record.decode(errors="replace") for record in records]
     return [[(e.start, e.end, e.label, e.score) for e in bundle.predict([text])[0]] for text in texts]
 

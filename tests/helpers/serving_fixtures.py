@@ -84,7 +84,7 @@ def models(server):
 
 
 def predict_request(texts, **spec):
-    """A Predict request for texts, str or bytes."""
+    """Returns a Predict request for texts, str or bytes."""
     request = predict_pb2.PredictRequest()
     request.model_spec.name = spec.pop("name", "ner")
     for key, value in spec.items():

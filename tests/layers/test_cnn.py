@@ -28,7 +28,7 @@ def make(kind):
 
 
 def convolved(values, kernel, bias, rate=1):
-    """One convolution over a sequence [n, H], written as sums; what is outside counts as 0."""
+    """Returns one convolution over a sequence [n, H], written as sums; what is outside counts as 0."""
     half = len(kernel) // 2
     outputs = np.tile(bias, (len(values), 1)).astype(np.float64)
     for t in range(len(values)):

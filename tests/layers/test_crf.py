@@ -28,7 +28,7 @@ SPANS = Spans(*(tf.constant(values) for values in ([0, 0, 1], [0, 1, 1], [2, 2, 
 
 
 def filled(layer, seed=0):
-    """The layer with random weights, and emissions that often ask for a transition that BIO forbids."""
+    """Returns the layer with random weights, and emissions that often ask for a transition that BIO forbids."""
     rng = np.random.default_rng(seed)
     for weight in layer.weights:
         weight.assign(rng.normal(size=weight.shape))

@@ -16,7 +16,7 @@ def log_sum(values, axis):
 
 
 def reference(emissions, transitions, start, end):
-    """Log-partition, marginals [n, K] and transition counts [K, K] of one record, in float64."""
+    """Returns log-partition, marginals [n, K] and transition counts [K, K] of one record, in float64."""
     emissions, transitions = emissions.astype(float), transitions.astype(float)
     forward, backward = [start + emissions[0]], [end + emissions[-1]]
     for t in range(1, len(emissions)):
@@ -43,7 +43,7 @@ def problem(seed, steps, tags, scale, forbid):
 
 @tf.function(reduce_retracing=True)
 def posterior(*potentials):
-    """Log-partition float64 [B], marginals [B, T, K], and the transitions of all records together [K, K]."""
+    """Returns log-partition float64 [B], marginals [B, T, K], and the transitions of all records together [K, K]."""
     potentials = Potentials(*map(tf.convert_to_tensor, potentials))
     with tf.GradientTape() as tape:
         tape.watch(potentials.transitions)

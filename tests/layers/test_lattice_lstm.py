@@ -74,7 +74,7 @@ def one_direction(x, text, word_vectors, weights):
 
 
 def by_equations(inputs, values):
-    """All outputs [B, T, 2U] in float64 from the variables' values by name."""
+    """Returns all outputs [B, T, 2U] in float64 from the variables' values by name."""
     embedding = values["word_embedding"]
     outputs = np.zeros([len(TEXTS), inputs.shape[1], 2 * UNITS])
     forward_words = {word: embedding[number] for number, word in enumerate(WORDS)}

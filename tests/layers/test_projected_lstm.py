@@ -12,7 +12,7 @@ def sigmoid(x):
 
 
 def by_numpy(inputs, kernel, recurrent, bias, projection):
-    """One direction of one sequence, [T, H] to [T, P]."""
+    """Returns one direction of one sequence, [T, H] to [T, P]."""
     units, width = projection.shape
     state, cell, states = np.zeros(width), np.zeros(units), []
     for x in inputs:

@@ -30,7 +30,7 @@ TABLES = {
 
 
 def holding(names, start, end, label, scheme):
-    """Which rows of tags, as strings, hold exactly the mention of `label` from start to end."""
+    """Returns which rows of tags, as strings, hold exactly the mention of `label` from start to end."""
     size = end - start
     if scheme == "BIO":
         wanted = [f"B-{label}"] + [f"I-{label}"] * (size - 1)
@@ -45,7 +45,7 @@ def holding(names, start, end, label, scheme):
 
 
 def brute_force(table, emissions, weights, spans):
-    """P(span) over every path of one record of n positions, for spans of (start, end, label)."""
+    """Returns P(span) over every path of one record of n positions, for spans of (start, end, label)."""
     transitions, start, end = weights
     n = len(emissions)
     paths = np.array(list(itertools.product(range(table.num_tags), repeat=n)), int)
@@ -76,7 +76,7 @@ def columns(spans):
 
 @functools.cache
 def graph_of(table):
-    """The function in a graph that knows no shape."""
+    """Returns the function in a graph that knows no shape."""
     floats = [tf.TensorSpec([None] * rank) for rank in (3, 2, 1, 1)]
     integers = tf.TensorSpec([None], tf.int32)
 

@@ -36,7 +36,7 @@ HEADS = {
 
 
 def _shapes():
-    """The tensors of PyTorch's BertModel."""
+    """Yields the tensors of PyTorch's BertModel."""
     yield "embeddings.word_embeddings.weight", (None, WIDTH)
     yield "embeddings.position_embeddings.weight", (POSITIONS, WIDTH)
     yield "embeddings.token_type_embeddings.weight", (2, WIDTH)

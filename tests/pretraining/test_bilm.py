@@ -26,7 +26,7 @@ def sigmoid(x):
 
 
 def by_numpy(model, ids, direction):
-    """Negative log-likelihood of what one direction predicts of one text."""
+    """Returns negative log-likelihood of what one direction predicts of one text."""
     ids = ids[::-1] if direction else ids
     table = model.language_model.embeddings.numpy()
     outputs = [table[ids]]

@@ -49,7 +49,7 @@ def tasks(*texts):
 
 
 def in_utf7(xml):
-    """The same XML declared as UTF-7, in which no `<!` is to be seen."""
+    """Returns the same XML declared as UTF-7, in which no `<!` is to be seen."""
     return '<?xml version="1.0" encoding="UTF-7"?>' + xml.encode("utf-7").decode("ascii").replace(
         "<!", "+ADwAIQ-"
     )

@@ -97,7 +97,7 @@ def test_a_request_that_outlives_the_grace_is_broken_off(serve, toy_versions, tm
 
 
 def _kept_busy(server, pool):
-    """A request that the server has in work, and the event that ends it."""
+    """Returns a request that the server has in work, and the event that ends it."""
     busy, go = threading.Event(), threading.Event()
 
     def run(name, inputs):

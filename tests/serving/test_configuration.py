@@ -42,7 +42,7 @@ MESSAGES = {
 
 
 def _parsed(path, name):
-    """A file in protobuf's text format, read as the message `name` of MESSAGES."""
+    """Returns a file in protobuf's text format, read as the message `name` of MESSAGES."""
     file = descriptor_pb2.FileDescriptorProto(name="t.proto", package="t", syntax="proto3")
     file.dependency.append("google/protobuf/wrappers.proto")
     field = descriptor_pb2.FieldDescriptorProto

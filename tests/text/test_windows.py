@@ -18,7 +18,7 @@ WIDTH = 3
 
 
 def windows_of(breaks, size, overlap, slack):
-    """(start, end, own_start, own_end) of each window of one record."""
+    """Returns (start, end, own_start, own_end) of each window of one record."""
     total = len(breaks)
     if total <= size:
         return [(0, total, 0, total)] if total else []
@@ -39,7 +39,7 @@ def windows_of(breaks, size, overlap, slack):
 
 
 def naive_map(rows, breaks, size, overlap, slack):
-    """What `encode` gives for each token in the window that owns it."""
+    """Returns what `encode` gives for each token in the window that owns it."""
     time = max(map(len, rows), default=0)
     stitched = np.zeros((len(rows), time, WIDTH), np.float32)
     for record, row in enumerate(rows):
@@ -50,7 +50,7 @@ def naive_map(rows, breaks, size, overlap, slack):
 
 
 def encode(values, length):
-    """Each token's id, its place in the window, and the sum of the window's ids."""
+    """Returns each token's id, its place in the window, and the sum of the window's ids."""
     place = tf.zeros_like(values) + tf.range(tf.shape(values)[1])
     total = tf.reduce_sum(values, axis=1, keepdims=True) + tf.zeros_like(values)
     # Padding that were stitched would show.

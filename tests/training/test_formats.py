@@ -63,7 +63,7 @@ def _config(files, name, options, **keys):
 
 
 def _records(config):
-    """What training takes from the files: texts and mentions, in order, and labels."""
+    """Returns the records that training reads from the files: texts and mentions, in order, and labels."""
     train, validation, labels = training_records(config.data, 1, None)
     return [[(document.text, document.entities) for document in some] for some in (train, validation)], labels
 

@@ -48,7 +48,7 @@ def _cuts(documents, table, window, slack, **options):
 
 
 def _tags(documents, offsets, scheme):
-    """Tags of all records, one mention of a window after the other."""
+    """Returns tags of all records, one mention of a window after the other."""
     tags = ["O"] * sum(len(document.text) for document in documents)
     offset = 0
     for document in documents:

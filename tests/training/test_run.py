@@ -113,7 +113,7 @@ def _train(config, model_dir, values=(1.0, -2.0, 3.0)):
 
 
 def _state(model_dir):
-    """What two runs must have alike, to the bit."""
+    """Returns the state that two runs must share bit for bit."""
     state = {}
     for which in ("last", "best"):
         path = tf.train.latest_checkpoint(str(model_dir / "checkpoints" / which))

@@ -137,6 +137,6 @@ def test_workers_that_differ_are_refused(tiny_flags, corpus, tmp_path):
 
 
 def _refused(processes):
-    for told, process in zip(logs(processes), processes, strict=True):
-        assert process.returncode == 1, told
-        assert told.endswith("every worker must have the same data files and the same configuration\n")
+    for output, process in zip(logs(processes), processes, strict=True):
+        assert process.returncode == 1, output
+        assert output.endswith("every worker must have the same data files and the same configuration\n")

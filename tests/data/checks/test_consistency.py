@@ -10,7 +10,7 @@ CHECKED = ("missed_repeat", "missed_form", "differing_boundaries", "variant_form
 
 
 def _found(*documents):
-    """The findings on forms: kind and the spans of the places, by record."""
+    """Returns the findings on forms: kind and the spans of the places, by record."""
     report = check_corpus(
         lambda rejects: [Located(document, "f", i) for i, document in enumerate(documents, start=1)]
     )

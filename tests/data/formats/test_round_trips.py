@@ -106,7 +106,7 @@ _FRAGMENTS = ([[0, 1], [2, 3]], [[0, 1], [1, 3]], [[0, 3]], [[0, 0], [1, 3]], []
 
 @st.composite
 def _with_keys(draw):
-    """Records of different texts, with any keys; one may be without text."""
+    """Returns records of different texts, with any keys; one may be without text."""
     documents = []
     texts = st.sampled_from(("左肾结石", "肝癌痛", "患者。", ""))
     for text in draw(st.lists(texts, min_size=1, max_size=3, unique=True)):
