@@ -63,7 +63,7 @@ def test_a_record_keeps_its_id_or_gets_its_place(tmp_path):
         parse(next(_lines_of_text(tmp_path, "{"))._replace(offset=7), "f", "ccks2019")
 
 
-def test_what_cannot_be_read_is_told(tmp_path):
+def test_an_unreadable_file_is_an_error(tmp_path):
     with pytest.raises(UserError, match=r"absent\*: no such file"):
         find_files([f"{tmp_path}/absent*"])
     with pytest.raises(UserError, match="no file system of Beam's takes this path"):
@@ -234,7 +234,7 @@ def test_a_directory_of_folders_is_refused(tmp_path, below):
         sink.begin(f"{tmp_path}/out[1]")
 
 
-def test_what_is_not_the_dead_jobs_stays(tmp_path):
+def test_files_of_other_jobs_are_kept(tmp_path):
     sink.begin(str(tmp_path))
     theirs = ["out-00001-of-00002.jsonl", "rejects.jsonl", ".summary.json.1f.tmp"]
     for name in [*theirs, "notes.docx", "out.jsonl"]:
@@ -269,7 +269,7 @@ def test_records_on_their_way_are_private(tmp_path):
     assert (tmp_path / "one").stat().st_mode & 0o777 == 0o640
 
 
-def test_what_has_gone_is_no_result(tmp_path):
+def test_deleted_files_are_not_part_of_the_result(tmp_path):
     commit = sink.Commit(str(tmp_path), sink.begin(str(tmp_path)))
     with pytest.raises(UserError, match=r"one: is not there"):
         commit.process(("", [("one", ".one.tmp", 1, 2, 3)]))
@@ -288,7 +288,7 @@ def test_a_job_whose_directory_another_has_taken_has_no_result(tmp_path):
     assert set(os.listdir(tmp_path)) == {"one", "summary.json"}
 
 
-def test_what_a_kill_behind_the_summary_leaves_is_taken_away(tmp_path):
+def test_files_left_by_a_kill_after_the_summary_are_deleted(tmp_path):
     sink.begin(str(tmp_path))
     (tmp_path / "summary.json").write_text("{}")
     (tmp_path / ".two.tmp").write_text("of a try that was repeated")

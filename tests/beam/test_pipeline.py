@@ -135,7 +135,7 @@ def _same(line, document):
     return record == theirs
 
 
-def test_every_record_stands_once_in_its_shard_as_annotate_gives_it(done, expected):
+def test_every_record_is_once_in_its_shard_as_annotate_writes_it(done, expected):
     output, _ = done
     found, _ = expected
     by_text = {document.text: (path, document) for path, members in found.items() for document in members}
@@ -190,7 +190,7 @@ def _data(path):
     return gzip.decompress(data) if path.endswith(".gz") else data
 
 
-def test_bad_records_are_told_with_file_offset_and_reason(done, expected, archive):
+def test_bad_records_are_listed_with_file_offset_and_reason(done, expected, archive):
     output, said = done
     lines = (output / "rejects.jsonl").read_text(encoding="utf-8").splitlines()
     rejects = [json.loads(line) for line in lines]

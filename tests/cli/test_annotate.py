@@ -52,7 +52,7 @@ def test_a_file_keeps_ids_and_other_keys_and_skips_bad_records(cli, bundles, tmp
     assert not (tmp_path / "out.jsonl.partial").exists()
 
 
-def test_resume_goes_on_and_gives_the_whole(cli, bundles, corpus, tmp_path):
+def test_resume_continues_and_writes_all_records(cli, bundles, corpus, tmp_path):
     output = tmp_path / "out.jsonl"
     flags = (f"--bundle={bundles}", f"--input={corpus}/test.jsonl", f"--output={output}")
     whole = cli("annotate", *flags)

@@ -51,7 +51,7 @@ def values():
         ("--perhaps=", "perhaps", ""),
     ],
 )
-def test_what_is_taken(values, argument, name, value):
+def test_accepted_paths(values, argument, name, value):
     values(["program", argument])
     assert values[name].value == value
 

@@ -153,7 +153,7 @@ finally:
     assert (process.returncode, stdout) == (143, "clean\n")
 
 
-def test_what_was_started_with_nohup_goes_on(tmp_path):
+def test_a_command_under_nohup_survives_a_hangup(tmp_path):
     process = _started(_script(tmp_path, "print('ready', flush=True); time.sleep(0.5)"), signal.SIG_IGN)
     process.send_signal(signal.SIGHUP)
     process.communicate()

@@ -64,7 +64,7 @@ def test_mentions_come_back_where_they_stood(texts, spans):
     assert merge(len(texts), pieces, seen) == [tuple(members) for members in gold]
 
 
-def test_a_mention_over_a_border_is_told_once():
+def test_a_mention_over_a_border_is_returned_once():
     pieces = split_text(0, "患" * 3000, 1500)
     border = pieces[0].owned_to
     # The second piece sees the mention cut in two; the first one, which owns its start, sees it whole.

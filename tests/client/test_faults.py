@@ -339,7 +339,7 @@ def test_the_command_keeps_as_many_requests_in_flight_as_its_flag_says(service, 
     assert len(done.stdout.splitlines()) == 6
 
 
-def test_the_main_sends_what_its_flags_say(service, cli, tmp_path):
+def test_the_command_sends_the_settings_of_its_flags(service, cli, tmp_path):
     asked, target = service[0].asked, service[1]
     (tmp_path / "in.jsonl").write_text('{"originalText": ""}\n{"originalText": ""}\n', encoding="utf-8")
     flags = (f"--server={target}", f"--input={tmp_path}/in.jsonl", "--max_records=1")

@@ -25,7 +25,7 @@ def test_what_is_written():
     assert bio_block(document) == "肝\tB-病\n癌\tI-病\n<U+0020>\tO\n#\tB-Body Part\n<U+000A>\tO\n\n"
 
 
-def test_other_keys_stand_in_a_line_before():
+def test_other_keys_are_in_a_line_before_the_record():
     document = Document(
         "x", "肝", (Entity(0, 1, "病", 0.5, {"by": "a", "overlap": 1}),), {"id": "x", "ward": 7}
     )

@@ -224,7 +224,7 @@ def test_pairs_of_other_tables_and_rows_of_our_own():
     assert "| ours | BERT-BiGRU-Att-CRF | bert_crf | as it is | 1 |  | -20.00 |" in _page(results, ("ours",))
 
 
-def test_seeds_at_several_commits_are_told():
+def test_seeds_at_several_commits_are_noted():
     one, other = (result("cnn_crf", "none", seed, 8) for seed in (1, 2))
     assert "Seeds at more than one commit" not in _page([one, other], ("VIII",))
     other["commit"] = {"id": "fedcba9876543210", "changed": False}

@@ -78,7 +78,7 @@ def test_lone_surrogate_of_a_document_is_named_by_its_place_among_all():
         list(_Of(lambda texts: [()] * len(texts)).annotate(documents))
 
 
-def test_a_partial_file_that_is_damaged_is_told(tmp_path):
+def test_a_damaged_partial_file_is_an_error(tmp_path):
     documents = [Document(str(i), "字") for i in range(3)]
     output, partial = tmp_path / "out.jsonl", tmp_path / "out.jsonl.partial"
     header = '{"partial_output_of": "m"}\n'
@@ -172,7 +172,7 @@ def test_an_output_that_cannot_be_written_is_refused_before_the_work(tmp_path, n
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "folder"]
 
 
-def test_a_name_that_is_too_long_for_the_partial_file_is_told_before_the_work(tmp_path):
+def test_a_name_that_is_too_long_for_the_partial_file_is_an_error_before_the_work(tmp_path):
     def works(_):
         raise AssertionError
 

@@ -53,7 +53,7 @@ def test_losses_are_those_of_each_text_alone(model):
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
-def test_shares_add_up_to_the_mean(model):
+def test_scaled_losses_add_up_to_the_mean(model):
     for dropout in model.language_model.dropouts:
         dropout.rate = 0.0
     predictions = np.float32((LENGTH - 1)[:3].sum())

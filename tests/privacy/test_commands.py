@@ -69,7 +69,7 @@ def test_data(folder, quiet, tmp_path):
     assert (tmp_path / "v.jsonl.rejects.jsonl").exists()
 
 
-def test_a_text_that_the_shell_has_parted(quiet):
+def test_a_text_that_the_shell_has_split(quiet):
     said = quiet("annotate", "--bundle=bundles", f"--text={CANARY}", CANARY, status=2).stderr
     assert f"unexpected argument of {len(CANARY)} characters" in said
 
@@ -218,7 +218,7 @@ class _Other(Annotator):
         return [(Entity(0, 2, "手术", 1.0),) for _ in texts]
 
 
-def test_a_bundle_that_differs_is_told_without_text(bundles):
+def test_a_bundle_that_differs_is_an_error_without_text(bundles):
     bundle = Bundle(bundles)
     document = Document("1", GOOD["originalText"])
     with pytest.raises(UserError, match="not published") as caught:

@@ -137,7 +137,7 @@ def test_label_studio_gets_a_new_version_without_a_restart(tools, toy_versions):
         (asked("x") | {"tasks": ["某某某身份证"]}, "task 0: data must have the text"),
     ],
 )
-def test_label_studio_is_told_what_is_wrong(tools, document, message):
+def test_label_studio_gets_the_error(tools, document, message):
     answer = tools("/label_studio/predict", document)
     assert (answer.status_code, list(answer.json())) == (400, ["error"])
     assert message in answer.json()["error"]
@@ -161,7 +161,7 @@ def test_doccano(tools, query, spans):
     assert labels == [{"label": "one", "start_offset": start, "end_offset": end} for start, end in spans]
 
 
-def test_doccano_is_told_what_is_wrong(tools):
+def test_doccano_gets_the_error(tools):
     assert tools("/doccano", {"text": 1}).status_code == 400
     assert tools("/doccano?offset_unit=byte", {"text": "x"}).status_code == 400
 
@@ -229,7 +229,7 @@ def test_inception(tools, inception):
     assert (answer.status_code, answer.content) == (204, b"")
 
 
-def test_inception_is_told_what_is_wrong(tools, inception):
+def test_inception_gets_the_error(tools, inception):
     good = inception("某某某身份证x")
     for change, message in (
         ({"typeSystem": None}, "typeSystem must be a string"),

@@ -204,7 +204,7 @@ class Stub:
         return {"num_entities": np.zeros(len(inputs["text"]), np.int32)}
 
 
-def test_at_the_end_what_is_queued_is_told_so(batcher):
+def test_queued_requests_get_an_error_at_the_end(batcher):
     model, one = Stub(), batcher(threads=1, enabled=False)
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         running = pool.submit(one.run, work(model, ["x"]))

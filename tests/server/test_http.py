@@ -105,7 +105,7 @@ def test_the_body_of_get_is_read(connect, server):
     ],
     ids=lambda headers: " ".join(headers).replace("\x00", "NUL"),
 )
-def test_what_could_be_read_in_two_ways_is_refused(connect, server, headers):
+def test_ambiguous_requests_are_refused(connect, server, headers):
     connection = connect(server)
     connection.send(f"POST {PATH} HTTP/1.1", *headers, body=chunked(b"") + b"GET /v1/models/ner HTTP/1.1\r\n")
     assert connection.refusal() == 400

@@ -147,7 +147,7 @@ def test_several_files_and_other_encodings(page, tmp_path):
     assert "not valid UTF-8" in json.dumps(answer.json())
 
 
-def test_what_cannot_be_read_is_told_without_its_text(page):
+def test_an_unreadable_file_is_an_error_without_its_text(page):
     def read(content, name="../../records.jsonl", **others):
         files = [{"name": name, "content": base64.b64encode(content.encode()).decode()}]
         answer = page("/page/api/read", {"files": files} | others)

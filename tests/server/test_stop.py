@@ -110,7 +110,7 @@ def _kept_busy(server, pool):
     return running, go
 
 
-def test_what_waits_at_the_end_of_the_grace_is_told_so(local, stub_of, request_of):
+def test_waiting_requests_get_an_error_at_the_end_of_the_grace_period(local, stub_of, request_of):
     server = local(rest_port=0, batching=BatchingOptions(threads=1, enabled=False))
     url = f"http://127.0.0.1:{server.rest_port}/v1/models/ner:predict"
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
@@ -130,7 +130,7 @@ def test_what_waits_at_the_end_of_the_grace_is_told_so(local, stub_of, request_o
     assert (answer.status_code, answer.json()) == (503, {"error": "the server is shutting down"})
 
 
-def test_who_comes_during_the_grace_is_told_so(local):
+def test_new_requests_get_an_error_during_the_grace_period(local):
     server = local(rest_port=0, batching=BatchingOptions(threads=1, enabled=False))
     url = f"http://127.0.0.1:{server.rest_port}/v1/models/ner"
     with concurrent.futures.ThreadPoolExecutor(2) as pool:

@@ -78,7 +78,7 @@ def test_a_version_goes_only_when_its_last_request_has_ended(toy_versions):
     assert states(versions) == {1: "END", 2: "AVAILABLE"}
 
 
-def test_the_old_one_goes_on_when_the_new_one_cannot_be_loaded(
+def test_the_old_version_serves_on_if_the_new_one_cannot_be_loaded(
     local, toy_versions, stub_of, request_of, caplog
 ):
     server = local()
@@ -128,7 +128,7 @@ def test_the_newest_by_number(toy_versions, tmp_path):
     assert loaded == ["2", "10"]
 
 
-def test_what_has_gone_from_the_directory_goes_on_where_nothing_replaces_it(local, toy_versions):
+def test_a_deleted_version_is_served_until_another_replaces_it(local, toy_versions):
     server = local(poll_s=0)
     shutil.rmtree(toy_versions.directory / "1")
     server.versions.refresh()
@@ -224,7 +224,7 @@ def test_a_link_within_a_version_that_leads_nowhere(toy_versions):
     assert versions.available() == [2]
 
 
-def test_the_watch_outlives_what_it_cannot_do(toy_versions, caplog):
+def test_polling_continues_after_an_error(toy_versions, caplog):
     def load(path, version):
         return path
 

@@ -17,19 +17,19 @@ _EXAMPLES = Examples(
 )
 
 
-def test_shares_of_two_replicas():
+def test_shards_of_two_replicas():
     batches = [np.array([2, 0, 1]), np.array([1])]
     rows = [(r.numpy().tolist(), int(n)) for r, n in shard_batches(batches, replicas=2, first=0, count=2)]
     assert rows == [([2, 1], 3), ([0], 3), ([1], 1), ([], 1)]
 
 
-def test_shares_of_the_second_worker():
+def test_shards_of_the_second_worker():
     batches = [np.array([2, 0, 1]), np.array([1])]
     rows = [(r.numpy().tolist(), int(n)) for r, n in shard_batches(batches, replicas=2, first=1, count=1)]
     assert rows == [([0], 3), ([], 1)]
 
 
-def test_windows_are_padded_and_an_empty_share_has_length_0():
+def test_windows_are_padded_and_an_empty_shard_has_length_0():
     dataset = training_dataset(
         _EXAMPLES, [np.array([0, 1]), np.array([2])], pad_id=9, replicas=2, first=0, count=2
     )

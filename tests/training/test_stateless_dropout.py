@@ -69,7 +69,7 @@ def test_encoders_of_transformers(kind):
     assert (encoder(tokens, mask, training=True).numpy() != first).any()
 
 
-def test_share_and_scale():
+def test_rate_and_scale():
     model, _ = _made(1)
     values = model(tf.ones([4000, 9]), training=True)[0].numpy()
     assert set(np.unique(values)) == {0.0, 2.0}

@@ -35,7 +35,7 @@ def _file(folder, *records):
         (["左 n B-NP B-NP", "肾 n I-NP O"], (3, 4)),
     ],
 )
-def test_gold_annotation_and_prediction_are_not_told_apart(tmp_path, rows, columns):
+def test_gold_annotation_and_prediction_cannot_be_distinguished(tmp_path, rows, columns):
     path = _file(tmp_path, rows)
     first, second = columns
     problem = f"{path}:1: {TWO}.*; name the column to read: --tag_column={first} or --tag_column={second}"

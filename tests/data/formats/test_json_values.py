@@ -79,7 +79,7 @@ def test_an_empty_token_without_a_tag_is_nothing(tmp_path):
 
 
 @pytest.mark.parametrize("key", ["originalText", "text"])
-def test_records_of_one_line_are_told_apart(tmp_path, key):
+def test_records_on_one_line_have_different_names(tmp_path, key):
     names = {"originalText": ("label_type", "start_pos", "end_pos"), "text": ("type", "start_idx", "end_idx")}
     records = [
         {key: "左肾", "entities": [dict(zip(names[key], ("病", 0, end), strict=True))]} for end in (1, 9, 1)

@@ -90,7 +90,7 @@ def test_all_six_types_in_both_splits(corpora):
         assert min(counts.values()) > 0.05 * counts.total()
 
 
-def test_no_record_stands_twice(corpora):
+def test_no_record_is_written_twice(corpora):
     texts = [document.text for document in itertools.chain(*corpora)]
     ids = [document.id for document in itertools.chain(*corpora)]
     assert len(set(texts)) == len(texts)
