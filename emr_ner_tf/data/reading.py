@@ -38,9 +38,7 @@ __all__ = [
 ]
 
 _KEEP_ALL = ("keep", "all")
-_NAME_FORMAT = (
-    "no format was found by looking; name it: --format=NAME (in training: --config.data.format=NAME)"
-)
+_NAME_FORMAT = "no format was found by looking; name it: --format=NAME"
 # By the option of the reader that decides; the commands have flags of these names.
 REMEDIES = {
     "labels": "use --labels=infer, the labels of the records, or --labels=FILE with one label a line "

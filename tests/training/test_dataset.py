@@ -50,11 +50,13 @@ def test_remedies(tmp_path):
 
 @pytest.mark.parametrize("labels", ["ccks2019", "infer"])
 def test_remedies_name_the_keys_of_the_configuration(tmp_path, labels):
-    text, columns = tmp_path / "gb.jsonl", tmp_path / "records.bio"
+    text, columns, unknown = tmp_path / "gb.jsonl", tmp_path / "records.bio", tmp_path / "notes"
+    unknown.write_text('{"病历": "左肾"}\n', encoding="utf-8")
     text.write_bytes(b'{"originalText": "\xd7\xf3", "entities": []}\n')
     columns.write_text("左\tO\n", encoding="utf-8")
     for path, format, message in (
         (text, "auto", r"; read it with --config\.data\.options=encoding=gb18030, or"),
+        (unknown, "auto", r"; name it: --config\.data\.format=NAME$"),
         (columns, "ccks2019", r"; read it with --config\.data\.format=bio, or"),
     ):
         with pytest.raises(UserError, match=message):
