@@ -67,7 +67,7 @@ def on_page_markdown(markdown, page, **_):
 
 
 def _uris(path):
-    """Returns the pages of the site that a file or folder of the repository stands for, and those that follow it."""
+    """Returns the pages of the site that replaces a file or folder of the repository, and those that follow it."""
     path = posixpath.normpath(path)
     if path in _PAGES:
         return [_PAGES[path]]

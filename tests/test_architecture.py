@@ -1,4 +1,4 @@
-"""The house rules, read from the AST: imports go one way, flags stand in mains, one layer touches the add-ons."""
+"""The house rules, read from the AST: imports go one way, only commands define flags, only layers import the add-ons."""
 
 import ast
 import pathlib

@@ -66,7 +66,7 @@ for name in names:
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory):
-    """What became of each case."""
+    """The outcome of each case."""
     environment = {key: value for key, value in os.environ.items() if key != "TF_USE_LEGACY_KERAS"}
     found = {}
     for order in sorted({order for _, order in CASES}):

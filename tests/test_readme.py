@@ -88,7 +88,7 @@ def test_commands_run_in_their_order(tmp_path):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "runs/readme/bundles/ner/1/saved_model.pb").exists()
-    # What train and export say comes next can be typed as it stands.
+    # The next command that train and export print can be typed as it is.
     following = [line for line in done.stdout.splitlines() if line.startswith("next: ")]
     annotate = "next: emr-ner annotate --bundle=runs/readme/bundles/ner '--text=患者因右肺上叶腺癌入院。'"
     assert following == [

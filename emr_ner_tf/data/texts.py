@@ -49,7 +49,7 @@ def check_text(text: str, name: str) -> str:
 def escape_surrogates(text: str) -> str:
     r"""Returns text that UTF-8 can encode: a lone surrogate becomes its escape, such as `\udcb2`.
 
-    The name of a file that is not UTF-8 is read with lone surrogates. Inside a string of JSON, the escape stands for
+    The name of a file that is not UTF-8 is read with lone surrogates. Inside a string of JSON, the escape represents
     the same character.
     """
     return text.encode("utf-8", "backslashreplace").decode("utf-8")

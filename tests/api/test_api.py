@@ -24,7 +24,7 @@ from emr_ner_tf.inference.annotator import Annotator
 from emr_ner_tf.training.loading import InProcessTagger
 
 ROOT = pathlib.Path(__file__).parents[2]
-# Examples that name files and run models; the tiny recipe stands for the quickstart's.
+# Examples that name files and run models; the tiny recipe replaces the quickstart's.
 WITH_FILES = ("train", "export", "load", "connect", "evaluate", "read_documents", "write_documents")
 
 

@@ -108,7 +108,7 @@ def done(cli, bundles, archive, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def expected(bundles, archive, tmp_path_factory):
-    """What `annotate` gives for the files, by file, and its rejects by file."""
+    """The output of `annotate` for the files, by file, and its rejects by file."""
     from emr_ner_tf.exporting.bundle import Bundle
 
     bundle = Bundle(bundles)

@@ -1,4 +1,4 @@
-"""What the benchmarks make of their measurements, and the peer's text path, on literals."""
+"""The figures that benchmarks compute from measurements, and the baseline's text path, on literals."""
 
 import importlib.util
 import pathlib

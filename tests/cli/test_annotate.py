@@ -59,7 +59,7 @@ def test_resume_continues_and_writes_all_records(cli, bundles, corpus, tmp_path)
     assert whole.returncode == 0, whole.stderr
     expected = output.read_bytes()
     output.unlink()
-    # What a job that died leaves: its header, some lines, and half a line.
+    # A job that died leaves this: its header, some lines, and half a line.
     partial = tmp_path / "out.jsonl.partial"
     lines = expected.splitlines(keepends=True)
     from emr_ner_tf.exporting.bundle import Bundle

@@ -53,7 +53,7 @@ def test_annotate_and_evaluate(cli_process, corpus, bundles, tmp_path):
         _tells(done, tmp_path / "scores.json")
     assert not (tmp_path / "found.jsonl").exists()
     assert not (tmp_path / "scores.json").exists()
-    # What was found before the disk was full is kept, and the job resumes from there.
+    # Results from before the disk was full are kept, and the job resumes from there.
     done = cli_process(
         "annotate", f"--bundle={bundles}", records, f"--output={tmp_path}/found.jsonl", "--resume"
     )

@@ -32,7 +32,7 @@ def test_two_rows(call, corpus, tmp_path):
     assert "2 left; time: unknown" in listed.stdout
     assert not (tmp_path / "docs").exists()
 
-    # Something else stands where the first run would: the second is carried out all the same.
+    # Another file is in the place of the first run's directory; the second run is carried out nevertheless.
     name = re.search(r"bigru_crf-none-\S+", listed.stdout)[0]
     in_the_way = tmp_path / "work_dir" / name / "config.json"
     in_the_way.parent.mkdir(parents=True)

@@ -52,7 +52,7 @@ def test_mentions_come_back_where_they_stood(texts, spans):
                 gold[i].append(Entity(start, start + width, "甲", 0.5))
     requests = plan_requests(texts, max_records=3, max_characters=1500)
     pieces = [piece for request in requests for piece in request]
-    # What a model that always finds the gold mentions says of each piece.
+    # The answers of a model that always finds the gold mentions, for each piece.
     seen = [
         [
             Entity(entity.start - piece.start, entity.end - piece.start, entity.label, entity.score)

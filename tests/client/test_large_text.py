@@ -75,7 +75,7 @@ def text(records):
 
 @pytest.fixture(scope="module")
 def answer(serve, bundles, text, tmp_path_factory):
-    """What the client found, which pieces it sent, and both processes' peak of memory."""
+    """The entities that the client found, the pieces that it sent, and the peak of memory of both processes."""
     folder = tmp_path_factory.mktemp("large")
     (folder / "text").write_text("".join(text), encoding="utf-8", newline="")
     with serve(folder / "stderr", f"--bundle={bundles}", "--rest_port=-1", "--warmup_s=0") as server:

@@ -198,7 +198,7 @@ def test_the_retry_timeout_begins_at_the_first_failure(client):
 
 
 class _Newest(prediction_service_pb2_grpc.PredictionServiceServicer):
-    """Answers by a newer version each time, where none is named, and by version 1 as often as it is told to."""
+    """Answers by a newer version each time if none is named, and by version 1 as often as a test sets."""
 
     def __init__(self, lasts, named=True):
         self.asked, self.lasts, self.named = [], lasts, named

@@ -43,7 +43,7 @@ def _copy_bit_by_bit(source, target):
 
 
 class _Load:
-    """Callers that ask until they are told to end.
+    """Callers that send requests until they are stopped.
 
     Attributes:
         answers: of each caller, in their order.

@@ -48,7 +48,7 @@ def graph(model):
 
 
 def _assert_alike(found, expected, rows=slice(None)):
-    """`found` is what `expected` says of some records, whatever stands in either's padding."""
+    """`found` equals `expected` on some records, whatever is in the padding of either."""
     for i, record in enumerate(range(len(_LENGTH))[rows]):
         size = _LENGTH[record]
         np.testing.assert_allclose(found[0][i, :size], expected[0][record, :size], atol=1e-5)

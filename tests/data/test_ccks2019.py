@@ -145,7 +145,7 @@ def test_a_label_that_is_not_in_use_is_the_last_fault_that_is_looked_for():
 def test_a_mention_with_its_own_text(key):
     document, _ = parse_record(_line(DRUG | {key: "头孢"}), "f:1")
     assert json.loads(record_line(document))["entities"][0][key] == "头孢"
-    # What is no string is no text.
+    # A value that is not a string is not a text.
     parse_record(_line(DRUG | {key: ["头"]}), "f:1")
     with pytest.raises(RecordError) as caught:
         parse_record(_line(STONE, DRUG | {key: "头孢曲松"}), "f:1")

@@ -73,11 +73,11 @@ def test_word2vec_gives_one_result_for_a_seed_and_puts_like_by_like():
 
 
 def test_word2vec_learns_from_all_of_a_long_sentence():
-    # gensim looks at 10,000 tokens of a sentence: what stands past them must count all the same.
+    # gensim reads 10,000 tokens of a sentence; the tokens past them must count nevertheless.
     long = ["甲"] * 10_000 + ["乙", "丙"] * 500
     found = train_word2vec([long], size=4, seed=1)
-    parted = train_word2vec([long[:10_000], long[10_000:]], size=4, seed=1)
-    np.testing.assert_array_equal(found.values, parted.values)
+    split = train_word2vec([long[:10_000], long[10_000:]], size=4, seed=1)
+    np.testing.assert_array_equal(found.values, split.values)
     without = train_word2vec([long[:10_000], ["乙"] * 500, ["丙"] * 500], size=4, seed=1)
     assert np.abs(found.values - without.values).max() > 0
 

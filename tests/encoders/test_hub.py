@@ -154,7 +154,7 @@ def test_a_file_that_the_hub_lacks_is_named(hub):
     done = hub(FILES)
     assert done.stdout.startswith("UserError encoder 'clinic/encoder': "), done.stderr
     assert all(name in done.stdout for name in WEIGHTS)
-    # What the cache noted does not hide a file that has been added since.
+    # The notes of the cache do not hide a file that was added later.
     shutil.copy(hub.folder / "config.json", hub.folder / "pytorch_model.bin")
     assert '"pytorch_model.bin"' in hub(FILES).stdout
 
@@ -183,7 +183,7 @@ print(*(path.name for path in encoder_files("clinic/encoder")))
 
 
 def test_added_tokens_and_googles_layout_in_the_hub(hub):
-    """What may be there is asked for once; a hub that is away later does not matter."""
+    """Optional files are asked for once; a hub that is away later does not matter."""
     assert hub(ALL_FILES).stdout.split() == ["config.json", "vocab.txt", "model.safetensors"]
     (hub.folder / "model.safetensors").unlink()
     (hub.folder / "config.json").rename(hub.folder / "bert_config.json")

@@ -64,7 +64,7 @@ def test_output_is_transformers_own(kind, safe, tmp_path, tokens, batch):
     save(kind, tmp_path, tokens, safe_serialization=safe)
     assert (tmp_path / ("model.safetensors" if safe else "tf_model.h5")).is_file()
     token_ids, mask = batch
-    # transformers counts RoBERTa's positions by the padding's id, which stands in no text.
+    # transformers counts RoBERTa's positions by the padding's id, which no text has.
     token_ids = np.where(mask & (token_ids < 2), 2, token_ids)
     own = transformers.TFAutoModel.from_pretrained(str(tmp_path))
     expected = own(input_ids=token_ids, attention_mask=mask.astype(np.int32)).last_hidden_state.numpy()

@@ -1,4 +1,4 @@
-"""What is read before any training: records that cannot be trained or scored on, in the words of the command."""
+"""Checks before any training: records that cannot be trained or scored on, in the words of the command."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What a run is made from, its name, and the plan of runs."""
+"""The settings and files of a run, its name, and the list of runs."""
 
 import dataclasses
 import os
@@ -221,7 +221,7 @@ def test_the_plan(experiment):
     ]
     with pytest.raises(UserError, match=r"model\.dropout.*2\.0"):
         plan(dataclasses.replace(experiment, overrides=("model.dropout=2",)), ["VII"], [], 1)
-    # What the model itself would refuse, hours after the rows before it.
+    # Errors that the model itself would raise, hours after the rows before it.
     for override, message in (
         ("model.heads=5", "model.heads must divide .* 32 with"),
         ("text.window=511", "text.window must be at most 510"),

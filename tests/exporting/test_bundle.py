@@ -138,7 +138,7 @@ def test_wrong_token_ids_and_lengths_do_not_raise(bundle):
         assert outputs["tag_ids"].shape == (1, 3)
 
 
-# What a server has: the ops that the C API lists in a process that has imported tensorflow and nothing else.
+# The ops of a server: those that the C API lists in a process that has imported tensorflow and nothing else.
 _CORE_OPS = """
 import ctypes, sys, tensorflow as tf
 from tensorflow.core.framework import op_def_pb2

@@ -1,4 +1,4 @@
-"""What is a version's folder, and what an export names and refuses before it has anything to export."""
+"""Folders of versions, and the errors of an export before its work."""
 
 import pytest
 
@@ -51,7 +51,7 @@ def test_a_licence_is_a_file_or_a_name(tmp_path, licence, message):
 
 
 def test_a_version_is_no_directory_of_versions(tmp_path):
-    # What reads such a directory would take the version itself, whatever newer one were in it.
+    # A reader of such a directory would load the version itself, even if a newer one were in it.
     version = tmp_path / "ner" / "1"
     version.mkdir(parents=True)
     (version / "saved_model.pb").touch()

@@ -1,4 +1,4 @@
-"""What a version carries beside its signatures: warm-up requests, licence, card; 16-bit weights; old versions."""
+"""The parts of a version beside its signatures: warm-up requests, licence, card; 16-bit weights; old versions."""
 
 import json
 import shutil

@@ -36,7 +36,7 @@ def _without(key):
 
 
 _TEXT = f'{{"originalText": "{CANARY}'.encode()
-# What no reader takes, whatever it needs of a record.
+# Lines that every reader refuses.
 BAD = {
     "not JSON": CANARY.encode(),
     "cut off": _TEXT,
@@ -66,7 +66,7 @@ BAD = {
     "not UTF-8": _TEXT + b'\xff"}',
     "a surrogate": _TEXT + b'\\ud800", "entities": []}',
 }
-# What only a reader of annotated records refuses.
+# Records that only a reader of annotated records refuses.
 BAD_ANNOTATION = {
     "no mentions": _without("entities"),
     "a label unknown": _with({"label_type": "别的"}),

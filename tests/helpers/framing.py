@@ -7,7 +7,7 @@ import os
 import pathlib
 import subprocess
 
-# What a text may hold that another language's strings, or a terminal, would trip over.
+# Characters that strings of another language, or a terminal, may handle wrongly.
 HARD = (
     "",
     " ",

@@ -16,7 +16,7 @@ def assert_no_record_text(command: str, arguments: tuple[object, ...], stdout: s
     """Fails where the output holds `SIZE` characters in a row of a record that the arguments name."""
     told = _runs(stderr) if command in _PRINTS_RECORDS else _runs(stderr) | _runs(stdout)
     arguments = tuple(map(str, arguments))
-    # What the test itself names, such as a path, may be printed.
+    # Arguments of the test itself, such as a path, may be printed.
     told -= _runs("\n".join(argument for argument in arguments if not argument.startswith("--text=")))
     for text in _texts(arguments):
         shared = told & _runs(text)

@@ -101,7 +101,7 @@ def test_the_loss_is_constrained_as_asked(constrained):
         total = kept.max() + np.log(np.exp(kept - kept.max()).sum())
         assert loss[row] == pytest.approx(total - scores[(paths == gold[:n]).all(1)][0], abs=1e-4)
     assert loss[3] == 0
-    # What is forbidden takes no gradient; unconstrained it does.
+    # A forbidden transition has no gradient; without constraints it has one.
     assert np.any(gradient[~layer.table.allowed]) != constrained
 
 

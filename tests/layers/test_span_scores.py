@@ -154,7 +154,7 @@ def test_spans_that_begin_at_a_position_add_up_to_its_marginal():
     steps, begin = 20_000, 400
     weights = weights_of(table, rng, 1.0, False)
     emissions = rng.normal(size=[1, steps, table.num_tags]).astype(np.float32)
-    # Tags that go on for thousands of positions, so that much of the sum is in very long mentions.
+    # Tags that continue for thousands of positions, so that much of the sum is in very long mentions.
     weights[0][table.middle[1], table.middle[1]] += 12
     spans = [(0, begin, end, 1) for end in range(begin + 1, steps + 1)]
     actual = probability(emissions, [steps], weights, spans, table)

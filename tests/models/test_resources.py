@@ -1,4 +1,4 @@
-"""What a run of a row without a language model starts from: its vocabulary, and vectors read or trained."""
+"""The resources of a row without a language model: its vocabulary, and vectors that are read or trained."""
 
 import re
 
@@ -62,7 +62,7 @@ def test_seeds_that_validate_on_other_records_have_one_vocabulary(tmp_path):
 def test_vectors_of_a_file(tmp_path):
     config = _config()
     config.char.vectors = str(tmp_path / "char.vec")
-    # 肝 stands in no training record and still gets its row; a word is no character.
+    # 肝 is in no training record and still gets its row; a word is not a character.
     (tmp_path / "char.vec").write_text("肾 1 2 3\n肝 4 5 6\n右肾 7 8 9\n", encoding="utf-8")
     resources = build_resources(config, _DOCUMENTS)
     rows = {token: row for row, token in enumerate(resources.vocabulary.tokens)}

@@ -11,7 +11,7 @@ _SPECIAL = SpecialTokens(pad=0, cls=1, sep=2)
 _MASKED = Masked(
     token_ids=np.array([10, 3, 12, 20, 21, 3], np.int32), labels=np.array([-1, 11, -1, -1, -1, 30], np.int32)
 )
-# The first window has both its sentences, the second the sentence of another, the third stands alone.
+# The first window has both its sentences, the second the sentence of another, the third has one only.
 _PAIRS = Pairs(*np.array([[0, 3, 5], [2, 4, 6], [2, 4, 6], [3, 5, 6]]), np.array([0, 1, -1], np.int32))
 
 

@@ -80,7 +80,7 @@ def test_a_run_that_was_copied_in_part(config, make_encoder, tmp_path):
     ):
         pretrain(config, str(run), output)
     assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    # What a run leaves that is killed after its first measure, before its first checkpoint.
+    # A run that is killed after its first measurement, before its first checkpoint, leaves this.
     (run / "metrics.json").unlink()
     history = json.loads((run / "history.json").read_text(encoding="utf-8"))
     (run / "history.json").write_text(json.dumps(history[:1]), encoding="utf-8")

@@ -16,7 +16,7 @@ SECRET = "某某某身份证"
 
 @pytest.fixture(scope="module")
 def rows(bundle):
-    """What the signature gives for TEXTS, as lists by name."""
+    """The outputs of the signature for TEXTS, as lists by name."""
     outputs = bundle.signatures["serving_default"](text=tf.constant(TEXTS))
     found = {name: value.numpy().tolist() for name, value in outputs.items()}
     assert sum(found["num_entities"]) > 0
@@ -74,7 +74,7 @@ def test_versions_labels_and_signatures(server):
     instances = [{"token_ids": [5, 6, 7], "length": 3}, {"token_ids": [5, 6, 0], "length": 2}]
     decoded = post(server, {"signature_name": "decode", "instances": instances}).json()["predictions"]
     assert decoded[0].keys() == {"tag_ids", "path_score"}
-    # One output stands bare, as TensorFlow Serving has it.
+    # A single output has no name, as in TensorFlow Serving.
     inputs = {"token_ids": [[5, 6]], "length": [2]}
     (marginals,) = post(server, {"signature_name": "marginals", "inputs": inputs}).json()["outputs"]
     assert [sum(row) for row in marginals] == pytest.approx([1.0, 1.0], abs=1e-4)

@@ -272,7 +272,7 @@ def test_ssl_config_gives_the_pem_files_back(tmp_path):
     script = [sys.executable, SERVING / "tls/make_ssl_config.py"]
     files = [f"--key={tmp_path}/server.key", f"--cert={tmp_path}/server.pem"]
     out = f"--output={tmp_path}/ssl.config"
-    # What is there already may be anybody's to read.
+    # An existing file may be readable by everybody.
     (tmp_path / "ssl.config").touch(0o644)
     subprocess.run([*script, *files, f"--client_ca={tmp_path}/server.pem", out], check=True)
     assert stat.S_IMODE((tmp_path / "ssl.config").stat().st_mode) == 0o600

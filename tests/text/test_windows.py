@@ -94,7 +94,7 @@ def graph(shape, token_budget=None):
 
 def tensors(breaks):
     length = tf.constant([len(row) for row in breaks], tf.int32, shape=[len(breaks)])
-    # What stands in the padding must not matter.
+    # The content of the padding must not matter.
     return length, tf.constant(dense(breaks, True), tf.bool)
 
 

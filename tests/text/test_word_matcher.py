@@ -20,7 +20,7 @@ def found(matcher, texts, vocabulary=SMALL, width=None):
     """Matches as (row, start, end, number of the word)."""
     table = SMALL_TABLE if vocabulary is SMALL else vocabulary.code_point_table()
     length = [len(text) for text in texts]
-    # What stands past the length would go on with a word.
+    # The characters past the length would continue a word.
     ids = np.full([len(texts), width or max(length, default=0)], len(vocabulary.tokens) - 1, np.int32)
     for row, text in enumerate(texts):
         ids[row, : len(text)] = [table[ord(character)] for character in text]

@@ -46,7 +46,7 @@ def test_a_run_keeps_its_averages(two_records, tmp_path):
     for index, variable in enumerate(last.trainable_variables):
         saved = state.get_tensor(f"averages/averages/{index}/.ATTRIBUTES/VARIABLE_VALUE")
         np.testing.assert_array_equal(variable, saved)
-    # What is restored scores as the history says; the values behind the averages are others.
+    # The restored model scores as in the history; the values behind the averages differ.
     history = json.loads((tmp_path / "history.json").read_text(encoding="utf-8"))
     gold = list(read_documents(two_records.data.train))
     for which, entry in (("best", metrics["best"]), ("last", history[-1])):

@@ -348,7 +348,7 @@ def test_scores_of_epochs():
         (True, 3, 30, 0),
         (True, 4, 40, 0),
         (False, 4, 40, 1),
-        # An equal score is the best, and no reason to go on.
+        # An equal score is the best one, but does not count as an improvement.
         (True, 6, 60, 2),
         (True, 7, 70, 0),
         (True, 8, 80, 1),

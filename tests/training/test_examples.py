@@ -36,7 +36,7 @@ def test_windows(documents):
         assert _TABLE.allowed_start[tags[0]]
         assert _TABLE.allowed_end[tags[-1]]
         assert _TABLE.allowed[tags[:-1], tags[1:]].all()
-    # A character's label is its gold label, whatever window it stands in.
+    # A character's label is its gold label, whatever window it is in.
     gold = np.full(len(text), -1)
     offset = 0
     for document in documents:

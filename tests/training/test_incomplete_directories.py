@@ -77,7 +77,7 @@ def test_a_copy_in_part(two_records, finished, tmp_path):
     assert train(two_records, str(folder)) == metrics
     assert before == _content(folder / "checkpoints")
     assert {path.name for path in folder.iterdir()} == {path.name for path in whole.iterdir()}
-    # What a run leaves that is killed before its first checkpoint (a pre-training measures before it learns).
+    # A run that is killed before its first checkpoint leaves this (pre-training measures before it learns).
     folder = copied("checkpoints", "metrics.json")
     (folder / "history.json").write_text(json.dumps([{"name": "before", "held": {}}]), encoding="utf-8")
     (folder / last).mkdir(parents=True)
@@ -153,7 +153,7 @@ def test_a_full_disk(two_records, monkeypatch, tmp_path):
     for owner, at, change, named in (
         (CheckpointFolder, "save", on_a_full_disk_for_the_best, "checkpoints/best"),
         (tagging_task, "draw_learning_curve", on_a_full_disk, "learning_curve.png"),
-        # What is written next.
+        # The next file to write.
         (tagging_task, "draw_learning_curve", filling_the_disk, "tensorboard"),
     ):
         with monkeypatch.context() as patch, contextlib.ExitStack() as full:

@@ -44,7 +44,7 @@ def _weights(model_dir):
     path = tf.train.latest_checkpoint(f"{model_dir}/checkpoints/last")
     reader = tf.train.load_checkpoint(path)
     names = [name for name in reader.get_variable_to_shape_map() if name.startswith(("model/", "optimizer/"))]
-    # Where a run stands holds wall-clock seconds; weights and optimiser state must agree to the bit.
+    # The progress holds wall-clock seconds; weights and optimiser state must agree to the bit.
     return {name: reader.get_tensor(name) for name in names}
 
 

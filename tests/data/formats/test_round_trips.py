@@ -203,7 +203,7 @@ def test_parts_that_are_lost_are_named(tmp_path, name):
 
 @contextlib.contextmanager
 def _logged():
-    """What is logged within the block; Hypothesis does not go with `caplog`."""
+    """Yields the log of the block; Hypothesis cannot use `caplog`."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     logging.getLogger("absl").addHandler(handler)
