@@ -42,6 +42,13 @@ def files_of(source: Source, suffix: str) -> list[pathlib.Path]:
     )
 
 
+def linked_folders(path: str | os.PathLike[str]) -> int:
+    """Returns the number of links to folders in a folder; readers do not follow them, since they may lead back."""
+    return sum(
+        os.path.islink(os.path.join(folder, name)) for folder, folders, _ in os.walk(path) for name in folders
+    )
+
+
 def read_text_file(path: pathlib.Path, encoding: str) -> str:
     """Reads a whole text file with its line ends as they are, without a byte order mark.
 

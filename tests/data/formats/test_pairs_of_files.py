@@ -96,6 +96,18 @@ def test_mentions_without_their_text_are_counted(tmp_path, caplog, name, files, 
     assert f"not read: {lost}" in caplog.text
 
 
+def test_links_to_folders_are_counted(tmp_path, caplog):
+    path = _folder(tmp_path / "in", {"x.txt": "左", "x.ann": ""})
+    _folder(path / "ward", {"y.txt": "右", "y.ann": ""})
+    (path / "linked").symlink_to("ward")
+    (path / "ward" / "back").symlink_to("..")
+    (path / "z.txt").symlink_to("x.txt")
+    with caplog.at_level("WARNING", logger="absl"):
+        documents = list(read_documents(path, format="brat", require_entities=False))
+    assert [document.id for document in documents] == ["y", "x", "z"]
+    assert "not read: 2 links to folders" in caplog.text
+
+
 def test_a_type_of_others_that_looks_like_a_code_point_is_its_own_label(tmp_path):
     path = _folder(tmp_path / "in", {"1.txt": "左肾", "1.ann": "T1\tU2019 0 1\t左\n"})
     (document,) = read_documents(path)
