@@ -21,6 +21,7 @@ from emr_ner_tf.data.tag_scheme import TagTable
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.layers.crf_ops import FORBIDDEN, Potentials, viterbi
 from emr_ner_tf.log_interval import LogInterval
+from emr_ner_tf.progress_bar import ProgressBar
 from emr_ner_tf.text.packing import map_by_length
 from emr_ner_tf.text.vocabulary import Vocabulary
 from emr_ner_tf.training.examples import Examples, build_examples
@@ -86,16 +87,18 @@ def soft_examples(
         )
     folder, interval = pathlib.Path(folder), LogInterval(_LOG_SECONDS)
     documents, targets = [], []
-    for first in range(0, len(passages), _PASSAGES):
-        part = passages[first : first + _PASSAGES]
-        marginals = _kept(folder, teacher, part)
-        documents += [
-            Document(str(first + i), text, entities)
-            for i, (text, entities) in enumerate(zip(part, _entities(marginals, table), strict=True))
-        ]
-        targets += marginals
-        if interval.due() is not None:
-            logging.info("teacher: %d of %d passages", len(documents), len(passages))
+    with ProgressBar("teacher", len(passages), unit="passages") as bar:
+        for first in range(0, len(passages), _PASSAGES):
+            part = passages[first : first + _PASSAGES]
+            marginals = _kept(folder, teacher, part)
+            documents += [
+                Document(str(first + i), text, entities)
+                for i, (text, entities) in enumerate(zip(part, _entities(marginals, table), strict=True))
+            ]
+            targets += marginals
+            bar.advance(len(part))
+            if interval.due() is not None and not bar.is_shown:
+                logging.info("teacher: %d of %d passages", len(documents), len(passages))
     examples = build_examples(documents, vocabulary, table, window=window, slack=slack)
     # The windows of a record follow one another without overlap, so its targets need no cutting.
     return dataclasses.replace(examples, targets=np.concatenate(targets))

@@ -1,5 +1,6 @@
 """A bundle's marginals as targets of unlabelled windows, and a student that learns them."""
 
+import io
 import json
 
 import numpy as np
@@ -10,6 +11,7 @@ from emr_ner_tf.data.reading import read_documents
 from emr_ner_tf.data.tag_scheme import TagTable
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.exporting.bundle import load_teacher
+from emr_ner_tf.progress_bar import enable_bars
 from emr_ner_tf.training import soft_targets
 from emr_ner_tf.training.soft_targets import soft_examples
 
@@ -65,6 +67,22 @@ def test_the_teacher_is_asked_once(teacher, texts, tmp_path, monkeypatch):
     again, _ = _examples(Counting(), texts, tmp_path)
     assert sorted(asked) in [sorted(texts[first : first + 3]) for first in (0, 3, 6)]
     np.testing.assert_array_equal(again.targets, first.targets)
+
+
+def test_a_bar_on_a_terminal(teacher, texts, tmp_path, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Terminal()
+    enable_bars(stream)
+    try:
+        _examples(teacher, texts, tmp_path)
+    finally:
+        enable_bars(io.StringIO())
+    assert "teacher" in stream.getvalue()
+    assert f"{len(texts)}/{len(texts)}" in stream.getvalue()
 
 
 def test_a_damaged_answer_is_named(teacher, tmp_path):
