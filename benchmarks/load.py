@@ -1,6 +1,6 @@
 """The development server under load: several client processes, minutes at saturation, killed and restarted.
 
-.venv/bin/python benchmarks/load.py --bundle=DIR --output=FILE
+.venv/bin/python benchmarks/load.py --bundle=DIR --output=FILE [--protocol=rest]
 
 First a server that merges requests and one that does not are loaded in turn, for some seconds each. Then the first is
 loaded for --seconds while its memory is read. At last it is killed twice under the same load and started again on its
@@ -49,6 +49,7 @@ _IN_FLIGHT = flags.DEFINE_integer("in_flight", 4, "Requests of a client at the s
 _TEXTS = flags.DEFINE_integer("texts", 1, "Texts in a request.", lower_bound=1)
 _PROTOCOL = flags.DEFINE_enum("protocol", "grpc", ["grpc", "rest"], "Protocol of the clients.")
 
+_PACKAGES = {"grpc": ("grpcio",), "rest": ("uvicorn", "h11", "starlette", "requests")}
 _PROBLEMS = ("errors", "lost", "swapped", "wrong")
 _MAX_GROWTH = 1.1
 _KILLED_AT = (1 / 3, 2 / 3)
@@ -64,7 +65,8 @@ def main(argv: list[str]) -> None:
     # So that it stops what it has started, as at Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     processors = len(os.sched_getaffinity(0))
-    report: dict[str, Any] = {"machine": machine(processors, ("tensorflow", "grpcio", "numpy"))}
+    packages = ("tensorflow", *_PACKAGES[_PROTOCOL.value], "numpy")
+    report: dict[str, Any] = {"machine": machine(processors, packages)}
     with contextlib.ExitStack() as stack:
         folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
         records, fingerprint = _prepare(folder, processors)
@@ -303,7 +305,9 @@ def _show(report: dict[str, Any]) -> None:
         "saturation": report["saturation"],
         "killed and restarted": killed,
     }
-    table = Table("", "requests", "records/s", "p50 ms", "p95 ms", "p99 ms", *_PROBLEMS)
+    table = Table(
+        f"over {report['protocol']}", "requests", "records/s", "p50 ms", "p95 ms", "p99 ms", *_PROBLEMS
+    )
     for name, one in phases.items():
         latency = one.get("latency_ms", {})
         values = (one.get("records_per_second", 0.0), *(latency.get(p, 0.0) for p in ("p50", "p95", "p99")))
