@@ -98,7 +98,7 @@ def _write_archive(folder: pathlib.Path) -> None:
 
 
 def _run(command: str, *arguments: str, kill_after: float | None = None) -> float:
-    """Seconds that a main took; or kills it, with all its processes."""
+    """Returns the seconds that a command took, or kills it with all its processes."""
     argv = [sys.executable, "-m", f"emr_ner_tf.cli.{command}", f"--bundle={_BUNDLE.value}", *arguments]
     started = time.perf_counter()
     process = subprocess.Popen(argv, start_new_session=True)

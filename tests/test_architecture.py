@@ -1,4 +1,4 @@
-"""The house rules, read from the AST: imports go one way, only commands define flags, only layers import the add-ons."""
+"""The house rules, read from the AST: imports go one way; only commands define flags, only layers import add-ons."""
 
 import ast
 import pathlib
@@ -86,7 +86,7 @@ def test_where_libraries_are_touched(path):
         assert "tensorflow" not in roots
     if room != "cli":
         names = set(_imports(path))
-        assert not names & {"absl.flags", "absl.app"}, "flags are defined in mains only"
+        assert not names & {"absl.flags", "absl.app"}, "flags are defined in commands only"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))

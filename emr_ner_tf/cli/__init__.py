@@ -1,1 +1,1 @@
-"""The mains: flags in, one library call, results on standard output, logs on standard error."""
+"""The commands: flags in, one library call, results on standard output, logs on standard error."""

@@ -1,4 +1,4 @@
-"""The annotate main through its flags: forms of input, errors, a job that died."""
+"""The command annotate through its flags: forms of input, errors, a job that died."""
 
 import json
 

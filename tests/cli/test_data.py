@@ -1,4 +1,4 @@
-"""The data main through its flags: what it prints, what it writes, what it refuses."""
+"""The command data through its flags: output, files, errors."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""ELMo through its mains: pre-trained on two replicas, taken by the tagger of the paper's row, exported."""
+"""ELMo through its commands: pre-trained on two replicas, used by the tagger of the paper's row, exported."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The quickstart main starts over in a directory of its own, and in no other. CI types `make quickstart` itself."""
+"""The command quickstart starts over in a directory of its own, and in no other. CI runs `make quickstart` itself."""
 
 import os
 import pathlib

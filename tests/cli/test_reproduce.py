@@ -1,4 +1,4 @@
-"""The reproduce main through its flags: two rows end to end, a second call that runs nothing, failures, wrong calls."""
+"""The command reproduce through its flags: two rows, a second call that runs nothing, failures, wrong calls."""
 
 import json
 import re
@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture
 def call(cli, tiny_flags, corpus, tmp_path):
-    """Calls the main on the synthetic corpus with the tiny model."""
+    """Calls the command on the synthetic corpus with the tiny model."""
     overrides = [
         flag.replace("--config.", "--override=") for flag in tiny_flags if flag.startswith("--config.")
     ]

@@ -1,4 +1,4 @@
-"""How mains are run: exit status, streams, help, wrong keys of a configuration."""
+"""How commands are run: exit status, streams, help, wrong keys of a configuration."""
 
 import os
 import pathlib
@@ -10,7 +10,7 @@ import textwrap
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
-_MAIN = '''"""A main of a test.
+_MAIN = '''"""A command of a test.
 
   Its example.
 """
@@ -183,7 +183,7 @@ def test_help(tmp_path, flag):
     done = _run(_script(tmp_path, "print('ran')"), flag)
     assert done.returncode == 0
     assert done.stdout == (
-        "A main of a test.\n\n  Its example.\n\nFlags:\n"
+        "A command of a test.\n\n  Its example.\n\nFlags:\n"
         "  --kind=a|b\n      Which kind.\n"
         "  --many=MANY (default: [])\n      Some. Can be repeated.\n\n"
         "--helpfull also shows the flags of libraries.\n"

@@ -1,4 +1,4 @@
-"""The serve main through its flags; tests/serving asks it things."""
+"""The command serve through its flags; tests/server and tests/client send it requests."""
 
 import subprocess
 import sys

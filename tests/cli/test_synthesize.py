@@ -1,4 +1,4 @@
-"""The synthesize main, run with its flags."""
+"""The command synthesize, run with its flags."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The train, export and evaluate mains through their flags: wrong calls and bad input."""
+"""The commands train, export and evaluate through their flags: wrong calls and bad input."""
 
 import json
 import os
@@ -126,7 +126,7 @@ def test_a_run_that_finds_nothing_says_so(cli, tiny_flags, corpus, tmp_path):
     assert (best["epoch"], best["f1"]) == (2, 0)
 
 
-# The main, up to where the records have been read: the workers of a cluster would wait for one another.
+# The command, up to where the records have been read: the workers of a cluster would wait for each other.
 _READS_ONLY = """
 from emr_ner_tf.cli import train
 from emr_ner_tf.cli.runner import run

@@ -98,7 +98,7 @@ def assert_keeps_nothing(folder):
 
 
 def run_all(calls):
-    """Two at a time: a main begins with some seconds of one core's work."""
+    """Two at a time: a command begins with some seconds of one core's work."""
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         for done in [pool.submit(call) for call in calls]:
             done.result()

@@ -1,4 +1,4 @@
-"""A main in two processes on this machine that train together, as TF_CONFIG tells them."""
+"""A command in two processes on this machine that train together, by TF_CONFIG."""
 
 import contextlib
 import json
@@ -25,7 +25,7 @@ def start_two(
     """Starts both workers of `emr-ner COMMAND` and returns them, the chief first.
 
     Args:
-        command: which main.
+        command: name of the command.
         flags: of both.
         each: further ones of one of them alone.
         inputs: files that are their standard input.

@@ -1,4 +1,4 @@
-"""Servers for the tests: the tiny model's bundle behind the main, and in this process a model of a few operations."""
+"""Servers: the tiny model's bundle behind `emr-ner serve`, and a model of a few operations in this process."""
 
 import contextlib
 import dataclasses
@@ -36,7 +36,7 @@ class Running:
 
 @contextlib.contextmanager
 def run_serve(log, *flags):
-    """Runs the main until the end of the block, from when it is ready."""
+    """Runs the command until the end of the block, from when it is ready."""
     command = [sys.executable, "-m", "emr_ner_tf.cli.serve", "--port=0", "--rest_port=0", *flags]
     with open(log, "wb") as stderr:
         process = subprocess.Popen(
@@ -57,13 +57,13 @@ def run_serve(log, *flags):
 
 @pytest.fixture(scope="session")
 def serve():
-    """The function that runs the main."""
+    """The function that runs the command."""
     return run_serve
 
 
 @pytest.fixture(scope="session")
 def server(bundles, tmp_path_factory):
-    """The tiny model behind the main, with the label `stable` on its one version."""
+    """The tiny model behind `emr-ner serve`, with the label `stable` on its one version."""
     log = tmp_path_factory.mktemp("serve") / "stderr"
     with run_serve(log, f"--bundle={bundles}", "--label=stable:1", "--max_message_mb=1") as running:
         yield running

@@ -1,4 +1,4 @@
-"""Files of marked records, and mains that must not tell them."""
+"""Files of records with canary texts, and commands that must not print them."""
 
 import json
 import pathlib
@@ -36,7 +36,7 @@ def folder(corpus, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def with_all_remarks(cli):
-    """Runs a main where TensorFlow logs all that it can, which it reads once in a process: one for most commands."""
+    """Runs a command with all logs of TensorFlow, whose level is fixed for a process: most commands share one."""
     with Worker(pathlib.Path(__file__).with_name("commands.py"), **ALL_REMARKS) as worker:
         alone = threading.Lock()
 
@@ -51,7 +51,7 @@ def with_all_remarks(cli):
 
 @pytest.fixture(scope="module")
 def quiet(with_all_remarks):
-    """Runs a main, asserts how it ends and that it is silent about records; returns what it said."""
+    """Runs a command, asserts its status and that it prints no record, and returns its output."""
 
     def run(command, *arguments, status=0, records_on_stdout=False):
         done = with_all_remarks(command, *arguments)

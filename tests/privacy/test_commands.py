@@ -1,4 +1,4 @@
-"""No record's text in a log, an error or a summary: marked records through every main."""
+"""No record's text in a log, an error or a summary: records with canary texts through every command."""
 
 import traceback
 
@@ -38,7 +38,7 @@ def encoder(tmp_path_factory):
 
 
 def test_every_fault_is_one(folder):
-    # Or the mains below would be asked nothing.
+    # Otherwise the commands below would have nothing to print.
     for name in BAD | BAD_ANNOTATION:
         with pytest.raises(UserError) as caught:
             list(read_documents(folder / f"{name}.jsonl", labels=("疾病和诊断", "手术")))

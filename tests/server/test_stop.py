@@ -1,4 +1,4 @@
-"""The end of the main by a signal: what it has taken it answers, and it takes nothing more."""
+"""The end of the server by a signal: it answers the requests that it has accepted and accepts no more."""
 
 import concurrent.futures
 import signal
