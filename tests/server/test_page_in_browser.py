@@ -266,6 +266,32 @@ def test_other_files_and_dropping_them(open_page, tmp_path):
     assert "There is no text" in page.locator("#error").inner_text()
 
 
+def test_dropping_a_folder_or_text(open_page, tmp_path):
+    page = open_page()
+    choose(page, "toy")
+    (tmp_path / "brat").mkdir()
+    (tmp_path / "x.txt").write_text("腹痛x。\n", encoding="utf-8")
+    protocol = page.context.new_cdp_session(page)
+    box = page.locator("#text").bounding_box()
+    where = {"x": box["x"] + 9, "y": box["y"] + 9}
+
+    def drop(**data):
+        data = {"items": [], "dragOperationsMask": 1} | data
+        for kind in ("dragEnter", "dragOver", "drop"):
+            protocol.send("Input.dispatchDragEvent", {"type": kind, "data": data} | where)
+        idle(page)
+
+    drop(files=[str(tmp_path / "brat")])
+    assert (
+        page.locator("#error").inner_text() == "brat cannot be read. If it is a folder, drop the files in it."
+    )
+    drop(files=[str(tmp_path / "x.txt")])
+    assert drawn(page) == [(2, 3, "one", "x")]
+    drop(items=[{"mimeType": "text/plain", "data": "予头孢。"}])
+    assert page.locator("#text").input_value() == "予头孢。"
+    assert page.locator("body.dropping").count() == 0
+
+
 def test_the_unit_of_offsets_is_asked_for(browser, site, tmp_path):
     # Not by `open_page`: chromium itself writes a refusal to the console.
     page = browser.new_page(locale="en-US")

@@ -2,7 +2,7 @@
 
 import {drawColumns, repaintColumns} from "./columns.js";
 import {unitOffsets} from "./offsets.js";
-import {annotate, listModels, readFiles, writeRecords} from "./server.js";
+import {UnreadableFile, annotate, listModels, readFiles, writeRecords} from "./server.js";
 import {showTable, tableText} from "./table.js";
 
 const COLOURS = 9;
@@ -29,7 +29,8 @@ function tell(text) {
 
 function complain(error) {
   tell("");
-  by("error").textContent = error.message || say("no_answer");
+  const unread = error instanceof UnreadableFile;
+  by("error").textContent = unread ? say("unreadable", {name: error.message}) : error.message || say("no_answer");
 }
 
 // Sources: the versions that are shown, and the annotation of the file where it has one.
@@ -319,15 +320,19 @@ by("copy").addEventListener("click", () => work(copy));
 for (const button of document.querySelectorAll("button[data-format]")) {
   button.addEventListener("click", () => work(() => download(button.dataset.format, button.dataset.name)));
 }
+// Text that is dropped goes where it is dropped, as without this page.
+const holdsFiles = (event) => event.dataTransfer.types.includes("Files");
 document.addEventListener("dragover", (event) => {
-  event.preventDefault();
-  document.body.classList.add("dropping");
+  if (holdsFiles(event)) {
+    event.preventDefault();
+    document.body.classList.add("dropping");
+  }
 });
 document.addEventListener("dragleave", () => document.body.classList.remove("dropping"));
 document.addEventListener("drop", (event) => {
-  event.preventDefault();
   document.body.classList.remove("dropping");
-  if (event.dataTransfer.files.length) {
+  if (holdsFiles(event)) {
+    event.preventDefault();
     const files = [...event.dataTransfer.files];
     work(() => open(files));
   }

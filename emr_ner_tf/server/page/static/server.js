@@ -1,5 +1,8 @@
 // Requests to the server that the page came from.
 
+/** The browser cannot read a file, such as a folder that was dropped; the message is its name. */
+export class UnreadableFile extends Error {}
+
 async function request(path, body) {
   const options = body === undefined ? {} : {
     method: "POST",
@@ -47,7 +50,7 @@ function base64(file) {
   return new Promise((resolve, reject) => {
     const reader = new FileReader();
     reader.onload = () => resolve(reader.result.slice(reader.result.indexOf(",") + 1));
-    reader.onerror = () => reject(new Error(`${file.name}: ${reader.error.name}`));
+    reader.onerror = () => reject(new UnreadableFile(file.name));
     reader.readAsDataURL(file);
   });
 }
