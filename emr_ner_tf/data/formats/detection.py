@@ -220,8 +220,9 @@ _KEYS = (
 
 def _of_lines(path: str, head: bytes, *, is_conll: bool) -> Detected | None:
     lines = list(split_lines(iter((head,))))
-    is_cut = (len(head) if path == STANDARD else os.path.getsize(path)) >= _HEAD_BYTES - len(BOM)
-    if is_cut and len(lines) > 1:
+    # Of a stream, only what its buffer has is known.
+    is_cut = path == STANDARD or os.path.getsize(path) > _HEAD_BYTES
+    if is_cut and len(lines) > 1 and not head.endswith(b"\n"):
         # The head cuts the last one.
         lines.pop()
     suffix = pathlib.Path(path).suffix.lower()
