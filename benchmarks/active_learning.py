@@ -2,8 +2,8 @@
 
 .venv/bin/python benchmarks/active_learning.py --records=FILE --heldout=FILE --encoder=DIR --work_dir=DIR --output=FILE
 
-Each seed has its own random order of --records. Both sides begin with the first --step records of it. Then one side
-goes on in that order, and the other adds the --step records that the model trained so far selects from the rest. Each
+Each seed has its own random order of --records. Both sides begin with its first --step records. Then one side adds
+the next --step records in that order, and the other those that the last model selects from the rest. Each
 model is trained from the beginning with the recipe --recipe, without validation, and scored once on --heldout. A call
 that was stopped is continued by the same call.
 """

@@ -4,7 +4,6 @@ A recipe changes values, never keys: an unknown key or a value of another type r
 """
 
 import functools
-import json
 import math
 import operator
 import os
@@ -17,8 +16,8 @@ import ml_collections
 from emr_ner_tf.data.atomic_io import atomic_writer
 from emr_ner_tf.data.formats.options import parse_options
 from emr_ner_tf.data.formats.table import AUTO, READ_FORMATS
+from emr_ner_tf.data.lines import indented_json
 from emr_ner_tf.data.path_lists import split_paths
-from emr_ner_tf.data.texts import escape_surrogates
 from emr_ner_tf.data.whole_files import read_object
 from emr_ner_tf.errors import UserError
 
@@ -349,7 +348,7 @@ def set_keys(config: ConfigDict, values: Mapping[str, Any]) -> None:
 def save_config(config: ConfigDict, path: str | os.PathLike[str]) -> None:
     """Writes the configuration as JSON."""
     with atomic_writer(path) as file:
-        file.write(escape_surrogates(json.dumps(config.to_dict(), ensure_ascii=False, indent=2)) + "\n")
+        file.write(indented_json(config.to_dict()))
 
 
 def load_config(path: str | os.PathLike[str], base: Callable[[], ConfigDict] = base_config) -> ConfigDict:

@@ -106,10 +106,11 @@ def _check_links(pattern: str) -> None:
     """
     # As Beam reads it: a folder is a pattern for its files.
     pattern = f"{pattern}*" if pattern.endswith("/") else pattern
-    root = os.path.dirname(_fixed_part(pattern))
-    wildcards = pattern.removeprefix(root).lstrip("/")
-    if _fixed_part(pattern) == pattern:
+    fixed = _fixed_part(pattern)
+    if fixed == pattern:
         return
+    root = os.path.dirname(fixed)
+    wildcards = pattern.removeprefix(root).lstrip("/")
     is_match = re.compile(LocalFileSystem.translate_pattern(pattern)).match
     for folder, folders, names in os.walk(root or ".", onerror=_log_unlisted):
         for path in (os.path.join(folder, name) for name in names):

@@ -1,7 +1,6 @@
 """Prints the bad records of `data validate` and the figures of `data stats`; writes figures as JSON."""
 
 import collections
-import json
 import sys
 from typing import Any
 
@@ -10,9 +9,9 @@ from rich.table import Table
 from emr_ner_tf.cli.console import print_table, results
 from emr_ner_tf.data.atomic_io import atomic_writer
 from emr_ner_tf.data.labels import CCKS2019_LABELS
+from emr_ner_tf.data.lines import indented_json
 from emr_ner_tf.data.record_error import RecordError
 from emr_ner_tf.data.stats import CorpusStats
-from emr_ner_tf.data.texts import escape_surrogates
 
 _LISTED = 100
 
@@ -61,10 +60,9 @@ def print_stats(stats: CorpusStats) -> None:
 
 def write_figures(values: dict[str, Any], output: str | None, *, printed: bool) -> None:
     """Writes figures as JSON to `output`, where it is given, and to standard output, where they are to be printed."""
-    # The name of a file may not be UTF-8.
-    text = escape_surrogates(json.dumps(values, ensure_ascii=False, indent=2))
+    text = indented_json(values)
     if output is not None:
         with atomic_writer(output) as file:
-            file.write(f"{text}\n")
+            file.write(text)
     if printed:
-        print(text)
+        print(text, end="")

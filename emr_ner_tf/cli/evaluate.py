@@ -14,7 +14,6 @@ a file:
 
 import contextlib
 import functools
-import json
 import os
 import pathlib
 import sys
@@ -34,7 +33,7 @@ from emr_ner_tf.data.atomic_io import STANDARD, atomic_writer, check_not_an_inpu
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.formats.options import parse_options
 from emr_ner_tf.data.formats.table import AUTO, READ_FORMATS
-from emr_ner_tf.data.lines import source_name
+from emr_ner_tf.data.lines import indented_json, source_name
 from emr_ner_tf.data.output_folders import check_output_folder
 from emr_ner_tf.data.path_lists import split_paths
 from emr_ner_tf.data.reading import REMEDIES, read_again, read_documents
@@ -164,8 +163,7 @@ def main() -> None:
     # Written before anything is printed: an error on the terminal must not lose the scores.
     if _OUTPUT.value is not None:
         with atomic_writer(_OUTPUT.value) as file:
-            json.dump(result, file, ensure_ascii=False, indent=2)
-            file.write("\n")
+            file.write(indented_json(result))
     if _REPORT.value is not None:
         _write_report(gold, found, train, reports[""], comparison, definition.config)
     console = results(sys.stderr if _OUTPUT.value == STANDARD else None)

@@ -115,9 +115,9 @@ def output_format(to: str | None, path: str | None, default: str) -> str:
         path: the output; None where its name does not tell.
         default: where neither tells; a format that is not written is "ccks2019" then.
     """
-    suffix = os.path.splitext(path or "")[1].lower().removeprefix(".")
     if to is not None:
         return to
+    suffix = os.path.splitext(path or "")[1].lower().removeprefix(".")
     if suffix in _NAMED:
         return suffix
     is_json = suffix in ("json", "jsonl") and default == "bio"

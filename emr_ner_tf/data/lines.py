@@ -1,4 +1,4 @@
-"""Lines of a file as bytes with their positions, and JSON values on one line."""
+"""Lines of a file as bytes with their positions, and JSON values as text."""
 
 import contextlib
 import json
@@ -10,6 +10,7 @@ from typing import IO, Any, NamedTuple
 
 from emr_ner_tf.data.atomic_io import STANDARD, is_stream
 from emr_ner_tf.data.record_error import RecordError
+from emr_ner_tf.data.texts import escape_surrogates
 from emr_ner_tf.errors import UserError
 
 BOM = b"\xef\xbb\xbf"
@@ -129,6 +130,12 @@ def json_line(value: Any) -> str:
     for character, escaped in _LINE_BREAKS.items():
         line = line.replace(character, escaped)
     return line
+
+
+def indented_json(value: Any) -> str:
+    """Returns a JSON value for people to read, with a line feed at its end, that UTF-8 can encode."""
+    # A value may be the name of a file, which may not be UTF-8.
+    return escape_surrogates(json.dumps(value, ensure_ascii=False, indent=2)) + "\n"
 
 
 def parsed_object(text: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from emr_ner_tf.config import (
     load_config,
 )
 from emr_ner_tf.data.atomic_io import atomic_writer
-from emr_ner_tf.data.texts import escape_surrogates
+from emr_ner_tf.data.lines import indented_json
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.training.checkpoints import BEST, LAST, checkpoint_folder
 from emr_ner_tf.training.failed_writes import failed_writes_named
@@ -154,5 +154,4 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
         UserError: the file cannot be written.
     """
     with failed_writes_named(path), atomic_writer(path) as file:
-        # A path that the configuration names may not be UTF-8.
-        file.write(escape_surrogates(json.dumps(value, ensure_ascii=False, indent=2)) + "\n")
+        file.write(indented_json(value))

@@ -163,10 +163,11 @@ class TaggingTask(Task):
             for variables in self.model.encoder_and_head_variables()
         ]
         logging.info("%d trainable parameters: encoder %d, head %d", sum(counts), *counts)
+        first = data.examples(0)
         logging.info(
             "%d windows, %d characters; %d epochs, %d updates; %.1f %% of the first epoch is padding",
-            len(data.examples(0).lengths),
-            len(data.examples(0).token_ids),
+            len(first.lengths),
+            len(first.token_ids),
             len(plans),
             updates,
             100 * plans[0].padding_share,
