@@ -11,9 +11,9 @@ from typing import Any, NoReturn
 
 from emr_ner_tf.data.ccks2019 import ENTITIES, OVERLAP, SCORE, TEXT, document_id, parse_score
 from emr_ner_tf.data.document import Document, Entity
-from emr_ner_tf.data.lines import Line, decoded, json_line, parsed_object
+from emr_ner_tf.data.lines import Line, decoded, decoded_columns, json_line, parsed_object
 from emr_ner_tf.data.own_text import check_own_text, false_texts
-from emr_ner_tf.data.record_error import RecordError, describe_value, truncate
+from emr_ner_tf.data.record_error import RecordError, describe_name, describe_tag, describe_value
 from emr_ner_tf.data.validation import check_known, check_label, check_overlaps, check_text, label_problem
 
 _COMMENT = "# {"
@@ -59,7 +59,7 @@ def parse_block(block: Sequence[Line], default_id: str, *, labels: Collection[st
         lines: list[int] = []
         for line in block[1:] if first.startswith(_COMMENT) else block:
             number = line.number
-            character, tag = _row(decoded(line))
+            character, tag = _row(decoded_columns(line))
             _extend(spans, tag, len(characters))
             lines += [number] * (len(spans) - len(lines))
             characters.append(character)
@@ -88,7 +88,7 @@ def bio_block(document: Document) -> str:
             raise RecordError(problem, value=f"{entity.start} to {entity.end}", entity=number)
         problem = label_problem(entity.label)
         if problem is not None:
-            raise RecordError(problem, key="label", value=truncate(repr(entity.label)), entity=number)
+            raise RecordError(problem, key="label", value=describe_name(entity.label), entity=number)
         tags[entity.start : entity.end] = [f"I-{entity.label}"] * (entity.end - entity.start)
         tags[entity.start] = f"B-{entity.label}"
     rows = [
@@ -147,15 +147,13 @@ def _extend(spans: list[tuple[int, int, str]], tag: str, at: int) -> None:
     if tag == "O":
         return
     if prefix not in ("B-", "I-"):
-        # In another kind of columns this may be text, so it is shown only if it looks like a tag.
-        value = truncate(repr(tag)) if re.match(r"[A-Z]-.", tag) else describe_value(tag)
-        raise RecordError("is not O, B-label or I-label", key="tag", value=value)
+        raise RecordError("is not O, B-label or I-label", key="tag", value=describe_tag(tag))
     check_label(label, key="label")
     if prefix == "B-":
         spans.append((at, at + 1, label))
         return
     if not spans or spans[-1][1] != at or spans[-1][2] != label:
-        raise RecordError("does not follow B or I of its label", key="tag", value=truncate(repr(tag)))
+        raise RecordError("does not follow B or I of its label", key="tag", value=describe_tag(tag))
     spans[-1] = (spans[-1][0], at + 1, label)
 
 

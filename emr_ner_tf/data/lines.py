@@ -120,6 +120,24 @@ def decoded(line: Line) -> str:
         raise RecordError(NOT_UTF8, value=value, line=line.number) from None
 
 
+def decoded_columns(line: Line) -> str:
+    """Decodes a line of columns, whose first character may be a carriage return.
+
+    Raises:
+        RecordError: it is not valid UTF-8, or has another carriage return, which was the end of a line.
+    """
+    text = decoded(line)
+    at = text.find("\r", 1)
+    if at > 0:
+        raise RecordError(
+            "the line holds a carriage return, and lines end in LF or CR LF",
+            value=f"character {at}, from 0",
+            line=line.number,
+            remedy="replace those that end lines: tr '\\r' '\\n' < FILE > COPY",
+        )
+    return text
+
+
 def json_line(value: Any) -> str:
     """Returns a JSON value on one line that UTF-8 can encode and that no reader of lines splits."""
     line = json.dumps(value, ensure_ascii=False)

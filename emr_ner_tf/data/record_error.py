@@ -1,11 +1,17 @@
 """The error of a bad record, whose message holds none of its text."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 from emr_ner_tf.errors import UserError
 
 _MAX_VALUE_CHARACTERS = 40
+# A longer number is no offset; it may be the number of a person.
+_MAX_DIGITS = 9
+# No name of a class has one, and few sentences have none.
+_SENTENCE_MARK = re.compile("[，。；！？：;!?\ufffd]")
+_TAG = re.compile(r"[A-Z]-.")
 
 
 class RecordError(UserError):
@@ -71,11 +77,29 @@ def describe_value(value: Any) -> str:
         return "null"
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, int) and abs(value) >= 10**_MAX_DIGITS:
+        return f"<whole number of more than {_MAX_DIGITS} digits>"
     if isinstance(value, int | float):
         return truncate(str(value))
     if isinstance(value, str):
         return f"<string of {len(value)} characters>"
     return f"<list of {len(value)}>" if isinstance(value, list) else "<object>"
+
+
+def describe_name(name: str) -> str:
+    """Describes a label for a message: as it is where it can be a name, else by its size, since it may be text.
+
+    A record's text gets into the place of a label where a file is read with other columns or line ends than it has.
+    """
+    is_name = (
+        name.strip().isprintable() and len(name) <= _MAX_VALUE_CHARACTERS and not _SENTENCE_MARK.search(name)
+    )
+    return repr(name) if is_name else describe_value(name)
+
+
+def describe_tag(tag: str) -> str:
+    """Describes a tag of columns for a message, as `describe_name`; one that has no prefix may be text, too."""
+    return describe_name(tag) if _TAG.match(tag) else describe_value(tag)
 
 
 def truncate(value: str) -> str:

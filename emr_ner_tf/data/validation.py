@@ -4,7 +4,7 @@ import bisect
 from collections.abc import Collection, Sequence
 
 from emr_ner_tf.data.document import Entity
-from emr_ner_tf.data.record_error import RecordError, truncate
+from emr_ner_tf.data.record_error import RecordError, describe_name
 
 OVERLAPS = ("error", "longest", "keep")
 
@@ -58,7 +58,7 @@ def check_label(label: str, *, key: str, entity: int | None = None) -> None:
     """
     problem = label_problem(label)
     if problem is not None:
-        raise RecordError(problem, key=key, value=truncate(repr(label)), entity=entity)
+        raise RecordError(problem, key=key, value=describe_name(label), entity=entity)
 
 
 def check_known(label: str, known: Collection[str] | None, *, key: str, entity: int | None = None) -> None:
@@ -80,7 +80,7 @@ def check_known(label: str, known: Collection[str] | None, *, key: str, entity: 
         raise RecordError(
             f"is not one of the labels {', '.join(known)}",
             key=key,
-            value=truncate(repr(label)),
+            value=describe_name(label),
             entity=entity,
             option="labels",
         )

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from emr_ner_tf.data.document import Document
+from emr_ner_tf.data.record_error import describe_name
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.evaluation.report import Counts, Report, Scores
 
@@ -183,7 +184,7 @@ def _spans_by_label(document: Document, labels: Sequence[str], side: str) -> Map
         if entity.label not in spans:
             raise UserError(
                 f"document {document.id!r}: the label of {side} mentions must be one of "
-                f"{', '.join(labels)}, got {entity.label!r}"
+                f"{', '.join(labels)}, got {describe_name(entity.label)}"
             )
         spans[entity.label].append((entity.start, entity.end))
     return spans

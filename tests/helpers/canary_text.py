@@ -70,6 +70,7 @@ BAD = {
 BAD_ANNOTATION = {
     "no mentions": _without("entities"),
     "a label unknown": _with({"label_type": "别的"}),
+    "a label that is text": _with({"label_type": f"患者{CANARY}，入院"}),
     "overlapping": _with(entities=[{**GOOD["entities"][0], "start_pos": at} for at in (10, 11)]),
 }
 BAD_COLUMNS = {
@@ -77,6 +78,8 @@ BAD_COLUMNS = {
     "no tag": CANARY,
     "a tag that is text": f"龘\t{CANARY}",
     "I without B": "龘\tI-手术",
+    "I of a text": f"龘\tI-手术，{CANARY}",
+    "lone carriage returns": f"龘\tB-手术\r{CANARY}\tI-手术",
     "keys are not JSON": f'# {{"{CANARY}": \n龘\tO',
     "more keys than mentions": f'# {{"entities": [{{"x": "{CANARY}"}}]}}\n龘\tO',
 }

@@ -15,7 +15,7 @@ from emr_ner_tf.data.formats.losses import Losses
 from emr_ner_tf.data.formats.options import FormatOptions
 from emr_ner_tf.data.formats.records import Record, Source
 from emr_ner_tf.data.formats.tags import TaggedRecord, encode, join_tokens, resolve_tags
-from emr_ner_tf.data.lines import Line, decoded
+from emr_ner_tf.data.lines import Line, decoded_columns
 from emr_ner_tf.data.record_error import RecordError
 
 DOCUMENT_START = "-DOCSTART-"
@@ -64,13 +64,13 @@ def _guarded(
 
 
 def _sentence_rows(line: Line) -> list[list[str]]:
-    return [field.split("|") for field in decoded(line).split()]
+    return [field.split("|") for field in decoded_columns(line).split()]
 
 
 def _rows(block: Sequence[Line]) -> list[list[str]]:
     rows: list[list[str]] = []
     for line in block:
-        columns = _columns(decoded(line))
+        columns = _columns(decoded_columns(line))
         first = len(rows[0]) if rows else len(columns)
         if not 2 <= len(columns) <= _MAX_COLUMNS:
             problem = f"a line must have 2 to {_MAX_COLUMNS} columns, token first and tag last, got"

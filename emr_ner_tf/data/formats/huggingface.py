@@ -86,7 +86,7 @@ def _tags(item: dict[str, Any], key: str, source: Source, names: dict[str, Seque
     for value in values:
         if not 0 <= value < len(names[key]):
             problem = f"is not the number of one of {len(names[key])} tags"
-            raise RecordError(problem, key=key, value=str(value))
+            raise RecordError(problem, key=key, value=describe_value(value))
     return [names[key][value] for value in values]
 
 

@@ -12,7 +12,7 @@ from emr_ner_tf.data.formats.options import FormatOptions
 from emr_ner_tf.data.formats.sources import encoded_chunks, encoded_lines
 from emr_ner_tf.data.json_fields import check_span_keys
 from emr_ner_tf.data.lines import Line, source_name
-from emr_ner_tf.data.record_error import RecordError, describe_value, truncate
+from emr_ner_tf.data.record_error import RecordError, describe_value
 from emr_ner_tf.data.validation import check_known, check_label, check_text, settle_overlaps
 
 _MAX_DIGITS = 18
@@ -154,7 +154,7 @@ def whole_number(text: str, key: str, number: int, line: int | None = None) -> i
         )
     if len(text) > _MAX_DIGITS:
         problem = f"has more than {_MAX_DIGITS} digits"
-        raise RecordError(problem, key=key, value=truncate(text), entity=number, line=line)
+        raise RecordError(problem, key=key, value=describe_value(text), entity=number, line=line)
     return int(text)
 
 

@@ -1,13 +1,12 @@
 """Tag schemes of token columns: mentions from tags and tags from mentions, and which scheme a file is in."""
 
 import dataclasses
-import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from emr_ner_tf.data.formats.elimination import Elimination
 from emr_ner_tf.data.formats.options import SCHEMES
 from emr_ner_tf.data.formats.records import Mention, Record
-from emr_ner_tf.data.record_error import RecordError, describe_value, truncate
+from emr_ner_tf.data.record_error import RecordError, describe_tag
 
 Span = tuple[int, int, str]
 # Of the first token, those between, the last one, and the only one.
@@ -53,6 +52,11 @@ def resolve_tags(tagged: Iterable[TaggedRecord], scheme: str, notes: list[str]) 
     elimination: Elimination[str, TaggedRecord, list[Span]] = Elimination([scheme] if scheme else SCHEMES)
     has_tags = False
     for each in tagged:
+        if each.record.error is None and _repeats_tokens(each):
+            each.record.error = RecordError(
+                "the column of tags holds the tokens again",
+                remedy="name the column of tags (in conll: --tag_column=N)",
+            )
         if each.record.error is not None:
             elimination.add_settled(each, [])
         else:
@@ -76,6 +80,13 @@ def resolve_tags(tagged: Iterable[TaggedRecord], scheme: str, notes: list[str]) 
         raise RecordError(problem, line=one.record.line, remedy=f"name it: --scheme={names}")
     if has_tags and not scheme and elimination.remaining[0] != "bio":
         notes.append(f"tags read as {' or '.join(_NAMES[each] for each in elimination.remaining)}")
+
+
+def _repeats_tokens(tagged: TaggedRecord) -> bool:
+    """Returns whether tags are words of the text, such as their basic forms; IO would take each of them for a label."""
+    bare = [i for i, tag in enumerate(tagged.tags) if tag != "O" and "-" not in tag]
+    text = tagged.record.text
+    return 2 * sum(text[tagged.starts[i] : tagged.ends[i]] == tagged.tags[i] for i in bare) > len(bare)
 
 
 def decode(tags: Sequence[str], scheme: str) -> list[Span] | int:
@@ -190,15 +201,13 @@ def _misfit(tagged: TaggedRecord, remaining: Sequence[str], asked: str) -> Recor
     places = {scheme: decode(tagged.tags, scheme) for scheme in remaining}
     at = places[scheme]
     tag = tagged.tags[at] if isinstance(at, int) else ""
-    # In columns of another kind this may be text: it is shown only where it looks like a tag.
-    value = truncate(repr(tag)) if re.match(r"[A-Z]-.", tag) else describe_value(tag)
     problem = f"does not fit {_NAMES[scheme]}" if len(remaining) == 1 else "fits no scheme"
     found = "" if asked or len(remaining) == len(SCHEMES) else ", which earlier records are in"
     others = [each for each in SCHEMES if not isinstance(decode(tagged.tags, each), int)]
     return RecordError(
         f"{problem}{found}",
         key="tag",
-        value=value,
+        value=describe_tag(tag),
         line=tagged.lines[at] if tagged.lines and isinstance(at, int) else None,
         remedy="correct it" + (f", or name the scheme: --scheme={'|'.join(others)}" if others else ""),
     )
