@@ -11,6 +11,7 @@ import tensorflow as tf
 
 # transformers' DeBERTa has a dropout layer of its own, which draws in this method.
 _METHOD_OF_DEBERTA = "xdropout"
+_BITS_RANGE = 1 << 16
 
 
 class StatelessDropout:
@@ -29,7 +30,13 @@ class StatelessDropout:
         """Keras calls this when it builds the layer; there is no state to make."""
 
     def dropout(self, inputs: tf.Tensor, rate: float, noise_shape=None) -> tf.Tensor:
-        """Does what the method of Keras' generator does, for `inputs` of any float dtype and shape."""
+        """Does what the method of Keras' generator does, for `inputs` of any float dtype and shape.
+
+        Each value is dropped if 16 random bits, read as a number, are below `rate` of their range. TensorFlow's own
+        dropout draws a float for each, and takes two to three times as long on a CPU (decision 4).
+        """
+        if not rate:
+            return inputs
         replica = 0
         context = tf.distribute.get_replica_context()
         if context is not None:
@@ -37,7 +44,18 @@ class StatelessDropout:
         # Replicas differ in the high bits, steps in the low ones.
         position = tf.cast(self.step, tf.int64) + replica * (1 << 40)
         seed = tf.stack([tf.constant(self.seed, tf.int64), position])
-        return tf.nn.experimental.stateless_dropout(inputs, rate, seed=seed, noise_shape=noise_shape)
+        shape = tf.shape(inputs) if noise_shape is None else noise_shape
+        dropped = round(rate * _BITS_RANGE)
+        kept = _random_bits(shape, seed) >= tf.constant(dropped - _BITS_RANGE // 2, tf.int16)
+        scale = tf.constant(_BITS_RANGE / (_BITS_RANGE - dropped), inputs.dtype)
+        return inputs * (tf.cast(kept, inputs.dtype) * scale)
+
+
+def _random_bits(shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Returns uniform int16 values of this shape, two from each 32-bit draw."""
+    size = tf.reduce_prod(shape)
+    words = tf.random.stateless_uniform([(size + 1) // 2], seed, minval=None, maxval=None, dtype=tf.int32)
+    return tf.reshape(tf.reshape(tf.bitcast(words, tf.int16), [-1])[:size], shape)
 
 
 def make_dropout_stateless(model: tf.Module, *, seed: int, step: tf.Variable) -> int:

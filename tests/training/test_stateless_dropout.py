@@ -77,6 +77,33 @@ def test_rate_and_scale():
     np.testing.assert_array_equal(model(tf.ones([2, 9]), training=False)[0].numpy(), np.ones([2, 9]))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_a_rate_on_an_odd_number_of_values(dtype):
+    layer, step = tf.keras.layers.Dropout(0.1, dtype=dtype), tf.Variable(0, dtype=tf.int64)
+    layer(tf.ones([1, 9]))
+    make_dropout_stateless(layer, seed=1, step=step)
+    inputs = tf.ones([3, 333, 333], dtype)
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        outputs = layer(inputs, training=True)
+    assert outputs.dtype == dtype
+    values = outputs.numpy().astype(np.float32)
+    np.testing.assert_allclose(np.unique(values), [0, 1 / 0.9], rtol=4e-3)
+    # Five standard deviations, of all values and of each position in a pair that shares a draw.
+    for part in (values.ravel(), values.ravel()[::2], values.ravel()[1::2]):
+        assert abs((part == 0).mean() - 0.1) < 5 * (0.1 * 0.9 / part.size) ** 0.5
+    np.testing.assert_array_equal(tape.gradient(outputs, inputs).numpy().astype(np.float32), values)
+
+
+def test_a_noise_shape_drops_whole_features():
+    layer, step = tf.keras.layers.SpatialDropout1D(0.5), tf.Variable(0, dtype=tf.int64)
+    layer(tf.ones([1, 2, 9]))
+    make_dropout_stateless(layer, seed=1, step=step)
+    values = layer(tf.ones([4, 7, 9]), training=True).numpy()
+    np.testing.assert_array_equal(values, np.broadcast_to(values[:, :1], values.shape))
+    assert set(np.unique(values)) == {0.0, 2.0}
+
+
 # Two devices are a matter of the whole process.
 _TWO_REPLICAS = """
 import json, tensorflow as tf
