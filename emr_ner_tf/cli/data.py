@@ -70,9 +70,10 @@ from emr_ner_tf.data.formats.options import SCHEMES, FormatOptions
 from emr_ner_tf.data.formats.table import AUTO, FORMATS
 from emr_ner_tf.data.labels import resolve_labels
 from emr_ner_tf.data.lines import check_rereadable
+from emr_ner_tf.data.near_duplicates import NEAR, near_duplicate_groups
 from emr_ner_tf.data.reading import Located, read_again, read_documents, read_located
 from emr_ner_tf.data.rejects import NullRejects, Rejects, RejectsWriter
-from emr_ner_tf.data.splitting import SHARED_CHARACTERS, assign_split, near_duplicate_groups
+from emr_ner_tf.data.splitting import assign_split
 from emr_ner_tf.data.stats import corpus_stats
 from emr_ner_tf.data.validation import OVERLAPS
 from emr_ner_tf.data.writing import document_writers, write_documents
@@ -132,7 +133,7 @@ _SEED = flags.DEFINE_integer("seed", 0, "Random seed of the split (split) or of 
 _TOGETHER = flags.DEFINE_bool(
     "keep_near_duplicates_together",
     False,
-    f"Put records that share {SHARED_CHARACTERS} consecutive characters on the same side (split).",
+    f"Put near-duplicates on the same side: records that {NEAR} (split).",
 )
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Recipe of the models of the folds, as in `emr-ner train` (audit).", lock_config=True
@@ -289,7 +290,8 @@ def _split(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
         raise UsageError(f"--ratio must be two whole numbers above 0, such as 7:3, got {_RATIO.value!r}")
     documents = _some(_documents(labels, rejects), rejects)
     if _TOGETHER.value:
-        groups = near_duplicate_groups(document.text for document in documents)
+        texts = ((document.text for document in each) for each in (documents, _documents_again(labels)))
+        groups = near_duplicate_groups(*texts)
     else:
         groups = list(range(sum(1 for _ in documents)))
     sides = assign_split(groups, (int(match[1]), int(match[2])), _SEED.value)

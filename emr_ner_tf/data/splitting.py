@@ -52,26 +52,11 @@ def assign_split(groups: Sequence[int], ratio: tuple[int, int], seed: int) -> li
     return first
 
 
-def near_duplicate_groups(texts: Iterable[str], shared: int = SHARED_CHARACTERS) -> list[int]:
-    """Groups records that share `shared` consecutive characters, directly or through other records.
-
-    A shorter record belongs to those that are equal to it. Strings are compared by their 64-bit hashes.
-
-    Args:
-        texts: texts of the records.
-        shared: characters in a row that two records must have in common.
-
-    Returns:
-        For each record the number of its group: that of the group's first record.
-    """
-    return ShingleTable([shingles(text, shared) for text in texts]).groups()
-
-
 class ShingleTable:
     """The sorted hashes of all strings of `SHARED_CHARACTERS` characters of records, each with its records.
 
     Args:
-        hashes: for each record, what `shingles` returns.
+        hashes: for each record, what `shingles` or `near_duplicates.alike_hashes` returns.
     """
 
     def __init__(self, hashes: Sequence[np.ndarray]) -> None:
@@ -82,12 +67,21 @@ class ShingleTable:
         order = np.argsort(joined, kind="stable")
         self._hashes, self._owners = joined[order], owners[order]
 
-    def groups(self) -> list[int]:
-        """Returns for each record the number of its group, as `near_duplicate_groups`."""
+    def groups(self, others: Sequence[tuple[int, int]] = ()) -> list[int]:
+        """Groups records that have a hash in common, directly or through other records.
+
+        Args:
+            others: pairs of records that belong together, too.
+
+        Returns:
+            For each record the number of its group: that of the group's first record.
+        """
         same = self._hashes[1:] == self._hashes[:-1]
         # A pair as one number, which sorts many times faster than a row of two.
         pairs = self._owners[:-1][same].astype(np.int64) * max(1, self._records) + self._owners[1:][same]
         one, other = np.divmod(np.unique(pairs), max(1, self._records))
+        more = np.array(others, np.int64).reshape(-1, 2)
+        one, other = np.concatenate([one, more[:, 0]]), np.concatenate([other, more[:, 1]])
         group = np.arange(self._records)
         while np.any(group[one] != group[other]):
             low, high = np.minimum(group[one], group[other]), np.maximum(group[one], group[other])

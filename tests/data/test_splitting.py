@@ -1,39 +1,11 @@
-"""Splits: by seed, of the right size, near-duplicates together (against a plain search)."""
-
-import itertools
+"""Splits: by seed, of the right size; texts that share strings, against a plain search."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emr_ner_tf.data.splitting import assign_split, near_duplicate_groups, without_shared
+from emr_ner_tf.data.splitting import assign_split, without_shared
 from emr_ner_tf.errors import UserError
-
-
-def _slow_groups(texts, shared):
-    group = list(range(len(texts)))
-    for (i, one), (j, other) in itertools.combinations(enumerate(texts), 2):
-        if len(one) < shared or len(other) < shared:
-            near = one == other
-        else:
-            near = any(one[k : k + shared] in other for k in range(len(one) - shared + 1))
-        if near:
-            old, new = max(group[i], group[j]), min(group[i], group[j])
-            group = [new if member == old else member for member in group]
-    return group
-
-
-@given(st.lists(st.text("肝癌a", max_size=12), max_size=8), st.integers(1, 6))
-def test_groups_are_those_of_a_plain_search(texts, shared):
-    assert near_duplicate_groups(texts, shared) == _slow_groups(texts, shared)
-
-
-def test_thirty_characters_join_and_twenty_nine_do_not():
-    block = "".join(map(chr, range(0x4E00, 0x4E00 + 30)))
-    assert near_duplicate_groups([f"甲{block}", f"{block}乙"]) == [0, 0]
-    assert near_duplicate_groups([f"甲{block[:29]}丙", f"丁{block[:29]}乙"]) == [0, 1]
-    assert near_duplicate_groups(["短", "", "短", ""]) == [0, 1, 0, 1]
-    assert near_duplicate_groups([]) == []
 
 
 def test_sharing_is_thirty_characters_in_a_row():

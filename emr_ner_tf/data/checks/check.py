@@ -72,15 +72,16 @@ class _Check:
         for located in read(self):
             self._first_pass(located)
         self._check_cuts()
+        if read_heldout is not None:
+            self._compare(read_heldout(self))
         report.records, report.mentions = self._corpus.records, self._corpus.mentions.total()
         consistency = Consistency(self._forms)
         for located in read(NullRejects()):
             report.extend(consistency.check(located.document, self._placer(located)))
+            self._duplicates.add_again(located.document)
         report.extend(consistency.finish())
         report.extend(self._duplicates.finish())
         report.extend(self._corpus.finish())
-        if read_heldout is not None:
-            self._compare(read_heldout(self))
         return report
 
     def add(self, error: RecordError, raw: bytes) -> None:

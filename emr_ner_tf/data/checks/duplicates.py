@@ -1,4 +1,4 @@
-"""Checks of records against one another: equal texts, and long strings in common, also with held-out records."""
+"""Checks of records against one another: equal texts and near-duplicates, also with held-out records."""
 
 import hashlib
 from collections.abc import Iterator
@@ -7,11 +7,15 @@ import numpy as np
 
 from emr_ner_tf.data.checks.findings import Finding, Place, Places
 from emr_ner_tf.data.document import Document
-from emr_ner_tf.data.splitting import SHARED_CHARACTERS, ShingleTable, shingles
+from emr_ner_tf.data.near_duplicates import ALIKE, NEAR, ContainedTexts, alike_hashes
+from emr_ner_tf.data.splitting import ShingleTable
 
 
 class Duplicates:
-    """Collects the texts of records as hashes and finds those that are alike."""
+    """Collects the texts of records as hashes and finds those that are alike.
+
+    All records are added, then all held-out records are compared, and then all records are added again.
+    """
 
     def __init__(self) -> None:
         self._places: list[Place] = []
@@ -20,7 +24,13 @@ class Duplicates:
         self._first: dict[bytes, tuple[int, bytes]] = {}
         self._repeated: dict[bytes, Places] = {}
         self._contradicting: set[bytes] = set()
-        self._table = ShingleTable([])
+        self._table: ShingleTable | None = None
+        self._short = ContainedTexts()
+        self._short_heldout = ContainedTexts()
+        self._heldout: dict[int, list[Place]] = {}
+        self._leaks: dict[int, int] = {}
+        self._pairs: list[tuple[int, int]] = []
+        self._again = 0
 
     def add(self, document: Document, place: Place) -> None:
         """Adds a record."""
@@ -31,8 +41,9 @@ class Duplicates:
                 self._contradicting.add(text)
         else:
             self._first[text] = len(self._places), mentions
+        self._short.add(len(self._places), document.text)
         self._places.append(place)
-        self._hashes.append(shingles(document.text))
+        self._hashes.append(alike_hashes(document.text))
         self._digests.append(text)
 
     def finish(self) -> Iterator[Finding]:
@@ -44,12 +55,9 @@ class Duplicates:
             else:
                 kind, said = "duplicate_record", "the same text with the same mentions is at"
             yield Finding(kind, f"{said} {first}", places.kept, places.count)
-        self._table = ShingleTable(self._hashes)
-        # The table holds them all.
-        self._hashes = []
         members: dict[int, Places] = {}
         seen: set[bytes] = set()
-        for record, group in enumerate(self._table.groups()):
+        for record, group in enumerate(self._built().groups(self._pairs)):
             if self._digests[record] in seen:
                 continue
             seen.add(self._digests[record])
@@ -58,17 +66,20 @@ class Duplicates:
         for group, places in members.items():
             yield Finding(
                 "near_duplicate_records",
-                f"{places.count + 1} different records share {SHARED_CHARACTERS} characters in a row, directly or "
-                f"through other records; the first is at {self._places[group]}",
+                f"{places.count + 1} different records {NEAR}, directly or through other records; the first is at "
+                f"{self._places[group]}",
                 places.kept,
                 places.count,
             )
+        for heldout, record in sorted(self._leaks.items()):
+            for place in self._heldout[heldout]:
+                yield self._leaked_text("is part of", record, place)
 
     def leak(self, document: Document, place: Place) -> Finding | None:
-        """Compares a held-out record with all records; only after `finish`.
+        """Compares a held-out record with all records.
 
         Returns:
-            The finding; None if the record has nothing in common with them.
+            The finding; None if the record has nothing in common with them, or if only `finish` can tell.
         """
         if not document.text.strip():
             return None
@@ -76,13 +87,31 @@ class Duplicates:
         if text in self._first:
             first = self._places[self._first[text][0]]
             return Finding("leaked_record", f"the training records have the same text at {first}", [place])
-        if len(document.text) < SHARED_CHARACTERS:
-            return None
-        record = self._table.sharing(shingles(document.text))
-        if record is None:
-            return None
-        said = f"shares {SHARED_CHARACTERS} characters in a row with the training record at {self._places[record]}"
-        return Finding("leaked_text", said, [place])
+        record = self._built().sharing(alike_hashes(document.text))
+        if record is not None:
+            return self._leaked_text(ALIKE, record, place)
+        record = next(self._short.within(document.text), None)
+        if record is not None:
+            return self._leaked_text("contains the whole of", record, place)
+        heldout = self._short_heldout.add(len(self._heldout), document.text)
+        self._heldout.setdefault(heldout, []).append(place)
+        return None
+
+    def add_again(self, document: Document) -> None:
+        """Takes each record a second time, in the same order."""
+        record, self._again = self._again, self._again + 1
+        self._pairs += ((record, other) for other in self._short.within(document.text))
+        for heldout in self._short_heldout.within(document.text):
+            self._leaks.setdefault(heldout, record)
+
+    def _built(self) -> ShingleTable:
+        if self._table is None:
+            # The table then holds all hashes.
+            self._table, self._hashes = ShingleTable(self._hashes), []
+        return self._table
+
+    def _leaked_text(self, how: str, record: int, place: Place) -> Finding:
+        return Finding("leaked_text", f"{how} the training record at {self._places[record]}", [place])
 
 
 def _digest(text: str) -> bytes:

@@ -30,9 +30,11 @@ KINDS = {
     "record_without_text": Kind(WARNING, "a record without text, or of white space alone"),
     "duplicate_record": Kind(WARNING, "records with the same text and the same mentions"),
     "contradicting_records": Kind(ERROR, "records with the same text and different mentions"),
-    "near_duplicate_records": Kind(WARNING, "records that share a long string"),
+    "near_duplicate_records": Kind(WARNING, "records that are nearly the same in whole or in part"),
     "leaked_record": Kind(ERROR, "a held-out record whose text is a training record's"),
-    "leaked_text": Kind(WARNING, "a held-out record that shares a long string with a training record"),
+    "leaked_text": Kind(
+        WARNING, "a held-out record that is nearly the same as a training record in whole or in part"
+    ),
     "unknown_label": Kind(ERROR, "a label that is not in --labels"),
     "unused_label": Kind(WARNING, "a label of --labels that no mention has"),
     "rare_label": Kind(WARNING, "a label with few mentions"),
