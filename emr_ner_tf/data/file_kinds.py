@@ -45,6 +45,8 @@ _MARKUP = ("XML or HTML", "convert it to JSON lines")
 _TAGGED = re.compile(r"\S+([ \t]+\S+)*?[ \t]+(O|[BIESM]-\S.*)")
 _ROW = re.compile(r"(<U\+[0-9A-F]{4,6}>|.)[ \t]+(O|[BI]-\S.*)", re.DOTALL)
 _ARRAY_BEGINS = re.compile(rb"\[\s*($|[\[{\"\]0-9-]|true|false|null)")
+# The number of a reference, or a date, in front of text.
+_REFERENCE = re.compile(rb"\[\s*[0-9][0-9\s,.:/-]*\]\s*[^\s,\]]")
 
 
 def check_kind(lines: Iterable[Line], path: str, format: str) -> Iterator[Line]:
@@ -178,7 +180,7 @@ def _not_json_lines(sample: Sequence[bytes]) -> tuple[str, str] | None:
     first = sample[0]
     if first.startswith(b"{"):
         return _SPREAD if _is_spread(sample) else None
-    if _ARRAY_BEGINS.match(first):
+    if _begins_array(first):
         # Several arrays, one on each line, are bad records of JSON lines.
         alone = len(sample) == 1 or _json(first) is None or not sample[1].startswith(b"[")
         return _ARRAY if alone else None
@@ -275,7 +277,11 @@ def _is_array_of_objects(sample: Sequence[bytes]) -> bool:
 
 
 def _may_be_json(raw: bytes) -> bool:
-    return raw.startswith(b"{") or _ARRAY_BEGINS.match(raw) is not None
+    return raw.startswith(b"{") or _begins_array(raw)
+
+
+def _begins_array(raw: bytes) -> bool:
+    return _ARRAY_BEGINS.match(raw) is not None and _REFERENCE.match(raw) is None
 
 
 def _json(raw: bytes) -> Any:

@@ -1,6 +1,8 @@
 """The format of a file, found by looking; what is not certain is not guessed."""
 
+import io
 import json
+import sys
 
 import pytest
 from format_cases import plain
@@ -93,6 +95,12 @@ def test_what_is_written_is_found(tmp_path, caplog, name):
         ("a.txt", "左肾结石\r内容,右肾\n", "text"),
         ("a.txt", "左肾结石。\n", "text"),
         ("a.txt", "<3 cm 结石。\n", "text"),
+        ("a.txt", "[1]左肾结石。\n[2] 右肾积水。\n", "text"),
+        ("a", "[1]左肾结石。\n[2] 右肾积水。\n", "text"),
+        ("a", "[2021-03-04 10:00]入院。\n[1,3]出院。\n", "text"),
+        ("a.txt", "[1, 2]\n", None),
+        ("a.txt", "[1,\n2]\n", None),
+        ("a.txt", "[1], [2]\n", None),
         ("a.txt", "<!DOCTYPE html>\n", None),
         ("a", "左肾结石。\n予头孢。\n", "text"),
         ("a", "左肾结石。", None),
@@ -148,6 +156,15 @@ def test_records_of_one_format_are_found_whichever_is_first(tmp_path):
     write_documents(path, [*empty, *DOCUMENTS * 2000], "cmeee")
     assert detect(path) == ("cmeee", "the keys of its records")
     assert [len(document.entities) for document in read_documents(path)][8:12] == [0, 2, 1, 0]
+
+
+@pytest.mark.parametrize("size", range(44, 66))
+def test_columns_from_a_stream_are_found_wherever_its_buffer_ends(monkeypatch, size):
+    content = "左\tB-病\n肾\tI-病\n\n" * 6
+    stream = io.BufferedReader(io.BytesIO(content.encode()), size)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(stream))
+    assert detect("-") == ("bio", "columns with a tag last")
+    assert [document.entities for document in read_documents("-")] == [(Entity(0, 2, "病"),)] * 6
 
 
 def test_utf_8_that_is_read_as_another_encoding_is_a_warning(tmp_path, caplog):
