@@ -11,6 +11,7 @@ import tensorflow as tf
 from emr_ner_tf.encoders.base import Encoder, WeightMapping
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.layers.attention import dense_rows, multi_head_attention, padding_bias
+from emr_ner_tf.layers.layer_norm import layer_norm
 
 # Its import writes a line to standard output, where results go.
 with contextlib.redirect_stdout(io.StringIO()):
@@ -102,14 +103,15 @@ class KerasNlpBert(Encoder):
         segment = segments[0] if segment_ids is None else tf.gather(segments, segment_ids)
         segment = tf.cast(segment, self.compute_dtype)
         outputs = self._part("token_embedding")(token_ids) + (places + segment)
-        outputs = self._part("embeddings_layer_norm")(outputs)
+        outputs = layer_norm(self._part("embeddings_layer_norm"), outputs, training)
         outputs = self._part("embeddings_dropout")(outputs, training=training)
         bias = padding_bias(padding_mask, outputs.dtype)
         for layer in self._transformer_layers():
             attended = multi_head_attention(layer._self_attention_layer, outputs, bias, training)
             attended = layer._self_attention_dropout(attended, training=training)
-            outputs = layer._self_attention_layer_norm(outputs + attended)
-            outputs = layer._feedforward_layer_norm(outputs + self._feed_forward(layer, outputs, training))
+            outputs = layer_norm(layer._self_attention_layer_norm, outputs + attended, training)
+            outputs = outputs + self._feed_forward(layer, outputs, training)
+            outputs = layer_norm(layer._feedforward_layer_norm, outputs, training)
         return outputs
 
     def weight_mappings(self) -> Iterator[WeightMapping]:
