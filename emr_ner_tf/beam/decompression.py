@@ -1,7 +1,7 @@
-"""Compressed files of an archive, read whole or not at all.
+"""Reads the compressed files of an archive; an incomplete file is an error.
 
-Other readers take a part of a file for the whole: Beam's own, zstandard's, the standard library's `gzip` if a file is
-empty, and its `bz2` and `lzma` if the header of a second part is damaged (docs/decisions/0013-small-libraries.md).
+Other readers accept some incomplete files: Beam's own, zstandard's, the standard library's `gzip` if a file is empty,
+and its `bz2` and `lzma` if the header of a second part is damaged (docs/decisions/0013-small-libraries.md).
 """
 
 import bz2
@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import zstandard
 from apache_beam.io.filesystem import CompressionTypes
 
-# The window that Beam allows, too.
+# The same maximum window size as in Beam.
 _ZSTD_WINDOW = 1 << 31
 _PACKED = 1 << 16
 
@@ -33,11 +33,11 @@ def unpacked(file: BinaryIO, compression: str) -> BinaryIO:
     """Returns the decompressed content of a file, including all parts of concatenated ones.
 
     Args:
-        file: opened as it is.
-        compression: of `CompressionTypes`, but AUTO; UNCOMPRESSED gives the file itself.
+        file: the file, opened without decompression.
+        compression: a value of `CompressionTypes` other than AUTO; for UNCOMPRESSED, `file` itself is returned.
 
     Returns:
-        A file whose reading raises one of `BROKEN`, or OSError, where the data are damaged or cut off.
+        A file that raises one of `BROKEN`, or OSError, when damaged or incomplete data is read.
     """
     if compression == CompressionTypes.UNCOMPRESSED:
         return file
@@ -63,7 +63,7 @@ class _Unpacked(io.RawIOBase):
         return count
 
     def _fill(self) -> bool:
-        """Unpacks some more; False at the end."""
+        """Decompresses the next block; returns False at the end."""
         ended = self._decompressor.eof
         packed = (ended and self._decompressor.unused_data) or self._file.read(_PACKED)
         if not packed:

@@ -1,4 +1,4 @@
-"""A pipeline on this machine: Beam's FnApiRunner, by name, with worker processes of our own."""
+"""Runs a pipeline on this machine: Beam's FnApiRunner, selected by name, with this project's worker processes."""
 
 import logging
 import os
@@ -24,27 +24,27 @@ _WAITING_THREAD = "run_worker"
 def run_on_this_machine(build: Callable[[Pipeline], object], options: PipelineOptions, workers: int) -> None:
     """Runs a pipeline to its end.
 
-    When this raises, threads of Beam's and workers may be at work still: the process is to end, by `os._exit`, and the
-    workers end with it.
+    After an error, threads of Beam and worker processes may still be running. The caller must then exit with
+    `os._exit`; the workers exit with their launcher.
 
     Args:
         build: adds the steps to a pipeline.
-        options: of Beam; those of file systems reach the workers.
-        workers: processes.
+        options: Beam's options; those of file systems are passed on to the workers.
+        workers: number of processes.
 
     Raises:
-        UserError: a worker has ended before the job; it has said why, unless it was killed.
+        UserError: a worker ended before the job; unless it was killed, it has printed the reason.
     """
-    # Beam repeats here, with a stack trace, the message that a worker has printed already.
+    # Beam would repeat, with a stack trace, the message that a worker has already printed.
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
     options.view_as(DirectOptions).direct_num_workers = workers
     outcome: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
 
     def thread_failed(arguments: threading.ExceptHookArgs) -> None:
-        # A runner that has lost a worker waits for it for ever.
+        # Without this, a runner that has lost a worker would wait for it forever.
         if arguments.thread is not None and arguments.thread.name == _WAITING_THREAD:
             reason = str(arguments.exc_value)
-            hint = ": killed, often for want of memory, of which fewer workers need less"
+            hint = ": killed, often for lack of memory; fewer workers need less memory"
             outcome.put(UserError(f"no result: {reason}{hint if reason.endswith('-9') else ''}"))
 
     def work() -> None:
@@ -60,7 +60,7 @@ def run_on_this_machine(build: Callable[[Pipeline], object], options: PipelineOp
     threading.Thread(target=work, daemon=True).start()
     error = outcome.get()
     if error is not None:
-        # The hook stays: threads that read from a worker fail when it has gone, and would tell it with a stack trace.
+        # The hook stays: threads that read from a worker fail once it has exited, and would print a stack trace.
         raise error
     threading.excepthook = hook
 
@@ -68,8 +68,8 @@ def run_on_this_machine(build: Callable[[Pipeline], object], options: PipelineOp
 def _runner(options: PipelineOptions) -> FnApiRunner:
     # `exec`, so that the worker is this process's own child and sees it end.
     command = f"exec {shlex.quote(sys.executable)} -m emr_ner_tf.beam.local_worker {os.getpid()}"
-    told = JobServiceHandle.encode_pipeline_options(options.get_all_options(drop_default=True))
-    provision = beam_provision_api_pb2.ProvisionInfo(retrieval_token="none", pipeline_options=told)
+    encoded = JobServiceHandle.encode_pipeline_options(options.get_all_options(drop_default=True))
+    provision = beam_provision_api_pb2.ProvisionInfo(retrieval_token="none", pipeline_options=encoded)
     return FnApiRunner(
         default_environment=SubprocessSDKEnvironment.from_command_string(command),
         provision_info=ExtendedProvisionInfo(provision),

@@ -1,6 +1,6 @@
-"""A worker process of a job on this machine: Beam's own, but it ends with its launcher and at the first failure.
+"""The worker process of a job on this machine: Beam's own worker that also exits with its launcher or on failure.
 
-`python -m emr_ner_tf.beam.local_worker PID` is started by `local_runner`; PID is the launcher's. Errors are
+`local_runner` starts `python -m emr_ner_tf.beam.local_worker PID` with the process id of the launcher. Errors are
 printed on standard error; those that a user can fix have no stack trace.
 """
 
@@ -18,7 +18,7 @@ _POLL_SECONDS = 0.5
 
 
 class _EndAtFailure(logging.Handler):
-    """Ends the process at a step's first failure; Beam's local runner would report it when all others are done."""
+    """Exits at the first failure of a step; Beam's local runner would report it only after all other work."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.exc_info is None or record.exc_info[1] is None:
@@ -38,15 +38,15 @@ def _end_with(launcher: int) -> None:
 
 
 def _failed(error: BaseException | None) -> None:
-    # Connections break when the launcher goes: then this process ends meanwhile, without a word.
+    # If the launcher has exited, connections break; `_end_with` then exits during this pause, without a message.
     time.sleep(2 * _POLL_SECONDS)
     traceback.print_exception(error)
     os._exit(1)
 
 
 def _set_logging() -> None:
-    """Shows our own progress, and nothing else unless it fails."""
-    # Otherwise the first remark of any library would set the root logger up to print everything.
+    """Shows this project's log lines and failures only."""
+    # Without a handler, the first message of any library would configure the root logger to print everything.
     logging.getLogger().addHandler(logging.NullHandler())
     shown = logging.StreamHandler()
     shown.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
@@ -57,7 +57,7 @@ def _set_logging() -> None:
 
 
 def main() -> None:
-    """Works until the launcher says that all is done."""
+    """Runs until the launcher reports that the job is finished."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     threading.Thread(target=_end_with, args=(int(sys.argv[1]),), daemon=True).start()
     threading.excepthook = lambda arguments: _failed(arguments.exc_value)
@@ -68,7 +68,7 @@ def main() -> None:
         sdk_worker_main.main(sys.argv)
     except Exception as error:
         _failed(error)
-    # All results have been handed over; what libraries still take down at exit is of no use.
+    # All results have been delivered, so the clean-up of libraries at exit is skipped.
     os._exit(0)
 
 

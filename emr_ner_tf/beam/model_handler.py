@@ -1,4 +1,4 @@
-"""The bundle as Beam's RunInference takes a model."""
+"""Adapts a bundle to the model interface of Beam's RunInference."""
 
 import logging
 import os
@@ -27,13 +27,13 @@ def newest_version(path: str) -> str:
     A job calls this once, so that all its workers load the same version.
 
     Raises:
-        UserError: neither holds a bundle, or the newest version has no graph.
+        UserError: there is no bundle, or the newest version has no graph.
     """
     path = path.rstrip("/")
     if match(f"{path}/{GRAPH}"):
         return path
     if "://" in path:
-        # By its files, since a file system of objects has no folders.
+        # Folders are derived from the files, since an object store has no folders.
         files = match(f"{path}/**")
         versions = group_by_version(
             {f"{path}/{file.removeprefix(f'{path}/').partition('/')[0]}" for file in files}
@@ -66,25 +66,25 @@ def fetch(source: str, target: str) -> None:
 class BundleHandler(ModelHandler[Sequence[Record], Sequence[Record], "Bundle"]):
     """Annotates pools of records; RunInference loads one bundle for each process.
 
-    An example is a pool, so that the position of records in their file alone determines which of them share a call of
-    the graph. Within it, texts of like length go together (`annotator.annotate`).
+    An example of RunInference is a whole pool. Thus, only the positions of records in their files determine which of
+    them are annotated together. Within a pool, texts of similar length share a batch (`Annotator.annotate`).
     """
 
     def __init__(self, bundle: str, threads: int | None) -> None:
-        """Names the model.
+        """Stores the arguments; `load_model` loads the bundle.
 
         Args:
             bundle: directory of a version.
-            threads: that an operation of the graph may use; None leaves it to TensorFlow.
+            threads: number of threads of an operation of the graph; None leaves it to TensorFlow.
         """
         super().__init__(min_batch_size=1, max_batch_size=1)
         self._bundle, self._threads = bundle, threads
 
     def load_model(self) -> "Bundle":
-        """Loads the bundle; one of another file system is fetched first.
+        """Loads the bundle; a remote bundle is first copied to this machine.
 
         Raises:
-            UserError: it is of another contract.
+            UserError: the bundle is incomplete or has another contract.
         """
         import tensorflow as tf
 
@@ -111,5 +111,5 @@ class BundleHandler(ModelHandler[Sequence[Record], Sequence[Record], "Bundle"]):
             ]
 
     def get_num_bytes(self, batch: Sequence[Sequence[Record]]) -> int:
-        """Characters, for RunInference's own metrics: it would pickle the whole batch to measure it."""
+        """Returns the number of characters, for RunInference's metrics; it would pickle the whole batch otherwise."""
         return sum(len(record.document.text) for pool in batch for record in pool)

@@ -1,4 +1,4 @@
-"""The annotation of an archive: records of many files into shards, by the bundle, on Apache Beam."""
+"""Annotates an archive of many files with a bundle on Apache Beam and writes sharded results."""
 
 import argparse
 import contextlib
@@ -27,7 +27,7 @@ from emr_ner_tf.log_interval import LogInterval
 
 _LOGGER = logging.getLogger(__name__)
 _LOG_SECONDS = 30.0
-# How a worker's error reads in what a runner says of a failed job.
+# An error of a worker, as quoted in a runner's message about a failed job.
 _USER_ERROR = re.compile(
     r"emr_ner_tf\.errors\.UserError: (.*?)(?: \[while running '[^']*'\])?$", re.MULTILINE
 )
@@ -38,12 +38,12 @@ class ArchiveJob:
     """Settings of a job; every path may be on any Beam file system.
 
     Attributes:
-        bundle: a bundle's version, or the directory of its versions, of which the newest is taken.
+        bundle: a version of a bundle, or the directory of its versions, whose newest version is used.
         inputs: patterns of files.
-        output_dir: new, empty, or of this job when it did not finish.
+        output_dir: a new or empty directory, or that of a job that did not complete.
         format: "ccks2019" or "text".
-        shards: files of the output.
-        skip: whether bad records go to `rejects.jsonl`; else the first ends the job.
+        shards: number of output files.
+        skip: whether bad records are written to `rejects.jsonl`; if False, the first one ends the job.
     """
 
     bundle: str
@@ -57,25 +57,25 @@ class ArchiveJob:
 def annotate_archive(
     job: ArchiveJob, *, workers: int = 1, beam_options: Sequence[str] = ()
 ) -> dict[str, int]:
-    """Runs a job: on this machine, or where the options of Beam name a runner.
+    """Runs a job on this machine, or with the runner that the options of Beam name.
 
     Args:
-        job: what is annotated.
-        workers: processes on this machine, among which its processors are divided.
-        beam_options: as Beam's own command line has them, such as `--runner=FlinkRunner`.
+        job: settings of the job.
+        workers: number of processes on this machine, among which its processors are divided.
+        beam_options: flags of Beam, such as `--runner=FlinkRunner`.
 
     Returns:
         The summary, which is also written to the output: `records`, `entities`, `characters`, `rejected`, `shards`.
 
     Raises:
-        UsageError: options of Beam are wrong.
-        UserError: files, bundle or output directory cannot be used, or a worker has met what a user can mend. See
-            `run_on_this_machine` on what is then still at work.
+        UsageError: an option of Beam is wrong.
+        UserError: files, bundle or output directory cannot be used, or a worker raised a UserError. Threads and
+            workers may then still be running; see `run_on_this_machine`.
     """
     options = _options(beam_options)
     FileSystems.set_options(options)
     here = options.view_as(StandardOptions).runner is None
-    # Before the output directory is taken: this looks for the runner and checks its options.
+    # This finds the runner and checks its options, before the output directory is claimed.
     elsewhere = None if here else _pipeline(options)
     files = find_files(job.inputs)
     bundle = newest_version(job.bundle)
@@ -105,11 +105,11 @@ def add_steps(
     """Adds the steps of a job to a pipeline.
 
     Args:
-        pipeline: without steps.
-        job: what is annotated.
-        files: path and size of each.
-        handler: annotates pools.
-        job_id: as `sink.begin` gave it.
+        pipeline: an empty pipeline.
+        job: settings of the job.
+        files: path and size of each file.
+        handler: annotates pools of records.
+        job_id: id from `sink.begin`.
     """
     read = (
         pipeline
@@ -123,7 +123,7 @@ def add_steps(
         read.pools | "Annotate" >> RunInference(handler) | "Shard" >> beam.ParDo(ShardRecords(job.shards))
     )
     rejects = read[ReadRecords.REJECTS] | "Rejects" >> beam.Map(_packed_reject)
-    # A shard that no record falls into is a file, too.
+    # A shard without records is written, too.
     names = [(shard_name(shard, job.shards), pack([])) for shard in range(job.shards)]
     _ = (
         (records, rejects, pipeline | "Shards" >> beam.Create(names, reshuffle=False))
@@ -136,7 +136,7 @@ def add_steps(
 
 
 class ShardRecords(beam.DoFn):
-    """Annotated pools to packed rows by the name of their shard; counts, and logs now and then."""
+    """Converts annotated pools to packed rows by shard; counts records and logs progress."""
 
     def __init__(self, shards: int) -> None:
         super().__init__()
@@ -144,12 +144,12 @@ class ShardRecords(beam.DoFn):
         self._counters = [Metrics.counter(NAMESPACE, name) for name in ("records", "entities", "characters")]
 
     def setup(self) -> None:
-        """Starts to count for the log."""
+        """Starts the counter of the log."""
         self._interval = LogInterval(_LOG_SECONDS)
         self._count = 0
 
     def process(self, element: list[Record]) -> Iterator[tuple[str, bytes]]:
-        """Yields the rows of a pool, those of a shard together."""
+        """Yields the rows of a pool, grouped by shard."""
         rows: dict[int, list[Row]] = defaultdict(list)
         for document, path, offset in element:
             sums = len(document.entities), len(document.text)
@@ -174,15 +174,15 @@ def _packed_reject(reject: tuple[str, int, str]) -> tuple[str, bytes]:
 
 
 def _options(given: Sequence[str]) -> PipelineOptions:
-    """Parses options of Beam, which would leave out those that it does not know.
+    """Parses options of Beam, whose own parser ignores unknown options.
 
     Raises:
-        UsageError: a value is wrong; or, where no runner is named, an option is unknown.
+        UsageError: a value is wrong, or no runner is named and an option is unknown.
     """
-    given, said = list(given), io.StringIO()
+    given, stderr = list(given), io.StringIO()
     try:
-        # A wrong value ends the process, after a page of usage.
-        with contextlib.redirect_stderr(said):
+        # For a wrong value, the parser prints its usage and exits.
+        with contextlib.redirect_stderr(stderr):
             options = PipelineOptions(given)
             here = options.view_as(StandardOptions).runner is None
 
@@ -196,7 +196,7 @@ def _options(given: Sequence[str]) -> PipelineOptions:
 
             options.get_all_options(add_extra_args_fn=check)
     except SystemExit:
-        raise UsageError(f"--beam_options: {said.getvalue().rpartition('error: ')[2].strip()}") from None
+        raise UsageError(f"--beam_options: {stderr.getvalue().rpartition('error: ')[2].strip()}") from None
     return options
 
 
@@ -212,8 +212,8 @@ def _run_elsewhere(build: Callable[[beam.Pipeline], object], pipeline: beam.Pipe
         build(pipeline)
         pipeline.run().wait_until_finish()
     except Exception as error:
-        # A runner raises a worker's error as it is, or one that quotes it.
-        told = _USER_ERROR.search(f"{type(error).__module__}.{type(error).__qualname__}: {error}")
-        if told is None:
+        # A runner raises a worker's error unchanged, or an error that quotes it.
+        quoted = _USER_ERROR.search(f"{type(error).__module__}.{type(error).__qualname__}: {error}")
+        if quoted is None:
             raise
-        raise UserError(told[1]) from error
+        raise UserError(quoted[1]) from error

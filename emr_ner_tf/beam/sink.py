@@ -1,8 +1,8 @@
-"""Outputs of an archive's job: shards by a hash of the id, sorted within; a directory that is finished or is not.
+"""Writes the outputs of an archive job: records are assigned to shards by a hash of their id and sorted within them.
 
-A job's directory holds UNFINISHED, and in it the job's own id, until all is done. Workers write every file beside its
-name; when all are written, one step renames them and writes SUMMARY last. A missing summary means that the job did not
-complete, and the same command starts it again.
+Until a job is complete, its directory contains the file UNFINISHED with the id of the job. Workers write each output
+under a temporary name. When all are written, one step renames them and writes SUMMARY last. A missing summary means
+that the job did not complete; the same command starts it again.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from emr_ner_tf.errors import UserError, describe_os_error
 
 SUMMARY, UNFINISHED, REJECTS = "summary.json", "unfinished", "rejects.jsonl"
 _TEMPORARY = ".*.tmp"
-# The files of an unfinished job; others that somebody has put beside them stay.
+# Names of the files of an unfinished job; files with other names in the directory are kept.
 _OWN = re.compile(rf"{re.escape(REJECTS)}|out-[0-9]+-of-[0-9]+\.jsonl|\..*\.tmp")
 
 
@@ -33,12 +33,12 @@ class Row(NamedTuple):
     """A line of an output file, in the order of the fields.
 
     Attributes:
-        id: of the record; "" for a bad one.
-        path: of its file.
-        offset: in it; with `path` no two rows have the same.
-        entities: in the record.
-        characters: of its text.
-        line: to be written.
+        id: id of the record; "" for a bad record.
+        path: path of the record's file.
+        offset: offset of the record in the file; `path` and `offset` together are unique.
+        entities: number of entities in the record.
+        characters: number of characters in its text.
+        line: the line to write.
     """
 
     id: str
@@ -49,7 +49,7 @@ class Row(NamedTuple):
     line: str
 
 
-# Name in the job's directory, and name that it has until all are written, then the sums of its rows.
+# Final name of an output, its temporary name, and the sums over its rows.
 Written = tuple[str, str, int, int, int]
 
 
@@ -59,46 +59,46 @@ def shard_name(shard: int, shards: int) -> str:
 
 
 def shard_of(record_id: str, shards: int) -> int:
-    """Returns the shard of a record: by the first eight bytes of its id's SHA-256, the same on every machine."""
+    """Returns the shard of a record, computed from the first eight bytes of its id's SHA-256; equal on any machine."""
     digest = hashlib.sha256(record_id.encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:8], "big") % shards
 
 
 def pack(rows: Sequence[Row]) -> bytes:
-    """Packs rows that wait to be grouped: Beam's local runner keeps them in memory, so that they are made small."""
+    """Compresses rows, because Beam's local runner keeps them in memory until they are grouped."""
     return zlib.compress(pickle.dumps([tuple(row) for row in rows]))
 
 
 def begin(output_dir: str) -> str:
-    """Takes a directory for a job, and out of it what an unfinished job has left.
+    """Claims a directory for a job and removes the files of an unfinished job from it.
 
     Returns:
-        The job's id, by which `Commit` sees that no later job has taken the directory.
+        The id of the job, with which `Commit` checks that no later job has claimed the directory.
 
     Raises:
-        UserError: it holds a finished job, or something else, or its name is a pattern.
+        UserError: the directory has a finished job or other files, or its name is a pattern.
     """
     if re.search(r"[*?\[]", output_dir):
-        raise UserError(f"{output_dir}: the name of an output directory must hold no *, ? or [")
+        raise UserError(f"{output_dir}: the name of an output directory must not contain *, ? or [")
     files = match(FileSystems.join(output_dir, "**"))
     names = {path.rpartition("/")[2] for path in files if _is_in(output_dir, path)}
     if SUMMARY in names:
         if UNFINISHED in names:
             finish(output_dir)
-        raise UserError(f"{output_dir}: holds a finished job ({SUMMARY}); name another directory")
-    # A file system of objects knows no empty folders.
+        raise UserError(f"{output_dir}: contains a finished job ({SUMMARY}); name another directory")
+    # An object store has no empty folders.
     if UNFINISHED not in names and (files or (os.path.isdir(output_dir) and os.listdir(output_dir))):
-        raise UserError(f"{output_dir}: is not empty and holds no unfinished job; name another directory")
+        raise UserError(f"{output_dir}: is not empty and contains no unfinished job; name another directory")
     job_id = uuid.uuid4().hex
     _write(FileSystems.join(output_dir, UNFINISHED), [job_id])
     if names:
-        logging.info("%s: an earlier job did not finish; it is begun again", output_dir)
+        logging.info("%s: an earlier job did not complete; it is started again", output_dir)
         _delete([FileSystems.join(output_dir, name) for name in sorted(names) if _OWN.fullmatch(name)])
     return job_id
 
 
 def finish(output_dir: str) -> dict[str, int]:
-    """Deletes files that are not part of the result, such as those of attempts that Beam repeated.
+    """Deletes temporary files, such as those of attempts that Beam repeated, and reads the summary.
 
     Returns:
         The summary: `records`, `entities`, `characters`, `rejected`, `shards`.
@@ -110,14 +110,14 @@ def finish(output_dir: str) -> dict[str, int]:
 
 
 class WriteFile(beam.DoFn):
-    """Writes all rows of one output file, sorted, beside its name."""
+    """Writes all rows of one output, sorted, to a file with a temporary name."""
 
     def __init__(self, output_dir: str) -> None:
         super().__init__()
         self._output_dir = output_dir
 
     def process(self, element: tuple[str, Iterable[bytes]]) -> Iterator[tuple[str, Written]]:
-        """Yields what was written, all under one key.
+        """Yields the names and sums of the file, under the same key for all files.
 
         Raises:
             UserError: the file cannot be written.
@@ -131,17 +131,17 @@ class WriteFile(beam.DoFn):
 
 
 class Commit(beam.DoFn):
-    """Gives the files their names, then writes the summary. It can be repeated: what has its name keeps it."""
+    """Renames the outputs, then writes the summary. It can be repeated: outputs that have their names are skipped."""
 
     def __init__(self, output_dir: str, job_id: str) -> None:
         super().__init__()
         self._output_dir, self._job_id = output_dir, job_id
 
     def process(self, element: tuple[str, Iterable[Written]]) -> None:
-        """Takes what all `WriteFile` have written.
+        """Renames the outputs that `WriteFile` wrote and writes the summary.
 
         Raises:
-            UserError: another job has taken the directory.
+            UserError: another job has claimed the directory.
         """
         written = list(element[1])
         self._check_taken()
@@ -167,7 +167,7 @@ class Commit(beam.DoFn):
             FileSystems.rename([source], [target])
         elif not FileSystems.exists(target):
             raise UserError(
-                f"{target}: is not there, nor is what was written of it; was the directory changed?"
+                f"{target}: neither this file nor its temporary file exists; was the directory changed?"
             )
 
     def _check_taken(self) -> None:
@@ -177,7 +177,7 @@ class Commit(beam.DoFn):
             with FileSystems.open(path) as file:
                 taken_by = file.read().decode("utf-8")
         if taken_by != self._job_id:
-            raise UserError(f"{self._output_dir}: another job has taken it meanwhile; this one has no result")
+            raise UserError(f"{self._output_dir}: output directory was claimed by another job; aborting")
 
 
 def _is_in(output_dir: str, path: str) -> bool:
@@ -193,7 +193,7 @@ def _delete(paths: Sequence[str]) -> None:
 def _write(path: str, lines: Iterable[str]) -> None:
     try:
         with FileSystems.create(path) as file:
-            # On this machine records on their way are for this user alone, until the file has its name.
+            # Until it is renamed, a local file with records can only be read by this user.
             if os.path.isfile(path):
                 os.chmod(path, 0o600)
             for line in lines:

@@ -1,4 +1,4 @@
-"""Records of an archive read in parallel: spans of files, their lines with byte offsets, pools for the model."""
+"""Reads the records of an archive in parallel: cuts files into spans, reads lines and collects records in pools."""
 
 import logging
 import os
@@ -29,12 +29,12 @@ _REMEDY = (
     "an archive holds JSON lines of CCKS2019 or, with --format=text, one record per line, in UTF-8; convert other "
     "files first: emr-ner data convert --input=FILE --output=FILE.jsonl"
 )
-# Fixed, whatever runs the job: which records share a pool, and so the last digits of their scores, must not depend on
-# how many workers there are.
+# The size is fixed, so that the number of workers does not affect which records share a pool, and with it the last
+# digits of their scores.
 SPAN_BYTES = 1 << 20
 _UNBOUNDED = 1 << 62
 
-# Of a file: path, and from which byte to which the lines begin that are meant.
+# Path of a file, and a range of bytes; the span consists of the lines that begin in this range.
 Span = tuple[str, int, int]
 
 
@@ -42,9 +42,9 @@ class Record(NamedTuple):
     """A document and where it came from.
 
     Attributes:
-        document: with an id in `extra` too, so that its line says where it came from.
-        path: of its file.
-        offset: of its first byte in the file; in a compressed file, in what it unpacks to.
+        document: the document, with an id in `extra`, too, so that its output line shows where it came from.
+        path: path of the file.
+        offset: offset of its first byte in the file, or in the decompressed content of a compressed file.
     """
 
     document: Document
@@ -56,14 +56,14 @@ def find_files(patterns: Sequence[str]) -> list[tuple[str, int]]:
     """Finds the files that patterns of any Beam file system name.
 
     Args:
-        patterns: paths, `*` for any characters but `/`, `**` for any, `[...]` for one of some.
+        patterns: paths; `*` matches any characters except `/`, `**` matches any, `[...]` matches one of several.
 
     Returns:
-        Path and size in bytes of each file, sorted. A file that patterns name by several paths is there once, by the
-        first: on this machine the paths are followed, elsewhere they are compared as they are.
+        Path and size in bytes of each file, sorted. A file that matches under several paths is listed once, under
+        the first of them; links are resolved on local paths only.
 
     Raises:
-        UserError: a pattern names no file, a folder, a stream or a broken link, or an unknown file system.
+        UserError: a pattern matches no file, or a folder, a stream or a broken link, or its file system is unknown.
     """
     found: dict[str, tuple[str, int]] = {}
     for pattern in patterns:
@@ -74,7 +74,7 @@ def find_files(patterns: Sequence[str]) -> list[tuple[str, int]]:
             raise UserError(f"{pattern}: no such file")
         for path, size in sorted(files.items()):
             if "://" not in path and os.path.isdir(path):
-                raise UserError(f"{path}: must be a file, and it is a folder; name its files: {path}/*.jsonl")
+                raise UserError(f"{path}: must be a file, got a folder; name its files: {path}/*.jsonl")
             if "://" not in path:
                 check_rereadable(path, "several workers read it in parts")
             found.setdefault(path if "://" in path else os.path.realpath(path), (path, size))
@@ -92,19 +92,19 @@ def match(pattern: str) -> dict[str, int]:
     try:
         (result,) = FileSystems.match([here + pattern])
     except ValueError as error:
-        raise UserError(f"{pattern}: no file system of Beam's takes this path") from error
+        raise UserError(f"{pattern}: no file system of Beam supports this path") from error
     return {metadata.path.removeprefix(here): metadata.size_in_bytes for metadata in result.metadata_list}
 
 
 def _check_links(pattern: str) -> None:
-    """Looks at the local files that match a pattern and that Beam leaves out without a word.
+    """Checks the local files that match a pattern and that Beam would silently leave out.
 
-    Links to folders and folders that cannot be listed, in which files may match, are logged.
+    Links to folders and folders that cannot be listed are logged, because they may contain matching files.
 
     Raises:
         UserError: a file that matches cannot be read, such as a link to a file that does not exist.
     """
-    # As Beam reads it: a folder is a pattern for its files.
+    # Beam, too, interprets a folder as a pattern for its files.
     pattern = f"{pattern}*" if pattern.endswith("/") else pattern
     fixed = _fixed_part(pattern)
     if fixed == pattern:
@@ -120,14 +120,14 @@ def _check_links(pattern: str) -> None:
             except OSError as error:
                 raise UserError(
                     f"{describe_os_error(error)}; the pattern {pattern} matches this "
-                    f"{'link' if os.path.islink(path) else 'file'}: mend or remove it, or use a pattern without it"
+                    f"{'link' if os.path.islink(path) else 'file'}: repair or remove it, or use a pattern without it"
                 ) from None
         if "/" not in wildcards and "**" not in wildcards:
             return
         for path in (os.path.join(folder, name) for name in folders):
             if os.path.islink(path):
                 _LOGGER.warning(
-                    "%s: is a link to a folder, and patterns do not look into it; name it in a pattern of its own: "
+                    "%s: is a link to a folder, which patterns do not follow; name it in a pattern of its own: "
                     "%s/*.jsonl",
                     path,
                     path,
@@ -144,7 +144,7 @@ def _log_unlisted(error: OSError) -> None:
 
 
 def spans_of(file: tuple[str, int], span_bytes: int = SPAN_BYTES) -> Iterator[Span]:
-    """Cuts a file of a path and a size into spans; one that is compressed cannot be cut."""
+    """Cuts a file, given as path and size, into spans; a compressed file is one span."""
     path, size = file
     if CompressionTypes.detect_compression_type(path) != CompressionTypes.UNCOMPRESSED:
         yield path, 0, _UNBOUNDED
@@ -154,10 +154,10 @@ def spans_of(file: tuple[str, int], span_bytes: int = SPAN_BYTES) -> Iterator[Sp
 
 
 def lines_of(span: Span) -> Iterator[Line]:
-    """Yields the lines that begin in a span, whole; their `number` is 0, since nobody has counted.
+    """Yields the complete lines that begin in a span; their `number` is 0, because lines are not counted.
 
     Raises:
-        UserError: the file cannot be read, or is compressed and not whole.
+        UserError: the file cannot be read, or is compressed and incomplete.
     """
     path, start, end = span
     compression = CompressionTypes.detect_compression_type(path)
@@ -166,7 +166,7 @@ def lines_of(span: Span) -> Iterator[Line]:
             file = unpacked(opened, compression)
             offset = start
             if start:
-                # A line that begins at `start` has a line feed before it, and then nothing is passed over.
+                # From the byte before `start`, so that a line that begins exactly at `start` is not skipped.
                 file.seek(start - 1)
                 offset += len(file.readline()) - 1
             while offset < end:
@@ -186,7 +186,7 @@ def lines_of_format(span: Span, format: str) -> Iterator[Line]:
         UserError: as `lines_of`, or the span begins a file that is obviously of another format.
     """
     path, start, _ = span
-    # As `data.reading` does: in a text, only the file's first mark is one.
+    # As in `data.reading`: in plain text, only the mark at the beginning of the file is a byte order mark.
     lines = (
         without_mark(line) if format == "ccks2019" or not line.offset else line for line in lines_of(span)
     )
@@ -219,26 +219,30 @@ def parse(line: Line, path: str, format: str) -> Record:
 
 
 class ReadRecords(beam.DoFn):
-    """Spans to pools of records: as many as `annotate` takes at a time.
+    """Reads spans and yields pools of records; a pool has as many records as `Annotator.annotate` collects.
 
     Attributes:
-        REJECTS: tag of the output that takes bad records: path, offset, and the line that says what is wrong.
+        REJECTS: tag of the output for bad records: path, offset and the line of the rejects file.
     """
 
     REJECTS = "rejects"
 
     def __init__(self, format: str, skip: bool) -> None:
-        """Args: one of `FORMATS`; whether a bad record is passed over, or else ends the job."""
+        """Stores the settings.
+
+        Args:
+            format: one of `FORMATS`.
+            skip: whether bad records are skipped; if False, the first one ends the job.
+        """
         super().__init__()
         self._format, self._skip = format, skip
         self._rejected = Metrics.counter(NAMESPACE, "rejected")
 
     def process(self, element: Span) -> Iterator[Any]:
-        """Yields lists of `Record`, and bad records tagged.
+        """Yields lists of `Record`, and bad records with the tag `REJECTS`.
 
         Raises:
-            UserError: a bad record that is not to be passed over, or a file that cannot be read or is of another
-                format.
+            UserError: a record is bad and `skip` is False, or a file cannot be read or has another format.
         """
         path = element[0]
         pool: list[Record] = []

@@ -66,7 +66,7 @@ def test_a_record_keeps_its_id_or_gets_its_place(tmp_path):
 def test_an_unreadable_file_is_an_error(tmp_path):
     with pytest.raises(UserError, match=r"absent\*: no such file"):
         find_files([f"{tmp_path}/absent*"])
-    with pytest.raises(UserError, match="no file system of Beam's takes this path"):
+    with pytest.raises(UserError, match="no file system of Beam supports this path"):
         find_files(["nosuch://bucket/*"])
     with pytest.raises(UserError, match="cannot be read: Is a directory"):
         list(lines_of((str(tmp_path), 0, 1)))
@@ -153,7 +153,7 @@ def test_a_broken_link_that_a_pattern_matches_is_refused(tmp_path, monkeypatch, 
     (folder / "a.jsonl").write_bytes(b"12345")
     (folder / "b.jsonl").symlink_to(target)
     for given in (pattern, f"{tmp_path}/{pattern}"):
-        with pytest.raises(UserError, match=r"b\.jsonl: .*matches this link: mend or remove it"):
+        with pytest.raises(UserError, match=r"b\.jsonl: .*matches this link: repair or remove it"):
             find_files([given])
 
 
@@ -182,7 +182,7 @@ def test_what_workers_cannot_read_in_parts_is_refused(tmp_path, ending):
         os.mkfifo(f"{tmp_path}{ending}")
         message = "must be a regular file, since several workers read it in parts"
     else:
-        message = f"must be a file, and it is a folder; name its files: {tmp_path}/*.jsonl"
+        message = f"must be a file, got a folder; name its files: {tmp_path}/*.jsonl"
     with pytest.raises(UserError) as raised:
         find_files([f"{tmp_path}{ending}"])
     assert str(raised.value).startswith(f"{tmp_path}{ending}: {message}")
@@ -218,7 +218,7 @@ def test_the_newest_version_is_taken_and_can_be_fetched(tmp_path):
 
 def test_a_directory_of_something_else_is_refused(tmp_path):
     (tmp_path / "out-00000-of-00002.jsonl").write_text("somebody's")
-    with pytest.raises(UserError, match="is not empty and holds no unfinished job"):
+    with pytest.raises(UserError, match="is not empty and contains no unfinished job"):
         sink.begin(str(tmp_path))
     assert (tmp_path / "out-00000-of-00002.jsonl").read_text() == "somebody's"
 
@@ -281,7 +281,7 @@ def test_a_job_whose_directory_another_has_taken_has_no_result(tmp_path):
     second = sink.Commit(str(tmp_path), sink.begin(str(tmp_path)))
     (tmp_path / ".one.tmp").write_text("1")
     written = [("one", ".one.tmp", 1, 2, 3)]
-    with pytest.raises(UserError, match="another job has taken it"):
+    with pytest.raises(UserError, match="claimed by another job"):
         first.process(("", written))
     second.process(("", written))
     assert sink.finish(str(tmp_path))["records"] == 1
@@ -292,6 +292,6 @@ def test_files_left_by_a_kill_after_the_summary_are_deleted(tmp_path):
     sink.begin(str(tmp_path))
     (tmp_path / "summary.json").write_text("{}")
     (tmp_path / ".two.tmp").write_text("of a try that was repeated")
-    with pytest.raises(UserError, match="holds a finished job"):
+    with pytest.raises(UserError, match="contains a finished job"):
         sink.begin(str(tmp_path))
     assert set(os.listdir(tmp_path)) == {"summary.json"}

@@ -233,9 +233,9 @@ def test_killed_and_repeated_it_writes_the_same_bytes(cli, bundles, archive, don
         (output / name).write_bytes(b"half\n")
     again = cli("annotate_archive", *flags, timeout=300)
     assert again.returncode == 0, again.stderr
-    assert "begun again" in again.stderr
+    assert "started again" in again.stderr
     assert _contents(output) == _contents(done[0])
-    with pytest.raises(UserError, match="holds a finished job"):
+    with pytest.raises(UserError, match="contains a finished job"):
         sink.begin(str(output))
 
 
