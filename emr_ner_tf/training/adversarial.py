@@ -6,7 +6,7 @@ import tensorflow as tf
 
 
 class AdversarialEmbeddings:
-    """Adds to the gradients those at token embeddings that are moved where the loss grows fastest.
+    """Adds gradients at perturbed token embeddings, which are moved in the direction in which the loss grows fastest.
 
     The whole table is moved by `norm` * gradient / |gradient|, with one norm over all rows, which is how the method is
     applied to sequence labelling; the paper moves each embedded text by itself. A second forward and backward pass at
@@ -30,13 +30,13 @@ class AdversarialEmbeddings:
         """Returns the gradients plus those at the moved table; called by each replica.
 
         Args:
-            gradients: of `variables`, summed over all replicas.
-            variables: what is trained.
-            again: computes gradients like these at the values that the variables have.
+            gradients: gradients of `variables`, summed over all replicas.
+            variables: the trained variables.
+            again: function that computes the same gradients at the current values of the variables.
         """
         (own,) = (g for g, v in zip(gradients, variables, strict=True) if v is self.table)
         before = tf.identity(self.table)
-        # Under mixed_float16 a gradient may not be finite; the optimizer then leaves out the whole update.
+        # Under mixed_float16, a gradient may not be finite; the optimizer then skips the whole update.
         move = tf.math.divide_no_nan(self.norm * own, tf.linalg.global_norm([own]))
         _assign(self.table, before + move)
         moved = again()
@@ -45,7 +45,7 @@ class AdversarialEmbeddings:
 
 
 def _assign(variable: tf.Variable, value: tf.Tensor) -> None:
-    """Assigns in a replica what all replicas have computed alike."""
+    """Assigns, in a replica, a value that is the same on all replicas."""
     tf.distribute.get_replica_context().merge_call(
         lambda strategy, value: strategy.extended.update(
             variable, lambda copy, new: copy.assign(new, read_value=False), args=(value,)

@@ -1,4 +1,4 @@
-"""One folder of checkpoints: which one is in force, whether it is whole, and how the next one takes its place."""
+"""A folder with one current checkpoint: finds it, checks that it is complete, and replaces it by the next one."""
 
 import contextlib
 import os
@@ -15,26 +15,26 @@ from emr_ner_tf.encoders.tensor_files import open_tensors, pattern_problem, read
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.training.failed_writes import failed_writes_named
 
-# TensorFlow's name for the file that says which checkpoint is in force.
+# TensorFlow's name for the file that names the current checkpoint.
 _NAMES_THE_NEWEST = "checkpoint"
 _NAMED = re.compile(r'^model_checkpoint_path: "(?:[^"\n]*/)?(ckpt-\d+)"$', re.MULTILINE)
-# Of that file; the line that counts is its first.
+# Maximum number of characters to read of that file; only its first line matters.
 _LONGEST = 65536
 _INDEX = re.compile(r"(ckpt-\d+)\.index")
 
 
 def read_values(checkpoint: tf.train.Checkpoint) -> dict[str, tf.Tensor]:
-    """Reads everything that a checkpoint of these objects holds, by its name in the file.
+    """Reads all values that a checkpoint of these objects contains, by their names in the file.
 
-    A value shares the memory of its variable until a later update, which then copies it: reading takes no time, and
-    while the values are kept, the memory of the variables is taken twice.
+    A value shares the memory of its variable until the next update copies it. Reading therefore takes no time, but
+    while the values are kept, the variables need twice their memory.
     """
-    # `tf.train.Checkpoint.restore`, which reads the file, expects the counter.
+    # `tf.train.Checkpoint.restore`, which will read the file, expects the counter.
     checkpoint.save_counter.assign_add(1)
-    # Private in TensorFlow 2.15, whose public methods read and write in one call.
+    # This method is private in TensorFlow 2.15, whose public methods read and write in one call.
     serialized, *_ = checkpoint._saver._gather_serialized_tensors()
     values = {name: value for found in serialized.values() for name, value in found.items()}
-    # A variable comes as a specification that reads it here; an object without a value has none.
+    # For a variable, this is a specification, whose `tensor` reads the value; an object without a value has None.
     values = {name: getattr(value, "tensor", value) for name, value in values.items()}
     return {name: value for name, value in values.items() if value is not None}
 
@@ -47,16 +47,16 @@ def checkpoint_number(prefix: str) -> int:
 class CheckpointFolder:
     """A folder that keeps one checkpoint, `ckpt-NUMBER`.
 
-    A new checkpoint is written beside the one in force, reaches the disk, and is then put in force by renaming the file
-    that names it; only after that the older one is removed. A process killed at any moment, or a full disk, leaves a
-    whole checkpoint in force, and perhaps parts of another, which `remove_others` removes.
+    A new checkpoint is written beside the current one and flushed to the disk. It becomes the current one when the file
+    that names it is renamed; after that, the previous one is removed. If the process is killed at any moment, or the
+    disk is full, the current checkpoint is complete; parts of another one are removed by `remove_others`.
 
     Attributes:
         path: the folder.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        """Names a folder, which need not exist.
+        """Stores the path of a folder, which need not exist.
 
         Raises:
             UserError: TensorFlow would not find a checkpoint there.
@@ -66,11 +66,11 @@ class CheckpointFolder:
         if problem:
             raise UserError(f"{self.path}: {problem}")
 
-    def in_force(self) -> str | None:
-        """Finds the checkpoint in force and reads all of it once, so that nothing is built on half a file.
+    def current(self) -> str | None:
+        """Finds the current checkpoint and reads all of it, so that an incomplete file is noticed.
 
-        The file `checkpoint` names it. Copies often lack that file, or are older or newer than it: then the newest
-        checkpoint whose files are there is in force.
+        The file `checkpoint` names it. In a copied folder, that file is often missing, or names another checkpoint than
+        the copied ones: then the newest checkpoint that has its files is the current one.
 
         Returns:
             The prefix of the checkpoint's files; None if the folder has no checkpoint.
@@ -78,14 +78,14 @@ class CheckpointFolder:
         Raises:
             UserError: a file of the checkpoint is missing, empty or cut off.
         """
-        name = self._in_force()
+        name = self._current_name()
         if name is None:
             return None
         _check_whole(self.path / name)
         return str(self.path / name)
 
     def holds_any(self) -> bool:
-        """Returns whether the folder has a checkpoint with an index, whole or not, or the file that names one."""
+        """Returns whether the folder has a checkpoint with an index, complete or not, or the file that names one."""
         return bool(self._with_index()) or (self.path / _NAMES_THE_NEWEST).exists()
 
     def has_parts(self) -> bool:
@@ -93,14 +93,14 @@ class CheckpointFolder:
         return any(self.path.glob("ckpt-*.data-*"))
 
     def save(self, values: Mapping[str, tf.Tensor], number: int) -> None:
-        """Saves a checkpoint, which replaces the one in force.
+        """Saves a checkpoint, which replaces the current one.
 
         Args:
-            values: values of `read_values`.
-            number: names the checkpoint.
+            values: values from `read_values`.
+            number: number in the name of the checkpoint.
 
         Raises:
-            UserError: it cannot be written; the checkpoint in force is still there and still in force.
+            UserError: it cannot be written; the current checkpoint is unchanged.
         """
         name = f"ckpt-{number}"
         with failed_writes_named(self.path), self._parts_removed(name):
@@ -118,10 +118,10 @@ class CheckpointFolder:
         self._remove_all_but(name)
 
     def remove_others(self) -> None:
-        """Removes the files of checkpoints that are not in force: a killed process was writing or removing them."""
-        self._remove_all_but(self._in_force())
+        """Removes the files of all but the current checkpoint, which a killed process was writing or removing."""
+        self._remove_all_but(self._current_name())
 
-    def _in_force(self) -> str | None:
+    def _current_name(self) -> str | None:
         named, found = self._named(), self._with_index()
         if named is None:
             return found[-1] if found else None
@@ -129,7 +129,7 @@ class CheckpointFolder:
             return named
         if not found:
             raise UserError(
-                f"{self.path / _NAMES_THE_NEWEST}: names {named}, and no file of that checkpoint is there; "
+                f"{self.path / _NAMES_THE_NEWEST}: names {named}, but there is no file of that checkpoint; "
                 f"copy {named}.* here, too"
             )
         logging.warning(
@@ -147,8 +147,8 @@ class CheckpointFolder:
         match = _NAMED.search(text)
         if match is None:
             raise UserError(
-                f"{path}: empty or cut off, it must name a checkpoint; remove this file: the newest checkpoint "
-                "beside it is then in force"
+                f"{path}: must name a checkpoint, but is empty or cut off; remove this file, and the newest "
+                "checkpoint beside it is used"
             )
         return match[1]
 
@@ -160,13 +160,13 @@ class CheckpointFolder:
     def _remove_all_but(self, name: str | None) -> None:
         kept = set(self.path.glob(f"{name}.*")) if name else set()
         others = {*self.path.glob("ckpt-*"), *self.path.glob("checkpoint.tmp*")} - kept
-        # The index first: without it the rest is no checkpoint.
+        # The index is removed first; without it, the other files are no checkpoint.
         for path in sorted(others, key=lambda path: path.suffix != ".index"):
             _remove(path)
 
     @contextlib.contextmanager
     def _parts_removed(self, name: str) -> Iterator[None]:
-        """Removes what a failed save leaves, so that it does not fill the disk further."""
+        """Removes the files of a failed save, so that they do not occupy the full disk."""
         try:
             yield
         except (tf.errors.OpError, OSError):
@@ -193,10 +193,10 @@ def _sync(path: pathlib.Path) -> None:
 
 
 def _check_whole(prefix: pathlib.Path) -> None:
-    """Reads every variable, which also compares the check sums.
+    """Reads every variable, which also compares the checksums.
 
     Raises:
-        UserError: naming the file that is missing, empty, cut off or damaged.
+        UserError: a file is missing, empty, cut off or damaged; the message names it.
     """
     reader = open_tensors(prefix)
     _, *data = tensor_paths(prefix)

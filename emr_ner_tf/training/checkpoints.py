@@ -15,7 +15,7 @@ from emr_ner_tf.training.checkpoint_folder import CheckpointFolder, checkpoint_n
 from emr_ner_tf.training.progress import Progress
 
 LAST, BEST = "last", "best"
-# A file that is changed while it is read ends in one of these.
+# Errors of reading a file that changes at the same time.
 _UNREADABLE = (tf.errors.OpError, IndexError, KeyError, RuntimeError, ValueError)
 _AVERAGES = "averages"
 _PROGRESS = "progress/.ATTRIBUTES/py_state"
@@ -49,12 +49,12 @@ class Checkpoints:
         self._best_is_last = False
 
     def restore_last(self) -> bool:
-        """Restores the newest state; False where there is none. Nothing is written.
+        """Restores the last state and returns whether there is one; writes nothing.
 
         Raises:
-            UserError: a file of it is missing, empty or cut off, or it is of another model.
+            UserError: a file of the checkpoint is missing, empty or cut off, or it belongs to another model.
         """
-        path = self._last.in_force()
+        path = self._last.current()
         if path is None:
             return False
         try:
@@ -65,21 +65,21 @@ class Checkpoints:
         return True
 
     def tidy(self) -> None:
-        """Removes what a killed process was writing or removing, and saves the best weights if it had not done so."""
+        """Removes incomplete checkpoints of a killed process, and saves the best weights if that process had not."""
         self._last.remove_others()
         if self._best_is_last:
             self._best.save(self._read_weights(), int(self._step.numpy()))
         self._best.remove_others()
 
     def snapshot(self, *, best: bool) -> Callable[[], None]:
-        """Reads the whole state as it is now, for writing beside the next steps.
+        """Reads the current state, which can then be written in parallel with the next steps.
 
         Args:
             best: whether the weights are the best so far.
 
         Returns:
-            The function that saves the state as the last one, then the weights as the best ones if they are. It raises
-            `UserError` if one cannot be written; those saved before are then still in force.
+            A function that saves the state as the last checkpoint and then, if `best`, the weights as the best one. It
+            raises `UserError` if one cannot be written; the previous checkpoints then remain valid.
         """
         number = int(self._step.numpy())
         state = read_values(self._state)
@@ -97,12 +97,12 @@ class Checkpoints:
             return read_values(self._weights)
 
     def _look_for_best(self) -> None:
-        """Compares the best weights that are there with those that the restored state tells of."""
+        """Compares the saved best weights with the best epoch of the restored state."""
         progress = self._progress
         if not progress.best_step:
             return
-        # Damaged files are an error even where they could be saved again: whoever copied them should know.
-        path = self._best.in_force()
+        # Damaged files are an error even if they could be saved again, so that an incomplete copy is noticed.
+        path = self._best.current()
         if path is not None and checkpoint_number(path) == progress.best_step:
             return
         self._best_is_last = progress.best_step == int(self._step.numpy())
@@ -123,19 +123,18 @@ def checkpoint_folder(model_dir: str | os.PathLike[str], which: str) -> Checkpoi
 
 
 def check_same_data(path: str, digest: str) -> None:
-    """Checks that a run is resumed with its own data; other records may make variables that do not even fit.
+    """Checks that a run is resumed with its own data, before variables are created, whose shapes depend on the data.
 
     Args:
         path: path of the last checkpoint.
-        digest: digest of the data that the configuration names now.
+        digest: digest of the data that the current configuration names.
 
     Raises:
-        UserError: it is of a run on other data, or not the state of a run.
+        UserError: the checkpoint belongs to a run on other data, or is not the state of a run.
     """
     if _saved_progress(path)["data_digest"] != digest:
         raise UserError(
-            f"{path}: a run on other records, words or passages than the configuration names now; name another "
-            "--model_dir"
+            f"{path}: the run was started with other records, words or passages; name another --model_dir"
         )
 
 
@@ -145,25 +144,26 @@ def restore_weights(
     """Reads the weights of a run's best or last checkpoint into `model`.
 
     Args:
-        model: built as the run built it.
+        model: a model built like that of the run.
         model_dir: model directory of the run.
         which: `BEST` or `LAST`.
-        averaged: whether the run averages its weights: the averages are then read. The best checkpoint holds nothing
-            else.
+        averaged: whether the run averages its weights. If so, the averages are read; the best checkpoint contains no
+            other weights.
 
     Returns:
         The checkpoint's path.
 
     Raises:
-        UserError: there is none, a file of it is missing, empty or cut off, or it is of another model.
+        UserError: there is no checkpoint, one of its files is missing, empty or cut off, or it belongs to another
+            model.
     """
     folder = checkpoint_folder(model_dir, which)
-    path = folder.in_force()
+    path = folder.current()
     if path is None:
         other = LAST if which == BEST else BEST
         remedy = "train first (python -m emr_ner_tf.cli.train), or copy the checkpoint here"
         if checkpoint_folder(model_dir, other).holds_any():
-            remedy = f"copy the checkpoint here, or take the {other} one (--checkpoint={other})"
+            remedy = f"copy the checkpoint here, or use the {other} one (--checkpoint={other})"
         raise UserError(f"{folder.path}: no checkpoint with an index (ckpt-*.index); {remedy}")
     averages = AveragedWeights(model.trainable_variables, 0.0) if averaged and which == LAST else None
     objects = {"model": model} | ({} if averages is None else {_AVERAGES: averages.state})
@@ -183,7 +183,7 @@ def restore_weights(
 
 
 def _misfit(path: str, described: str, error: Exception) -> UserError:
-    # TensorFlow's own words may take many lines.
+    # TensorFlow's message may have many lines.
     cause = (str(error) or type(error).__name__).splitlines()[0]
     return UserError(f"{path}: does not fit the model that {described}: {cause}")
 
@@ -192,13 +192,12 @@ def _saved_progress(path: str) -> dict[str, Any]:
     reader = tf.train.load_checkpoint(path)
     if not reader.has_tensor(_PROGRESS):
         raise UserError(
-            f"{path}: weights alone, from which no run resumes (a checkpoint of `best`?); copy the run's "
-            f"checkpoints/{LAST}"
+            f"{path}: contains weights only (a checkpoint of `best`?); to resume, copy the run's checkpoints/{LAST}"
         )
     try:
         saved = json.loads(reader.get_tensor(_PROGRESS))
     except ValueError as error:
-        raise UserError(f"{path}: must hold the progress of a run in JSON, got {error}") from error
+        raise UserError(f"{path}: must contain the progress of a run in JSON, got {error}") from error
     if not isinstance(saved, dict) or not saved.keys() >= {"history", "epoch", "finished", "data_digest"}:
-        raise UserError(f"{path}: must hold the progress of a run, got other JSON")
+        raise UserError(f"{path}: must contain the progress of a run, got other JSON")
     return saved

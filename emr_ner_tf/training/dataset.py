@@ -1,4 +1,4 @@
-"""The records of a run: read, checked, and a part set apart for validation."""
+"""Reads and checks the records of a run and splits off the validation records."""
 
 from collections.abc import Sequence
 from typing import TypeVar
@@ -30,14 +30,14 @@ def training_records(
 
     Args:
         settings: section `data` of the configuration.
-        seed: of the run; chooses the validation records where no file is named.
-        rejects: takes bad records; None raises at the first.
+        seed: seed of the run; it selects the validation records if no validation file is named.
+        rejects: receives bad records; None raises at the first one.
 
     Returns:
-        Training records, validation records (none where `validation_fraction` is 0 and no file is named), labels.
+        Training records, validation records (none if `validation_fraction` is 0 and no file is named), and labels.
 
     Raises:
-        UserError: no file named, a bad record, or nothing to train on.
+        UserError: no file is named, a record is bad, or there is no record to train on.
     """
     paths = split_paths(settings.train, "config.data.train")
     if not paths:
@@ -69,16 +69,16 @@ def training_records(
 def check_mentions(
     settings: ConfigDict, training: Sequence[Document], validation: Sequence[Document], *, patience: int = 0
 ) -> bool:
-    """Checks that there is something to learn, and something by which epochs can be compared.
+    """Checks that the training records have mentions, and whether the validation records have any.
 
     Args:
         settings: section `data` of the configuration.
-        training: records to train on.
-        validation: records that validation has.
-        patience: of the run, for a warning.
+        training: training records.
+        validation: validation records.
+        patience: `config.train.patience`, for a warning.
 
     Returns:
-        Whether an F1 on the validation records says anything; if not, the last epoch counts as the best.
+        Whether the validation records have mentions; without any, the last epoch counts as the best.
 
     Raises:
         UserError: no training record has a mention.
@@ -111,7 +111,7 @@ def check_mentions(
 
 
 def train_validation_split(documents: Sequence[_T], fraction: float, seed: int) -> tuple[list[_T], list[_T]]:
-    """Parts records at random, by seed: (the rest, `fraction` of them rounded), both in their old order."""
+    """Splits records at random, by seed, into training and validation records; both keep the order of the records."""
     chosen = np.random.Generator(np.random.Philox(key=[seed, 2**32])).permutation(len(documents))
     validation = set(chosen[: round(fraction * len(documents))].tolist())
     rest = [document for i, document in enumerate(documents) if i not in validation]

@@ -57,7 +57,7 @@ class Examples:
 
 
 def join_with_soft(certain: Examples, soft: Examples) -> Examples:
-    """Appends windows with targets to windows without, whose own targets are then their tags with probability 1."""
+    """Appends windows with targets to windows without targets, whose tags then are targets with probability 1."""
     one_hot = np.eye(soft.targets.shape[1], dtype=soft.targets.dtype)[certain.tag_ids]
     return Examples(
         token_ids=np.concatenate([certain.token_ids, soft.token_ids]),

@@ -1,4 +1,4 @@
-"""The steps of the training input, each a pure function from data set to data set, and its way to the replicas."""
+"""The steps of the training input, each a pure function from data set to data set, and their way to the replicas."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -10,24 +10,24 @@ from emr_ner_tf.training.examples import Examples
 
 
 def worker_shard(context: tf.distribute.InputContext) -> dict[str, int]:
-    """The replicas that an input pipeline feeds, as arguments of `shard_batches`; every worker has equally many."""
+    """Returns the replicas of this worker, as arguments of `shard_batches`; all workers have the same number."""
     replicas = context.num_replicas_in_sync
     count = replicas // context.num_input_pipelines
     return {"replicas": replicas, "first": context.input_pipeline_id * count, "count": count}
 
 
 class DistributedBatches:
-    """The batches of a data set, each replica's share on its own device.
+    """The batches of a data set, with the part of each replica on its device.
 
-    A strategy's own data set would tune the part that it puts on each device, whatever the options say, and the end of
-    an epoch would wait for the tuner's thread, which sleeps up to a minute.
+    The distributed data set of a strategy would autotune its part on each device, whatever the options say. The end of
+    an epoch would then wait for the thread of the tuner, which sleeps for up to a minute.
 
     Args:
-        strategy: of the run.
+        strategy: strategy of the run.
         make: returns the data set, given the arguments `replicas`, `first` and `count` of `shard_batches`.
 
     Attributes:
-        element_spec: of a batch.
+        element_spec: specification of a batch.
     """
 
     def __init__(self, strategy: tf.distribute.Strategy, make: Callable[..., tf.data.Dataset]) -> None:
@@ -49,16 +49,16 @@ class DistributedBatches:
 
 
 def shard_batches(batches: Sequence[np.ndarray], *, replicas: int, first: int, count: int) -> tf.data.Dataset:
-    """Returns the window indices of each replica's share of each batch, batch by batch, replica by replica.
+    """Returns the window indices of each replica's part of each batch, batch by batch, replica by replica.
 
     Args:
         batches: window indices of each step, all replicas together.
-        replicas: of the whole run.
-        first: the first replica of this worker.
-        count: replicas of this worker.
+        replicas: number of replicas of the whole run.
+        first: index of the first replica of this worker.
+        count: number of replicas of this worker.
 
     Returns:
-        Elements `(indices int64 [n], global_size int64)`; a share is empty where a batch has too few windows.
+        Elements `(indices int64 [n], global_size int64)`; a part is empty if the batch has fewer windows than replicas.
     """
     rows = [
         (batch[replica::replicas], len(batch)) for batch in batches for replica in range(first, first + count)
@@ -66,7 +66,7 @@ def shard_batches(batches: Sequence[np.ndarray], *, replicas: int, first: int, c
     flat = np.concatenate([row for row, _ in rows] or [np.zeros(0, np.int64)]).astype(np.int64)
     ragged = tf.RaggedTensor.from_row_lengths(flat, np.array([len(row) for row, _ in rows], np.int64))
     sizes = np.array([size for _, size in rows], np.int64)
-    # A share without a window still yields a row, of length 0: kernels need not bear a batch of nothing.
+    # A part without windows still has one row, of length 0, because not all kernels accept an empty batch.
     return tf.data.Dataset.from_tensor_slices((ragged, sizes))
 
 
@@ -74,8 +74,8 @@ def parse(dataset: tf.data.Dataset, examples: Examples) -> tf.data.Dataset:
     """Maps window indices to windows.
 
     Returns:
-        Elements `(token_ids, tag_ids)` ragged int32 [n, (t)], the batch's global size, and where the examples have them
-        the targets, ragged float16 [n, (t), K].
+        Elements `(token_ids, tag_ids)` ragged int32 [n, (t)], the batch's global size, and, if the examples have
+        targets, ragged float16 [n, (t), K].
     """
     token_ids = tf.constant(examples.token_ids)
     tag_ids = tf.constant(examples.tag_ids)
@@ -98,11 +98,11 @@ def parse(dataset: tf.data.Dataset, examples: Examples) -> tf.data.Dataset:
 
 
 def pad(dataset: tf.data.Dataset, pad_id: int) -> tf.data.Dataset:
-    """Converts ragged windows to dense ones; a share without windows becomes one row of length 0.
+    """Converts ragged windows to dense ones; a part without windows becomes one row of length 0.
 
     Returns:
-        Elements `token_ids int32 [B, T], tag_ids int32 [B, T], length int32 [B], global_size float32`, and where there
-        are targets `targets float16 [B, T, K]`.
+        Elements `token_ids int32 [B, T], tag_ids int32 [B, T], length int32 [B], global_size float32`, and
+        `targets float16 [B, T, K]` if the examples have targets.
     """
 
     @tf.autograph.experimental.do_not_convert
@@ -126,15 +126,15 @@ def pad(dataset: tf.data.Dataset, pad_id: int) -> tf.data.Dataset:
 def training_dataset(
     examples: Examples, batches: Sequence[np.ndarray], *, pad_id: int, replicas: int, first: int, count: int
 ) -> tf.data.Dataset:
-    """Returns all steps in their order: share, parse, pad, prefetch."""
+    """Returns the data set after all steps: shard, parse, pad, prefetch."""
     dataset = shard_batches(batches, replicas=replicas, first=first, count=count)
     return prefetch(pad(parse(dataset, examples), pad_id))
 
 
 def prefetch(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """Prepares a few batches ahead; the last step of every input."""
+    """Prepares a few batches in advance; the last step of every input."""
     options = tf.data.Options()
-    # All parallelism is fixed, so there is nothing to tune; and an iterator is destroyed only after the tuner's thread
-    # has woken up, for which the end of an epoch waits up to a minute.
+    # All parallelism is fixed, so there is nothing to tune. With the tuner, the end of an epoch would wait for its
+    # thread, which sleeps for up to a minute.
     options.autotune.enabled = False
     return dataset.prefetch(4).with_options(options)

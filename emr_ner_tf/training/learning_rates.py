@@ -24,11 +24,11 @@ def learning_rates(tagger: Tagger, settings: ConfigDict) -> list[RateGroup]:
     """Groups the trainable variables of a tagger by their learning rate.
 
     Args:
-        tagger: the model, its variables made.
+        tagger: the model, with its variables created.
         settings: section `optimizer` of the configuration.
 
     Returns:
-        Groups that hold each trainable variable once: the layers of the encoder from the embeddings to the last, the
+        Groups that contain each trainable variable once: the layers of the encoder from the embeddings to the last, the
         head, and the transitions of the CRF.
     """
     encoder, head = tagger.encoder_and_head_variables()
@@ -53,7 +53,7 @@ def encoder_rate(encoder: Encoder, rate: float) -> float:
     """
     if rate != RATE_BY_SIZE:
         return rate
-    # Not by the names of the weights: in ALBERT, all layers share one.
+    # The number of layers comes from the configuration, because in ALBERT all layers share one set of weights.
     layers = max(1, encoder.hf_config.get("num_hidden_layers", 0))
     rate = _RATE_TIMES_SIZE / (layers * encoder.hidden_size)
     logging.info(

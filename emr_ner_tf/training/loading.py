@@ -1,4 +1,4 @@
-"""A trained model as it runs in this process, from its model directory."""
+"""Loads a trained model from its model directory into this process."""
 
 import os
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from emr_ner_tf.training.checkpoints import BEST, restore_weights
 
 
 class InProcessTagger(Annotator):
-    """Finds entities by a model in this process, traced once.
+    """Finds entities with a model in this process, whose function is traced once.
 
     Attributes:
         ner_pipeline: the pipeline, which uses the current weights at each call.
@@ -26,7 +26,7 @@ class InProcessTagger(Annotator):
 
         def entities(text: tf.Tensor) -> dict[str, tf.Tensor]:
             outputs = ner_pipeline.entities(text)
-            # Python takes the mentions from its own texts.
+            # `Document` fills in the text of each mention, so the output `mention` is not needed.
             del outputs["mention"]
             return outputs
 
@@ -36,7 +36,7 @@ class InProcessTagger(Annotator):
 
     @property
     def name(self) -> str:
-        """Says that it is a model in this process."""
+        """A fixed name, since a model in this process has no other."""
         return "model in this process"
 
     @property
@@ -55,7 +55,7 @@ class InProcessTagger(Annotator):
 
 
 def restore(model_dir: str | os.PathLike[str], which: str = BEST) -> tuple[InProcessTagger, ModelDefinition]:
-    """Builds the model of `model_dir` in float32, ready to annotate; the arguments are those of `restore_tagger`."""
+    """Builds the model of `model_dir` in float32 as an annotator; the arguments are those of `restore_tagger`."""
     tagger, definition = restore_tagger(model_dir, which)
     return InProcessTagger(NerPipeline(tagger, definition.vocabulary, definition.config.text)), definition
 
@@ -64,14 +64,14 @@ def restore_tagger(model_dir: str | os.PathLike[str], which: str = BEST) -> tupl
     """Builds the model of `model_dir` in float32 and reads its weights.
 
     Args:
-        model_dir: as `emr_ner_tf.training.trainer.train` writes it.
+        model_dir: model directory that `emr_ner_tf.training.trainer.train` wrote.
         which: "best" or "last" checkpoint.
 
     Returns:
         The tagger and its definition.
 
     Raises:
-        UserError: not a model directory, or no checkpoint in it.
+        UserError: `model_dir` is not a model directory, or has no checkpoint.
     """
     definition = ModelDefinition.load(model_dir)
     tf.keras.mixed_precision.set_global_policy("float32")

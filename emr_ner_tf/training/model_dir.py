@@ -111,7 +111,7 @@ def check_resumable(model_dir: str | os.PathLike[str]) -> str | None:
     """
     folder = pathlib.Path(model_dir)
     last, best = (checkpoint_folder(folder, which) for which in (LAST, BEST))
-    path = last.in_force()
+    path = last.current()
     if path is not None and not (folder / CONFIG).exists():
         raise UserError(
             f"{folder / CONFIG}: no such file, though {last.path} holds the state of a run; copy it here, too, or "

@@ -1,4 +1,4 @@
-"""Agreement between the workers of a run beside gradients, and errors if a worker is lost."""
+"""Exchange of values between the workers of a run, in addition to gradients, and errors if a worker is lost."""
 
 import contextlib
 import hashlib
@@ -21,25 +21,25 @@ _TASK = re.compile(r"/job:(\w+)/replica:0/task:(\d+) while calling|Error reporte
 
 
 def broadcast_from_chief(strategy: tf.distribute.Strategy, values: list[float]) -> list[float]:
-    """Returns the chief's values on every worker; all must call it, and each waits for the others.
+    """Returns the chief's values on every worker. All workers must call it; each waits for the others.
 
     Args:
-        strategy: any; those of one process return what they are given.
-        values: at least one, as many on each worker.
+        strategy: any strategy; with those of one process, `values` are returned.
+        values: at least one value, the same number on each worker.
     """
     return _gather(strategy, np.array(values, np.float64))[0].tolist()
 
 
 def assert_workers_agree(strategy: tf.distribute.Strategy, parts: Iterable[str | bytes], rule: str) -> None:
-    """Checks that every worker has the same; all must call, and each waits for the others.
+    """Checks that all workers have the same values. All workers must call it; each waits for the others.
 
     Args:
-        strategy: any; those of one process have nothing to check.
+        strategy: any strategy; with those of one process, nothing is checked.
         parts: values to compare, by their SHA-256.
-        rule: the message, where they differ.
+        rule: the error message if they differ.
 
     Raises:
-        UserError: a worker differs; it is raised on every worker.
+        UserError: the values of a worker differ; the error is raised on every worker.
     """
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return
@@ -53,10 +53,10 @@ def assert_workers_agree(strategy: tf.distribute.Strategy, parts: Iterable[str |
 
 @contextlib.contextmanager
 def report_lost_workers() -> Iterator[None]:
-    """Turns TensorFlow's errors after the loss of a worker into one with a remedy.
+    """Converts TensorFlow's errors after the loss of a worker to an error with a remedy.
 
     Raises:
-        UserError: another worker is gone.
+        UserError: another worker was lost.
     """
     try:
         yield

@@ -9,18 +9,18 @@ from emr_ner_tf.config import ConfigDict
 
 Optimizer = tf.keras.optimizers.legacy.Optimizer
 
-# Biases and normalisation are not decayed, as in BERT's own recipe; neither are the CRF's transitions, nor a gate.
+# Weight decay excludes biases and normalization, as in BERT's own recipe, and also the CRF's transitions and gates.
 _NOT_DECAYED = re.compile(r"bias|layer_?norm|gamma|beta|chain_kernel|boundary|/gate\b", re.IGNORECASE)
 
 _REPLICA = re.compile(r"/replica_\d+")
 
 
 class WarmupDecay(tf.keras.optimizers.schedules.LearningRateSchedule):
-    """A factor on the rate: up linearly from 0 to 1, then constant or down linearly to 0.
+    """A factor of the learning rate: it rises linearly from 0 to 1, then is constant or falls linearly to 0.
 
     Attributes:
-        total_steps: updates of the whole run.
-        warmup_steps: updates over which the factor rises.
+        total_steps: number of updates of the whole run.
+        warmup_steps: number of updates during which the factor rises.
         decay: "linear" or "none".
     """
 
@@ -44,14 +44,14 @@ class WarmupDecay(tf.keras.optimizers.schedules.LearningRateSchedule):
 
 
 class AdamW(tf.keras.optimizers.legacy.Adam):
-    """Adam with decoupled weight decay (Loshchilov and Hutter 2019) and a rate of its own for each variable.
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019) and a separate learning rate for each variable.
 
-    The legacy class is the base because its update is one fused kernel; Keras 2.15's new optimisers take some ten
-    passes over each variable, which on a CPU costs as much as a small encoder's own step.
+    The base is the legacy class, whose update is one fused kernel. The new optimizers of Keras 2.15 make about ten
+    passes over each variable, which on a CPU takes as long as the forward and backward pass of a small encoder.
 
     Attributes:
-        rates: from a variable's name to its peak rate.
-        weight_decay: share of a variable that a rate of 1 would take off in one update.
+        rates: peak learning rate of each variable, by its name.
+        weight_decay: fraction of a variable that an update with a learning rate of 1 would remove.
     """
 
     def __init__(self, schedule: WarmupDecay, rates: dict, weight_decay: float, **kwargs) -> None:
@@ -92,10 +92,10 @@ def build_optimizer(
     """Builds the optimizer and its variables.
 
     Args:
-        settings: section `optimizer` of the configuration; its rates are not read.
-        groups: variables with the peak of their learning rate; each variable is in one group.
-        total_steps: updates of the whole run.
-        precision: policy of the run.
+        settings: section `optimizer` of the configuration; its learning rates are not read.
+        groups: variables with their peak learning rate; each variable is in one group.
+        total_steps: number of updates of the whole run.
+        precision: precision policy of the run.
 
     Returns:
         `AdamW`, inside a `LossScaleOptimizer` if `precision` is mixed_float16.
@@ -104,7 +104,7 @@ def build_optimizer(
     rates = {}
     for group, rate in groups:
         for variable in group:
-            assert rates.setdefault(_name(variable), rate) == rate, f"{variable.name}: one name, two rates"
+            assert rates.setdefault(_name(variable), rate) == rate, f"{variable.name}: two learning rates"
     warmup_steps = round(total_steps * float(settings.warmup_fraction or 0.0))
     schedule = WarmupDecay(total_steps, warmup_steps, settings.decay)
     optimizer = AdamW(
@@ -115,7 +115,7 @@ def build_optimizer(
         beta_2=settings.beta_2,
         epsilon=settings.epsilon,
     )
-    # Here rather than at the first update: a function that makes variables is traced twice.
+    # The slots are created here, because a function that creates variables at its first call is traced twice.
     optimizer._create_all_weights(variables)
     if precision == "mixed_float16":
         return tf.keras.mixed_precision.LossScaleOptimizer(optimizer)
@@ -123,10 +123,10 @@ def build_optimizer(
 
 
 def clip_by_global_norm(gradients: list[tf.Tensor], norm: float) -> tuple[list[tf.Tensor], tf.Tensor]:
-    """Scales all gradients so that their joint L2 norm is at most `norm`; 0 leaves them.
+    """Scales all gradients so that their joint L2 norm is at most `norm`; 0 disables clipping.
 
     Returns:
-        The gradients and the joint norm that they had, float32 scalar.
+        The gradients, and their joint norm before clipping, float32 scalar.
     """
     joint = tf.linalg.global_norm(gradients)
     if norm <= 0:
@@ -136,5 +136,5 @@ def clip_by_global_norm(gradients: list[tf.Tensor], norm: float) -> tuple[list[t
 
 
 def _name(variable: tf.Variable) -> str:
-    """Returns a variable's name under any strategy: variables of other replicas are named after that of the first."""
+    """Returns the name that a variable has on the first replica, from which other replicas derive theirs."""
     return _REPLICA.sub("", variable.name)

@@ -1,4 +1,4 @@
-"""The progress of a run, which is part of each checkpoint."""
+"""The progress of a run, which is saved in each checkpoint."""
 
 import json
 from typing import Any
@@ -106,12 +106,12 @@ class Progress(tf.train.experimental.PythonState):
         values = json.loads(string_value)
         history = values["history"]
         if "best_epoch" not in values and history:
-            # Older versions kept the first epoch of equal scores, and the last one where there was no score.
+            # Older versions kept the first epoch of equal scores, and the last epoch without scores.
             scores = [entry.get("f1", -1.0) for entry in history]
             self.best_epoch = 1 + scores.index(max(scores)) if max(scores) >= 0 else len(scores)
-        # Older versions did not record it.
+        # Older versions did not save this value.
         self.wall_seconds = sum(entry.get("seconds", 0.0) for entry in history)
-        # It follows from the history.
+        # The value is computed from the history.
         del values["epoch"]
         names = {saved: name for name, saved in _SAVED_AS.items()}
         for name, value in values.items():

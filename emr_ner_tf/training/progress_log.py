@@ -1,4 +1,4 @@
-"""How far a run is: a bar on a terminal; elsewhere, lines with loss, speed and time left."""
+"""Shows the progress of a run: a bar on a terminal; elsewhere, log lines with loss, speed and time left."""
 
 import contextlib
 
@@ -36,13 +36,13 @@ class ProgressLog(contextlib.AbstractContextManager):
 
         Args:
             loss: loss of this step.
-            tokens: real characters in it.
+            tokens: number of real characters in the step.
             where: the epoch and step as text.
         """
         self._step += 1
         self._bar.advance(title=f"loss {loss:.3f}")
         if not self._traced:
-            # The first step traces the graph; counting it would promise a far too late end.
+            # The first step traces the graph; with it, the estimate of the time left would be far too long.
             self._traced = True
             self._interval.restart()
             self._first_step = self._last_step = self._step
@@ -65,6 +65,6 @@ class ProgressLog(contextlib.AbstractContextManager):
 
 
 def clock(seconds: float) -> str:
-    """Seconds as `h:mm:ss`."""
+    """Returns seconds as `h:mm:ss`."""
     whole = round(seconds)
     return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"

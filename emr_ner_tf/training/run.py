@@ -1,4 +1,4 @@
-"""Runs any task: epochs, measurements, checkpoints and files. A run that is killed resumes exactly."""
+"""The training loop of all tasks: epochs, measurements, checkpoints and files. A killed run resumes exactly."""
 
 import contextlib
 import math
@@ -91,7 +91,7 @@ def run(
         data = read()
         if last is not None:
             check_same_data(last, data.digest)
-        # Before any variable: their shapes follow from the data, and workers create them together.
+        # Checked before variables are created: their shapes depend on the data, and workers create them together.
         rule = "every worker must have the same data files and the same configuration"
         assert_workers_agree(strategy, [data.digest, str(config)], rule)
         task = build(data, strategy)
@@ -100,7 +100,7 @@ def run(
 
 @contextlib.contextmanager
 def _report_lack_of_memory() -> Iterator[None]:
-    """Turns TensorFlow's error where a device has too little memory into one with a remedy."""
+    """Converts TensorFlow's error about too little memory on a device to one with a remedy."""
     try:
         yield
     except tf.errors.ResourceExhaustedError as error:
@@ -112,7 +112,7 @@ def _report_lack_of_memory() -> Iterator[None]:
 
 
 class _Run:
-    """The part of a run that one process does."""
+    """The work of one process in a run."""
 
     def __init__(
         self,
@@ -161,7 +161,7 @@ class _Run:
             "every worker must have the same encoder, and --model_dir in a folder that all share",
         )
         if self.chief:
-            # Only now: a run on other data is refused before it can touch what the old one wrote.
+            # Files are written only now, after a run on other data has been refused.
             self.checkpoints.tidy()
             if not resumed:
                 write_json(self.model_dir / VERSIONS, versions())
@@ -174,7 +174,7 @@ class _Run:
             logging.info("resumed at %s, step %d", self.task.epochs[progress.epoch].name, progress.step)
 
     def _take_steps(self, epoch: Epoch, log: ProgressLog, writer: BackgroundWriter) -> None:
-        """Takes the remaining steps of an epoch; saves the state from time to time, but not at its end."""
+        """Takes the remaining steps of an epoch; saves the state periodically, but not at the end of the epoch."""
         progress = self.progress
         if progress.step == epoch.steps:
             return
@@ -201,22 +201,22 @@ class _Run:
         progress, task = self.progress, self.task
         started = time.monotonic()
         entry = dict(epoch.entry) | progress.losses()
-        said = [f"loss {entry['loss']:.3f}, {clock(progress.seconds)}"] if epoch.steps else []
+        summary = [f"loss {entry['loss']:.3f}, {clock(progress.seconds)}"] if epoch.steps else []
         if epoch.measured and (figures := task.evaluate()):
             entry |= figures
-            said.append(f"{task.describe(entry)} ({clock(time.monotonic() - started)})")
+            summary.append(f"{task.describe(entry)} ({clock(time.monotonic() - started)})")
         progress.end_epoch(entry)
         score = entry.get(task.best_by) if task.best_by else None
         best = task.best_by is not None and progress.score_epoch(score, int(task.step.numpy()))
         stopped = bool(task.patience) and progress.epochs_without_improvement >= task.patience
         progress.finished = stopped or progress.epoch == len(task.epochs)
         if best and score is not None:
-            said.append("the best so far")
+            summary.append("the best so far")
         if stopped:
-            said.append(
+            summary.append(
                 f"stopped early, {progress.epochs_without_improvement} epochs without a better {task.best_by}"
             )
-        logging.info("%s: %s", epoch.name, "; ".join(said))
+        logging.info("%s: %s", epoch.name, "; ".join(summary))
         if self.chief:
             self._save(writer, epoch_steps=epoch.steps, best=best, show=True)
 
@@ -228,7 +228,7 @@ class _Run:
         The order matters: a run that is killed in between saves the best weights from the last state and writes history
         and pictures again.
         """
-        # First, since a snapshot takes as much memory as the variables.
+        # Waits first, because a snapshot needs as much memory as the variables.
         writer.wait()
         self.progress.wall_seconds = time.monotonic() - self.started
         # An epoch without steps has no checkpoint, because it would have the name of the current one. A run that is
@@ -257,7 +257,7 @@ class _Run:
             "device": "GPU" if tf.config.list_physical_devices("GPU") else "CPU",
         } | self.task.metrics(history, best_epoch)
         if self.chief:
-            # Again, since a process may have died between the last checkpoint and these files.
+            # Written again, since a process may have died between the last checkpoint and these files.
             write_json(self.model_dir / HISTORY, history)
             self.task.finish(history, best_epoch)
             write_json(self.model_dir / METRICS, metrics)

@@ -1,7 +1,7 @@
 """Unlabelled passages as training windows whose targets are the marginals of another model, its teacher.
 
-The teacher is slow next to what is done with its answers, so they are kept in the model directory: a run that is
-resumed reads them again.
+Running the teacher takes far longer than reading its answers, so they are saved in the model directory, where a
+resumed run reads them.
 """
 
 import dataclasses
@@ -27,7 +27,7 @@ from emr_ner_tf.text.vocabulary import Vocabulary
 from emr_ner_tf.training.examples import Examples, build_examples
 from emr_ner_tf.training.failed_writes import failed_writes_named
 
-# Passages whose marginals are one file, and the characters of one call of the teacher.
+# Number of passages whose marginals are in one file, and number of characters in one call of the teacher.
 _PASSAGES, _CHARACTERS = 512, 16_384
 _SMALLEST = 1e-9
 _LOG_SECONDS = 10.0
@@ -37,13 +37,13 @@ class Teacher(Protocol):
     """A model whose marginals are the targets.
 
     Attributes:
-        name: says which model it is.
+        name: name of the model.
         tags: strings of its tags, by id.
     """
 
     @property
     def name(self) -> str:
-        """Says which model it is."""
+        """Name of the model."""
         ...
 
     tags: Sequence[str]
@@ -66,11 +66,11 @@ def soft_examples(
     """Cuts passages into training windows with the teacher's marginals as targets.
 
     Args:
-        teacher: with the tags of `table`.
+        teacher: a model with the tags of `table`.
         passages: texts of any length.
-        vocabulary: of the student's encoder.
+        vocabulary: vocabulary of the student's encoder.
         table: the tags.
-        folder: keeps the teacher's answers.
+        folder: folder in which the teacher's answers are saved.
         window: as in `build_examples`.
         slack: as in `build_examples`.
 
@@ -100,7 +100,7 @@ def soft_examples(
             if interval.due() is not None and not bar.is_shown:
                 logging.info("teacher: %d of %d passages", len(documents), len(passages))
     examples = build_examples(documents, vocabulary, table, window=window, slack=slack)
-    # The windows of a record follow one another without overlap, so its targets need no cutting.
+    # The windows of a record are consecutive and do not overlap, so its targets need no cutting.
     return dataclasses.replace(examples, targets=np.concatenate(targets))
 
 
@@ -126,17 +126,17 @@ def _read(path: pathlib.Path, characters: int) -> np.ndarray:
     try:
         joined = np.load(path)
     except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{path}: cut off or damaged; remove it, and the teacher is asked again") from error
+        raise UserError(f"{path}: cut off or damaged; remove it, and the teacher is run again") from error
     if joined.ndim != 2 or len(joined) != characters:
         raise UserError(
             f"{path}: must hold a row for each of {characters} characters, got {list(joined.shape)}; remove it, and "
-            "the teacher is asked again"
+            "the teacher is run again"
         )
     return joined
 
 
 def _entities(marginals: Sequence[np.ndarray], table: TagTable) -> Iterator[tuple[Entity, ...]]:
-    """Yields the mentions of each text's most probable legal path, where tags count by their own probabilities."""
+    """Yields the mentions of each text's most probable legal path; a path is scored by the marginals of its tags."""
     allowed = (
         tf.where(flags, 0.0, FORBIDDEN) for flags in (table.allowed, table.allowed_start, table.allowed_end)
     )

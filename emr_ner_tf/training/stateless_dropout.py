@@ -1,21 +1,21 @@
 """Dropout as a function of (seed, layer, step, replica), with no hidden state.
 
-Legacy Keras draws dropout from op-level seeds and counters that live in the process, so that a resumed run could
-never repeat an undisturbed one. Each `Dropout` in the model, whichever library made it, gets a generator that
-derives its draw from the training step instead.
+Legacy Keras draws dropout masks from seeds and counters of the process, so that a resumed run could not repeat an
+uninterrupted one. Here, each `Dropout` layer of the model, from any library, gets a generator that computes the mask
+from the training step instead.
 """
 
 import functools
 
 import tensorflow as tf
 
-# transformers' DeBERTa has a dropout layer of its own, which draws in this method.
+# The dropout layer of transformers' DeBERTa draws its mask in this method.
 _METHOD_OF_DEBERTA = "xdropout"
 _BITS_RANGE = 1 << 16
 
 
 class StatelessDropout:
-    """Stands in for a Keras `RandomGenerator` inside one `tf.keras.layers.Dropout`.
+    """Replaces the Keras `RandomGenerator` of one `tf.keras.layers.Dropout`.
 
     Attributes:
         seed: identifies the layer and the run.
@@ -27,13 +27,13 @@ class StatelessDropout:
         self.step = step
 
     def _maybe_init(self) -> None:
-        """Keras calls this when it builds the layer; there is no state to make."""
+        """Does nothing: Keras calls this when it builds the layer, and there is no state to create."""
 
     def dropout(self, inputs: tf.Tensor, rate: float, noise_shape=None) -> tf.Tensor:
-        """Does what the method of Keras' generator does, for `inputs` of any float dtype and shape.
+        """Applies dropout to `inputs` of any float dtype and shape, like the method of Keras' generator.
 
-        Each value is dropped if 16 random bits, read as a number, are below `rate` of their range. TensorFlow's own
-        dropout draws a float for each, and takes two to three times as long on a CPU (decision 4).
+        Each value is dropped if 16 random bits, read as a number, are below `rate` of their range. TensorFlow's
+        own dropout draws a float for each value and takes two to three times as long on a CPU (decision 4).
         """
         if not rate:
             return inputs
@@ -41,7 +41,7 @@ class StatelessDropout:
         context = tf.distribute.get_replica_context()
         if context is not None:
             replica = tf.cast(context.replica_id_in_sync_group, tf.int64)
-        # Replicas differ in the high bits, steps in the low ones.
+        # The replica is in the high bits, the step in the low bits.
         position = tf.cast(self.step, tf.int64) + replica * (1 << 40)
         seed = tf.stack([tf.constant(self.seed, tf.int64), position])
         shape = tf.shape(inputs) if noise_shape is None else noise_shape
@@ -62,12 +62,13 @@ def make_dropout_stateless(model: tf.Module, *, seed: int, step: tf.Variable) ->
     """Replaces the generator of every dropout layer in `model`.
 
     Args:
-        model: built, since some layers make their dropout only then; its `submodules` are walked in their order.
+        model: a built model, because some layers create their dropout when they are built. Its `submodules` are
+            visited in order.
         seed: seed of the run.
-        step: scalar int64 variable that the training loop advances.
+        step: scalar int64 variable that the training loop increments.
 
     Returns:
-        How many layers were found.
+        The number of dropout layers.
     """
     layers = [
         layer
@@ -77,7 +78,7 @@ def make_dropout_stateless(model: tf.Module, *, seed: int, step: tf.Variable) ->
     for index, layer in enumerate(layers):
         generator = StatelessDropout(seed * 100_003 + index, step)
         if isinstance(layer, tf.keras.layers.Dropout):
-            # Private in Keras 2.15, and the one place through which Dropout draws.
+            # A private attribute of Keras 2.15; every draw of a Dropout layer uses it.
             layer._random_generator = generator
         else:
             setattr(layer, _METHOD_OF_DEBERTA, functools.partial(generator.dropout, rate=layer.drop_prob))

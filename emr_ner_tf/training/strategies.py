@@ -18,21 +18,21 @@ _EXAMPLE = '{"cluster": {"worker": ["HOST_A:PORT", "HOST_B:PORT"]}, "task": {"ty
 
 
 def build_strategy(name: str) -> tf.distribute.Strategy:
-    """Builds a strategy over what this machine has.
+    """Builds a strategy for the devices of this machine.
 
     Args:
-        name: "one_device" (the first GPU, else the CPU), "mirrored" (every GPU of this machine, else its logical
-            CPUs), or "multi_worker_mirrored" (the machines of TF_CONFIG; waits until all of them are there).
+        name: "one_device" (the first GPU, or the CPU without one), "mirrored" (all GPUs of this machine, or its logical
+            CPUs without any), or "multi_worker_mirrored" (the machines of TF_CONFIG; waits until all are connected).
 
     Raises:
-        UserError: an unknown name, or what `is_chief_process` raises.
+        UserError: the name is unknown, or as `is_chief_process`.
     """
     if name == MULTI_WORKER:
-        # First of all: it cannot be made once anything has asked for devices.
+        # This strategy can only be created before any code accesses devices.
         cluster, job, index = _cluster_task()
         addresses = [address for addresses in cluster.values() for address in addresses]
         logging.info("%s %d of %s: waiting for all of them", job, index, ", ".join(addresses))
-        # It waits outside Python, where Ctrl-C would go unheard ...
+        # TensorFlow waits outside of Python, where Ctrl-C would have no effect ...
         interrupt = signal.signal(signal.SIGINT, signal.SIG_DFL)
         try:
             return tf.distribute.MultiWorkerMirroredStrategy()
@@ -40,7 +40,7 @@ def build_strategy(name: str) -> tf.distribute.Strategy:
             raise UserError(f"TF_CONFIG: cannot listen on {cluster[job][index]}: {error.message}") from error
         finally:
             signal.signal(signal.SIGINT, interrupt)
-            # ... and treats SIGTERM as a notice of preemption, so the run would continue.
+            # ... and interprets SIGTERM as a notice of preemption, after which the run would continue.
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
     gpus = tf.config.list_logical_devices("GPU")
     if name == "one_device":
@@ -52,7 +52,7 @@ def build_strategy(name: str) -> tf.distribute.Strategy:
 
 
 def split_cpu_into_logical_devices(count: int) -> None:
-    """Parts the CPU into logical devices, for "mirrored" without a GPU; comes before anything asks for devices."""
+    """Splits the CPU into logical devices, for "mirrored" without a GPU; call it before any code accesses devices."""
     if count > 1:
         cpu = tf.config.list_physical_devices("CPU")[0]
         parts = [tf.config.LogicalDeviceConfiguration() for _ in range(count)]
@@ -60,13 +60,13 @@ def split_cpu_into_logical_devices(count: int) -> None:
 
 
 def is_chief_process(name: str) -> bool:
-    """Returns whether this process writes the files of all; asks for no device, so that it may come first.
+    """Returns whether this process writes the files of the run; it accesses no device, so it can be called first.
 
     Args:
         name: name of the strategy; only `multi_worker_mirrored` has processes that are not the chief.
 
     Raises:
-        UserError: `multi_worker_mirrored` where TF_CONFIG is not set, or breaks a rule.
+        UserError: TF_CONFIG, which `multi_worker_mirrored` needs, is not set or is invalid.
     """
     if name != MULTI_WORKER:
         return True

@@ -42,11 +42,11 @@ from emr_ner_tf.training.stateless_dropout import make_dropout_stateless
 from emr_ner_tf.training.task import Epoch, Task
 from emr_ner_tf.training.train_step import make_train_step
 
-# Least time between two pictures of a run whose epochs are short; the last one is always drawn.
+# Minimum time between two pictures in a run with short epochs; the last picture is always drawn.
 _CURVE_SECONDS = 10.0
 _EVENTS, _CURVE, _TEACHER = "tensorboard", "learning_curve.png", "teacher"
 _REPORT = "validation_report.html"
-# No record has as many characters.
+# Larger than the length of any record.
 _WHOLE = 2**31 - 1
 
 
@@ -81,8 +81,8 @@ def read_tagging_data(
 
     Args:
         config: the whole configuration.
-        model_dir: keeps the teacher's answers.
-        rejects: receives bad records; None raises at the first.
+        model_dir: model directory, in which the teacher's answers are saved.
+        rejects: receives bad records; None raises at the first one.
         teacher: gives targets for the passages of `config.data.unlabelled`.
 
     Raises:
@@ -91,12 +91,12 @@ def read_tagging_data(
     training, validation, labels = training_records(config.data, config.train.seed, rejects)
     check_model(config)
     scored = check_mentions(config.data, training, validation, patience=config.train.patience)
-    # The seed chooses which records validate. With rows for their characters, too, the models of several seeds have one
-    # vocabulary and can be exported as an ensemble.
+    # The seed selects the validation records. They get rows in the vocabulary, too, so that models of several seeds
+    # have the same vocabulary and can be exported as an ensemble.
     resources = build_resources(config, training, () if config.data.validation else validation)
     vocabulary, table = resources.vocabulary, TagTable(labels, config.model.scheme)
     cut = {"window": config.text.window, "slack": config.text.slack}
-    # Records that are cut anew in each epoch are one window each until then.
+    # With random cuts, each record is one window until an epoch cuts it.
     first_cut = {"window": _WHOLE, "slack": 0} if config.train.random_cuts else cut
     examples = build_examples(training, vocabulary, table, **first_cut)
     certain = len(examples.token_ids)
@@ -178,7 +178,7 @@ class TaggingTask(Task):
         if not resumed:
             with failed_writes_named(self._model_dir):
                 self._definition.save(self._model_dir)
-        # Before the first epoch, which may take hours: a folder that cannot be written is found at once.
+        # Opened before the first epoch, which may take hours, so that a folder that cannot be written is found at once.
         with failed_writes_named(self._model_dir / _EVENTS):
             self._events = tf.summary.create_file_writer(str(self._model_dir / _EVENTS))
 
@@ -192,16 +192,16 @@ class TaggingTask(Task):
                 found = list(self._annotator.annotate(gold))
             exact = score(gold, found, self._data.labels).exact.micro
             scores = [exact.precision, exact.recall, exact.f1]
-        # What is decided by them must be decided alike on machines that round differently.
+        # The scores are rounded, so that decisions by them are the same on machines that round differently.
         scores = broadcast_from_chief(self._strategy, scores)
         return dict(zip(("precision", "recall", "f1"), scores, strict=True))
 
     def describe(self, entry: Mapping[str, Any]) -> str:
-        """Says the F1."""
+        """Returns the F1 as text."""
         return f"validation F1 {entry['f1']:.4f}"
 
     def show(self, history: Sequence[Mapping[str, Any]], best_epoch: int) -> None:
-        """Draws the learning curve, unless it was drawn a moment ago, and adds TensorBoard's events."""
+        """Draws the learning curve, unless it was drawn recently, and writes TensorBoard's events."""
         if self._curve_interval.due() is not None:
             self._draw(history, best_epoch)
         entry = history[-1]

@@ -9,7 +9,7 @@ from emr_ner_tf.training.adversarial import AdversarialEmbeddings
 from emr_ner_tf.training.averaging import AveragedWeights
 from emr_ner_tf.training.optimization import Optimizer, clip_by_global_norm
 
-# Takes a distributed batch and returns the loss and the number of tokens.
+# A function that takes a distributed batch and returns the loss and the number of tokens.
 TrainStep = Callable[[Any], tuple[tf.Tensor, tf.Tensor]]
 
 
@@ -27,24 +27,24 @@ def make_train_step(
 ) -> TrainStep:
     """Builds the function that takes a distributed batch and updates the model.
 
-    The loss is a mean over the *whole* batch: each replica sums its own part and divides by the global count, and
-    gradients are summed over replicas, so that the update does not depend on how many there are, or on one of them
-    having nothing. Gradients are clipped after that sum.
+    The loss is the mean over the *whole* batch: each replica sums its own part and divides it by the global count, and
+    gradients are summed over the replicas. Therefore, the update does not depend on the number of replicas, even if
+    some of them have no data. Gradients are clipped after they are summed.
 
     Args:
-        scaled_loss: of what a batch holds, to the replica's share of the loss, float32 scalar, and its count of real
-            tokens, int32 scalar.
-        variables: what is trained.
-        optimizer: as `build_optimizer` makes it; under float16 it scales the loss too.
-        step: counts updates; advanced here.
-        strategy: under whose scope all of these were made.
-        clip_norm: most joint L2 norm of the gradients; 0 leaves them.
-        element_spec: of the distributed data set that batches come from.
-        averages: updated after each update.
-        adversarial: adds its gradients before the clipping.
+        scaled_loss: maps the elements of a replica's batch to the replica's part of the loss, float32 scalar, and its
+            number of real tokens, int32 scalar.
+        variables: variables to train.
+        optimizer: result of `build_optimizer`; under float16, it also scales the loss.
+        step: number of updates; the function increments it.
+        strategy: strategy under whose scope model and optimizer were created.
+        clip_norm: maximum joint L2 norm of the gradients; 0 disables clipping.
+        element_spec: specification of the batches of the distributed data set.
+        averages: averages to update after each update; None without averaging.
+        adversarial: adds its gradients before clipping; None without adversarial training.
 
     Returns:
-        A function of a batch, a tuple, that returns the loss and the number of tokens.
+        A function that takes a batch, a tuple, and returns the loss and the number of tokens.
     """
     scaler = optimizer if isinstance(optimizer, tf.keras.mixed_precision.LossScaleOptimizer) else None
 
@@ -53,7 +53,7 @@ def make_train_step(
             loss, tokens = scaled_loss(*batch)
             target = loss if scaler is None else scaler.get_scaled_loss(loss)
         gradients = tape.gradient(target, variables)
-        # Embedding rows arrive as slices; the joint norm needs their sums.
+        # The gradient of an embedding has slices for its rows; the joint norm needs their sums.
         gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
         if scaler is not None:
             gradients = scaler.get_unscaled_gradients(gradients)
@@ -72,9 +72,9 @@ def make_train_step(
         )
         return loss, tokens
 
-    # One trace for every batch: a first batch traced with its own shape would run other kernels than the same
-    # batch in the middle of a run, and a resumed run would not repeat an undisturbed one to the bit.
-    # AutoGraph would convert the sources of every layer for seconds, and nothing here needs it.
+    # One trace serves all batches. If the first batch had its own trace, it would run other kernels than in the middle
+    # of a run, and a resumed run would not have the same result bit for bit.
+    # AutoGraph would spend seconds on converting the source code of every layer, and is not needed.
     @tf.function(input_signature=[element_spec], autograph=False)
     def train_step(batch):
         losses, tokens = strategy.run(replica_step, args=batch)

@@ -22,11 +22,11 @@ def train(
     """Trains a tagger, or resumes the run that `model_dir` holds.
 
     Args:
-        config: resolved; must equal the one that `model_dir` was begun with, except `RUNTIME_ONLY_KEYS`.
+        config: resolved configuration; for a resumed run, that of its start, except for `RUNTIME_ONLY_KEYS`.
         model_dir: directory for `config.json`, the vocabulary, labels, checkpoints, `history.json`, `metrics.json`,
             `learning_curve.png`, `validation_report.html` and TensorBoard's events.
         strategy_name: name of a strategy in `emr_ner_tf.training.strategies`.
-        rejects: receives bad records; None raises at the first.
+        rejects: receives bad records; None raises at the first one.
         teacher: the model that `config.distillation.teacher` names (`emr_ner_tf.exporting.bundle.load_teacher`).
 
     Returns:
@@ -34,7 +34,7 @@ def train(
         the later one, and without validation the last one, which then has no `f1`.
 
     Raises:
-        UserError: a wrong value, record or encoder, or as `run`.
+        UserError: a value, a record or the encoder is invalid, or as `run`.
     """
     check_config(config)
     report_unused_keys(config)

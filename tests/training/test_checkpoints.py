@@ -1,4 +1,4 @@
-"""Checkpoints: which one is in force in what a kill or a copy leaves; damage is named; a failed save harms nothing."""
+"""Checkpoints: which one is current in what a kill or a copy leaves; damage is named; a failed save harms nothing."""
 
 import functools
 import json
@@ -159,7 +159,7 @@ def test_the_newest_of_several_without_a_checkpoint_file(model_dir):
     for path in (folder / INDEX, folder / DATA):
         shutil.copy(path, folder / path.name.replace("12", "9"))
     (folder / "checkpoint").unlink()
-    assert CheckpointFolder(folder).in_force() == str(folder / "ckpt-12")
+    assert CheckpointFolder(folder).current() == str(folder / "ckpt-12")
 
 
 def _cut(path, size):
@@ -213,7 +213,7 @@ def test_a_checkpoint_file_that_names_what_is_not_there(model_dir):
     for path in folder.glob("ckpt-*"):
         path.unlink()
     _, model, *_ = _checkpoints(model_dir)
-    with pytest.raises(UserError, match=r"best/checkpoint: names ckpt-12, and no file of that checkpoint"):
+    with pytest.raises(UserError, match=r"best/checkpoint: names ckpt-12, but there is no file of that checkpoint"):
         restore_weights(model, model_dir)
     (folder / "checkpoint").unlink()
     with pytest.raises(UserError, match=r"best: no checkpoint .*--checkpoint=last"):
@@ -231,7 +231,7 @@ def test_progress_that_is_none(model_dir, monkeypatch, change, message):
     assert checkpoints.restore_last()
     monkeypatch.setattr(Progress, "serialize", change)
     checkpoints.snapshot(best=False)()
-    with pytest.raises(UserError, match=rf"last/ckpt-12: must hold the progress of a run.*{message}"):
+    with pytest.raises(UserError, match=rf"last/ckpt-12: must contain the progress of a run.*{message}"):
         check_same_data(f"{model_dir}/checkpoints/last/ckpt-12", "digest")
 
 

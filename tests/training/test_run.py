@@ -147,8 +147,8 @@ def undisturbed(tmp_path_factory):
     ("owner", "name", "after"),
     [
         (checkpoint_folder, "_sync", False),  # data and index are written
-        (checkpoint_folder, "atomic_writer", False),  # on the disk, and not in force
-        (CheckpointFolder, "_remove_all_but", False),  # in force, the one before still there
+        (checkpoint_folder, "atomic_writer", False),  # on the disk, and not the current one
+        (CheckpointFolder, "_remove_all_but", False),  # the current one, with the previous one still there
         (CheckpointFolder, "save", False),  # also between the last state and the best weights
         (CheckpointFolder, "save", True),
         (_Line, "show", False),
@@ -180,7 +180,7 @@ def test_a_kill_at_each_point(config, undisturbed, monkeypatch, tmp_path, owner,
     assert _state(tmp_path) == undisturbed
 
 
-def test_no_checkpoint_takes_the_name_of_the_one_in_force(config, monkeypatch, tmp_path):
+def test_no_checkpoint_takes_the_name_of_the_current_one(config, monkeypatch, tmp_path):
     saved, save = [], CheckpointFolder.save
 
     def record(folder, values, number):
@@ -224,7 +224,7 @@ def test_the_whole_time(config, monkeypatch, tmp_path):
 
 def test_other_data_are_refused(config, tmp_path):
     metrics = _train(config, tmp_path)
-    with pytest.raises(UserError, match=r"last/ckpt-9: a run on other records, words or passages"):
+    with pytest.raises(UserError, match=r"last/ckpt-9: the run was started with other records, words or passages"):
         _train(config, tmp_path, (1.0, 2.0, 4.0))
     assert _train(config, tmp_path) == metrics
 
