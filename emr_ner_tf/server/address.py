@@ -1,24 +1,24 @@
-"""Why a server cannot listen on an address, in words that say what to do."""
+"""Finds out why a server cannot listen on an address, and what to do about it."""
 
 import errno
 import socket
 
 _REMEDIES = {
-    errno.EADDRINUSE: "the port is taken; name another, or 0 for a free one",
-    errno.EADDRNOTAVAIL: "this machine has no such address; name one of its own, or 0.0.0.0 for all",
-    errno.EACCES: "this user may not listen on that port; name one from 1024 on",
+    errno.EADDRINUSE: "the port is in use; choose another, or 0 for a free one",
+    errno.EADDRNOTAVAIL: "this machine has no such address; choose one of its own, or 0.0.0.0 for all",
+    errno.EACCES: "this user may not listen on that port; choose one from 1024 upwards",
 }
 
 
 def listen_problem(host: str, port: int) -> str | None:
-    """Tries an address with a socket of Python's own, whose errors have a reason; gRPC's have none.
+    """Tries to bind a socket of Python to the address, because gRPC's errors give no reason.
 
     Args:
         host: a name or an address, IPv6 without brackets.
-        port: 0 is any free one.
+        port: port to listen on; 0 selects a free port.
 
     Returns:
-        The cause and the remedy; None where a server can listen there.
+        The cause and the remedy; None if a server can listen there.
     """
     try:
         places = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)

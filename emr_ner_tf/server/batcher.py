@@ -1,4 +1,4 @@
-"""Runs requests on a few threads, those that can be merged as one call of the graph."""
+"""Runs requests on a few threads and merges requests into one call of the graph."""
 
 import collections
 import concurrent.futures
@@ -21,12 +21,12 @@ class BatchingOptions:
 
     Attributes:
         enabled: whether requests are merged at all.
-        max_rows: most texts of a merged call.
-        max_characters: most characters of a merged call, each text counted as long as the longest; a request with
-            more is run alone.
-        timeout_s: time that the first request of a call waits for others.
-        threads: calls of the graph at the same time.
-        max_requests: most requests waiting or in work; a further one is refused with UNAVAILABLE.
+        max_rows: maximum number of texts in a merged call.
+        max_characters: maximum number of characters in a merged call, each text counted with the length of the
+            longest; a larger request is run alone.
+        timeout_s: time for which the first request of a call waits for others.
+        threads: number of concurrent calls of the graph.
+        max_requests: maximum number of waiting and running requests; further ones are refused with UNAVAILABLE.
     """
 
     enabled: bool = True
@@ -42,11 +42,11 @@ class PendingRequest:
     """A checked request.
 
     Attributes:
-        model: runs it.
-        signature: its name.
+        model: model that runs the request.
+        signature: name of the signature.
         inputs: arrays by name.
         rows: first dimension of the inputs.
-        longest: characters of the longest text.
+        longest: number of characters of the longest text.
         deadline: time on the clock of `time.monotonic`; None means no deadline.
     """
 
@@ -59,7 +59,7 @@ class PendingRequest:
     answer: concurrent.futures.Future = dataclasses.field(default_factory=concurrent.futures.Future)
 
     def try_start(self) -> bool:
-        """Returns whether it is still wanted; what has been cancelled or is too late is not run."""
+        """Marks the request as running; returns False if it was cancelled or its deadline has passed."""
         if not self.answer.set_running_or_notify_cancel():
             return False
         if self.deadline is not None and time.monotonic() >= self.deadline:
@@ -77,7 +77,7 @@ class Batcher:
         self._held = 0
         self._closed = False
         self._changed = threading.Condition()
-        # One thread at a time collects a call; if two did, each would get half of what could be merged.
+        # Only one thread at a time collects requests; two threads would each get half of those that could be merged.
         self._collecting = threading.Lock()
         self._threads = [
             threading.Thread(target=self._serve, name=f"batch-{i}", daemon=True)
@@ -93,13 +93,13 @@ class Batcher:
 
         Args:
             pending: the request.
-            on_cancel: receives a function to call when the caller is gone, so that the request is not run in vain.
+            on_cancel: receives a function to call when the caller disconnects, so that the request is not run.
 
         Returns:
-            Output arrays by name, as a call of the signature with this request alone gives them.
+            Output arrays by name, as if the signature was called with this request alone.
 
         Raises:
-            RequestError: UNAVAILABLE, too many requests are held; DEADLINE_EXCEEDED; or the run failed.
+            RequestError: UNAVAILABLE, there are too many requests; DEADLINE_EXCEEDED; or the call failed.
         """
         with self._changed:
             if self._closed:
@@ -119,7 +119,7 @@ class Batcher:
             return pending.answer.result(left)
         except concurrent.futures.TimeoutError:
             pending.answer.cancel()
-            raise _too_late("its answer was there") from None
+            raise _too_late("it was answered") from None
         except concurrent.futures.CancelledError:
             if self._closed:
                 raise _shutting_down() from None
@@ -127,12 +127,12 @@ class Batcher:
         finally:
             with self._changed:
                 self._held -= 1
-                # A request that nobody waits for leaves the queue at once, even if all threads are busy.
+                # An abandoned request is removed from the queue at once, even if all threads are busy.
                 with contextlib.suppress(ValueError):
                     self._queue.remove(pending)
 
     def drain(self) -> None:
-        """Refuses what is queued, and what comes."""
+        """Refuses queued and new requests."""
         with self._changed:
             self._closed = True
             for pending in self._queue:
@@ -140,10 +140,10 @@ class Batcher:
             self._changed.notify_all()
 
     def close(self, timeout_s: float) -> bool:
-        """Refuses what is queued, and ends when what is in work has, which nothing can break off.
+        """Refuses queued requests and waits for running ones, which cannot be aborted.
 
         Returns:
-            Whether that was within `timeout_s` seconds.
+            Whether they ended within `timeout_s` seconds.
         """
         self.drain()
         until = time.monotonic() + timeout_s
@@ -156,10 +156,10 @@ class Batcher:
             pass
 
     def _serve_once(self) -> bool:
-        """Runs the next requests. A call of its own: what it holds of them does not stay while the next are awaited.
+        """Runs the next requests. It is a separate function, so that their data is freed before it waits for others.
 
         Returns:
-            False when there will be no more.
+            False when there will be no more requests.
         """
         with self._collecting:
             taken = self._collect()
@@ -169,7 +169,7 @@ class Batcher:
         return bool(taken)
 
     def _collect(self) -> list[PendingRequest]:
-        """Removes the next request and those that can be merged with it from the queue; none after the end."""
+        """Removes the next request and those that can be merged with it from the queue; returns none after the end."""
         with self._changed:
             self._changed.wait_for(lambda: self._queue or self._closed)
             if not self._queue:
@@ -199,7 +199,7 @@ class Batcher:
         self._queue = rest
 
     def _fits(self, batch: list[PendingRequest], rows: int, longest: int) -> bool:
-        """Returns whether a batch has room for more texts, of `longest` characters at the most."""
+        """Returns whether a batch has room for more texts of at most `longest` characters."""
         rows += sum(pending.rows for pending in batch)
         longest = max(longest, *(pending.longest for pending in batch))
         return rows <= self._options.max_rows and rows * longest <= self._options.max_characters
@@ -218,7 +218,7 @@ def _answer(batch: list[PendingRequest]) -> None:
         if len(batch) == 1:
             first.answer.set_exception(from_exception(error))
         else:
-            # One of them may be at fault; the others are not to fail with it.
+            # One of the requests may be the cause; the others must not fail with it.
             for pending in batch:
                 _answer([pending])
         return

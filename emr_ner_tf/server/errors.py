@@ -3,7 +3,7 @@
 import grpc
 from absl import logging
 
-# As TensorFlow Serving maps them; its list gives 500 to what is not here.
+# The mapping of TensorFlow Serving, which uses 500 for all other codes.
 _HTTP = {
     grpc.StatusCode.CANCELLED: 499,
     grpc.StatusCode.INVALID_ARGUMENT: 400,
@@ -22,10 +22,10 @@ _HTTP = {
 
 
 class RequestError(Exception):
-    """A request is refused or has failed; the message goes to the caller and never holds a record's text.
+    """A request was refused or has failed; the message is sent to the caller and never contains a record's text.
 
     Attributes:
-        code: gRPC's status.
+        code: gRPC status code.
         http_status: HTTP status of the REST answer.
     """
 
@@ -41,16 +41,16 @@ def invalid_argument(message: str) -> RequestError:
 
 
 def log_refusal(error: RequestError) -> None:
-    """Tells the log why a request cannot succeed as it is; what comes and goes with the load would only fill it.
+    """Logs why a request cannot succeed unchanged; errors that depend on the load are not logged.
 
-    Clients may show no message of a server's that could quote a text: here it can be read.
+    Clients may hide the messages of a server, because they could quote a text; the log shows them.
     """
     if error.code == grpc.StatusCode.INVALID_ARGUMENT:
         logging.warning("refused: %s", error)
 
 
 def from_exception(error: Exception) -> RequestError:
-    """Returns what a caller learns of an exception: only its type, because the message may quote the request."""
+    """Returns the error for a caller, with only the type of the exception, whose message may quote the request."""
     if isinstance(error, RequestError):
         return error
     return RequestError(grpc.StatusCode.INTERNAL, f"the server failed with {type(error).__name__}")

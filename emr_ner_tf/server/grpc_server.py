@@ -25,7 +25,7 @@ from emr_ner_tf.server.request_counter import RequestCounter
 
 _Answer = TypeVar("_Answer")
 _NO_DEADLINE_S = 1e8
-# gRPC's own grace is not used: `close` ends it.
+# gRPC's own grace period is not used; `close` ends the calls.
 _LONG_S = 3600.0
 _SETTLE_S = 0.1
 _FLUSH_S = 0.3
@@ -45,7 +45,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
 
         def answer() -> predict_pb2.PredictResponse:
             left = context.time_remaining()
-            # Without a deadline the time that is left is centuries, which no clock here can wait.
+            # Without a deadline, the remaining time is centuries, which is too long for a timeout.
             deadline = None if left is None or left > _NO_DEADLINE_S else time.monotonic() + left
             return self._predictor.predict(request, deadline, context.add_callback)
 
@@ -65,7 +65,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
 
 
 class ModelService(model_service_pb2_grpc.ModelServiceServicer):
-    """GetModelStatus; what the server serves is set by its flags alone."""
+    """GetModelStatus; only flags configure this server."""
 
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor
@@ -86,9 +86,7 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
         self, request: model_management_pb2.ReloadConfigRequest, context: grpc.ServicerContext
     ) -> model_management_pb2.ReloadConfigResponse:
         """Answers UNIMPLEMENTED."""
-        context.abort(
-            grpc.StatusCode.UNIMPLEMENTED, "this development server takes its configuration by flags alone"
-        )
+        context.abort(grpc.StatusCode.UNIMPLEMENTED, "this development server is configured by flags only")
 
 
 class GrpcServer:
@@ -111,12 +109,12 @@ class GrpcServer:
         """Binds the port.
 
         Args:
-            predictor: answers.
+            predictor: answers the requests.
             host: a name or an address, IPv6 without brackets.
-            port: 0 is any free one.
+            port: port to listen on; 0 selects a free port.
             max_message_bytes: maximum size in bytes of a request.
-            threads: as many as requests may be held, and some for questions meanwhile.
-            credentials: None for a plain connection.
+            threads: number of threads: the maximum number of requests, and some for status and metadata.
+            credentials: TLS credentials; None for plain connections.
 
         Raises:
             UserError: the address cannot be bound.
@@ -124,7 +122,7 @@ class GrpcServer:
         options = [
             ("grpc.max_receive_message_length", max_message_bytes),
             ("grpc.max_send_message_length", -1),
-            # Or a second server would take half of the requests of the first.
+            # Otherwise, a second server on the same port would get half of the requests.
             ("grpc.so_reuseport", 0),
         ]
         self._pool = _CountingPool(threads, thread_name_prefix="grpc")
@@ -154,12 +152,12 @@ class GrpcServer:
             self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
 
     def drain(self) -> None:
-        """Says that it is not serving, and refuses new requests."""
+        """Sets the health status to NOT_SERVING and refuses new requests."""
         self._health.enter_graceful_shutdown()
         self._server.stop(_LONG_S)
 
     def wait_until_idle(self, timeout_s: float) -> bool:
-        """Waits for the requests in work; says whether all were answered within `timeout_s` seconds."""
+        """Waits for the running requests; returns whether all were answered within `timeout_s` seconds."""
         end = time.monotonic() + timeout_s
         while self._pool.requests.wait_until_idle(max(0.0, end - time.monotonic())):
             # gRPC may have accepted a request that has not reached the pool yet; closing would cancel it.
@@ -169,20 +167,20 @@ class GrpcServer:
         return False
 
     def close(self) -> None:
-        """Stops, and leaves running answers the time to be sent."""
-        # Watches of the health never end of their own; nor does what is broken off.
+        """Stops, after a short time in which answers can be sent."""
+        # Watches of the health status never end by themselves; nor do aborted calls.
         self._server.stop(_FLUSH_S).wait(2 * _FLUSH_S)
 
 
 class _CountingPool(concurrent.futures.ThreadPoolExecutor):
-    """Counts the calls that it has in work, which gRPC's server reports to nobody."""
+    """Counts its running calls, which gRPC's server does not report."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.requests = RequestCounter()
 
     def submit(self, *args: Any, **kwargs: Any) -> concurrent.futures.Future:
-        """As the base class."""
+        """See the base class."""
         self.requests.begin()
         future = super().submit(*args, **kwargs)
         future.add_done_callback(lambda _: self.requests.end())

@@ -54,15 +54,15 @@ Work = Callable[[Call], Response]
 
 
 class Endpoints:
-    """Makes endpoints of functions from a `Call` to a response, which may raise `RequestError`."""
+    """Creates endpoints from functions that map a `Call` to a response and may raise `RequestError`."""
 
     def __init__(self, threads: int, max_body_bytes: int, timeout_s: float) -> None:
-        """Starts no thread before it is needed.
+        """Stores the arguments; threads are started when they are needed.
 
         Args:
-            threads: number of requests that are worked on at the same time.
-            max_body_bytes: maximum size of a body, sent and decompressed.
-            timeout_s: deadline of a request, from its head on.
+            threads: maximum number of requests that run at the same time.
+            max_body_bytes: maximum size of a body, both as it was sent and decompressed.
+            timeout_s: deadline of a request in seconds, from the end of its head.
         """
         self._pool = concurrent.futures.ThreadPoolExecutor(threads, thread_name_prefix="http")
         self._max_body_bytes = max_body_bytes
@@ -85,7 +85,7 @@ class Endpoints:
         return answer
 
     def close(self) -> None:
-        """Starts no more work; what runs is not waited for."""
+        """Starts no more requests and does not wait for running ones."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def _body(self, request: Request) -> bytes:

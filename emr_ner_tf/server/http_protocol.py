@@ -10,7 +10,7 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 _MAX_HEAD_BYTES = 1 << 16
-# Two programs that pick different ones of a doubled header disagree about what a request is, or where it ends.
+# Two programs that use different values of a repeated header disagree about the meaning or the end of a request.
 _LENGTH = b"content-length"
 _ONCE = (_LENGTH, b"transfer-encoding", b"content-encoding", b"content-type", b"host")
 _STALLED_S = 60.0
@@ -97,7 +97,7 @@ class HttpProtocol(H11Protocol):
         self._stalled = self.loop.call_later(_STALLED_S, check)
 
     def send_400_response(self, msg: str) -> None:
-        """Answers what is not HTTP; the reason may quote it, so it is not given."""
+        """Answers a request that is not HTTP; the reason is left out, because it may quote the request."""
         self._refuse(
             400, "Malformed request: not HTTP/1.1, or with an invalid, a repeated or a conflicting header"
         )
@@ -121,7 +121,7 @@ class HttpProtocol(H11Protocol):
         self._refuse(408, f"the request was not complete after {self._timeout_s:g} s")
 
     def _refuse(self, status: int, message: str) -> None:
-        """Answers outside the application, unless the request has an answer already, and closes the connection."""
+        """Answers without the application, unless the request already has an answer, and closes the connection."""
         if self.transport.is_closing():
             return
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
@@ -133,14 +133,14 @@ class HttpProtocol(H11Protocol):
 
 
 class _Connection(h11.Connection):
-    """Refuses requests that another program on their way may have read differently."""
+    """Refuses requests that a proxy may have interpreted differently."""
 
     def next_event(self) -> Any:
         """See the base class."""
         unread = self.trailing_data[0] if self.their_state is h11.IDLE else b""
         event = super().next_event()
         if isinstance(event, h11.Request):
-            # The library merges repeated headers, so they are looked for in what it has read.
+            # The library merges repeated headers, so they are searched in its input.
             head = unread[: len(unread) - len(self.trailing_data[0])]
             lines = [line.lower().partition(b":") for line in head.split(b"\n")[1:]]
             names = [name for name, _, _ in lines]

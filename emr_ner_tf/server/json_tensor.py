@@ -48,7 +48,7 @@ def read_request(body: bytes, infos_of: Callable[[str], Infos]) -> tuple[predict
 
     Args:
         body: JSON.
-        infos_of: inputs by name of the signature of a name; the name may be empty.
+        infos_of: maps the name of a signature, which may be empty, to its inputs by name.
 
     Returns:
         The request, without the model's name and version, and whether it was by row.
@@ -75,10 +75,10 @@ def read_request(body: bytes, infos_of: Callable[[str], Infos]) -> tuple[predict
 
 
 def write_response(response: predict_pb2.PredictResponse, by_row: bool) -> dict[str, Any]:
-    """Returns the document of a Predict response: `predictions` by row, or `outputs` by column.
+    """Returns the JSON object of a Predict response: `predictions` by row, or `outputs` by column.
 
     Raises:
-        RequestError: by row, an output has no rows, or not as many as the others.
+        RequestError: for a response by row, an output has no rows, or another number of rows than the others.
     """
     outputs = {name: tf.make_ndarray(proto) for name, proto in sorted(response.outputs.items())}
     columns = {name: _values(name, value) for name, value in outputs.items()}

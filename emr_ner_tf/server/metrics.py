@@ -8,7 +8,7 @@ import threading
 CONTENT_TYPE = "text/plain; version=0.0.4"
 _COUNT = ":tensorflow:serving:request_count"
 _LATENCY = ":tensorflow:serving:request_latency"
-# Microseconds, as TensorFlow Serving has them.
+# Upper bounds in microseconds, as in TensorFlow Serving.
 _BOUNDS = [10 * 1.8**i for i in range(33)]
 
 
@@ -25,10 +25,10 @@ class Metrics:
         """Counts a request.
 
         Args:
-            model: its name.
-            status: name of gRPC's status code.
+            model: name of the model.
+            status: name of the gRPC status code.
             entrypoint: "GRPC" or "REST".
-            seconds: from its arrival to its answer; only of those that succeed.
+            seconds: time from the arrival of the request to its answer; only used for successful requests.
         """
         microseconds = 1e6 * seconds
         with self._lock:
@@ -39,7 +39,7 @@ class Metrics:
                 self._sums[model, entrypoint] += int(microseconds)
 
     def text(self) -> str:
-        """Returns the metrics."""
+        """Returns the metrics in Prometheus' text format."""
         with self._lock:
             lines = [f"# TYPE {_COUNT} counter"]
             for (model, status), count in sorted(self._counts.items()):

@@ -16,7 +16,7 @@ from emr_ner_tf.server.metrics import Metrics
 from emr_ner_tf.server.servable import DEFAULT_SIGNATURE
 from emr_ner_tf.server.served_models import ServedModels
 
-# TensorFlow Serving answers with values in the field of their type, which is where clients look.
+# TensorFlow Serving puts values into the field of their type, where clients read them.
 _FIELDS = {
     types_pb2.DT_STRING: "string_val",
     types_pb2.DT_INT32: "int_val",
@@ -32,18 +32,18 @@ class Predictor:
 
     Attributes:
         versions: the models with their versions.
-        metrics: None if they are not counted.
+        metrics: counts the requests; None if they are not counted.
     """
 
     def __init__(
         self, versions: ServedModels, batcher: Batcher, max_characters: int, metrics: Metrics | None = None
     ) -> None:
-        """Makes one.
+        """Stores the arguments.
 
         Args:
             versions: the models with their versions.
             batcher: runs the requests.
-            max_characters: most of one request, each of its texts counted as long as the longest.
+            max_characters: maximum number of characters of a request, each text counted with the length of the longest.
             metrics: counts the requests to `predict`.
         """
         self.versions = versions
@@ -63,7 +63,7 @@ class Predictor:
         Args:
             request: request of any client.
             deadline: time on the clock of `time.monotonic`; None means no deadline.
-            on_cancel: as `Batcher.run` takes it.
+            on_cancel: as in `Batcher.run`.
             entrypoint: "GRPC" or "REST", for the metrics.
 
         Raises:
@@ -78,7 +78,7 @@ class Predictor:
             status = from_exception(error).code.name
             raise
         finally:
-            # The names of other models are the callers', and could be any number.
+            # Callers could send any number of other names.
             if request.model_spec.name in self.versions.names:
                 self.metrics.record(request.model_spec.name, status, entrypoint, time.monotonic() - started)
 
@@ -109,7 +109,7 @@ class Predictor:
     def metadata(
         self, request: get_model_metadata_pb2.GetModelMetadataRequest
     ) -> get_model_metadata_pb2.GetModelMetadataResponse:
-        """Answers a GetModelMetadata request: the signatures as the SavedModel holds them.
+        """Answers a GetModelMetadata request with the signatures of the SavedModel.
 
         Raises:
             RequestError: with the status that TensorFlow Serving gives.
@@ -168,7 +168,7 @@ class Predictor:
         )
         if not fits and not info.tensor_shape.unknown_rank:
             raise invalid_argument(f"input {name} must have shape {expected}, got {shape}")
-        # A tensor may say its last value once for all that follow: the shape alone says how much it holds.
+        # A tensor may leave out values that repeat the last one, so its size follows from the shape only.
         if math.prod(shape) > self._max_characters:
             raise invalid_argument(
                 f"input {name} has shape {shape}: more than {self._max_characters} elements"
@@ -198,7 +198,7 @@ def _size(inputs: Mapping[str, np.ndarray]) -> tuple[int, int]:
         if value.ndim:
             rows = value.shape[0]
         if value.dtype == object:
-            # Characters are what the graph computes on: a byte of malformed UTF-8 is one.
+            # The graph computes on characters; a malformed byte of UTF-8 counts as one.
             longest = max([longest, *(len(text.decode("utf-8", "replace")) for text in value.flat)])
         elif value.ndim > 1:
             longest = max(longest, math.prod(value.shape[1:]))

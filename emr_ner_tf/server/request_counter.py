@@ -1,10 +1,10 @@
-"""The requests that a server has in work, and when there are none."""
+"""Counts the running requests of a server, so that it can wait for them."""
 
 import threading
 
 
 class RequestCounter:
-    """Counts the requests in work."""
+    """Counts the running requests."""
 
     def __init__(self) -> None:
         self._active = 0
@@ -12,19 +12,19 @@ class RequestCounter:
         self._changed = threading.Condition()
 
     def begin(self) -> bool:
-        """Counts a request in; returns False where the server takes no more."""
+        """Counts a new request; returns False if the server accepts no more requests."""
         with self._changed:
             self._active += not self._draining
             return not self._draining
 
     def end(self) -> None:
-        """Counts a request out."""
+        """Counts the end of a request."""
         with self._changed:
             self._active -= 1
             self._changed.notify_all()
 
     def drain(self) -> None:
-        """Lets no more requests begin."""
+        """Refuses new requests."""
         with self._changed:
             self._draining = True
 

@@ -69,7 +69,8 @@ def _predict(predictor: Predictor, spec: model_pb2.ModelSpec, call: Call) -> dic
     try:
         request, by_row = read_request(call.body, infos_of)
     except Exception as error:
-        # The predictor counts what it is asked, and this never gets there. Other names are the callers'.
+        # The predictor counts the requests that reach it, and this one does not. Callers could send any number of
+        # other names.
         if predictor.metrics is not None and spec.name in predictor.versions.names:
             predictor.metrics.record(spec.name, from_exception(error).code.name, "REST", 0.0)
         raise

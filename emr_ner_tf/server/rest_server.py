@@ -44,7 +44,7 @@ class RestServer:
 
     Attributes:
         port: bound port.
-        requests: those in work.
+        requests: counter of the running requests.
     """
 
     def __init__(
@@ -58,19 +58,19 @@ class RestServer:
         cors_origins: Sequence[str] = (),
         context: ssl.SSLContext | None = None,
     ) -> None:
-        """Binds the port; port 0 is any free one.
+        """Binds the port.
 
         Args:
-            routes: routes of the application; the last one takes every path that no other has.
+            routes: routes of the application; the last one matches all remaining paths.
             host: a name or an address, IPv6 without brackets.
-            port: 0 is any free one.
+            port: port to listen on; 0 selects a free port.
             timeout_s: time for a request to be received.
             max_connections: maximum number of open connections; further ones are refused.
             cors_origins: origins whose pages may send requests; `*` is any.
-            context: None for plain connections.
+            context: TLS context; None for plain connections.
 
         Raises:
-            UserError: it cannot be bound.
+            UserError: the port cannot be bound.
         """
         self.requests = RequestCounter()
         is_ipv6 = ":" in host
@@ -93,7 +93,7 @@ class RestServer:
             ws="none",
             lifespan="off",
             log_config=None,
-            # A path can hold anything, and so can what a stack trace quotes.
+            # A path may contain any text, and so may a stack trace.
             log_level="critical",
             access_log=False,
             proxy_headers=False,
@@ -105,7 +105,7 @@ class RestServer:
         config.load()
         config.ssl = context
         self._server = uvicorn.Server(config)
-        # Bytes of answers that were not sent when their connections were broken off.
+        # Number of bytes of answers that were not sent when their connections were aborted.
         self._unsent = 0
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="rest", daemon=True)
 
@@ -118,7 +118,7 @@ class RestServer:
         self.requests.drain()
 
     def wait_until_idle(self, timeout_s: float) -> bool:
-        """Waits for the requests in work; returns whether all were answered within `timeout_s` seconds."""
+        """Waits for the running requests; returns whether all were answered within `timeout_s` seconds."""
         return self.requests.wait_until_idle(timeout_s)
 
     def close(self, timeout_s: float) -> bool:
@@ -160,7 +160,7 @@ class RestServer:
 
 
 class _Counted:
-    """Counts the requests in work, and refuses new ones once the server is shutting down."""
+    """Counts the running requests, and refuses new ones once the server is shutting down."""
 
     def __init__(self, app: ASGIApp, requests: RequestCounter) -> None:
         self._app = app
@@ -186,7 +186,7 @@ def _application(routes: Sequence[Route], cors_origins: Sequence[str]) -> Starle
         )
         middleware.insert(0, cors)
     app = Starlette(routes=named, middleware=middleware, exception_handlers={HTTPException: _http_error})
-    # As a further route, it would answer another method than that of a named one.
+    # As a separate route, it would also answer wrong methods on the paths of other routes.
     app.router.default = every_path.handle
     app.router.redirect_slashes = False
     return app
@@ -211,7 +211,7 @@ def _http_error(request: Request, error: Exception) -> Response:
 
 
 def _in_origin_form(scope: Scope) -> Scope:
-    """Removes scheme and host from a path; clients send them to a server that they take for a proxy."""
+    """Removes scheme and host from a path; clients send them to proxies."""
     scheme, separator, rest = scope["raw_path"].partition(b"://")
     if not separator or scheme.lower() not in (b"http", b"https"):
         return scope

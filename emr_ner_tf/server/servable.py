@@ -1,4 +1,4 @@
-"""One loaded version of a model. TensorFlow alone is imported: a bundle needs nothing of what trained it."""
+"""One loaded version of a model. Only TensorFlow is imported, because a bundle needs none of the training code."""
 
 import os
 import pathlib
@@ -29,7 +29,7 @@ class Servable:
 
     Attributes:
         version: its number.
-        signature_defs: as the SavedModel holds them, by name.
+        signature_defs: signatures of the SavedModel by name.
         labels: labels of its entities, in the model's order; empty if the directory does not name them.
     """
 
@@ -41,14 +41,14 @@ class Servable:
         warm_up_s: float = 0.0,
         closing: threading.Event | None = None,
     ) -> None:
-        """Loads the SavedModel of a version's directory; raises UserError for a cut graph, or what TensorFlow raises.
+        """Loads the SavedModel of a version's directory; raises UserError for a damaged graph, or TensorFlow's errors.
 
         Args:
             path: path of the directory.
-            version: its number.
-            warm_up_s: maximum time for the warm-up requests in the directory, which are run so that no caller waits for
-                what a first call has to prepare.
-            closing: ends that, when set.
+            version: number of the version.
+            warm_up_s: maximum time for the warm-up requests in the directory; they are run so that no caller waits for
+                the preparations of a first call.
+            closing: event that stops the warm-up when it is set.
         """
         self.version = version
         graph = pathlib.Path(path) / GRAPH
@@ -59,7 +59,7 @@ class Servable:
                 saved.meta_graphs[0].signature_def
             )
         except FileNotFoundError as error:
-            # An empty folder, or half a copy. As in TensorFlow Serving, no older version takes its place.
+            # The folder is empty or an incomplete copy. As in TensorFlow Serving, no older version replaces it.
             raise UserError(
                 f"{graph}: {error.strerror}; copy or export the version again, or remove its folder"
             ) from error
@@ -79,7 +79,7 @@ class Servable:
         """Returns the signature that a request names; an empty name is the default signature.
 
         Raises:
-            RequestError: FAILED_PRECONDITION, there is none.
+            RequestError: FAILED_PRECONDITION, there is no such signature.
         """
         name = name or DEFAULT_SIGNATURE
         if name not in self._functions:
@@ -89,7 +89,7 @@ class Servable:
         return self.signature_defs[name]
 
     def merges(self, name: str) -> bool:
-        """Returns whether requests to a signature can be run as one: texts in, rows of entities out."""
+        """Returns whether requests to a signature can be merged: it maps texts to rows of entities."""
         signature = self.signature_defs[name]
         return (
             name == DEFAULT_SIGNATURE

@@ -23,7 +23,7 @@ from emr_ner_tf.server.text_annotator import TextAnnotator
 from emr_ner_tf.server.tls import Tls
 from emr_ner_tf.server.version_manager import VersionManager
 
-# Threads for questions about health, status and metadata, and for refusals, while all others wait for answers.
+# Number of threads for health, status, metadata and refusals, while all other threads wait for answers.
 _SPARE_THREADS = 16
 
 
@@ -33,25 +33,25 @@ class ServerOptions:
 
     Attributes:
         bundle: directory of the versions.
-        model_name: under which they are served.
+        model_name: name of the model in requests.
         more_models: directories of the versions of further models by name.
         host: address to listen on.
-        port: port of gRPC; 0 is any free one.
-        rest_port: port of REST; 0 is any free one, None for no REST.
+        port: port for gRPC; 0 selects a free port.
+        rest_port: port for REST; 0 selects a free port, None disables REST.
         num_versions: number of newest versions to serve.
         labels: version by label.
-        poll_s: seconds between looks for other versions; 0 is never.
-        warm_up_s: seconds, at most, that a version plays its warm-up requests before it serves.
+        poll_s: polling interval for new versions in seconds; 0 disables polling.
+        warm_up_s: maximum time in seconds for the warm-up requests of a version before it serves.
         max_message_bytes: maximum size in bytes of a request.
         max_characters: maximum number of characters of a request, each text counted with the length of the longest.
-        rest_timeout_s: deadline of a REST request, which has none of its own, and time for it to be received.
+        rest_timeout_s: deadline of a REST request in seconds, from its first byte.
         max_connections: maximum number of open connections to the REST port.
-        cors_origins: origins whose pages may use the REST port; `*` is any.
+        cors_origins: origins whose pages may use the REST port; `*` allows any.
         metrics: whether the REST port serves metrics.
         page: whether the REST port serves the page to try the models.
         annotation_tools: whether the REST port serves Label Studio, doccano and INCEpTION.
         batching: settings for merging requests.
-        tls: None for plain connections.
+        tls: files for TLS; None for plain connections.
     """
 
     bundle: str
@@ -82,15 +82,15 @@ class Server:
     Attributes:
         versions: versions of the model `model_name`.
         models: all models.
-        port: port of gRPC.
-        rest_port: port of REST; None without it.
+        port: port for gRPC.
+        rest_port: port for REST; None if REST is disabled.
     """
 
     def __init__(self, options: ServerOptions) -> None:
-        """Loads the model and serves.
+        """Loads the models and starts to serve.
 
         Raises:
-            UserError: no version can be loaded, or none of those that the labels name, a port cannot be had, or a
+            UserError: no version can be loaded, the version of a label cannot be loaded, a port cannot be bound, or a
                 certificate cannot be read.
         """
         tls, host = options.tls, options.host
@@ -145,10 +145,10 @@ class Server:
             self._rest.start()
 
     def stop(self, grace_s: float) -> bool:
-        """Says that it is not serving, refuses new requests, and answers those that it has.
+        """Sets the health status to NOT_SERVING, refuses new requests, and answers running ones.
 
         Args:
-            grace_s: seconds that these may take; then they are broken off.
+            grace_s: seconds that running requests may take; after that, they are aborted.
 
         Returns:
             Whether all were answered in time.
@@ -175,5 +175,5 @@ class Server:
             routes += page_routes(texts, self._endpoints)
         if options.annotation_tools:
             routes += tool_routes(texts, self._endpoints)
-        # The last of these takes every path.
+        # The last of these routes matches all remaining paths.
         return routes + model_routes(predictor, self._endpoints)

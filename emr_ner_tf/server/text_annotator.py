@@ -1,4 +1,4 @@
-"""Entities of texts of any length by a model of this server, for the page and for annotation tools."""
+"""Annotates texts of any length with a model of this server, for the page and for annotation tools."""
 
 import time
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from emr_ner_tf.server.batcher import Batcher, PendingRequest
 from emr_ner_tf.server.servable import DEFAULT_SIGNATURE
 from emr_ner_tf.server.served_models import ServedModels
 
-# Other callers get their turn between two calls.
+# Maximum number of characters in a call; requests of other callers can run between two calls.
 _MAX_RECORDS = 32
 _MAX_CHARACTERS = 16_384
 
@@ -27,7 +27,7 @@ class TextAnnotator:
     """
 
     def __init__(self, models: ServedModels, batcher: Batcher, max_characters: int, timeout_s: float) -> None:
-        """Makes one.
+        """Stores the arguments.
 
         Args:
             models: the models with their versions.

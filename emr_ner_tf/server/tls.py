@@ -1,4 +1,4 @@
-"""Certificates of the server: for gRPC and for REST."""
+"""The server's certificates, for gRPC and for REST."""
 
 import dataclasses
 import pathlib
@@ -11,12 +11,12 @@ from emr_ner_tf.pem_files import load_authority, load_key_pair
 
 @dataclasses.dataclass(frozen=True)
 class Tls:
-    """Files of certificates, PEM.
+    """PEM files for TLS.
 
     Attributes:
-        certificate: the server's own chain.
-        key: key of the certificate.
-        client_ca: signs the clients; None where a client needs no certificate.
+        certificate: certificate of the server, with its chain.
+        key: private key of `certificate`.
+        client_ca: certificate authority that must have signed the certificates of clients; None if clients need none.
     """
 
     certificate: str
@@ -37,7 +37,7 @@ class Tls:
         return context
 
     def credentials(self) -> grpc.ServerCredentials:
-        """Returns the credentials for gRPC, which checks them when a client connects; `context` checks them at once."""
+        """Returns the credentials for gRPC, which checks them when a client connects; `context` checks them earlier."""
         pair = (pathlib.Path(self.key).read_bytes(), pathlib.Path(self.certificate).read_bytes())
         ca = None if self.client_ca is None else pathlib.Path(self.client_ca).read_bytes()
         return grpc.ssl_server_credentials([pair], root_certificates=ca, require_client_auth=ca is not None)

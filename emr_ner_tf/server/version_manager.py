@@ -1,4 +1,4 @@
-"""The versions of a model: found in a directory, loaded beside those that serve, and unloaded when nobody uses them."""
+"""Finds the versions of a model in a directory, loads new ones while others serve, and unloads unused ones."""
 
 import contextlib
 import dataclasses
@@ -22,7 +22,7 @@ State = get_model_status_pb2.ModelVersionStatus.State
 
 @dataclasses.dataclass
 class _Version:
-    """State of a version; `model` is set only while it serves, `files` as they were when it was loaded."""
+    """State of a version: `model` is set only while it serves; `files` is the state of its files when it was loaded."""
 
     state: int = State.START
     error: str = ""
@@ -32,10 +32,10 @@ class _Version:
 
 
 class VersionManager:
-    """The versions of the one model that the server has.
+    """The versions of one model of the server.
 
-    The newest `count` and those that a label names are served. A version is loaded while the others serve; those
-    that are served no longer go when every wanted version is there and the last request to them has ended.
+    The newest `count` versions and those that a label names are served. A version is loaded while others serve. Old
+    versions are unloaded when all wanted versions are loaded and their last requests have ended.
 
     Attributes:
         name: name of the model.
@@ -62,7 +62,7 @@ class VersionManager:
         self._watcher: threading.Thread | None = None
 
     def start(self, poll_s: float) -> None:
-        """Loads what is there, and looks for other versions every `poll_s` seconds from then on; 0 is never.
+        """Loads the versions in the directory, then looks for new versions every `poll_s` seconds; 0 disables polling.
 
         Raises:
             UserError: no version could be loaded, or not the one that a label names.
@@ -75,7 +75,7 @@ class VersionManager:
             )
         if not self._directory.is_dir():
             raise UserError(
-                f"{self._directory}: must be a directory of versions, and there is no such directory"
+                f"{self._directory}: must be a directory of versions, but there is no such directory"
             )
         if not find_versions(self._directory, _is_version):
             raise UserError(
@@ -90,7 +90,7 @@ class VersionManager:
             self._watcher.start()
 
     def close(self, timeout_s: float) -> None:
-        """Ends the watch; what is loaded stays loaded.
+        """Ends polling; loaded versions stay loaded.
 
         Args:
             timeout_s: maximum time to wait for it; loading a version cannot be aborted.
@@ -107,7 +107,7 @@ class VersionManager:
             return sorted(version for version, known in self._known.items() if known.model is not None)
 
     def refresh(self) -> None:
-        """Loads the versions that are to serve and do not, and then unloads those that are not to."""
+        """Loads the wanted versions that do not serve yet, then unloads the others."""
         found = find_versions(self._directory, _is_version)
         wanted = {*sorted(found)[-self._count :], *(set(self._labels.values()) & found.keys())}
         for version in sorted(wanted):
@@ -120,7 +120,7 @@ class VersionManager:
 
     @contextlib.contextmanager
     def use(self, spec: model_pb2.ModelSpec) -> Iterator[Servable]:
-        """Yields the version of a request and keeps it loaded meanwhile.
+        """Yields the version of a request and keeps it loaded within the context.
 
         Raises:
             RequestError: INVALID_ARGUMENT, no name or an unknown label; NOT_FOUND, unknown model or version.
@@ -208,7 +208,7 @@ class VersionManager:
         return "; ".join(f"version {version}: {failed[version]}" for version in sorted(failed))
 
     def _check_labels(self) -> None:
-        """Refuses a label that no request could be answered by."""
+        """Refuses a label whose version cannot be served."""
         available = self.available()
         for label, version in self._labels.items():
             if version in available:
@@ -231,7 +231,7 @@ class VersionManager:
         self._set(known, State.END)
         # The objects of a SavedModel refer to each other in cycles.
         gc.collect()
-        logging.info("%s: version %d is served no longer", self.name, version)
+        logging.info("%s: version %d is no longer served", self.name, version)
 
     def _set(self, known: _Version, state: int, **values: object) -> None:
         with self._changed:
@@ -248,10 +248,10 @@ class VersionManager:
             except OSError as error:
                 problem = describe_os_error(error)
             except Exception as error:
-                # Otherwise, the watch would end without a message, and the server would never load another version.
+                # An uncaught error would end polling without a message, and no other version would ever be loaded.
                 problem = f"{self._directory}: {_reason(error)}"
             if problem and problem != said:
-                logging.warning("%s; looked at again every %g s", problem, poll_s)
+                logging.warning("%s; checking again every %g s", problem, poll_s)
             said = problem
 
 

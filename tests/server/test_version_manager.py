@@ -144,7 +144,7 @@ def test_nothing_to_serve(tmp_path, toy_versions):
     absent, empty = tmp_path / "absent", tmp_path / "empty"
     empty.mkdir()
     assert message(absent).startswith(
-        f"{absent}: must be a directory of versions, and there is no such directory"
+        f"{absent}: must be a directory of versions, but there is no such directory"
     )
     assert "whose name is an integer" in message(empty)
     assert str(toy_versions.directory) in message(toy_versions.directory / "1")
@@ -242,7 +242,7 @@ def test_polling_continues_after_an_error(toy_versions, caplog):
     toy_versions(2)
     wait_for(lambda: versions.available() == [2])
     versions.close(5)
-    assert [message.partition(";")[0] for message in caplog.messages if "looked at again" in message] == [
+    assert [message.partition(";")[0] for message in caplog.messages if "checking again" in message] == [
         "disk: Input/output error",
         f"{toy_versions.directory}: ValueError: odd",
     ]
@@ -267,7 +267,7 @@ def test_a_port_that_is_taken(toy_versions):
         port = taken.getsockname()[1]
         for ports, front in (((port, None), "gRPC"), ((0, port), "REST")):
             with pytest.raises(
-                UserError, match=f"^127.0.0.1:{port}: {front} cannot listen there: the port is taken"
+                UserError, match=f"^127.0.0.1:{port}: {front} cannot listen there: the port is in use"
             ):
                 Server(ServerOptions(bundle=str(toy_versions.directory), port=ports[0], rest_port=ports[1]))
 

@@ -213,7 +213,9 @@ def test_a_checkpoint_file_that_names_what_is_not_there(model_dir):
     for path in folder.glob("ckpt-*"):
         path.unlink()
     _, model, *_ = _checkpoints(model_dir)
-    with pytest.raises(UserError, match=r"best/checkpoint: names ckpt-12, but there is no file of that checkpoint"):
+    with pytest.raises(
+        UserError, match=r"best/checkpoint: names ckpt-12, but there is no file of that checkpoint"
+    ):
         restore_weights(model, model_dir)
     (folder / "checkpoint").unlink()
     with pytest.raises(UserError, match=r"best: no checkpoint .*--checkpoint=last"):

@@ -224,7 +224,9 @@ def test_the_whole_time(config, monkeypatch, tmp_path):
 
 def test_other_data_are_refused(config, tmp_path):
     metrics = _train(config, tmp_path)
-    with pytest.raises(UserError, match=r"last/ckpt-9: the run was started with other records, words or passages"):
+    with pytest.raises(
+        UserError, match=r"last/ckpt-9: the run was started with other records, words or passages"
+    ):
         _train(config, tmp_path, (1.0, 2.0, 4.0))
     assert _train(config, tmp_path) == metrics
 

@@ -29,7 +29,7 @@ def predict(texts: TextAnnotator, call: Call) -> Response:
     missing = {feature, _IS_PREDICTION} - known
     if missing:
         raise invalid_argument(f"the type of metadata.layer lacks the feature {', '.join(sorted(missing))}")
-    # Older predictions would be taken for new ones.
+    # Older predictions would look like new ones.
     for old in cas.select(layer):
         if getattr(old, _IS_PREDICTION, False):
             cas.remove(old)
@@ -52,17 +52,17 @@ def train(texts: TextAnnotator, call: Call) -> Response:
 def _load(xmi: str, types: str) -> Any:
     cassis = import_cassis()
     try:
-        # The library, too, hands the parser these bytes.
+        # The library passes the same bytes to its parser.
         if any(has_doctype(xml.encode("utf-8")) for xml in (xmi, types)):
             raise invalid_argument("the CAS or its type system declares a document type")
-        # Warnings may hold names of the record.
+        # Warnings may contain names from the record.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return cassis.load_cas_from_xmi(xmi, typesystem=cassis.load_typesystem(types))
     except RequestError:
         raise
     except Exception as error:
-        # The library raises whatever its parsers do; a message of theirs may hold text.
+        # The library raises any error of its parsers, whose messages may contain text of the record.
         raise invalid_argument(f"cannot be read as a CAS: {type(error).__name__}") from None
 
 

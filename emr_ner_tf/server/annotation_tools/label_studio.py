@@ -118,7 +118,7 @@ def webhook(texts: TextAnnotator, call: Call) -> Response:
 
 
 def health(texts: TextAnnotator, call: Call) -> Response:
-    """Says that the backend runs."""
+    """Reports that the backend is running."""
     return json_response({"status": "UP", "model_class": "emr_ner_tf", "v2": False})
 
 

@@ -25,7 +25,7 @@ from emr_ner_tf.server.errors import RequestError, invalid_argument
 MAX_RECORDS = 1000
 # File systems allow 255 bytes, and some readers look for a longer name beside a file. One Chinese character is three.
 _MAX_NAME_BYTES = 200
-# Remedies name a command's flags; the page has controls for some of them.
+# Remedies name flags of commands; the page has controls for some of them.
 _CONTROLS = {
     "--format=": "Format of the files: ",
     "--encoding=": "Encoding of the files: ",
@@ -111,7 +111,7 @@ def _save(folder: pathlib.Path, file: Any) -> pathlib.Path:
     try:
         name, content = file["name"], base64.b64decode(file["content"], validate=True)
         name = os.path.basename(name.replace("\0", "").replace("\\", "/"))
-        # Readers know some formats by the ends of their files' names.
+        # Readers recognize some formats by the suffixes of file names.
         name = name.encode("utf-8")[-_MAX_NAME_BYTES:].decode("utf-8", "ignore") or "file"
     except (TypeError, KeyError, AttributeError, UnicodeError, binascii.Error, ValueError):
         raise invalid_argument("a file must have a name and its content in base64") from None

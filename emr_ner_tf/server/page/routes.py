@@ -1,4 +1,4 @@
-"""The paths of the page: the page itself, its static files, and what its script asks for."""
+"""The routes of the page: the page itself, its static files, and the requests of its script."""
 
 import importlib.resources
 import json
@@ -21,7 +21,7 @@ from emr_ner_tf.server.text_annotator import TextAnnotator
 _FILES = importlib.resources.files("emr_ner_tf.server.page")
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 _LANGUAGES = ("en", "zh")
-# Nothing but the page's own files, and no script or style in the page itself: a record is text, whatever it holds.
+# Only the page's own files are allowed, and no inline script or style, so that a record is always shown as text.
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -112,7 +112,7 @@ def _preferred(header: str) -> str:
 
 
 def _document(call: Call) -> dict[str, Any]:
-    # A page of another origin cannot send this type without asking first.
+    # A page of another origin cannot send this type without a preflight request.
     if call.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         message = "Content-Type must be application/json"
         raise RequestError(invalid_argument(message).code, message, http_status=415)
@@ -129,6 +129,6 @@ def _models(texts: TextAnnotator) -> list[dict[str, Any]]:
                 with manager.use(spec) as model:
                     found.append({"model": manager.name, "version": version, "labels": list(model.labels)})
             except RequestError:
-                # It was unloaded just now.
+                # The version was unloaded in the meantime.
                 continue
     return found
