@@ -159,7 +159,7 @@ class Elmo(Encoder):
         self.built = True
 
     def call(self, token_ids: tf.Tensor, padding_mask: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        """As `Encoder.call`; padding is on the right, and its outputs are 0."""
+        """See `Encoder.call`; padding must be on the right, and its outputs are 0."""
         own = self.characters(token_ids, padding_mask)
         length = tf.reduce_sum(tf.cast(padding_mask, tf.int32), axis=1)
         tuned = self.language_model.trainable

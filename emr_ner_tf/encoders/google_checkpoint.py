@@ -14,7 +14,7 @@ from emr_ner_tf.encoders.tensor_files import open_tensors, read_tensor
 from emr_ner_tf.encoders.tensor_paths import INDEX, tensor_paths
 from emr_ner_tf.errors import UserError
 
-# The optimizer's moments, powers and loss scale, and the number of updates.
+# Variables of the optimizer: moments, powers and loss scale, and the number of updates.
 _OPTIMIZER = re.compile(
     r"(^|.*/)(global_step|good_steps|loss_scale|beta[12]_power|(adam|lamb)_[mv]|\w*(Adam|LAMB|Momentum)\w*)(/.*|$)"
 )

@@ -14,7 +14,7 @@ from emr_ner_tf.errors import UserError
 CONFIG, VOCABULARY, ADDED_TOKENS = "config.json", "vocab.txt", "added_tokens.json"
 # File names of Google's layout.
 BERT_CONFIG, BERT_CHECKPOINT = "bert_config.json", "bert_model.ckpt"
-# In the order of preference. An index lists the files of weights in several parts.
+# File names of weights in the order of preference. An index lists the files of weights in several parts.
 WEIGHTS = (
     "model.safetensors",
     "model.safetensors.index.json",

@@ -13,11 +13,11 @@ from emr_ner_tf.errors import UserError
 from emr_ner_tf.layers.attention import dense_rows, multi_head_attention, padding_bias
 from emr_ner_tf.layers.layer_norm import layer_norm
 
-# Its import writes a line to standard output, where results go.
+# Importing keras-nlp prints a line to standard output, which is for results.
 with contextlib.redirect_stdout(io.StringIO()):
     import keras_nlp
 
-# Standard deviation of the draws of keras-nlp's BERT, which takes no other.
+# Standard deviation of the initial weights in keras-nlp's BERT, which cannot be changed there.
 _KERAS_NLP_RANGE = 0.02
 _SIZES = (
     "hidden_size",
@@ -31,13 +31,13 @@ _SIZES = (
 class KerasNlpBert(Encoder):
     """BERT up to its last layer's output: keras-nlp's variables and layers, without the pooler.
 
-    The products are written out here, over all B * T tokens as rows of one matrix. keras-nlp's own call goes through
-    `Einsum` and `Tensordot`, which leave oneDNN neither the bias nor the activation to fuse, and inference on a CPU
-    takes a good part longer.
+    `call` computes all products itself, with the B * T tokens as rows of one matrix. keras-nlp's own call uses `Einsum`
+    and `Tensordot`, into which oneDNN can fuse neither a bias nor an activation, so that inference on a CPU takes
+    longer.
 
     Attributes:
-        backbone: keras-nlp's layers and all the variables, as a model up to the last layer's output; with the pooler
-            left out, which nothing here trains.
+        backbone: keras-nlp's layers with all variables, as a model up to the output of the last layer. The pooler is
+            left out, because it is not trained.
     """
 
     backend = "keras_nlp"
@@ -48,7 +48,7 @@ class KerasNlpBert(Encoder):
         """Builds the variables, drawn from `initializer_range`.
 
         Raises:
-            UserError: a configuration that `BertBackbone` cannot express.
+            UserError: `BertBackbone` cannot express the configuration.
         """
         _check(hf_config)
         super().__init__(
@@ -57,7 +57,7 @@ class KerasNlpBert(Encoder):
             hidden_size=hf_config["hidden_size"],
             max_positions=hf_config["max_position_embeddings"],
         )
-        # Keras would convert the source of each layer by AutoGraph, which takes seconds and which none of them needs.
+        # AutoGraph would spend seconds on converting the source code of the layers, and none of them needs it.
         build = tf.autograph.experimental.do_not_convert(keras_nlp.models.BertBackbone)
         whole = build(
             vocabulary_size=vocabulary_size,
@@ -149,7 +149,7 @@ class KerasNlpBert(Encoder):
         """Returns the two dense layers over `inputs` [B, T, H], dropout after them."""
         rows = dense_rows(tf.reshape(inputs, [-1, self.hidden_size]), layer._feedforward_intermediate_dense)
         if training is True:
-            # Nothing fuses here in training, and bfloat16's erf and exp cost more than the way to float32 and back.
+            # In training, nothing is fused, and erf and exp in bfloat16 take longer than casts to float32 and back.
             rows = tf.cast(self._activation(tf.cast(rows, tf.float32)), rows.dtype)
         else:
             rows = self._activation(rows)
@@ -165,7 +165,7 @@ def _tanh_gelu(inputs: tf.Tensor) -> tf.Tensor:
     return tf.nn.gelu(inputs, approximate=True)
 
 
-# By the name that a configuration has for each, as `hidden_act`.
+# Activation functions by their names in a configuration (`hidden_act`).
 ACTIVATIONS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
     "gelu": _exact_gelu,
     "gelu_python": _exact_gelu,
@@ -195,8 +195,8 @@ def _norm(name: str, layer: tf.keras.layers.Layer) -> Iterator[WeightMapping]:
 
 
 def _check(hf_config: Mapping[str, Any]) -> None:
-    """Raises for what `BertBackbone` is not, or cannot be made to be."""
-    others = "config.encoder_backend=transformers takes what transformers has a TensorFlow class for"
+    """Raises a UserError for a configuration that `BertBackbone` cannot express."""
+    others = "config.encoder_backend=transformers accepts all models with a TensorFlow class in transformers"
     if hf_config.get("model_type") != "bert":
         raise UserError(
             f"encoder backend keras_nlp: `model_type` must be 'bert', got {hf_config.get('model_type')!r}; {others}"

@@ -11,7 +11,7 @@ from emr_ner_tf.encoders.base import Encoder, WeightMapping
 from emr_ner_tf.encoders.weight_readers import axes_in_tensorflow
 from emr_ner_tf.errors import UserError
 
-# Said at import and at the first model. The pins settle the one, emr_ner_tf/__init__.py the other.
+# Warnings at import and at the first model. Pinned versions avoid the first, emr_ner_tf/__init__.py the second.
 _SUPPRESSED_WARNINGS = (
     "TensorFlow and JAX classes are deprecated",
     "Transformers is only compatible with Keras 2",
@@ -68,7 +68,7 @@ class TransformersEncoder(Encoder):
         segment_ids: tf.Tensor | None = None,
     ) -> tf.Tensor:
         """See `Encoder.call`."""
-        # Looked up here, because transformers adds an assertion to the graph if it gets ids.
+        # Embeddings are looked up here, because transformers would add an assertion on token ids to the graph.
         embedded = tf.gather(self.model.get_input_embeddings().weight, token_ids)
         inputs = {
             "inputs_embeds": tf.cast(embedded, self.compute_dtype),

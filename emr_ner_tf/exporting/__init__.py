@@ -1,1 +1,1 @@
-"""Export: the decoding signatures and the versioned bundle that carries them."""
+"""Export: the signatures and the versioned bundle that contains them."""

@@ -34,14 +34,14 @@ class Bundle(Annotator):
         path: directory of the version.
         definition: configuration, vocabulary, labels.
         tags: strings of the K tags, by id.
-        signatures: callables by signature name, tensors by keyword in, tensors by name out.
+        signatures: functions by signature name; they take tensors by keyword and return tensors by name.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        """Loads a version, or the newest version of a directory of them.
+        """Loads a version, or the newest version in a directory of versions.
 
         Raises:
-            UserError: there is no bundle, or one of another contract, or a file of it is cut off or damaged.
+            UserError: there is no bundle, it has another contract, or one of its files is missing, cut off or damaged.
         """
         self.path = find_version(path)
         assets = self.path / "assets"
@@ -50,7 +50,7 @@ class Bundle(Annotator):
         try:
             self._model = tf.saved_model.load(str(self.path))
         except (tf.errors.OpError, ValueError) as error:
-            # All files are whole: it is the check sum of a variable, or a graph of another TensorFlow.
+            # All files are complete: a checksum differs, or another version of TensorFlow wrote the graph.
             raise UserError(
                 f"{self.path}: TensorFlow cannot load this bundle; saved_model.pb or variables/* is damaged: "
                 f"{str(error).partition(chr(10))[0]}; copy or export the bundle again"
@@ -64,18 +64,18 @@ class Bundle(Annotator):
 
     @property
     def name(self) -> str:
-        """Version directory and a hash of what it holds: two bundles with the same one are the same model."""
+        """The version directory and a hash of its content; bundles with the same name are the same model."""
         digest = hashlib.sha256((self.path / GRAPH).read_bytes())
         digest.update((self.path / "variables" / "variables.index").read_bytes())
         return f"{self.path.name} {digest.hexdigest()[:32]}"
 
     def predict(self, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
-        """Returns entities of each text, by the signature `serving_default`."""
+        """Returns the entities of each text, from the signature `serving_default`."""
         outputs = self.signatures["serving_default"](text=tf.constant(encode_texts(texts), tf.string))
         return decode_entities({name: value.numpy() for name, value in outputs.items()})
 
     def marginals(self, texts: Sequence[str]) -> list[np.ndarray]:
-        """Returns the probability of each tag at each character, by the signature `marginals`.
+        """Returns the probability of each tag at each character, from the signature `marginals`.
 
         Args:
             texts: any number of texts of any length; texts of similar length are processed fastest.
@@ -90,7 +90,7 @@ class Bundle(Annotator):
         return [found[row, : len(text)] for row, text in enumerate(texts)]
 
     def look_up(self, texts: Sequence[str]) -> dict[str, tf.Tensor]:
-        """Returns texts as the inputs `token_ids` and `length` of the signatures `decode` and `marginals`.
+        """Converts texts to the inputs `token_ids` and `length` of the signatures `decode` and `marginals`.
 
         Raises:
             UserError: a text cannot be encoded as UTF-8.
@@ -107,8 +107,8 @@ class Bundle(Annotator):
 def load_teacher(config: ConfigDict, model_dir: str | os.PathLike[str], strategy: str) -> Bundle | None:
     """Loads the bundle that `config.distillation.teacher` names; None for "".
 
-    The key is set to the version that is loaded. For a run that is resumed this is the version with which it began,
-    whatever has been exported since.
+    The key is set to the version that is loaded. A resumed run uses the version with which it started, even if newer
+    versions were exported since.
 
     Args:
         config: the whole configuration.
@@ -116,7 +116,7 @@ def load_teacher(config: ConfigDict, model_dir: str | os.PathLike[str], strategy
         strategy: name of the run's distribution strategy.
 
     Raises:
-        UserError: several machines train, `model_dir` holds a run of another command, or as `Bundle`.
+        UserError: the strategy uses several machines, `model_dir` has a run of another command, or as `Bundle`.
     """
     path = config.distillation.teacher
     if not path:
@@ -137,8 +137,8 @@ def find_version(path: str | os.PathLike[str]) -> pathlib.Path:
     """Returns the directory of a bundle's version: `path` itself, or the highest integer in it.
 
     Raises:
-        UserError: neither holds a bundle, and the message names what was looked for; or a file of the bundle is
-            missing, empty or cut off, and the message names the file.
+        UserError: there is no bundle, or a file of the bundle is missing, empty or cut off; the message names the
+            file.
     """
     path = pathlib.Path(path)
     versions = find_versions(path)
@@ -172,16 +172,16 @@ def write_bundle(
     """Writes a version that is not published yet; `publish` gives it its number.
 
     Args:
-        ner_pipeline: with its weights, computing in float32.
+        ner_pipeline: pipeline with its weights, computing in float32.
         definition: definition of the model.
-        path: path of an `unpublished_version`.
-        metrics: JSON text of the training run's metrics, and of what is exported.
+        path: path from `unpublished_version`.
+        metrics: JSON text of the training run's metrics, with the key `exported`.
         licence: text of the weights' licence.
     """
     module = ServingModule(ner_pipeline)
     signatures = module.signatures()
     verbosity = logging.get_verbosity()
-    # TensorFlow lists every variable of every signature, as a warning.
+    # TensorFlow would log a warning for every variable of every signature.
     logging.set_verbosity(logging.ERROR)
     try:
         tf.saved_model.save(module, str(path), signatures=signatures)

@@ -1,4 +1,4 @@
-"""Whether a bundle's version has all its files, each to its end: half a copy is found before anything is loaded."""
+"""Checks that a version of a bundle has all its files and that they are complete, before anything is loaded."""
 
 import pathlib
 
@@ -17,13 +17,13 @@ TAGS, CONTRACT, CONTRACT_VERSION = "tags.txt", "contract_version", "1"
 
 
 def check_complete(version: pathlib.Path) -> None:
-    """Checks that the files of a version are there, whole, and agree with one another.
+    """Checks that the files of a version exist, are complete, and agree with one another.
 
     Args:
-        version: its directory.
+        version: directory of the version.
 
     Raises:
-        UserError: one is missing, empty or cut off, or the bundle has another contract; the message names the file.
+        UserError: a file is missing, empty or cut off, or the bundle has another contract; the message names the file.
     """
     assets = version / "assets"
     contract = read_text(assets / CONTRACT).strip()
@@ -39,7 +39,7 @@ def check_complete(version: pathlib.Path) -> None:
         _parse(fingerprint_pb2.FingerprintDef(), version / FINGERPRINT)
     if not (version / VARIABLES).parent.is_dir():
         raise UserError(
-            f"{(version / VARIABLES).parent}: no such folder, though {GRAPH} is there; {COPY_AGAIN}"
+            f"{(version / VARIABLES).parent}: no such folder, although there is a {GRAPH}; {COPY_AGAIN}"
         )
     open_tensors(version / VARIABLES)
     definition = ModelDefinition.load(assets)

@@ -1,4 +1,4 @@
-"""Exports a model directory as a published bundle that is proven to find what the model finds."""
+"""Exports a model directory as a bundle, which is published after it has found the same entities as the model."""
 
 import contextlib
 import dataclasses
@@ -55,10 +55,10 @@ class ExportResult(NamedTuple):
         path: the published version.
         verification: comparison of the reloaded bundle with the model.
         megabytes: size of the version, in 1e6 bytes.
-        removed: older versions that made room.
-        validation_f1: of the exported checkpoint; None where it was not scored.
-        precision: "float32" or "bfloat16", in which encoder and attention compute.
-        comparison: comparison of reduced precision with float32; None where both are the same.
+        removed: older versions that were removed.
+        validation_f1: validation F1 of the exported checkpoint; None if it was not scored.
+        precision: dtype in which encoder and attention compute: "float32" or "bfloat16".
+        comparison: comparison of reduced precision with float32; None for float32.
         threshold: the threshold that was chosen, with its F1 on `verify_on`; None if none was.
     """
 
@@ -88,13 +88,13 @@ def export(
     licence: str | None = None,
     keep: int = 0,
 ) -> ExportResult:
-    """Writes, reloads, compares, and only then publishes a bundle.
+    """Writes a bundle, reloads it, compares it with the model, and then publishes it.
 
     Args:
         model_dir: model directory of a run with a checkpoint. Several become one ensemble, which averages their
             emissions and transitions.
         output: directory of the bundle's versions.
-        verify_on: file of records; None compares on synthetic ones.
+        verify_on: file of records on which bundle and model are compared; None uses synthetic records.
         verify_format: format of `verify_on`, as in `emr_ner_tf.data.reading.read_documents`.
         verify_options: settings that the file does not state itself, such as its encoding.
         checkpoint: "best" or "last".
@@ -102,16 +102,17 @@ def export(
         precision: dtype in which encoder and attention compute: "float32", "bfloat16", or "auto", which chooses
             bfloat16 if this machine's processor multiplies in it.
         min_probability: the signature `serving_default` leaves out entities with a lower probability; 0 to 1.
-        choose_threshold: chooses `min_probability` for the highest exact-match F1 on `verify_on`, whose records must
-            be annotated.
-        token_budget: characters in one call of the encoder, padding included; 0 takes `config.text.token_budget`.
-        licence: a file with the weights' licence, or its name; None says that none was stated.
-        keep: newest versions to keep; 0 keeps all.
+        choose_threshold: whether to choose `min_probability` for the highest exact-match F1 on `verify_on`, whose
+            records must be annotated.
+        token_budget: maximum number of characters in one call of the encoder, padding included; 0 uses
+            `config.text.token_budget`.
+        licence: a file with the weights' licence, or its name; None means that none was stated.
+        keep: number of newest versions to keep; 0 keeps all.
 
     Raises:
-        UserError: nothing to export, models that do not form an ensemble, bad records, a full disk, or a bundle that
-            does not find what the model finds (then nothing is published). Or an old version cannot be removed; the
-            message names the published one.
+        UserError: there is no checkpoint, the models do not form an ensemble, a record is bad, the disk is full, or the
+            bundle does not find the same entities as the model; nothing is published then. Also if an old version
+            cannot be removed; the message then names the published one.
     """
     for name, value, choices in (
         ("checkpoint", checkpoint, (BEST, LAST)),
@@ -146,7 +147,7 @@ def export(
             f"got verify_on={verify_on!r} and min_probability={min_probability:g}"
         )
     with contextlib.ExitStack() as stack:
-        # Before the work, so that a directory that cannot be written to is noticed at once.
+        # Created before the work, so that a directory that cannot be written to is noticed at once.
         with _failed_writes_named(output):
             unpublished = stack.enter_context(unpublished_version(output))
         restored = [restore_tagger(folder, checkpoint) for folder in folders]
@@ -193,7 +194,7 @@ def export(
             )
         logging.info("written; comparing the reloaded bundle on %d records", len(documents))
         verification = verify(Bundle(unpublished), expected)
-        # After publication, another export may remove it at any moment.
+        # The bundle is used before publication, since another export may then remove it at any moment.
         size = sum(file.stat().st_size for file in unpublished.rglob("*") if file.is_file())
         with _failed_writes_named(output):
             path = publish(unpublished, output)
@@ -243,18 +244,18 @@ def _documents(verify_on: str | None, format: str, options: FormatOptions) -> li
         read_documents(verify_on, format=format, overlaps="longest", require_entities=False, options=options)
     )
     if not any(document.text for document in documents):
-        raise UserError(f"{verify_on}: no record with text to compare the bundle on")
+        raise UserError(f"{verify_on}: must contain a record with text, on which to compare the bundle")
     return documents
 
 
 @contextlib.contextmanager
 def _failed_writes_named(output: str | os.PathLike[str]) -> Iterator[None]:
-    """Turns the system's errors, raised by Python or by TensorFlow, into one line with the cause and the remedy."""
+    """Converts errors of the system, raised by Python or by TensorFlow, to one line with the cause and the remedy."""
     try:
         yield
     except (OSError, tf.errors.OpError) as error:
         cause = as_os_error(error)
-        # The file belongs to the unpublished version, which is removed.
+        # The error names a file of the unpublished version, which is removed.
         cause.filename = None
         raise UserError(
             f"{os.fspath(output)}: nothing is published, the bundle cannot be written: {describe_os_error(cause)}"
@@ -262,7 +263,7 @@ def _failed_writes_named(output: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def _metrics(path: pathlib.Path, checkpoint: str) -> dict[str, Any]:
-    """Returns the run's metrics, with the exported checkpoint and the scores of its epoch under `exported`."""
+    """Returns the metrics of the run, with the exported checkpoint and the scores of its epoch under `exported`."""
     if not path.exists():
         raise UserError(
             f"{path}: no such file; the run is not finished (`emr-ner train` writes it at the end)"
@@ -317,6 +318,6 @@ def _licence(licence: str | None) -> str:
             ) from error
     if "://" not in licence and _LIKE_A_PATH.search(licence):
         raise UserError(
-            f"the licence must be a file that is there, or a name without / and \\, got {licence[:200]!r}"
+            f"the licence must be an existing file, or a name without / and \\, got {licence[:200]!r}"
         )
     return f"{licence}\n"

@@ -1,4 +1,4 @@
-"""Proof that a written bundle finds what the in-process model finds, and what reduced precision changes."""
+"""Compares a written bundle with the model in this process, and reduced precision with float32."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,9 +11,9 @@ from emr_ner_tf.errors import UserError
 from emr_ner_tf.evaluation.scoring import score
 from emr_ner_tf.exporting.bundle import Bundle
 
-# The same graph with other kernels around it: scores agree to rounding, entities exactly.
+# The graph is the same, but the kernels around it differ: scores may differ by rounding, entities may not differ.
 _SCORE_TOLERANCE = 1e-3
-# Above this, the model is too unsure of itself for this precision, or something is wrong with it.
+# With more differences, the probabilities of the model are too close for this precision, or something is wrong.
 _MAX_DIFFERENT = 0.05
 
 
@@ -32,11 +32,11 @@ class Verification(NamedTuple):
 
 
 def verify(bundle: Bundle, expected: Sequence[Document]) -> Verification:
-    """Annotates records with a bundle and calls every other signature.
+    """Annotates records with a bundle, compares the entities, and calls every other signature.
 
     Args:
         bundle: the bundle, reloaded from disk.
-        expected: records as the exported model annotates them.
+        expected: the records as annotated by the exported model.
 
     Raises:
         UserError: an entity differs, or a signature contradicts another; the message names the record.
@@ -69,7 +69,7 @@ class PrecisionComparison(NamedTuple):
         entities: number of entities that the model finds in float32.
         different: number of entities that only one of the two finds.
         f1: exact-match F1 of the reduced model; None if the records hold no annotated mention.
-        float32_f1: exact-match F1 in float32; None likewise.
+        float32_f1: exact-match F1 in float32; None in the same case.
     """
 
     records: int
@@ -88,8 +88,8 @@ def compare_with_float32(
     """Compares annotations of the same records.
 
     Args:
-        found: the records as the model with reduced precision annotates them.
-        expected: the records as the model annotates them in float32.
+        found: the records as annotated by the model with reduced precision.
+        expected: the records as annotated by the model in float32.
         documents: the records; their annotated mentions give the F1.
         labels: labels of the model.
 

@@ -1,6 +1,6 @@
-"""Versions under an output directory: written out of a server's sight, published by one rename, removed when old.
+"""Publishes versions under an output directory: a version is written to a hidden folder and then renamed.
 
-A version under way is a hidden folder that its process keeps locked. What a killed process left has no owner, and the
+The process that writes a version keeps the hidden folder locked. A folder of a killed process is not locked, and the
 next export removes it.
 """
 
@@ -21,7 +21,7 @@ from emr_ner_tf.errors import UserError
 from emr_ner_tf.exporting.versioning import GRAPH, LARGEST, find_versions, numbered_entries
 
 _HIDDEN = re.compile(r"\.(unpublished|removed\.\d+)\.[0-9a-f]{32}")
-# Something has the new name: a folder, a folder with files, or what is no folder.
+# Errors that mean that the new name exists: as an empty folder, a folder with files, or a file.
 _TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR)
 _AT_FDCWD, _RENAME_NOREPLACE = -100, 1
 _NO_SUCH_CALL = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
@@ -29,14 +29,14 @@ _NO_SUCH_CALL = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
 
 @contextlib.contextmanager
 def unpublished_version(output: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
-    """Makes a locked folder beside the versions, under a name that no other export has on any machine.
+    """Creates a locked folder beside the versions, with a name that no other export uses on any machine.
 
     Args:
-        output: directory of the versions; is created.
+        output: directory of the versions, created if necessary.
 
     Yields:
-        The folder, for `publish`. What is not published when the block ends is removed, and so is `output` where it
-        was created for nothing.
+        The folder, for `publish`. If it is not published when the block ends, it is removed, and so is `output` if it
+        was created here.
 
     Raises:
         UserError: `output` is not a directory.
@@ -49,7 +49,7 @@ def unpublished_version(output: str | os.PathLike[str]) -> Iterator[pathlib.Path
         try:
             yield path
         finally:
-            # A published version has another name by now.
+            # A published version has been renamed.
             shutil.rmtree(path, ignore_errors=True)
             os.close(descriptor)
     except BaseException:
@@ -62,8 +62,8 @@ def unpublished_version(output: str | os.PathLike[str]) -> Iterator[pathlib.Path
 def publish(unpublished: pathlib.Path, output: str | os.PathLike[str]) -> pathlib.Path:
     """Renames an unpublished version to the next free integer, so that a server sees it whole or not at all.
 
-    The number is above that of every entry, files and broken links included: TensorFlow Serving takes the highest
-    number for the newest version, whatever it is. Where another export takes the number first, the next one is used.
+    The number is above that of every entry, files and broken links included, because TensorFlow Serving considers the
+    entry with the highest number as the newest version. If another export uses the number first, the next one is used.
 
     Returns:
         The version's directory.
@@ -78,7 +78,7 @@ def publish(unpublished: pathlib.Path, output: str | os.PathLike[str]) -> pathli
         highest = max(numbered_entries(output), default=0)
         if highest >= LARGEST:
             raise UserError(
-                f"{output / str(highest)}: a new version needs a higher number, and TensorFlow Serving knows none; "
+                f"{output / str(highest)}: a new version needs a higher number, and TensorFlow Serving has none; "
                 "remove it, or name another --output"
             )
         target = output / str(highest + 1)
@@ -92,9 +92,9 @@ def publish(unpublished: pathlib.Path, output: str | os.PathLike[str]) -> pathli
 
 
 def keep_newest(output: str | os.PathLike[str], keep: int) -> list[pathlib.Path]:
-    """Removes all but the newest `keep` versions, each renamed out of a server's sight first.
+    """Removes all but the newest `keep` versions; each is first renamed, so that no server sees it.
 
-    A numbered folder without a SavedModel is no version: it is neither counted nor removed. Of a version that is a
+    A numbered folder without a SavedModel is not a version: it is neither counted nor removed. If a version is a
     symbolic link, the link is removed and its target stays.
 
     Returns:
@@ -109,7 +109,7 @@ def keep_newest(output: str | os.PathLike[str], keep: int) -> list[pathlib.Path]
     for number, entries in sorted(numbered_entries(output).items()):
         for path in entries:
             if kept and number < kept[0] and _is_model(path):
-                # Another export may remove it at the same moment.
+                # Another export may remove the version at the same time.
                 with contextlib.suppress(FileNotFoundError):
                     _remove_version(path, number)
                     removed.append(path)
@@ -134,12 +134,12 @@ def _remove_version(path: pathlib.Path, number: int) -> None:
 
 
 def _create_folders(output: pathlib.Path) -> list[pathlib.Path]:
-    """Creates a folder and returns those that were not there, the innermost first."""
+    """Creates a folder with its parents and returns the created ones, the innermost first."""
     missing = [folder for folder in (output, *output.parents) if not folder.exists()]
     try:
         output.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
-        raise UserError(f"{output}: must be a directory, and it is, or lies below, a file") from error
+        raise UserError(f"{output}: must be a directory, but it is a file or is inside a file") from error
     return missing
 
 
@@ -147,7 +147,7 @@ def _locked_folder(output: pathlib.Path) -> tuple[pathlib.Path, int]:
     while True:
         path = output / f".unpublished.{uuid.uuid4().hex}"
         path.mkdir()
-        # Until it is locked another export may take it for an orphan, and lock and remove it.
+        # Until the folder is locked, another export may consider it an orphan, lock it and remove it.
         with contextlib.suppress(FileNotFoundError):
             descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
             if try_lock(descriptor) is not Lock.HELD and _is_open_at(path, descriptor):
@@ -163,7 +163,7 @@ def _is_open_at(path: pathlib.Path, descriptor: int) -> bool:
 
 
 def _remove_orphans(output: pathlib.Path) -> None:
-    """Removes hidden folders that nobody has locked; where the file system has no locks they stay."""
+    """Removes hidden folders that no process has locked; on a file system without locks they stay."""
     for path in output.iterdir():
         if not _HIDDEN.fullmatch(path.name):
             continue
@@ -178,13 +178,13 @@ def _remove_orphans(output: pathlib.Path) -> None:
 
 
 def _write_through(folder: pathlib.Path) -> None:
-    """Waits until the disk holds a folder's files, since some file systems report only then that they are full."""
+    """Flushes the files of a folder to the disk, since some file systems only report then that they are full."""
     for path in (*folder.rglob("*"), folder):
         descriptor = os.open(path, os.O_RDONLY)
         try:
             os.fsync(descriptor)
         except OSError as error:
-            # Some file systems cannot do it for a folder.
+            # Some file systems cannot flush a folder.
             if not path.is_dir() or error.errno not in _NO_SUCH_CALL:
                 error.filename = os.fspath(path)
                 raise
@@ -193,7 +193,7 @@ def _write_through(folder: pathlib.Path) -> None:
 
 
 def _rename_to_new(source: pathlib.Path, target: pathlib.Path) -> None:
-    """Renames, and never replaces anything: a plain rename would replace an empty folder."""
+    """Renames without replacing anything; a plain rename would replace an empty folder."""
     call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if call is not None:
         names = (_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target))

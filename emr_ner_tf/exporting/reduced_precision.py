@@ -1,4 +1,4 @@
-"""Bundles in 16 bits: weights that are stored so, and encoders that compute so."""
+"""Reduced precision: weights that are stored in 16 bits, and encoders that compute in 16 bits."""
 
 import contextlib
 import time
@@ -12,12 +12,12 @@ from emr_ner_tf.models.builder import build_encoder_of, build_tagger
 from emr_ner_tf.models.model_definition import ModelDefinition
 from emr_ner_tf.models.tagger import Tagger
 
-# Smaller variables (biases, norms, transitions) would save nothing worth their rounding.
+# Smaller variables (biases, norms, transitions) would save too little to justify rounding them.
 _MIN_ELEMENTS = 4096
-# Rows, width and columns of the product that `auto` times: like an encoder's, and short where bfloat16 is emulated.
+# Rows, width and columns of the product that `auto` times: as in an encoder, and fast even if bfloat16 is emulated.
 _PRODUCT = (512, 512, 512)
 _ROUNDS = 40
-# The products must at least make up for the casts around them.
+# Required speed-up of the products, which must compensate for the casts around them.
 _MIN_SPEEDUP = 1.2
 
 
@@ -27,15 +27,15 @@ def reduced_copy(tagger: Tagger, definition: ModelDefinition, *, weights: str, p
     The recurrence, the emissions and the CRF compute in float32.
 
     Args:
-        tagger: float32, trained.
+        tagger: trained tagger in float32.
         definition: definition of the tagger.
-        weights: "float32", "bfloat16" or "float16", in which large variables are stored.
-        precision: "float32" or "bfloat16", in which encoder and attention compute.
+        weights: dtype in which large variables are stored: "float32", "bfloat16" or "float16".
+        precision: dtype in which encoder and attention compute: "float32" or "bfloat16".
 
     Returns:
-        The copy. Every use of it, tracing above all, must happen within `with reading_as_float32():`.
+        The copy. It must only be used, and above all traced, within `with reading_as_float32():`.
     """
-    # A weight that is rounded at each use is stored as it is used.
+    # A weight that would be rounded at each use is stored in the rounded form.
     encoder_weights = precision if weights == "float32" else weights
     policy = tf.keras.mixed_precision.global_policy()
     tf.keras.mixed_precision.set_global_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
@@ -54,15 +54,15 @@ def reduced_copy(tagger: Tagger, definition: ModelDefinition, *, weights: str, p
 
 
 def reading_as_float32() -> contextlib.AbstractContextManager[None]:
-    """Returns a context within which reduced variables read as float32 outside of layers with a policy of their own."""
+    """Returns a context in which reduced variables are read as float32, except in layers with their own policy."""
     return autocast_variable.enable_auto_cast_variables(tf.float32)
 
 
 def choose_precision(precision: str, product_seconds: Callable[[tf.DType], float] | None = None) -> str:
-    """Returns `precision`, or for "auto" the one in which this machine multiplies faster.
+    """Returns `precision`, or for "auto" the dtype in which this machine multiplies faster.
 
-    The names of a processor's instructions do not tell: of two with AVX512_BF16, one annotates 1.4 times as fast in
-    bfloat16 and the other multiplies half as fast (docs/results.md).
+    The instruction set of a processor does not decide it: of two processors with AVX512_BF16, one annotates 1.4 times
+    as fast in bfloat16 and the other multiplies half as fast (docs/results.md).
 
     Args:
         precision: "float32", "bfloat16" or "auto".
@@ -71,7 +71,7 @@ def choose_precision(precision: str, product_seconds: Callable[[tf.DType], float
     if precision != "auto":
         return precision
     measure = product_seconds or _product_seconds
-    # In turn, and the shortest: what disturbs a measurement makes it longer.
+    # Alternating, and the shortest times count, because disturbances only make a measurement longer.
     rounds = [(measure(tf.float32), measure(tf.bfloat16)) for _ in range(_ROUNDS)]
     float32, bfloat16 = map(min, zip(*rounds, strict=True))
     chosen = "bfloat16" if float32 >= _MIN_SPEEDUP * bfloat16 else "float32"
@@ -85,14 +85,14 @@ def _product_seconds(dtype: tf.DType) -> float:
     rows, width, columns = _PRODUCT
     left, right = tf.ones([rows, width], dtype), tf.ones([width, columns], dtype)
     started = time.perf_counter()
-    # Its value is fetched, since a GPU computes behind the call.
+    # The value is fetched, since a GPU computes asynchronously.
     tf.matmul(left, right)[0, 0].numpy()
     return time.perf_counter() - started
 
 
 @contextlib.contextmanager
 def _stored_as(weights: str) -> Iterator[None]:
-    """Makes large float32 variables in another dtype, wrapped so that they are cast where they are read."""
+    """Creates large float32 variables in another dtype, in a wrapper that casts them when they are read."""
     dtype = tf.dtypes.as_dtype(weights)
 
     def create(next_creator, **kwargs):
@@ -101,7 +101,7 @@ def _stored_as(weights: str) -> Iterator[None]:
         if value.dtype != tf.float32 or value.shape.num_elements() < _MIN_ELEMENTS:
             return next_creator(**kwargs)
         stored = next_creator(**kwargs | {"initial_value": tf.cast(value, dtype), "dtype": dtype})
-        # Keras' own wrapper of mixed precision: what is read within `reading` is cast.
+        # Keras' wrapper for mixed precision casts values that are read within `reading`.
         return autocast_variable.create_autocast_variable(stored)
 
     if dtype == tf.float32:

@@ -1,4 +1,4 @@
-"""The versions of a bundle: folders named by an integer. Without TensorFlow, for every part that looks for them."""
+"""Finds the versions of a bundle, which are folders named by an integer; this module does not import TensorFlow."""
 
 import os
 import pathlib
@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from emr_ner_tf.errors import UserError
 
-# The file of a SavedModel that a version must have.
+# The file of a SavedModel that every version has.
 GRAPH = "saved_model.pb"
 # TensorFlow Serving's numbers have 64 bits.
 LARGEST = (1 << 63) - 1
@@ -15,8 +15,8 @@ _Path = TypeVar("_Path", str, pathlib.Path)
 
 
 def version_number(name: str) -> int | None:
-    """Returns the version that a folder of this name holds; None where the name is no version's."""
-    # Leading zeros are allowed, and Python refuses to parse a very long number.
+    """Returns the version in a folder of this name; None if the name is not that of a version."""
+    # Leading zeros are allowed. Very long numbers are excluded first, because Python refuses to parse them.
     digits = name.lstrip("0")
     if not (name.isascii() and name.isdigit()) or len(digits) > len(str(LARGEST)):
         return None
@@ -25,9 +25,9 @@ def version_number(name: str) -> int | None:
 
 
 def group_by_version(paths: Iterable[_Path]) -> dict[int, list[_Path]]:
-    """Groups paths by the version that their last part names; a path that names no version is left out.
+    """Groups paths by the version that their last part names; paths without a version are left out.
 
-    TensorFlow Serving reads the names alone, so `007` has the number of `7`.
+    TensorFlow Serving only reads the names, so `007` and `7` are the same version.
     """
     entries: dict[int, list[_Path]] = {}
     for path in sorted(paths):
@@ -38,7 +38,7 @@ def group_by_version(paths: Iterable[_Path]) -> dict[int, list[_Path]]:
 
 
 def numbered_entries(directory: pathlib.Path) -> dict[int, list[pathlib.Path]]:
-    """Returns every entry of a directory that is named by a version: folders, files and broken links, by number."""
+    """Returns all entries of a directory whose name is a version, by number: folders, files and broken links."""
     return group_by_version(directory.iterdir() if directory.is_dir() else ())
 
 
@@ -48,8 +48,8 @@ def find_versions(
     """Finds the versions in a directory.
 
     Args:
-        directory: may be absent.
-        is_version: selects the entries that count; the default takes folders and links to folders.
+        directory: directory of the versions; it need not exist.
+        is_version: selects the entries that are versions; by default, folders and links to folders.
 
     Returns:
         A path by number; of several paths with one number, the last by name.

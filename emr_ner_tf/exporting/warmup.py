@@ -1,4 +1,4 @@
-"""Warm-up requests: what TensorFlow Serving plays through a version before it serves it."""
+"""Warm-up requests, which TensorFlow Serving runs on a version before it serves it."""
 
 import os
 import pathlib
@@ -8,19 +8,19 @@ from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from emr_ner_tf.data.synthetic.generator import generate
 
-# Where TensorFlow Serving looks for them in a version, and the most that it takes.
+# The path in a version where TensorFlow Serving expects the requests, and the maximum number that it accepts.
 PLACE = pathlib.Path("assets.extra") / "tf_serving_warmup_requests"
 MAX_WARMUP_RECORDS = 1000
 
-# Characters of a text, from a line to a long record: beyond the first window every further one is the same graph with
-# more rows, and the longest here has several micro-batches' worth.
+# Numbers of characters of a text, from a line to a long record. Further windows run the same graph with more rows, and
+# the longest text has windows for several micro-batches.
 _LENGTHS = (1, 16, 64, 254, 512, 1664, 10_000)
 _BATCHES = (1, 8)
 _LONGEST_BATCH = 2048
 
 
 def warmup_requests() -> list[predict_pb2.PredictRequest]:
-    """Requests of synthetic text for each length class and signature, the empty text among them."""
+    """Creates requests of synthetic text for each length class and signature, including an empty text."""
     text = "".join(document.text for document in generate("train", records=200, seed=0))
     text *= -(-max(_LENGTHS) // len(text))
     requests = [_of_texts("serving_default", [""])]
@@ -42,7 +42,7 @@ def write_warmup(version: str | os.PathLike[str]) -> int:
     """Writes the requests into a version's directory, as PredictionLog records of a TFRecord file.
 
     Returns:
-        How many.
+        The number of requests.
     """
     path = pathlib.Path(version) / PLACE
     path.parent.mkdir(exist_ok=True)

@@ -1,1 +1,1 @@
-"""Layers of the tagger that Keras lacks: the conditional random field and the two attentions."""
+"""Layers that Keras lacks: the CRF, attention, recurrence with its own gradient, convolutions, the Lattice LSTM."""

@@ -56,9 +56,9 @@ class SelfAttention(tf.keras.layers.Layer):
             raise UserError(
                 f"{self.name}: the width must be a multiple of `num_heads`={self.num_heads}, got {width}"
             )
-        # Glorot's uniform limit for a square matrix. Keras takes the heads of a kernel for the receptive field of a
-        # convolution, and would begin with 8 heads of 64 units at a sixth of it: no position would attend to another,
-        # and hardly anything would be added.
+        # Glorot's uniform limit for a square matrix. Keras interprets the heads of a kernel as the receptive field of a
+        # convolution and, with 8 heads of 64 units, would use a sixth of this limit: the attention would be almost
+        # uniform and would add hardly anything.
         limit = math.sqrt(3 / width)
         self.attention = tf.keras.layers.MultiHeadAttention(
             self.num_heads,
@@ -181,7 +181,7 @@ def multi_head_attention(
         return tf.transpose(projected, [0, 2, 1, 3])
 
     query, key, value = map(project, (layer._query_dense, layer._key_dense, layer._value_dense))
-    # In this order the scale and the bias are fused into the product.
+    # In this order, the scale and the bias are fused into the product.
     scores = tf.matmul(query, key, transpose_b=True) * tf.constant(width**-0.5, inputs.dtype) + bias
     weights = layer._dropout_layer(tf.nn.softmax(scores), training=training)
     context = tf.transpose(tf.matmul(weights, value), [0, 2, 1, 3])

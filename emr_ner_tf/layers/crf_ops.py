@@ -74,11 +74,11 @@ def negative_log_likelihood(potentials: Potentials, tag_ids: tf.Tensor) -> tf.Te
 
 
 def cross_entropy(potentials: Potentials, targets: tf.Tensor, tag_ids: tf.Tensor) -> tf.Tensor:
-    """Computes the cross-entropy of the field against another one, of which the marginals and the best path are known.
+    """Computes the cross-entropy of the field against another one, whose marginals and best path are given.
 
-    The loss is log Z - E[score], where the expectation of the emissions is exact, since it takes the marginals alone,
-    and that of the transitions is taken over the best path. By the emissions, the gradient is the marginals of this
-    field less `targets`: it is 0 when both have the same. Where `targets` are a path with probability 1, the loss is
+    The loss is log Z - E[score]. The expectation of the emissions is exact, since it only needs the marginals; that of
+    the transitions is approximated by the best path. The gradient with respect to the emissions is the marginals of
+    this field minus `targets`, which is 0 if both are equal. If `targets` is a path with probability 1, the loss is the
     `negative_log_likelihood` of that path.
 
     Args:
@@ -198,7 +198,7 @@ def _scaled_posterior(
 def _log_posterior(
     chain: Chain, messages: Messages, weight: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Computes the same from messages in log space."""
+    """Computes the posterior from messages in log space."""
     zero = tf.zeros([], tf.float64)
     positions = chain.positions
     forward, backward = positions.by_position(messages.values)

@@ -10,7 +10,7 @@ from emr_ner_tf.layers.forward_backward import (
     scan_blocks,
 )
 
-# Outweighs every score, in float64.
+# A float64 that outweighs every score.
 _CHOSEN = 1e30
 
 

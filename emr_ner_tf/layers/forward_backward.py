@@ -18,19 +18,19 @@ import tensorflow as tf
 FORBIDDEN = -1e6
 
 STEPS_PER_ITERATION = 8
-# The error bound of `scaled_messages`: see there.
+# Constants of the error bound; see `scaled_messages`.
 _INJECTED = 1e-280
 _MAX_LOG_RATIO = 506.0
 _MAX_TAGS = 400
 
 
 class Potentials(NamedTuple):
-    """Scores of a linear-chain CRF for a batch: B records, T positions, K tags. Every function of the CRF takes one.
+    """Scores of a linear-chain CRF for a batch of B records, T positions and K tags; an argument of all CRF functions.
 
     Attributes:
         emissions: float [B, T, K], score of each tag at each position. Positions from `length` on are padding; they are
-            never read and may hold anything, NaN included.
-        length: int [B], positions of each record; a value outside 0 to T is clipped.
+            never read and may contain any value, including NaN.
+        length: int [B], number of positions of each record; a value outside 0 to T is clipped.
         transitions: float [K, K], score of going from the tag of the row to the tag of the column.
         start: float [K], score of each tag at the first position.
         end: float [K], score of each tag at the last position.
@@ -72,7 +72,7 @@ class Positions(NamedTuple):
 
     @property
     def last(self) -> tf.Tensor:
-        """int32 [B, 3], where values of both directions, [N, 2, B], hold the last position, going forward."""
+        """int32 [B, 3], index of the last position, in forward direction, in values of both directions, [N, 2, B]."""
         record = tf.range(tf.size(self.length))
         return tf.stack([tf.maximum(self.length - 1, 0), tf.zeros_like(record), record], 1)
 
@@ -92,7 +92,7 @@ class Positions(NamedTuple):
         return tf.where(inside, rows, batch * self.steps)
 
     def blocks(self, first: int, steps: tf.Tensor) -> tf.Tensor:
-        """Returns the rows of at least so many steps in blocks for `scan_blocks`, int32 [N, U, 2, B], N at least 1."""
+        """Returns the rows of at least `steps` steps in blocks for `scan_blocks`, int32 [N, U, 2, B], N at least 1."""
         number = tf.maximum((steps + STEPS_PER_ITERATION - 1) // STEPS_PER_ITERATION, 1)
         rows = self.rows(first + tf.range(number * STEPS_PER_ITERATION))
         return tf.reshape(rows, tf.stack([number, STEPS_PER_ITERATION, 2, tf.size(self.length)]))
@@ -109,7 +109,7 @@ class Positions(NamedTuple):
 
     @property
     def cells(self) -> tuple[tf.Tensor, tf.Tensor]:
-        """int32 [B, T] twice, where values of both directions, [N * 2 * B], hold each position; 0 in the padding."""
+        """int32 [B, T] twice, index of each position in values of each direction, [N * 2 * B]; 0 in the padding."""
         batch = tf.size(self.length)
         record, time = tf.range(batch)[:, tf.newaxis], tf.range(self.steps)
         forward = time * 2 * batch + record
@@ -117,7 +117,7 @@ class Positions(NamedTuple):
         return tf.where(self.real, forward, 0), tf.where(self.real, backward, 0)
 
     def by_position(self, values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns values of both directions, [N, 2, B, ...], by position, [B, T, ...] each; anything in the padding."""
+        """Returns values of both directions, [N, 2, B, ...], by position, [B, T, ...] each; unset in the padding."""
         flat = tf.reshape(values, tf.concat([[-1], tf.shape(values)[3:]], 0))
         forward, backward = self.cells
         return tf.gather(flat, forward), tf.gather(flat, backward)
@@ -132,7 +132,7 @@ class Chain(NamedTuple):
         transitions: as in `Potentials`.
         start: as in `Potentials`.
         end: as in `Potentials`.
-        shift: [B], what the shifts took from the score of every path of a record.
+        shift: [B], sum of the shifts, which was subtracted from the score of every path of a record.
     """
 
     emissions: tf.Tensor

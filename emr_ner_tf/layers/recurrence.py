@@ -1,13 +1,14 @@
-"""One direction of a GRU or an LSTM over time, with gradients of their own, for a CPU.
+"""One direction of a GRU or an LSTM over time, with a custom gradient for CPUs.
 
-Keras multiplies the input kernel inside the time loop, and its gradient adds up both kernels' gradients step by step.
-Here the input products are computed before the loop, each kernel's gradient is one product after it, and an iteration
-unrolls several time steps. Whatever does not depend on the step before is computed for all steps at once: in the
-gradient's loop only the product with the recurrent kernel and a few element-wise kernels remain. That kernel is
-transposed before the loop: from 16 records on, a product that transposes takes up to five times as long.
+Keras multiplies by the input kernel inside the time loop, and its gradient adds up the gradients of both kernels step
+by step. Here, the input products are computed before the loop, the gradient of each kernel is one product after it, and
+an iteration unrolls several time steps. Everything that does not depend on the previous step is computed for all steps
+at once; the loop of the gradient only has the product with the recurrent kernel and a few element-wise operations. The
+recurrent kernel is transposed before the loop, because from 16 records on, a product that transposes takes up to five
+times as long.
 
-Each direction has a loop of its own. The two do not depend on each other, so TensorFlow runs them on two threads
-without a barrier in each step, which is faster than one loop over both as a batched product.
+Each direction has its own loop. The two do not depend on each other, so TensorFlow runs them on two threads without a
+barrier in each step, which is faster than one loop over both with batched products.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,21 +21,21 @@ _STEPS_PER_ITERATION = 4
 def gru_states(
     inputs: tf.Tensor, kernel: tf.Tensor, recurrent_kernel: tf.Tensor, bias: tf.Tensor, *, training: bool
 ) -> tf.Tensor:
-    """Runs a GRU (eq. 1-4, the reset gate after the product), gates in the order z, r, h.
+    """Runs a GRU (eq. 1-4, with the reset gate after the product); the order of the gates is z, r, h.
 
     Args:
         inputs: float32 [T, B, H]; padding is at the end, where it affects no real step.
         kernel: float32 [H, 3U].
         recurrent_kernel: float32 [U, 3U].
-        bias: float32 [2, 3U], of the input and of the recurrence.
-        training: whether a gradient will be taken. Without it the loop keeps no gates, and an export holds no gradient
-            function; TensorFlow's own gradient works, but is slower.
+        bias: float32 [2, 3U], the bias of the input and that of the recurrence.
+        training: whether a gradient will be taken. If not, the loop keeps no gates, and an export contains no gradient
+            function; TensorFlow's own gradient still works, but is slower.
 
     Returns:
         States, float32 [T, B, U].
     """
     units = recurrent_kernel.shape[0]
-    # The bias of the recurrence acts on z and r as that of the input does; on h the reset gate multiplies it.
+    # For z and r, the bias of the recurrence is added like that of the input; for h, the reset gate multiplies it.
     gates, candidate = tf.split(bias[1], [2 * units, units])
     products = _product(inputs, kernel) + (bias[0] + tf.pad(gates, [[0, units]]))
     if training:
@@ -51,14 +52,14 @@ def lstm_states(
     *,
     training: bool,
 ) -> tf.Tensor:
-    """Runs an LSTM, gates in the order i, f, g, o.
+    """Runs an LSTM; the order of the gates is i, f, g, o.
 
     Args:
         inputs: float32 [T, B, H]; padding is at the end, where it affects no real step.
         kernel: float32 [H, 4U].
         recurrent_kernel: float32 [P, 4U].
         bias: float32 [4U].
-        projection: float32 [U, P], which multiplies each state; None where P is U and nothing does.
+        projection: float32 [U, P], multiplies each state; None for no projection, where P is U.
         training: as in `gru_states`.
 
     Returns:
@@ -73,7 +74,7 @@ def lstm_states(
 
 
 def _gru_forward(products, recurrent, bias):
-    """Returns the states, z and r [T, B, 2U], the candidates and the recurrence's part of them, for the gradient."""
+    """Returns the states and, for the gradient, z and r [T, B, 2U], the candidates and their recurrent part."""
     units = recurrent.shape[0]
 
     def step(carried, gate_input, candidate_input):

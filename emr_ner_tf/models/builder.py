@@ -1,4 +1,4 @@
-"""Taggers built from their definitions."""
+"""Builds taggers from their definitions."""
 
 import dataclasses
 
@@ -18,10 +18,10 @@ from emr_ner_tf.models.tagger import ATTENTIONS, SpecialTokens, Tagger, build_at
 
 
 def check_model(config: ConfigDict) -> None:
-    """Checks what `build_tagger` would refuse, as far as a configuration shows it, before hours of other work.
+    """Finds errors of the configuration that `build_tagger` would raise, before hours of other work.
 
     Raises:
-        UserError: an unknown name in `config.model`, or as `check_sizes`.
+        UserError: a name in `config.model` is unknown, or as `check_sizes`.
     """
     names = {"model.context": tuple(CONTEXTS), "model.attention": ATTENTIONS, "model.scheme": SCHEMES}
     check_values(config, choices=names, at_least={}, fractions=())
@@ -34,16 +34,16 @@ def build_tagger(
     """Builds a tagger under the current precision policy and the current strategy's scope.
 
     Args:
-        definition: with `encoder` None the encoder's weights are read from `config.encoder`; otherwise the encoder
-            is built from its configuration and waits for a checkpoint.
-        resources: vectors to begin embeddings from; None where there are none, or where a checkpoint follows.
-        encoder: the definition's encoder, already built by `build_encoder_of`; None builds it.
+        definition: definition of the model. If its `encoder` is None, the encoder's weights are read from
+            `config.encoder`; otherwise the encoder is built with random weights, which a checkpoint will replace.
+        resources: initial vectors of embeddings; None if there are none, or if a checkpoint will be loaded.
+        encoder: the encoder, if `build_encoder_of` has already built it; None builds it.
 
     Returns:
-        The tagger, its variables made, and the definition with `encoder` filled in.
+        The tagger with its variables, and the definition with `encoder` filled in.
 
     Raises:
-        UserError: a missing or mismatched encoder, or an unknown name in `config.model`.
+        UserError: the encoder is missing or does not fit, or a name in `config.model` is unknown.
     """
     config, vocabulary = definition.config, definition.vocabulary
     encoder = encoder or build_encoder_of(definition)
@@ -72,7 +72,7 @@ def build_encoder_of(definition: ModelDefinition) -> Encoder:
     """Builds the encoder of a definition, as `build_tagger` does.
 
     Raises:
-        UserError: a missing or mismatched encoder.
+        UserError: the encoder is missing or does not fit.
     """
     config = definition.config
     kind, rows = config.model.encoder, len(definition.vocabulary.tokens)
@@ -90,7 +90,7 @@ def build_encoder_of(definition: ModelDefinition) -> Encoder:
         if isinstance(encoder, Elmo) != (kind == ELMO):
             found = encoder.hf_config["model_type"]
             raise UserError(
-                f"config.model.encoder must be {ELMO!r} where `model_type` of config.encoder is, and only there, "
+                f"config.model.encoder must be {ELMO!r} if and only if `model_type` of config.encoder is, "
                 f"got {kind!r} and {found!r}"
             )
         return encoder

@@ -44,7 +44,7 @@ class RecurrentContext(tf.keras.layers.Layer):
         else:
             layer = tf.keras.layers.LSTM(units, return_sequences=True, dtype=self.dtype, name="lstm")
         self.recurrence = tf.keras.layers.Bidirectional(layer, name="bidirectional", dtype=self.dtype)
-        # On a GPU cuDNN is faster than any loop. On a CPU our loop takes a fraction of the time of Keras' loop.
+        # On a GPU, cuDNN is faster than any loop. On a CPU, this project's loop is faster than Keras' loop.
         self._own_loop = (cell == "lstm" or reset_after) and not tf.config.list_physical_devices("GPU")
 
     def build(self, input_shape: tf.TensorShape) -> None:
@@ -78,7 +78,7 @@ class RecurrentContext(tf.keras.layers.Layer):
 
     def _run_loops(self, inputs: tf.Tensor, length: tf.Tensor, *, training: bool) -> tf.Tensor:
         by_time = tf.transpose(inputs, [1, 0, 2])
-        # Reversed within its length a record has its padding at the end in both directions, where it affects nothing.
+        # Records are reversed within their lengths, so that padding is at the end in both directions and has no effect.
         ahead = self._states(self.recurrence.forward_layer, by_time, length, training)
         back = self._states(self.recurrence.backward_layer, _reversed(by_time, length), length, training)
         joined = tf.transpose(tf.concat([ahead, _reversed(back, length)], axis=-1), [1, 0, 2])
@@ -116,7 +116,7 @@ def _reversed(values: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
 
 
 def _cudnn_states(cell: str, inputs: tf.Tensor, length: tf.Tensor, *weights: tf.Tensor) -> tf.Tensor:
-    """States [T, B, U] by cuDNN, which takes no empty sequence; those of a record's padding are not read."""
+    """Returns states [T, B, U] from cuDNN, which accepts no empty sequence; states of the padding are not read."""
     zeros = tf.zeros(tf.stack([tf.shape(inputs)[1], weights[1].shape[0]]))
     run, states = (gpu_gru, [zeros]) if cell == "gru" else (gpu_lstm, [zeros, zeros])
     _, outputs, *_ = run(

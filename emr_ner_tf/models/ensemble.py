@@ -1,4 +1,4 @@
-"""Several trained taggers as one."""
+"""Combines several trained taggers into one."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from emr_ner_tf.models.tagger import Tagger
 
 
 class Ensemble(tf.keras.Model):
-    """Averages the emissions and the transitions of taggers, which is one CRF again.
+    """Averages the emissions and the transitions of taggers; the result is a single CRF.
 
     The score of a path is then the mean of its scores under the members, and its probability is proportional to the
     geometric mean of its probabilities.
@@ -21,7 +21,7 @@ class Ensemble(tf.keras.Model):
     Attributes:
         members: the taggers, with their weights.
         table: the tags of every member.
-        crf: with the mean of the members' transitions.
+        crf: CRF with the mean of the members' transitions.
     """
 
     def __init__(self, members: Sequence[Tagger]) -> None:

@@ -62,7 +62,7 @@ class ModelDefinition:
         """Reads the files.
 
         Raises:
-            UserError: one is missing, malformed, empty or cut off; the message names it.
+            UserError: a file is missing, malformed, empty or cut off; the message names it.
         """
         directory = pathlib.Path(directory)
         config = load_config(directory / CONFIG)

@@ -1,6 +1,6 @@
-"""Raw text in, entities out, in one graph: the tagger with its text path, windows and decoding.
+"""Maps raw text to entities in one graph: the tagger with its text path, windows and decoding.
 
-Training scores itself with this object and the export saves it, so that there is one path from text to entities.
+Training validates with this object and the export saves it, so that there is only one path from text to entities.
 """
 
 import tensorflow as tf
@@ -15,13 +15,13 @@ from emr_ner_tf.text.windows import map_windows
 
 
 class NerPipeline(tf.Module):
-    """Functions of texts and of token ids; every one takes records of any length, 0 included.
+    """Functions of texts and of token ids for records of any length, including 0.
 
     Attributes:
-        tagger: scores windows.
-        vocabulary: the encoder's.
+        tagger: model that computes the emissions of windows.
+        vocabulary: vocabulary of the encoder.
         table: the tags.
-        min_probability: `entities` leaves out mentions whose probability is lower; 0 leaves out none.
+        min_probability: `entities` leaves out mentions with a lower probability; 0 leaves out none.
     """
 
     def __init__(
@@ -51,24 +51,24 @@ class NerPipeline(tf.Module):
             "slack": settings.slack,
             "token_budget": settings.token_budget,
         }
-        # Tensors, not lists: every signature captures the same ones, and the export holds them once.
+        # Tensors instead of lists, so that all signatures capture the same ones and the export contains them once.
         self._codes = tf.constant(vocabulary.code_point_table())
         self._breaks = tf.constant(vocabulary.break_table())
         self._labels = tf.constant(self.table.labels)
         self._tags = tf.constant(self.table.tags)
-        # Not inlined into the loop over the windows, in which grappler fuses no activation into a product: there, the
-        # constants of the activation are inputs of the loop.
+        # Not inlined into the loop over the windows: there, the constants of an activation are inputs of the loop, and
+        # grappler does not fuse the activation into a product.
         self._scores = tf.function(
             lambda token_ids, length: self.tagger(token_ids, length, training=False),
             input_signature=[tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)],
             autograph=False,
             experimental_attributes={"_noinline": True},
         )
-        # One function that all the others call: the graph of the model is traced, and exported, once.
+        # All other functions call this one, so that the graph of the model is traced and exported only once.
         self.emissions = tf.function(
             self._emissions,
             input_signature=[tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)],
-            # All loops are `tf.while_loop`, and AutoGraph's conversion of the sources takes seconds.
+            # AutoGraph is not needed, since all loops are `tf.while_loop`, and takes seconds.
             autograph=False,
         )
 
@@ -131,10 +131,10 @@ class NerPipeline(tf.Module):
         return {"marginals": self.tagger.crf.marginals(self.emissions(token_ids, length), length)}
 
     def _emissions(self, token_ids: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
-        """Emissions of whole records, stitched from overlapping windows, float32 [B, T, K].
+        """Returns the emissions of whole records, float32 [B, T, K], merged from overlapping windows.
 
         Args:
-            token_ids: int32 [B, T], no special tokens; an id that the vocabulary lacks counts as unknown.
+            token_ids: int32 [B, T], no special tokens; an id that is not in the vocabulary counts as [UNK].
             length: int32 [B].
         """
         rows = len(self.vocabulary.tokens)

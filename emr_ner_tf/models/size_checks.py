@@ -1,18 +1,18 @@
-"""Checks of a model's sizes by its configuration alone, without TensorFlow."""
+"""Checks the sizes of a model from its configuration; this module does not import TensorFlow."""
 
 from emr_ner_tf.config import RANDOM_ENCODER, ConfigDict
 from emr_ner_tf.encoders.hub import read_config
 from emr_ner_tf.errors import UserError
 
-# Contexts whose output has the width `model.units`; that of the others is twice as wide.
+# Contexts whose output has the width `model.units`; the output of the others is twice as wide.
 _ONE_DIRECTION = ("cnn", "idcnn")
 
 
 def check_sizes(config: ConfigDict) -> None:
-    """Checks the heads and the window, before hours of work that come before the model is built.
+    """Checks the number of heads and the window, before hours of other work.
 
     Raises:
-        UserError: one does not fit, or the encoder is missing.
+        UserError: one of them does not fit, or the encoder is missing.
     """
     settings = config.model
     width = settings.units if settings.context in _ONE_DIRECTION else 2 * settings.units

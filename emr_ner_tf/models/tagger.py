@@ -23,7 +23,7 @@ class SpecialTokens(NamedTuple):
 
 
 class Tagger(tf.keras.Model):
-    """Computes the emissions of windows, and has the CRF over them (the paper's figure of the whole model).
+    """Computes the emissions of windows; its CRF decodes them (the paper's figure of the whole model).
 
     The order of the layers is: encoder, dropout, context, dropout, attention, dropout, linear to the K tags, CRF.
 
@@ -102,7 +102,7 @@ class Tagger(tf.keras.Model):
             tag_ids: int32 [B, T].
             length: int32 [B].
             global_size: float32 scalar, number of windows of all replicas.
-            targets: float [B, T, K], the probability of each tag; None where `tag_ids` are certain.
+            targets: float [B, T, K], the probability of each tag; None if `tag_ids` are certain.
 
         Returns:
             The sum of the losses divided by `global_size`, float32 scalar, and the number of characters, int32 scalar.
@@ -151,7 +151,7 @@ def build_attention(settings: ConfigDict) -> tf.keras.layers.Layer | None:
     name = settings.attention
     if name == "none":
         return None
-    # The output of the context has been through dropout already: the attention drops only what it adds.
+    # Dropout was already applied to the output of the context, so here it is applied to the attention's part only.
     common = {"output_dropout": settings.dropout, "name": "attention"}
     if name == "plain":
         return AdditiveAttentionPooling(**common)

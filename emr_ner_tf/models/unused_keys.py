@@ -1,4 +1,4 @@
-"""Keys of a configuration that have a value and no effect, since the model or the data that it chooses reads none."""
+"""Finds keys of a configuration that are set but have no effect with the chosen model or data."""
 
 from absl import logging
 
@@ -7,16 +7,16 @@ from emr_ner_tf.models.registry import LEXICON_CONTEXTS
 
 
 def report_unused_keys(config: ConfigDict) -> None:
-    """Logs a warning for each reason for which keys of a configuration have no effect.
+    """Logs a warning for keys that have no effect, one for each reason.
 
-    It is no error, because one recipe, or one call of `reproduce`, may set keys for several models.
+    This is not an error, because a recipe, or a call of `reproduce`, may set keys for several models.
     """
     reasons: dict[str, list[str]] = {}
     for key, reason in unused_keys(config).items():
         reasons.setdefault(reason, []).append(f"config.{key}")
     for reason, keys in reasons.items():
         logging.warning(
-            "%s: set, and without effect, because %s; leave it out, or choose what reads it",
+            "%s: not used, because %s; leave it out, or change that setting",
             ", ".join(keys),
             reason,
         )

@@ -1,1 +1,1 @@
-"""Pre-training on unlabelled text."""
+"""Pre-training of encoders on unlabelled text: the tasks, their data and their models."""

@@ -1,4 +1,4 @@
-"""The objective of ELMo's language model: in each direction the next character, by a softmax over all of them."""
+"""The objective of ELMo's language model: it predicts the next character in each direction with a softmax."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,12 +9,13 @@ from emr_ner_tf.encoders.elmo import LanguageModel, reading_order
 
 
 class CharacterLM(tf.keras.Model):
-    """A character language model in both directions with its softmax (Peters et al. 2018, section 3.1).
+    """A bidirectional character language model with its softmax (Peters et al. 2018, section 3.1).
 
-    Directions share the embedding and the softmax; the softmax shares the embedding's table (Press and Wolf 2017).
+    The directions share the embedding and the softmax; the softmax shares the table of the embedding (Press and Wolf
+    2017).
 
     Attributes:
-        language_model: the stack that the tagger takes over.
+        language_model: the layers that the tagger uses later.
         output_bias: bias of the softmax, float32 [V].
     """
 
@@ -34,12 +35,12 @@ class CharacterLM(tf.keras.Model):
     def losses(self, token_ids: tf.Tensor, length: tf.Tensor, training: bool) -> tf.Tensor:
         """Returns the negative log-likelihood of each direction, summed over its predictions.
 
-        The forward direction predicts every token but the first from those before it, the backward one every token
-        but the last from those behind it: `length - 1` predictions each.
+        The forward direction predicts every token except the first from the tokens before it, the backward direction
+        every token except the last from the tokens after it: `length - 1` predictions each.
 
         Args:
             token_ids: int32 [B, T], [CLS] first and [SEP] last; T at least 2.
-            length: int32 [B], both counted; 0 for a row without a text.
+            length: int32 [B], [CLS] and [SEP] included; 0 for a row without a text.
             training: whether dropout is on and a gradient will be taken.
 
         Returns:
@@ -48,7 +49,7 @@ class CharacterLM(tf.keras.Model):
         order = reading_order(token_ids, length)
         states = self.language_model(order, training=training)[-1]
         real = tf.transpose(tf.sequence_mask(length - 1, tf.shape(token_ids)[1] - 1))
-        # The products over the vocabulary are most of the memory: one direction at a time, without its padding.
+        # Products over the vocabulary need most of the memory, so each direction is separate and without padding.
         return tf.stack(
             [
                 self._loss(
@@ -67,11 +68,11 @@ class CharacterLM(tf.keras.Model):
         Args:
             token_ids: int32 [B, T].
             length: int32 [B].
-            predictions: float32 scalar, of one direction in all replicas' rows together.
+            predictions: float32 scalar, number of predictions of one direction over all replicas.
 
         Returns:
-            Its part of the mean loss over both directions' predictions, float32 scalar, and the number of its
-            characters, int32 scalar.
+            The replica's part of the mean loss over the predictions of both directions, float32 scalar, and its number
+            of characters, int32 scalar.
         """
         losses = self.losses(token_ids, length, training=True)
         characters = tf.reduce_sum(tf.maximum(length - 2, 0))

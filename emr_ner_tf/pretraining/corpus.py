@@ -14,7 +14,7 @@ from emr_ner_tf.pretraining.sentence_pairs import Pairs, Windows, cut_windows, p
 from emr_ner_tf.text.characters import look_up
 from emr_ner_tf.text.vocabulary import Vocabulary
 
-# Padding included.
+# Maximum number of positions of a matrix of token ids, padding included.
 _CHARACTERS_AT_ONCE = 1 << 20
 
 
@@ -82,7 +82,7 @@ def read_corpus(
     """Reads the passages of a run.
 
     Args:
-        settings: settings from `passage_selection.data_settings`.
+        settings: section `data`, from `passage_selection.data_settings`.
         seed: seed of the run.
         make_vocabulary: returns the vocabulary for the passages of training.
         size: maximum number of characters in a window.

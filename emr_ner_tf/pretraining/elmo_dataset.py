@@ -23,13 +23,13 @@ def language_model_dataset(
     Args:
         text: the passages.
         batches: window indices of each step, all replicas together.
-        replicas: replicas of the whole run.
-        first: the first replica of this worker.
-        count: replicas of this worker.
+        replicas: number of replicas of the whole run.
+        first: index of the first replica of this worker.
+        count: number of replicas of this worker.
 
     Returns:
         Elements `token_ids int32 [B, T], length int32 [B], predictions float32`: `length` counts [CLS] and [SEP], and
-        `predictions` those of one direction over all replicas. A share without a window is one row of length 0.
+        `predictions` counts those of one direction over all replicas. A part without a window is one row of length 0.
     """
     vocabulary = text.vocabulary
     starts, ends = window_bounds(text)

@@ -18,8 +18,8 @@ def elmo_config() -> ConfigDict:
     config.text.window = 128  # characters of consecutive sentences in a window
 
     config.model = ConfigDict()
-    config.model.hidden_size = 128  # of the embedding, and of the projected state of each direction
-    config.model.intermediate_size = 512  # of the LSTM's cells
+    config.model.hidden_size = 128  # width of the embedding and of the projected state of each direction
+    config.model.intermediate_size = 512  # width of the LSTM's cells
     config.model.num_hidden_layers = 2
     config.model.hidden_dropout_prob = 0.1
 

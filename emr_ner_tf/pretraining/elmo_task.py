@@ -1,4 +1,4 @@
-"""ELMo's language model from unlabelled text: vocabulary, windows, objective, and the directory that a tagger takes."""
+"""The task of ELMo's language model: its vocabulary, windows and objective, and the encoder as its result."""
 
 import functools
 from collections.abc import Sequence
@@ -31,20 +31,20 @@ _MEASURED_AT_ONCE = 8192
 def pretrain_elmo(
     config: ConfigDict, model_dir: str, output: str, *, strategy_name: str = "one_device"
 ) -> dict[str, Any]:
-    """Trains a character language model in both directions, or resumes the run that `model_dir` holds.
+    """Trains a bidirectional character language model, or resumes the run that `model_dir` holds.
 
     Args:
-        config: configuration that starts from `elmo_config`, resolved.
+        config: resolved configuration that starts from `elmo_config`.
         model_dir: directory for the files that `run` names.
         output: directory for the language model, for `config.encoder` of a tagger.
         strategy_name: name of a strategy in `emr_ner_tf.training.strategies`.
 
     Returns:
-        The content of `metrics.json`. A perplexity is that of a character or an end of text, [UNK] one of the
-        characters; the joint one is the geometric mean of both directions'.
+        The content of `metrics.json`. Perplexities are per character or end of text; [UNK] counts as one character. The
+        joint perplexity is the geometric mean of both directions.
 
     Raises:
-        UserError: a wrong value or file, or as `run`.
+        UserError: a value or a file is invalid, or as `run`.
     """
     check_elmo_config(config)
     check_output(output, model_dir)
@@ -103,7 +103,7 @@ class _ElmoTask(PretrainingTask):
         )
 
     def measure(self) -> dict[str, float]:
-        """Perplexities of the held-out passages."""
+        """Returns the perplexities on the held-out passages."""
         sums = sum(
             self._losses(token_ids, length).numpy().astype(np.float64)
             for token_ids, length, _ in self._heldout

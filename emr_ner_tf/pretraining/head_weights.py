@@ -17,14 +17,14 @@ def read_heads(model: PretrainingModel, name_or_dir: str) -> list[tf.Variable]:
     """Assigns the weights of the heads that a checkpoint has.
 
     Args:
-        model: has a row for each token of the checkpoint's vocabulary and perhaps more, which begin as [UNK]'s.
+        model: model with a row for each token of the checkpoint's vocabulary; additional rows start as copies of [UNK].
         name_or_dir: name of the encoder.
 
     Returns:
         The variables of the heads that the checkpoint lacks; they keep their random values.
 
     Raises:
-        UserError: a head has another shape than the encoder's configuration says.
+        UserError: a head has another shape than the encoder's configuration requires.
     """
     weights = read_weights(find_weights(name_or_dir), prefix=model.encoder.prefix)
     own, bias = load_vocabulary(name_or_dir), weights.get(_VOCABULARY_BIAS)
@@ -49,9 +49,9 @@ def read_heads(model: PretrainingModel, name_or_dir: str) -> list[tf.Variable]:
 
 
 def head_weights(model: PretrainingModel) -> dict[str, np.ndarray]:
-    """Returns the heads' weights under the names that transformers' `BertForPreTraining` has for them.
+    """Returns the weights of the heads under their names in transformers' `BertForPreTraining`.
 
-    The decoder of masked characters is the token embedding, and is not among them.
+    The decoder of the masked-language-model head is the token embedding, so it is not included.
     """
     prefix = model.encoder.prefix
     weight_mappings = [

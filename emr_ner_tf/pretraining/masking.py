@@ -13,11 +13,11 @@ _MASKED, _REPLACED = 0.8, 0.9
 
 
 class Masked(NamedTuple):
-    """A text as a model sees it in one epoch.
+    """A masked text in one epoch.
 
     Attributes:
         token_ids: int32 [total].
-        labels: int32 [total], the true token where it is to be predicted, else -1.
+        labels: int32 [total], the original token at positions to predict, -1 elsewhere.
     """
 
     token_ids: np.ndarray
@@ -25,7 +25,7 @@ class Masked(NamedTuple):
 
 
 def word_units(passages: Sequence[str]) -> np.ndarray:
-    """Returns the number of each character's word by a segmenter (jieba), ascending: int64 [total]."""
+    """Returns the index of each character's word, as found by a segmenter (jieba): int64 [total], ascending."""
     # The segmenter reads its dictionary when it is imported.
     import rjieba
 
@@ -44,22 +44,23 @@ def mask(
     seed: int,
     epoch: int,
 ) -> Masked:
-    """Chooses what is to be predicted and hides it.
+    """Chooses the characters to predict and masks them.
 
-    Each unit is chosen with probability `rate` by itself. Of the characters chosen 80 % become [MASK], 10 % another
-    character of the vocabulary, and 10 % stay. [UNK] and other special tokens are never chosen; [CLS], [SEP] and
-    padding are added later.
+    Each unit is chosen independently with probability `rate`. Of the chosen characters, 80 % become [MASK], 10 %
+    another character of the vocabulary, and 10 % stay. [UNK] and other special tokens are never chosen; [CLS], [SEP]
+    and padding are added later.
 
     Args:
         token_ids: int32 [total], the text.
-        units: int64 [total], which characters are chosen together, such as `word_units` gives; None: each by itself.
-        vocabulary: vocabulary of the tokens; must hold [MASK].
-        rate: expected share of the characters chosen.
+        units: int64 [total], characters with the same number are chosen together, as from `word_units`; None chooses
+            each character separately.
+        vocabulary: vocabulary of the tokens; it must contain [MASK].
+        rate: expected fraction of chosen characters.
         seed: seed of the run.
         epoch: counted from 0.
 
     Returns:
-        The same for the same arguments.
+        The masked text; the same arguments give the same result.
 
     Raises:
         UserError: the vocabulary has no [MASK].

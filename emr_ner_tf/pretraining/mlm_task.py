@@ -1,4 +1,4 @@
-"""Domain pre-training: masked characters and next sentences, continued from any encoder of BERT's kind."""
+"""The task of domain pre-training: a masked language model with next sentences, starting from a BERT encoder."""
 
 import functools
 import os
@@ -41,7 +41,7 @@ def pretrain(
     """Adapts an encoder to unlabelled text, or resumes the run that `model_dir` holds.
 
     Args:
-        config: resolved; must equal the one that `model_dir` was begun with.
+        config: resolved configuration; for a resumed run, that of its start.
         model_dir: directory for the files that `emr_ner_tf.training.run.run` names.
         output: directory for the adapted encoder with its heads, in the Hugging Face layout.
         strategy_name: name of a strategy in `emr_ner_tf.training.strategies`.
@@ -50,7 +50,7 @@ def pretrain(
         The content of `metrics.json`.
 
     Raises:
-        UserError: a wrong value, file, encoder or model directory; too little text.
+        UserError: a value, a file, the encoder or the model directory is invalid, or there is too little text.
     """
     check_pretrain_config(config)
     check_output(output, model_dir)
@@ -59,7 +59,7 @@ def pretrain(
             "config.encoder must name a directory or a hub name in the Hugging Face layout "
             "(for example --config.encoder=hfl/chinese-roberta-wwm-ext), got ''"
         )
-    # The name may be the prefix of a checkpoint in the directory.
+    # `config.encoder` may be the prefix of a checkpoint in the directory.
     folder = local_folder(config.encoder)
     if folder is not None and os.path.realpath(output) == os.path.realpath(folder):
         raise UserError(
@@ -146,7 +146,7 @@ class _MlmTask(PretrainingTask):
         )
 
     def _make_epochs(self) -> list[Epoch]:
-        """Plans all updates and makes the optimizers of both parts of the run."""
+        """Plans all updates and creates the optimizers of both parts of the run."""
         settings, optimizing = self._config.train, self._config.optimizer
         heads: list[list[np.ndarray]] = []
         left = settings.head_steps if self._new_heads else 0
@@ -165,7 +165,7 @@ class _MlmTask(PretrainingTask):
             )
         self.optimizer = tf.train.Checkpoint(heads=of_heads, all=of_all)
         logging.info(
-            "%d windows of %d characters; heads alone: %d updates; all %d parameters: %d updates; "
+            "%d windows of %d characters; heads only: %d updates; all %d parameters: %d updates; "
             "%d characters take rows of the vocabulary",
             self.facts["windows"],
             len(self._corpus.train.token_ids),
@@ -183,7 +183,7 @@ class _MlmTask(PretrainingTask):
     def _part(
         self, kind: str, plans: list[list[np.ndarray]], first: int, train_step: TrainStep, *, measured: bool
     ) -> list[Epoch]:
-        """Returns the epochs of one part of the run; `first` is the number of epochs before, which have other masks."""
+        """Returns the epochs of one part of the run; `first` is the number of epochs before it, with other masks."""
         names = [f"{kind} {number}/{len(plans)}" for number in range(1, len(plans) + 1)]
         return [
             Epoch(
@@ -211,7 +211,7 @@ class _MlmTask(PretrainingTask):
         )
 
     def _plan_epoch(self, epoch: int) -> list[np.ndarray]:
-        """Plans an epoch. Its pairs are made again when it begins, because those of all epochs would fill memory."""
+        """Plans an epoch. Its pairs are created again when it begins, because those of all epochs would fill memory."""
         return self._plan(self._pairs(self._corpus.train, epoch), epoch)
 
     def _plan(self, pairs: Pairs, epoch: int) -> list[np.ndarray]:

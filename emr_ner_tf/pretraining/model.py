@@ -99,16 +99,16 @@ class PretrainingModel(tf.keras.Model):
         """Returns a replica's part of a batch's loss, the sum of both tasks' means over all replicas.
 
         Args:
-            token_ids: as in `sums`, and so the next four.
+            token_ids: int32 [B, T]; this and the next four are as in `sums`.
             segment_ids: int32 [B, T].
             labels: int32 [B, T].
             length: int32 [B].
             other: int32 [B].
-            masked: float32 scalar, labels over all replicas.
-            paired: float32 scalar, pairs over all replicas.
+            masked: float32 scalar, number of labels over all replicas.
+            paired: float32 scalar, number of pairs over all replicas.
 
         Returns:
-            The part of the loss, float32 scalar, and the number of characters, int32 scalar.
+            The replica's part of the loss, float32 scalar, and its number of characters, int32 scalar.
         """
         sums = self.sums(token_ids, segment_ids, labels, length, other, training=True)
         loss = sums.mlm_loss / tf.maximum(masked, 1.0) + sums.nsp_loss / tf.maximum(paired, 1.0)
@@ -129,9 +129,9 @@ class PretrainingModel(tf.keras.Model):
         Args:
             token_ids: int32 [B, T], special tokens included.
             segment_ids: int32 [B, T].
-            labels: int32 [B, T], -1 where nothing is predicted; logits are computed at the others only.
+            labels: int32 [B, T], -1 where nothing is predicted; logits are computed at the other positions only.
             length: int32 [B].
-            other: int32 [B], 0 if B follows A, 1 if not, -1 if there is no B.
+            other: int32 [B], 0 if sentence B follows A, 1 if not, -1 if there is no B.
             training: whether dropout is on.
         """
         segments = {"segment_ids": segment_ids} if self.encoder.num_segments > 1 else {}
@@ -149,7 +149,7 @@ class PretrainingModel(tf.keras.Model):
         )
 
     def head_mappings(self) -> dict[str, list[WeightMapping]]:
-        """Returns the heads' variables with their places in a checkpoint, by head: masked_lm, pooler, next_sentence."""
+        """Returns the mappings of the heads' variables, by head: masked_lm, pooler, next_sentence."""
         return {
             "masked_lm": [
                 *_dense("cls.predictions.transform.dense", self.masked_lm._intermediate_dense),
@@ -176,7 +176,7 @@ class _TiedEmbedding(tf.keras.layers.Layer):
         self.input_dim, self.output_dim = table.shape
 
     def call(self, inputs: tf.Tensor, reverse: bool) -> tf.Tensor:
-        """Logits of `inputs` [1, M, H] over the V tokens; `reverse` is always True here."""
+        """Returns the logits of `inputs` [1, M, H] over the V tokens; `reverse` is always True here."""
         rows = tf.matmul(inputs[0], tf.cast(self.table, inputs.dtype), transpose_b=True)
         return rows[tf.newaxis]
 

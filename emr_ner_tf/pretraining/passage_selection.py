@@ -1,4 +1,4 @@
-"""The text of a pre-training run: read, screened against records that a model will be scored on, a part held out."""
+"""Reads the passages of a pre-training run, leaves out text of held-out records, and holds out a part to measure."""
 
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ class Passages(NamedTuple):
     Attributes:
         train: passages for training.
         heldout: passages for measurement before, during and after training.
-        left_out: passages that share text with records held for scoring; in neither.
+        left_out: number of passages that share text with held-out records, and are in neither part.
     """
 
     train: list[str]
@@ -30,14 +30,18 @@ class Passages(NamedTuple):
 
 
 def data_settings() -> ConfigDict:
-    """Returns the section `data` of a pre-training's configuration; each file as `read_passages` takes it."""
+    """Returns the section `data` of a pre-training configuration; its files are read by `read_passages`."""
     data = ConfigDict()
     data.unlabelled = ""  # files of passages, joined by commas
-    data.format = "auto"  # of all files; auto finds it by looking
-    data.options = ""  # what the files do not state themselves, such as encoding=gb18030,text_column=病历
-    data.records = ""  # training records, joined by commas; `exclude_shared_with` never touches them
-    data.exclude_shared_with = ""  # records held for scoring: passages of `unlabelled` that share text go
-    data.held_fraction = 0.02  # of all passages, one at least, and one at least is left; by seed
+    data.format = "auto"  # format of all files; auto finds it by looking
+    data.options = ""  # settings that the files do not state, such as encoding=gb18030,text_column=病历
+    data.records = (
+        ""  # files of training records, joined by commas; `exclude_shared_with` does not apply to them
+    )
+    data.exclude_shared_with = (
+        ""  # files of held-out records; passages of `unlabelled` that share text are left out
+    )
+    data.held_fraction = 0.02  # fraction of the passages to hold out, at least one; at least one remains
     return data
 
 
@@ -45,7 +49,7 @@ def passage_paths(settings: ConfigDict) -> dict[str, list[str]]:
     """Returns the files of each key of `data_settings` that names files.
 
     Raises:
-        UserError: an empty name in a list, or an unknown format or option.
+        UserError: a name in a list is empty, or a format or an option is unknown.
     """
     if settings.format not in (AUTO, *READ_FORMATS):
         names = ", ".join((AUTO, *READ_FORMATS))
@@ -57,14 +61,14 @@ def passage_paths(settings: ConfigDict) -> dict[str, list[str]]:
 
 @flags_named("--config.data.format", "--config.data.options")
 def gather_passages(settings: ConfigDict, seed: int) -> Passages:
-    """Reads what `data_settings` names.
+    """Reads the files that `data_settings` names.
 
     Args:
         settings: section `data`.
         seed: seed of the run.
 
     Raises:
-        UserError: no file named, a bad line, or too little text to train on and to measure with.
+        UserError: no file is named, a line is bad, or there is too little text to train and to measure.
     """
     paths = passage_paths(settings)
     reading = {"format": settings.format, "options": _options(settings)}
@@ -80,8 +84,9 @@ def gather_passages(settings: ConfigDict, seed: int) -> Passages:
     heldout = read("exclude_shared_with")
     if heldout and max(map(len, heldout)) < SHARED_CHARACTERS:
         raise UserError(
-            f"config.data.exclude_shared_with={settings.exclude_shared_with}: must hold a text of {SHARED_CHARACTERS} "
-            f"characters at least, or nothing can be found to be shared, got at most {max(map(len, heldout))}"
+            f"config.data.exclude_shared_with={settings.exclude_shared_with}: must contain a text of at least "
+            f"{SHARED_CHARACTERS} characters, since shorter texts are not compared, got at most "
+            f"{max(map(len, heldout))}"
         )
     kept = without_shared(unlabelled, heldout)
     passages = kept + records
@@ -96,7 +101,7 @@ def gather_passages(settings: ConfigDict, seed: int) -> Passages:
     fraction = min(max(settings.held_fraction, one), 1 - one)
     train, heldout = train_validation_split(passages, fraction, seed)
     logging.info(
-        "%d passages, %d characters; %d held out; %d left out that share %d characters with records held for scoring",
+        "%d passages, %d characters; %d held out; %d left out that share %d characters with held-out records",
         len(passages),
         sum(map(len, passages)),
         len(heldout),

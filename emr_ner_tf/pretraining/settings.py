@@ -15,7 +15,7 @@ def pretrain_config() -> ConfigDict:
     config.data = data_settings()
 
     config.text = ConfigDict()
-    config.text.window = 253  # characters of both sentences together: [CLS] and two [SEP] make 256 tokens
+    config.text.window = 253  # characters of both sentences together; with [CLS] and two [SEP], 256 tokens
     config.text.extend_vocabulary = True
 
     config.masking = ConfigDict()
@@ -25,8 +25,8 @@ def pretrain_config() -> ConfigDict:
     config.optimizer = ConfigDict(
         {key: value for key, value in base_config().optimizer.items() if key not in _RATES_OF_A_TAGGER}
     )
-    config.optimizer.encoder_rate = 2e-4  # encoder and heads
-    config.optimizer.head_rate = 1e-3  # heads while the encoder is frozen
+    config.optimizer.encoder_rate = 2e-4  # peak learning rate of encoder and heads
+    config.optimizer.head_rate = 1e-3  # learning rate of the heads while the encoder is frozen
     config.optimizer.weight_decay = 0.01
     config.optimizer.warmup_fraction = 0.05
     config.optimizer.decay = "linear"
@@ -41,7 +41,7 @@ def pretrain_config() -> ConfigDict:
 
 
 def run_settings() -> ConfigDict:
-    """Returns the keys of the section `train` that every run has, with the values of a tagger's run."""
+    """Returns the keys of the section `train` that all runs have, with the default values of a tagger."""
     keys = ("seed", "precision", "checkpoint_seconds", "log_seconds", "deterministic")
     return ConfigDict({key: base_config().train[key] for key in keys})
 

@@ -12,15 +12,15 @@ from emr_ner_tf.training.failed_writes import failed_writes_named
 from emr_ner_tf.training.task import Epoch, Task
 
 _FIGURES = "held"
-# A measurement without training: the model before it learns from the text.
+# An epoch without training, which measures the model before it has learned from the text.
 BEFORE = Epoch("before", 0, lambda taken: (), lambda batch: batch, {"name": "before"})
 
 
 class PretrainingTask(Task):
-    """A language model that learns from passages and is measured on others.
+    """A language model that is trained on passages and measured on held-out ones.
 
     Attributes:
-        facts: entries of `metrics.json` beside the figures.
+        facts: entries of `metrics.json` in addition to the figures.
     """
 
     facts: dict[str, Any]
@@ -58,11 +58,11 @@ class PretrainingTask(Task):
 
 
 def check_output(output: str, model_dir: str) -> None:
-    """Checks, before hours of work, that the result can be written and does not replace the run.
+    """Checks, before hours of work, that the result can be written and does not overwrite a run.
 
     Raises:
-        UserError: the directory of this run or of another one, since a run and a result both have a `config.json`; or
-            no directory can be made there.
+        UserError: it is the directory of this run or of another one, since a run and a result both have a
+            `config.json`; or the directory cannot be created.
     """
     if os.path.realpath(output) == os.path.realpath(model_dir):
         raise UserError(f"--output must be another directory than --model_dir, got {output} for both")

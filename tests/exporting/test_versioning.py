@@ -37,8 +37,8 @@ def test_folders(tmp_path):
 @pytest.mark.parametrize(
     ("licence", "message"),
     [
-        ("LICENSE.txt", "must be a file that is there, or a name"),
-        ("licences/mit", "must be a file that is there, or a name"),
+        ("LICENSE.txt", "must be an existing file, or a name"),
+        ("licences/mit", "must be an existing file, or a name"),
         # Taken as names; what is then missing is the run.
         ("CC BY-NC 4.0", "the run is not finished"),
         ("https://creativecommons.org/licenses/by/4.0", "the run is not finished"),

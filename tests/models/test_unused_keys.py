@@ -80,6 +80,6 @@ def test_the_warning_names_keys_and_reason(caplog):
     (record,) = caplog.records
     assert record.levelname == "WARNING"
     assert record.getMessage() == (
-        "config.char.size, config.char.vectors: set, and without effect, because config.model.encoder is 'bert'; leave "
-        "it out, or choose what reads it"
+        "config.char.size, config.char.vectors: not used, because config.model.encoder is 'bert'; leave it out, "
+        "or change that setting"
     )

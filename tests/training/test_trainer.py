@@ -196,7 +196,7 @@ def test_keys_without_an_effect_are_named_before_any_work(config, caplog, tmp_pa
     config.data.train, config.char.vectors = str(tmp_path / "none.jsonl"), "vectors.txt"
     with pytest.raises(UserError, match="no such file"):
         train(config, str(tmp_path / "model"))
-    assert "config.char.vectors: set, and without effect" in caplog.text
+    assert "config.char.vectors: not used" in caplog.text
 
 
 def test_early_stopping_begins_with_a_score(two_records, tmp_path):
