@@ -82,7 +82,7 @@ def test_weights_and_configuration_must_agree(make_checkpoint, backend):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"model_type": "roformer"}, "'roformer'; config.encoder_backend=transformers takes"),
+        ({"model_type": "roformer"}, "'roformer'; config.encoder_backend=transformers accepts"),
         ({"model_type": None}, "`model_type` must be 'bert'"),
         ({"hidden_act": "mish"}, "`hidden_act` must be one of gelu, .*, got 'mish'"),
         (
