@@ -13,7 +13,6 @@ from emr_ner_tf.data import bio_columns, ccks2019
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.file_kinds import check_kind, encoding_remedy, looks_like, spread_json
 from emr_ner_tf.data.formats.detection import detect, head_of
-from emr_ner_tf.data.formats.folders import linked_folders
 from emr_ner_tf.data.formats.losses import Losses
 from emr_ner_tf.data.formats.offsets import resolve
 from emr_ner_tf.data.formats.options import DEFAULT_OPTIONS, FormatOptions
@@ -238,8 +237,6 @@ def _of_format(path: str, name: str, rules: _Rules, rejects: Rejects | None) -> 
     """Reads by the reader of a format's module."""
     format = FORMATS[name]
     source = Source(path, rules.options, rules.require_entities, Losses(), [])
-    if source.is_folder:
-        source.losses.add("links to folders", linked_folders(path))
     records = format.read(source)
     if format.readings:
         records = resolve(records, format.readings, rules.options, source.notes)

@@ -33,10 +33,10 @@ _OTHERS |= {"#": "notes", "*": "equivalences"}
 
 def _read(source: Source) -> Iterator[Record]:
     labels: dict[pathlib.Path, Mapping[str, str]] = {}
-    if source.is_folder:
-        orphans = sum(not path.with_suffix(TEXT).exists() for path in files_of(source, ANNOTATIONS))
-        source.losses.add("files of annotations without their text", orphans)
-    for path in files_of(source, TEXT):
+    texts, annotations = files_of(source, TEXT, ANNOTATIONS)
+    orphans = sum(not path.with_suffix(TEXT).exists() for path in annotations)
+    source.losses.add("files of annotations without their text", orphans)
+    for path in texts:
         pair = path.with_suffix(TEXT), path.with_suffix(ANNOTATIONS)
         record = Record(1, b"", path=os.fspath(pair[0]), extra={"id": path.stem})
         try:

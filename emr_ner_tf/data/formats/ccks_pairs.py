@@ -28,10 +28,10 @@ _BREAKS = re.compile(r"[\r\n\t]")
 
 
 def _read(source: Source) -> Iterator[Record]:
-    if source.is_folder:
-        orphans = sum(not os.path.exists(_text_of(path)) for path in files_of(source, SUFFIX))
-        source.losses.add("files of mentions without their text", orphans)
-    for path in files_of(source, TEXT_SUFFIX):
+    texts, mentions = files_of(source, TEXT_SUFFIX, SUFFIX)
+    orphans = sum(not os.path.exists(_text_of(path)) for path in mentions)
+    source.losses.add("files of mentions without their text", orphans)
+    for path in texts:
         name = _text_of(path).name.removesuffix(TEXT_SUFFIX)
         pair = [path.with_name(f"{name}{suffix}") for suffix in (TEXT_SUFFIX, SUFFIX)]
         record = Record(1, b"", path=os.fspath(pair[0]), extra={"id": name})

@@ -44,9 +44,9 @@ class Elimination(Generic[_Reading, _Item, _Value]):
             self._waiting.popleft()
             yield item, left[0]
 
-    def settle(self) -> None:
-        """Keeps the first of the remaining readings alone."""
-        del self.remaining[1:]
+    def settle(self, reading: _Reading) -> None:
+        """Keeps one of the remaining readings alone."""
+        self.remaining = [reading]
 
     @property
     def waiting(self) -> int:

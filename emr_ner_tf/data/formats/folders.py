@@ -19,8 +19,14 @@ from emr_ner_tf.errors import UserError
 _SAFE = re.compile(r"[A-Za-z0-9\u3400-\u9fff][A-Za-z0-9._\u3400-\u9fff-]{0,78}")
 
 
-def files_of(source: Source, suffix: str) -> list[pathlib.Path]:
-    """Returns the files of a folder, and of those in it, whose names end with `suffix`; or the one file that is named.
+def files_of(source: Source, *suffixes: str) -> list[list[pathlib.Path]]:
+    """Returns the files of a folder, and of those in it, whose names end with each of `suffixes`.
+
+    Links to folders are counted and not followed, since they may lead back.
+
+    Args:
+        source: a folder; or one file, which is then the only one of the first suffix.
+        suffixes: ends of names.
 
     Raises:
         RecordError: the input cannot be read.
@@ -28,25 +34,24 @@ def files_of(source: Source, suffix: str) -> list[pathlib.Path]:
     if source.path == STANDARD:
         raise UserError("<stdin>: the format has several files a record; name the folder that holds them")
     path = pathlib.Path(source.path)
+    found: list[list[pathlib.Path]] = [[] for _ in suffixes]
     if not source.is_folder:
         try:
             path.stat()
         except OSError as error:
             raise read_error(path, error) from None
-        return [path]
-    return sorted(
-        pathlib.Path(folder, name)
-        for folder, _, names in os.walk(path)
-        for name in names
-        if name.endswith(suffix) and not name.startswith(".")
-    )
-
-
-def linked_folders(path: str | os.PathLike[str]) -> int:
-    """Returns the number of links to folders in a folder; readers do not follow them, since they may lead back."""
-    return sum(
-        os.path.islink(os.path.join(folder, name)) for folder, folders, _ in os.walk(path) for name in folders
-    )
+        found[0].append(path)
+        return found
+    for folder, folders, names in os.walk(path):
+        links = sum(os.path.islink(os.path.join(folder, name)) for name in folders)
+        source.losses.add("links to folders", links)
+        for suffix, files in zip(suffixes, found, strict=True):
+            files += (
+                pathlib.Path(folder, name)
+                for name in names
+                if name.endswith(suffix) and not name.startswith(".")
+            )
+    return [sorted(files) for files in found]
 
 
 def read_text_file(path: pathlib.Path, encoding: str) -> str:

@@ -133,11 +133,16 @@ def _released(
 
 
 def _settle_or_ask(elimination: Elimination[Reading, Record, _Spans], convention: Reading) -> None:
-    """Takes the convention where mentions have texts that occur at both places; where they have none, asks."""
+    """Takes the convention where mentions have texts that occur at both places; where they have none, asks.
+
+    What other mentions have decided, such as the ends, may differ from the convention.
+    """
     record, values = elimination.first_waiting
-    if any(mention.text is None for mention in record.mentions) or elimination.remaining[0] != convention:
+    found = {name: {getattr(reading, name) for reading in elimination.remaining} for name in _FLAGS}
+    settled = convention._replace(**{name: min(each) for name, each in found.items() if len(each) == 1})
+    if any(mention.text is None for mention in record.mentions) or settled not in elimination.remaining:
         raise _question(record, values)
-    elimination.settle()
+    elimination.settle(settled)
 
 
 def _asked(allowed: Sequence[Reading], options: FormatOptions) -> list[Reading]:

@@ -55,7 +55,7 @@ def has_doctype(xml: bytes) -> bool:
 def _read(suffix: str, source: Source) -> Iterator[Record]:
     cassis = import_cassis()
     systems: dict[pathlib.Path, Any] = {}
-    for path in files_of(source, suffix):
+    for path in files_of(source, suffix)[0]:
         record = Record(1, b"", path=os.fspath(path), extra={"id": path.stem})
         try:
             record.raw = path.read_bytes()

@@ -207,6 +207,21 @@ def test_a_later_record_decides_for_an_earlier_one(tmp_path):
     assert [document.entities[0].start for document in documents] == [1, 1, 0], "UTF-16 units"
 
 
+@pytest.mark.parametrize("format", ["auto", "ccks2017", "ccks2018"])
+@pytest.mark.parametrize("end", ["inclusive", "exclusive"])
+def test_ends_that_are_decided_leave_the_convention_for_the_rest(tmp_path, format, end):
+    # The mention's text occurs at both places, however CR LF counts.
+    (tmp_path / "1.txtoriginal.txt").write_text("左肾\r\n左左左", encoding="utf-8", newline="")
+    (tmp_path / "1.txt").write_text(f"左\t4\t{4 + (end == 'exclusive')}\t病\n", encoding="utf-8")
+    (document,) = read_documents(tmp_path, format=format)
+    assert [(entity.start, entity.end) for entity in document.entities] == [(4, 5)]
+    # A later record decides.
+    (tmp_path / "2.txtoriginal.txt").write_text("甲\r\n肾", encoding="utf-8", newline="")
+    (tmp_path / "2.txt").write_text(f"肾\t2\t{2 + (end == 'exclusive')}\t病\n", encoding="utf-8")
+    first, second = read_documents(tmp_path, format=format)
+    assert [document.entities[0].start for document in (first, second)] == [5, 3]
+
+
 def test_ccks2019_with_other_offsets_by_flags(tmp_path):
     path = tmp_path / "in.jsonl"
     mention = {"label_type": "病", "start_pos": 2, "end_pos": 3}
