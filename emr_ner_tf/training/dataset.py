@@ -8,7 +8,7 @@ from absl import logging
 
 from emr_ner_tf.config import ConfigDict, reading_settings
 from emr_ner_tf.data.document import Document
-from emr_ner_tf.data.formats.flag_names import flags_named
+from emr_ner_tf.data.formats.flag_names import RejectsWithFlags, flags_named
 from emr_ner_tf.data.labels import resolve_labels
 from emr_ner_tf.data.path_lists import split_paths
 from emr_ner_tf.data.reading import REMEDIES, read_documents
@@ -16,13 +16,14 @@ from emr_ner_tf.data.rejects import Rejects
 from emr_ner_tf.errors import UserError
 
 _T = TypeVar("_T")
+_FLAGS = ("--config.data.format", "--config.data.options")
 _INFERRED = REMEDIES | {
     "labels": "config.data.labels=infer takes the labels of config.data.train alone; use --config.data.labels=FILE "
     "with one label a line"
 }
 
 
-@flags_named("--config.data.format", "--config.data.options")
+@flags_named(*_FLAGS)
 def training_records(
     settings: ConfigDict, seed: int, rejects: Rejects | None
 ) -> tuple[list[Document], list[Document], tuple[str, ...]]:
@@ -45,6 +46,7 @@ def training_records(
     validation_paths = split_paths(settings.validation, "config.data.validation")
     reading = reading_settings(settings)
     labels = resolve_labels(settings.labels, paths, require_entities=True, **reading)
+    rejects = rejects and RejectsWithFlags(rejects, *_FLAGS)
     remedies = _INFERRED if settings.labels == "infer" else REMEDIES
 
     def read(path: str) -> list[Document]:

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from emr_ner_tf.config import base_config
+from emr_ner_tf.data.rejects import RejectsWriter
 from emr_ner_tf.errors import UsageError, UserError
 from emr_ner_tf.training.dataset import training_records
 
@@ -61,3 +62,17 @@ def test_remedies_name_the_keys_of_the_configuration(tmp_path, labels):
     ):
         with pytest.raises(UserError, match=message):
             training_records(_settings(train=str(path), format=format, labels=labels), 1, None)
+
+
+def test_rejected_records_name_the_keys_of_the_configuration(tmp_path):
+    path = tmp_path / "in.csv"
+    path.write_text(
+        "text,start,end,label,mention\n左肾结石,0,2,解剖部位,左肾\n右肾结石,1,3,解剖部位,右肾\n",
+        encoding="utf-8",
+    )
+    with RejectsWriter(tmp_path / "rejects.jsonl") as rejects:
+        train, _, _ = training_records(_settings(train=str(path)), 1, rejects)
+    assert [document.text for document in train] == ["左肾结石"]
+    (rejected,) = map(json.loads, (tmp_path / "rejects.jsonl").read_text(encoding="utf-8").splitlines())
+    named = ("offset_unit", "offset_end", "offset_crlf")
+    assert rejected["message"].endswith(", ".join(f"--config.data.options={name}=..." for name in named))

@@ -3,10 +3,11 @@
 import contextlib
 import dataclasses
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from emr_ner_tf.data.formats.options import FormatOptions
 from emr_ner_tf.data.record_error import RecordError
+from emr_ner_tf.data.rejects import Rejects
 from emr_ner_tf.errors import UserError
 
 _OPTION = f"--({'|'.join(field.name for field in dataclasses.fields(FormatOptions))})"
@@ -27,14 +28,7 @@ def flags_named(format_flag: str, options_flag: str) -> Iterator[None]:
     Raises:
         UserError: as the block raises it, of the same type.
     """
-
-    def options(found: re.Match[str]) -> str:
-        named = found[0].replace(" --", ",").removeprefix("--")
-        return f"{options_flag}={named}" + ("" if "=" in named else "=...")
-
-    def renamed(message: str) -> str:
-        return _OPTIONS.sub(options, message.replace("--format=", f"{format_flag}="))
-
+    renamed = _renaming(format_flag, options_flag)
     try:
         yield
     except RecordError as error:
@@ -42,3 +36,30 @@ def flags_named(format_flag: str, options_flag: str) -> Iterator[None]:
         raise
     except UserError as error:
         raise type(error)(renamed(str(error))) from None
+
+
+class RejectsWithFlags:
+    """Replaces the same in the errors of rejected records, and passes them on.
+
+    Args:
+        following: receives the records.
+        format_flag: as in `flags_named`.
+        options_flag: as in `flags_named`.
+    """
+
+    def __init__(self, following: Rejects, format_flag: str, options_flag: str) -> None:
+        self._following = following
+        self._renamed = _renaming(format_flag, options_flag)
+
+    def add(self, error: RecordError, raw: bytes) -> None:
+        """Receives the error of a record and the bytes of its line or lines."""
+        error.reword(self._renamed)
+        self._following.add(error, raw)
+
+
+def _renaming(format_flag: str, options_flag: str) -> Callable[[str], str]:
+    def options(found: re.Match[str]) -> str:
+        named = found[0].replace(" --", ",").removeprefix("--")
+        return f"{options_flag}={named}" + ("" if "=" in named else "=...")
+
+    return lambda message: _OPTIONS.sub(options, message.replace("--format=", f"{format_flag}="))
