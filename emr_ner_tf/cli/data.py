@@ -184,6 +184,7 @@ def main(subcommand: str) -> None:
         _LABELS.value,
         _INPUT.value,
         **_reading(),
+        or_none=not _ANNOTATED.value and subcommand != "audit",
     )
     if subcommand == "audit":
         _audit(labels)

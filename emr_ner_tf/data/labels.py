@@ -30,6 +30,7 @@ def resolve_labels(
     overlaps: str = "longest",
     require_entities: bool = False,
     options: FormatOptions = DEFAULT_OPTIONS,
+    or_none: bool = False,
 ) -> tuple[str, ...]:
     """Resolves what the user names as labels.
 
@@ -42,6 +43,7 @@ def resolve_labels(
             too, because another file may have such a label on a mention that is kept.
         require_entities: as the records are read afterwards.
         options: as the records are read afterwards.
+        or_none: whether "infer" accepts records without any mention, which have no labels.
 
     Returns:
         The labels in their order.
@@ -52,7 +54,7 @@ def resolve_labels(
     if spec == "ccks2019":
         return tuple(CCKS2019_LABELS)
     if spec == "infer":
-        return _inferred(paths, format, overlaps, require_entities, options)
+        return _inferred(paths, format, overlaps, require_entities, options, or_none)
     return _labels_of_file(spec)
 
 
@@ -62,6 +64,7 @@ def _inferred(
     overlaps: str,
     require_entities: bool,
     options: FormatOptions,
+    or_none: bool,
 ) -> tuple[str, ...]:
     labels: set[str] = set()
     bad = CountedRejects()
@@ -75,7 +78,7 @@ def _inferred(
             rejects=bad,
             options=options,
         )
-    if not labels:
+    if not labels and not or_none:
         names = ", ".join(map(os.fspath, paths))
         problem = f"labels=infer: no good record of {names} has a mention to take a label from"
         if not bad.count:

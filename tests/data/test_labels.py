@@ -87,6 +87,7 @@ def test_nothing_to_infer_from(tmp_path):
         UserError, match="has a mention to take a label from; name the labels: --labels=ccks2019"
     ):
         resolve_labels("infer", [path])
+    assert resolve_labels("infer", [path], or_none=True) == ()
 
 
 def test_why_no_record_is_good(tmp_path):
