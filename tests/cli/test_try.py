@@ -1,4 +1,4 @@
-"""The command that opens the page; tests/server/test_page_in_browser.py uses it."""
+"""The command that opens the page; tests/server/page_in_browser uses it."""
 
 import signal
 import subprocess

@@ -7,6 +7,7 @@ import os
 import shutil
 
 import pytest
+import requests
 
 # Offsets in code points and the words of each mention in a panel.
 _MENTIONS = """panel => {
@@ -66,3 +67,11 @@ def upload(page, *paths):
 def drawn(page, column=0):
     """Returns start, end, label and words of each mention that a panel shows."""
     return [tuple(one) for one in page.locator(".text").nth(column).evaluate(_MENTIONS)]
+
+
+def by_api(site, text, model="ner"):
+    """Returns start, end, label and words of each mention that the server's REST interface finds."""
+    body = {"inputs": {"text": [text]}}
+    outputs = requests.post(f"{site}/v1/models/{model}:predict", json=body, timeout=60).json()["outputs"]
+    (starts,), (ends,), (labels,) = outputs["start"], outputs["end"], outputs["label"]
+    return [(*one, text[one[0] : one[1]]) for one in zip(starts, ends, labels, strict=True) if one[0] >= 0]

@@ -48,7 +48,9 @@ def test_held_out_passages_are_chosen_by_seed(settings):
 def test_a_screen_that_could_find_nothing_is_refused(settings, tmp_path):
     (tmp_path / "short.txt").write_text("无殊。\n" + "字" * 29 + "\n", encoding="utf-8")
     settings.exclude_shared_with = str(tmp_path / "short.txt")
-    with pytest.raises(UserError, match=r"short\.txt: must contain a text of at least 30 characters.* got at most 29"):
+    with pytest.raises(
+        UserError, match=r"short\.txt: must contain a text of at least 30 characters.* got at most 29"
+    ):
         gather_passages(settings, seed=1)
 
 

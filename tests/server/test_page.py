@@ -1,4 +1,4 @@
-"""The page's own paths over HTTP; tests/server/test_page_in_browser.py uses its controls."""
+"""The page's own paths over HTTP; tests/server/page_in_browser uses its controls."""
 
 import base64
 import json

@@ -1,0 +1,74 @@
+"""What the Python clients refuse before they send anything: addresses, headers, texts."""
+
+import asyncio
+
+import pytest
+from client_calls import ask
+
+from emr_ner_tf.client.grpc_aio_client import AsyncGrpcClient
+from emr_ner_tf.client.options import ClientOptions, ServingError
+from emr_ner_tf.data.document import Document
+from emr_ner_tf.errors import UserError
+from emr_ner_tf.inference.annotator import POOL_CHARACTERS
+
+
+@pytest.mark.parametrize("kind", ["grpc", "aio", "rest"])
+@pytest.mark.parametrize(
+    "target", ["", "localhost", "localhost:port", "http://localhost:8501", "localhost:70000", "::1:8500"]
+)
+def test_what_is_no_address(kind, target):
+    with pytest.raises(UserError, match=f"^{target!r}: a server's address must be HOST:PORT, such as"):
+        ask(kind, target, ClientOptions(), ["x"])
+
+
+@pytest.mark.parametrize("kind", ["grpc", "aio", "rest"])
+def test_a_host_that_does_not_exist(kind):
+    with pytest.raises(
+        ServingError,
+        match=r"^absent\.invalid:8500: UNAVAILABLE: .*the host name cannot be resolved: is it correct",
+    ):
+        ask(kind, "absent.invalid:8500", ClientOptions(retry_timeout_s=0, deadline_s=20), ["x"])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("Authorization", "Bearer token\n", "'Authorization': its value must be printable ASCII, got a line break"),
+        ("x-a", "token患", "header 'x-a': its value must be printable ASCII, got a non-ASCII character as character 6"),
+        ("x-a", " token", "header 'x-a': its value must not begin or end with a space"),
+        ("Authorization: Bearer token", "", r"'Authorization'\.\.\.: a name may only have .*got ':' as character 14"),
+        ("姓名", "token", r"header ''\.\.\.: a name may only have letters.*got a non-ASCII character as character 1"),
+        ("", "token", "header must have a name"),
+        ("x-token-bin", "token", "header 'x-token-bin': gRPC reserves names that end in -bin for binary values"),
+        ("grpc-timeout", "token", "header 'grpc-timeout': is reserved"),
+        ("Content-Length", "5", "header 'Content-Length': is reserved"),
+    ],
+)  # fmt: skip
+def test_headers_that_cannot_be_sent(name, value, message):
+    with pytest.raises(UserError, match=message) as caught:
+        ClientOptions(headers={name: value})
+    assert "Bearer token" not in str(caught.value)
+    assert value not in str(caught.value) or len(value) < 6
+
+
+@pytest.mark.parametrize("kind", ["grpc", "aio", "rest"])
+def test_a_lone_surrogate_is_named_where_the_caller_has_it(kind):
+    texts = ["患" * 5000, "患" * 3000 + "\ud800", ""]
+    with pytest.raises(UserError, match=r"text 1: character 3000 is the lone surrogate U\+D800"):
+        ask(kind, "127.0.0.1:1", ClientOptions(max_characters=1024, retry_timeout_s=0), texts)
+
+
+def test_the_asyncio_client_holds_few_characters():
+    async def found():
+        held = []
+        async with AsyncGrpcClient("127.0.0.1:1") as client:
+
+            async def predict(texts):
+                held.append(len(texts))
+                return [()] * len(texts)
+
+            client.predict = predict
+            documents = (Document(str(i), "患" * (POOL_CHARACTERS // 2)) for i in range(5))
+            return [document.id async for document in client.annotate(documents)], held
+
+    assert asyncio.run(found()) == (["0", "1", "2", "3", "4"], [2, 2, 1])
