@@ -211,7 +211,7 @@ class RestClient(PinnedClient, Annotator):
 
     @contextlib.contextmanager
     def _readable(self) -> Iterator[None]:
-        """Turns the errors of reading an answer in JSON that is not the expected one into one of the server's."""
+        """Converts errors of reading an answer in JSON with unexpected content to a `ServingError`."""
         try:
             yield
         except (AttributeError, IndexError, KeyError, TypeError, ValueError):

@@ -1,7 +1,7 @@
-"""Output files that are either whole or absent, and streams that are written straight through.
+"""Writes output files atomically: a file is either complete or absent. Streams are written directly.
 
-Links are followed, the mode of a file that exists is kept, and what is no regular file (a device, a pipe) is written as
-the stream that it is. `-` is standard output.
+Links are followed, and the mode of an existing file is kept. A device or a pipe is written as a stream, and so is `-`,
+which is standard output.
 """
 
 import contextlib
@@ -19,16 +19,16 @@ from emr_ner_tf.data.file_locks import Lock, try_lock
 from emr_ner_tf.errors import UserError
 
 STANDARD = "-"
-# An error of these kinds is the output's own, whatever the block was doing.
+# Errors of these kinds always concern the output, whatever the block was doing.
 OUTPUT_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
-# Names of descriptors that are open already; behind one, even a regular file is written on from where it is.
+# Names of open descriptors; even if one is a regular file, writing continues at its current position.
 _DESCRIPTOR = re.compile(r"/(?:dev/(stdout|stderr)|(?:dev|proc/self)/fd/([0-9]+))")
-# A file name has at most 255 bytes, of which a temporary one has this many for the name of the output.
+# A file name has at most 255 bytes; in that of a temporary file, the name of the output has at most this many.
 MAX_NAME_BYTES, _NAME_BYTES = 255, 200
 
 
 def is_stream(path: str | os.PathLike[str]) -> bool:
-    """Returns whether `path` is a standard stream or a descriptor's name, or exists and is not a regular file."""
+    """Returns whether `path` is a standard stream, names a descriptor, or exists and is not a regular file."""
     if os.fspath(path) == STANDARD or _descriptor(path) is not None:
         return True
     try:
@@ -53,16 +53,16 @@ def check_not_an_input(output: str | os.PathLike[str], inputs: Iterable[str | os
 def atomic_writer(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO]:
     """Opens a private file beside `path` and renames it to `path` after the block has succeeded.
 
-    A symbolic link is followed: its target is replaced. An existing file keeps its mode (and owner, where this process
-    may set it). A device or a pipe, and `-` (standard output), are written straight through, since there is nothing to
-    replace. A temporary file that a killed process left is removed by the next one that writes the same file.
+    A symbolic link is followed: its target is replaced. An existing file keeps its mode, and its owner if this process
+    may set it. A device, a pipe and `-` (standard output) are written directly, since they cannot be replaced. The
+    temporary file of a killed process is removed by the next process that writes the same file.
 
     Args:
         path: the output file; its folder is created.
         mode: "w" (UTF-8, LF) or "wb".
 
     Yields:
-        The open file. When the block raises, `path` is untouched and the file beside it is removed.
+        The open file. If the block raises, `path` is unchanged and the temporary file is removed.
 
     Raises:
         UserError: `path` is a directory.
@@ -85,7 +85,7 @@ def atomic_writer(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO]
             yield file
             file.flush()
             _copy_mode(target, descriptor)
-            # A full disk or an exceeded quota may show only here; after the rename it would be too late.
+            # A full disk or an exceeded quota may only be reported here; after the rename, it would be too late.
             os.fsync(descriptor)
             os.replace(beside, target)
     except BaseException:
@@ -116,7 +116,7 @@ def _descriptor(path: str | os.PathLike[str]) -> int | None:
 
 @contextlib.contextmanager
 def errors_named(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Adds the name of the output to errors of writing, which the system reports without a name.
+    """Adds the name of the output to errors of writing, which the operating system reports without a name.
 
     Args:
         path: the output file.
@@ -125,7 +125,7 @@ def errors_named(path: str | os.PathLike[str]) -> Iterator[None]:
         Nothing.
 
     Raises:
-        OSError: as the block raises it, with `filename` set.
+        OSError: the error of the block, with `filename` set.
     """
     try:
         yield
@@ -141,16 +141,16 @@ def _private_file(target: pathlib.Path) -> tuple[int, pathlib.Path]:
     while True:
         beside = temporary_path(target)
         descriptor = os.open(beside, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        # On a file system without locks, no file is considered an orphan either.
+        # Without locks on this file system, no file is considered an orphan, either.
         try_lock(descriptor)
         if os.fstat(descriptor).st_nlink:
             return descriptor, beside
-        # Another process considered it an orphan in the moment before it was locked.
+        # Another process considered the file an orphan just before it was locked.
         os.close(descriptor)
 
 
 def temporary_path(target: pathlib.Path) -> pathlib.Path:
-    """Returns a new hidden path beside `target`, whose name is no longer than names may be."""
+    """Returns a new hidden path beside `target`, with a name of valid length."""
     return target.with_name(f"{_temporary_start(target)}{secrets.token_hex(4)}.tmp")
 
 
@@ -159,7 +159,7 @@ def _temporary_start(target: pathlib.Path) -> str:
 
 
 def _remove_orphans(folder: pathlib.Path, start: str) -> None:
-    """Removes temporary files that nobody has locked, because their owners have exited."""
+    """Removes temporary files that are not locked, because their processes have exited."""
     with contextlib.suppress(OSError):
         for name in os.listdir(folder):
             if not (name.startswith(start) and name.endswith(".tmp")):

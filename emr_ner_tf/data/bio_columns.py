@@ -1,8 +1,8 @@
 """Records as BIO columns: one character and its tag on a line, a blank line between records.
 
 Characters that a reader of columns may lose (white space, control and format characters, private use) are
-written as `<U+0020>`. What columns cannot hold (id and other keys, keys and scores of mentions, a record
-without text) is in a line `# {...}` before the record, where there is any. `# O` is a character still.
+written as `<U+0020>`. Data that columns cannot hold (id and other keys, keys and scores of mentions, a record
+without text) is written in a line `# {...}` before the record. A line `# O` is still a character.
 """
 
 import re
@@ -17,12 +17,12 @@ from emr_ner_tf.data.record_error import RecordError, describe_name, describe_ta
 from emr_ner_tf.data.validation import check_known, check_label, check_overlaps, check_text, label_problem
 
 _COMMENT = "# {"
-# The character first and alone, so that a file whose white space is not written as `<U+0020>` is read, too.
+# The first character may be white space, so that files that do not write it as `<U+0020>` can be read, too.
 _ROW = re.compile(r"(?:<U\+([0-9A-F]{4,6})>|(.))[ \t]+(\S.*?)[ \t]*", re.DOTALL)
 
 
 def blocks(lines: Iterable[Line]) -> Iterator[list[Line]]:
-    """Parts the lines of a file into records, at lines that are empty or hold only ASCII white space."""
+    """Splits the lines of a file into records, at lines that are empty or contain only ASCII white space."""
     block: list[Line] = []
     for line in lines:
         if line.raw.strip():
@@ -38,15 +38,15 @@ def parse_block(block: Sequence[Line], default_id: str, *, labels: Collection[st
     """Parses and checks one record.
 
     Args:
-        block: its lines, the one of other keys first where there is one.
-        default_id: the document's id where the record has none.
-        labels: the labels in use; None takes any.
+        block: lines of the record; the first one may be that of other keys.
+        default_id: id of the document if the record has none.
+        labels: the labels in use; None accepts any.
 
     Returns:
         The document.
 
     Raises:
-        RecordError: with the line, without the file.
+        RecordError: the record is bad; the line is set, the file is not.
     """
     number = block[0].number
     try:
@@ -78,7 +78,7 @@ def bio_block(document: Document) -> str:
     """Writes a document as columns, with the blank line that ends it.
 
     Raises:
-        RecordError: mentions overlap, reach past the text or have a label that cannot be part of a tag.
+        RecordError: mentions overlap, extend past the text, or have a label that cannot be part of a tag.
     """
     tags = ["O"] * len(document.text)
     check_overlaps(document.entities, range(1, len(document.entities) + 1))
@@ -98,7 +98,7 @@ def bio_block(document: Document) -> str:
 
 
 def written_character(character: str) -> str:
-    """Returns how columns write a character: `<U+0020>` where a reader of columns may lose it."""
+    """Returns a character as columns write it: as `<U+0020>` if a reader of columns may lose it."""
     plain = character.isprintable() and not character.isspace()
     return character if plain else f"<U+{ord(character):04X}>"
 
@@ -142,7 +142,7 @@ def _refuse_row(text: str) -> NoReturn:
 
 
 def _extend(spans: list[tuple[int, int, str]], tag: str, at: int) -> None:
-    """Adds the tag of character `at` to the mentions so far."""
+    """Adds the tag of the character at index `at` to the mentions."""
     prefix, label = tag[:2], tag[2:]
     if tag == "O":
         return

@@ -17,8 +17,8 @@ LABEL, START, END, SCORE, OVERLAP = "label_type", "start_pos", "end_pos", "score
 def record_line(document: Document) -> str:
     """Writes a document as one JSON line, without the line feed.
 
-    The id comes first, if the record had one, and other keys come last. A mention has the keys it had;
-    `overlap` is 0 where it had none, since the format wants one, and `score` is written where it has one.
+    The id comes first, if the record had one, and other keys come last. A mention keeps its keys. The format requires
+    `overlap`, which is 0 by default; `score` is written if the mention has one.
     """
     extra = document.extra
     record: dict[str, Any] = {ID: extra[ID]} if ID in extra else {}
@@ -40,12 +40,12 @@ def parse_record(
     Args:
         line: the line, without a byte order mark.
         default_id: id of the document if the record has none.
-        labels: the labels in use; None takes any.
+        labels: the labels in use; None accepts any.
         overlaps: "error", "longest" (see `validation.keep_longest_spans`), or "all", which keeps every mention.
-        require_entities: whether the record must have `entities`; where it has them, they are always checked.
+        require_entities: whether the record must have `entities`; if it has them, they are always checked.
 
     Returns:
-        The document and the number of mentions that `overlaps` has left out.
+        The document and the number of mentions that `overlaps` left out.
 
     Raises:
         RecordError: the record is bad; file and line are not set.
@@ -63,10 +63,10 @@ def parse_record(
 
 
 def document_id(extra: Mapping[str, Any], default: str) -> str:
-    """Returns a record's id as a string, or `default` where `id` is missing, null or empty.
+    """Returns a record's id as a string, or `default` if `id` is missing, null or empty.
 
     Raises:
-        RecordError: it is something else than a string or a whole number.
+        RecordError: `id` is neither a string nor a whole number.
     """
     given = extra.get(ID)
     if given is None or given == "":
@@ -86,7 +86,7 @@ def parse_score(keys: dict[str, Any]) -> float | None:
 
 
 def _mention(entity: Entity) -> dict[str, Any]:
-    # Mentions of other formats may have keys of these names.
+    # Mentions of other formats may have keys with these names.
     taken = (LABEL, *false_texts(entity.extra, entity.text))
     extra = {key: value for key, value in entity.extra.items() if key not in taken}
     mention = {LABEL: entity.label, OVERLAP: 0, **extra, START: entity.start, END: entity.end}

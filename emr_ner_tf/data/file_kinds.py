@@ -1,4 +1,4 @@
-"""Files that are obviously of another format than the one they are read as: said once, not for every line."""
+"""Recognizes files that obviously have another format than the one they are read as, to report this only once."""
 
 import codecs
 import itertools
@@ -11,7 +11,7 @@ from typing import Any
 from emr_ner_tf.data.lines import Line, decoded, read_lines, source_name
 from emr_ner_tf.data.record_error import RecordError
 
-# Lines that are not blank, from the first one on, by which a file is judged where the first is not as it should be.
+# Number of non-blank lines at the beginning of a file that are examined if the first one is invalid.
 _SAMPLE = 5
 _BINARY = (
     (b"\x1f\x8b", "data compressed by gzip", "unpack it first (gunzip)"),
@@ -50,9 +50,9 @@ _REFERENCE = re.compile(rb"\[\s*[0-9][0-9\s,.:/-]*\]\s*[^\s,\]]")
 
 
 def check_kind(lines: Iterable[Line], path: str, format: str) -> Iterator[Line]:
-    """Yields the lines of a file, unless its first ones are obviously those of another format.
+    """Yields the lines of a file, unless its first ones obviously have another format.
 
-    A file whose first line that is not blank is as it should be passes, whatever follows.
+    A file whose first non-blank line is valid is accepted, whatever follows.
 
     Args:
         lines: lines of the file.
@@ -60,7 +60,7 @@ def check_kind(lines: Iterable[Line], path: str, format: str) -> Iterator[Line]:
         format: format of the reader: "ccks2019", "bio" or "text".
 
     Raises:
-        RecordError: while iterating: what the file looks like, and what to do.
+        RecordError: while iterating: the file has another format; the message names it and the remedy.
     """
     lines = iter(lines)
     for line in lines:
@@ -91,7 +91,7 @@ def read_text_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
     """Yields the number and the text of each line of a file that must be UTF-8.
 
     Raises:
-        RecordError: while iterating: the file cannot be read or is of another kind, or a line is not UTF-8.
+        RecordError: while iterating: the file cannot be read or has another format, or a line is not UTF-8.
     """
     name = source_name(path)
     for line in read_lines(path):
@@ -106,12 +106,12 @@ def read_text_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
 
 
 def looks_like(head: bytes) -> str:
-    """Says what the first bytes of a file look like: an encoding, a compressed file, or "" where nothing is certain."""
+    """Describes what the first bytes of a file look like: an encoding, a compressed file, or "" if it is uncertain."""
     kind = _encoding(head)
     if kind is not None:
         return kind[0]
     try:
-        # The last character may be cut.
+        # The last character may be incomplete.
         codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
         return ""
@@ -119,13 +119,13 @@ def looks_like(head: bytes) -> str:
 
 
 def spread_json(head: bytes) -> bool:
-    """Returns whether the beginning of a file is one JSON array, or objects over several lines: not JSON lines."""
+    """Returns whether a file begins with one JSON array, or with an object over several lines, unlike JSON lines."""
     sample = _sample_of(head.split(b"\n"))
     return bool(sample) and _not_json_lines(sample) in (_ARRAY, _SPREAD)
 
 
 def looks_like_columns(lines: Sequence[bytes]) -> bool:
-    """Returns whether lines are columns of which the last is a tag."""
+    """Returns whether lines are columns whose last one is a tag."""
     sample = _sample_of(lines)
     return bool(sample) and _are_tagged(sample)
 
@@ -135,7 +135,7 @@ def looks_like_text(lines: Sequence[bytes], *, named_so: bool) -> bool:
 
     Args:
         lines: lines of a file.
-        named_so: whether its name says so; else a single line is not enough.
+        named_so: whether the name of the file suggests text; if not, a single line is not enough.
     """
     sample = _sample_of(lines)
     if not sample or any(map(_may_be_json, sample)) or _encoding(b"\n".join(sample)) is not None:
@@ -144,7 +144,7 @@ def looks_like_text(lines: Sequence[bytes], *, named_so: bool) -> bool:
 
 
 def encoding_remedy(raw: bytes, *, is_first: bool) -> str | None:
-    """Returns the remedy for a line that is not UTF-8, if it surely is of another encoding; else None."""
+    """Returns the remedy for a line that is not UTF-8 if it certainly has another encoding; None otherwise."""
     if is_first and raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "it looks like {}: {}".format(*_UTF16)
     return "it looks like {}: {}".format(*_GB18030) if _is_gb18030(raw) else None
@@ -176,12 +176,12 @@ def _as_expected(first: bytes, format: str) -> bool:
 
 
 def _not_json_lines(sample: Sequence[bytes]) -> tuple[str, str] | None:
-    """Says what the first lines look like, and the remedy; None where they may be of the format, with faults."""
+    """Describes what the first lines look like, with the remedy; None if they may have the format, with faults."""
     first = sample[0]
     if first.startswith(b"{"):
         return _SPREAD if _is_spread(sample) else None
     if _begins_array(first):
-        # Several arrays, one on each line, are bad records of JSON lines.
+        # Several arrays, one per line, are bad records of JSON lines.
         alone = len(sample) == 1 or _json(first) is None or not sample[1].startswith(b"[")
         return _ARRAY if alone else None
     if _are_tagged(sample):
@@ -222,7 +222,7 @@ def _not_texts(sample: Sequence[bytes]) -> tuple[str, str] | None:
     return _BIO if len(rows) > 1 and all(rows) else None
 
 
-# By what a file is read as: what it looks like instead, and the remedy.
+# For each format of a reader: the function that describes what a file looks like instead, with the remedy.
 _KINDS = {"ccks2019": _not_json_lines, "bio": _not_columns, "text": _not_texts}
 
 
@@ -236,7 +236,7 @@ def _encoding(first: bytes) -> tuple[str, str] | None:
 
 
 def _is_gb18030(raw: bytes) -> bool:
-    """Returns whether bytes are no UTF-8, and Chinese text of everyday characters in GB18030."""
+    """Returns whether bytes are not UTF-8, but Chinese text of everyday characters in GB18030."""
     try:
         raw.decode("utf-8")
     except UnicodeDecodeError:
@@ -248,7 +248,7 @@ def _is_gb18030(raw: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     wide = [character.encode("gb18030") for character in text if ord(character) > 127]
-    # UTF-8 with a fault in it often decodes, too, but to rare characters.
+    # Damaged UTF-8 can often be decoded, too, but to rare characters.
     common = [
         code for code in wide if (0xA1 <= code[0] <= 0xA3 or 0xB0 <= code[0] <= 0xD7) and code[1] > 0xA0
     ]
@@ -285,7 +285,7 @@ def _begins_array(raw: bytes) -> bool:
 
 
 def _json(raw: bytes) -> Any:
-    """Returns the value of bytes that are JSON; None for other bytes."""
+    """Parses bytes as JSON; returns None if they are not."""
     try:
         return json.loads(raw.decode("utf-8"))
     except (ValueError, RecursionError):

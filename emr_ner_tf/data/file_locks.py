@@ -1,4 +1,4 @@
-"""Locks on open files and folders, which end with their process."""
+"""Locks on open files and folders; a lock ends with its process."""
 
 import enum
 import fcntl
@@ -13,10 +13,10 @@ class Lock(enum.Enum):
 
 
 def try_lock(descriptor: int) -> Lock:
-    """Tries to lock what a descriptor has open; closing the descriptor releases it.
+    """Tries to lock the file or folder of a descriptor; closing the descriptor releases the lock.
 
     Returns:
-        Whether this process has the lock now, another one holds it, or the file system has no locks.
+        Whether this process now has the lock, another process has it, or the file system has no locks.
     """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

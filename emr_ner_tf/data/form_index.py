@@ -1,4 +1,4 @@
-"""Finds all occurrences of a set of strings in a text, in time that hardly depends on how many strings there are."""
+"""Finds all occurrences of a set of strings in a text; the time hardly depends on the number of strings."""
 
 from collections.abc import Collection, Iterator
 
@@ -8,8 +8,8 @@ _KEY = 2
 class FormIndex:
     """Strings of two characters or more, by their first two characters.
 
-    At most places of a text no string begins, which one look-up shows. At the others, one look-up is made for each
-    length that a string with these two characters has.
+    At most positions of a text no string begins, which one look-up shows. At the others, there is one look-up for each
+    length of the strings with these two characters.
 
     Args:
         forms: the strings; those of one character are ignored.
@@ -23,7 +23,7 @@ class FormIndex:
         self._lengths = {key: tuple(sorted(found, reverse=True)) for key, found in lengths.items()}
 
     def occurrences(self, text: str) -> Iterator[tuple[int, int]]:
-        """Yields (start, end) of each occurrence, overlapping ones too, by start, the longest first."""
+        """Yields (start, end) of each occurrence, including overlapping ones, by start, the longest first."""
         lengths, forms = self._lengths, self._forms
         for start in range(len(text) - _KEY + 1):
             found = lengths.get(text[start : start + _KEY])

@@ -1,4 +1,4 @@
-"""Labels: the six of CCKS2019, those of a file, or those of the records."""
+"""Resolves labels: the six of CCKS2019, those in a file, or those of the records."""
 
 import os
 from collections.abc import Sequence
@@ -32,11 +32,11 @@ def resolve_labels(
     options: FormatOptions = DEFAULT_OPTIONS,
     or_none: bool = False,
 ) -> tuple[str, ...]:
-    """Resolves what the user names as labels.
+    """Resolves the user's choice of labels.
 
     Args:
-        spec: "ccks2019"; "infer", the labels of the records in `paths`, sorted by code point so that no order
-            of records or files matters; or a file with one label a line, whose order is kept.
+        spec: "ccks2019"; "infer", the labels of the records in `paths`, sorted by code point, so that the order of
+            records and files does not matter; or a file with one label per line, whose order is kept.
         paths: files of records, read for "infer" only. Bad records are skipped, because another pass reports them.
         format: format of `paths`.
         overlaps: as the records are read afterwards. With "longest", the labels of mentions that are left out count,
@@ -49,7 +49,7 @@ def resolve_labels(
         The labels in their order.
 
     Raises:
-        UserError: no such file, a bad or repeated label in it, or no label at all.
+        UserError: there is no such file, a label in it is bad or repeated, or there is no label at all.
     """
     if spec == "ccks2019":
         return tuple(CCKS2019_LABELS)

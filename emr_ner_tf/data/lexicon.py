@@ -1,4 +1,4 @@
-"""The lexicon: words that the Lattice LSTM looks up, read from a file or collected from text and mentions."""
+"""The lexicon, the words that the Lattice LSTM looks up: read from a file, or collected from text and mentions."""
 
 import collections
 import os
@@ -15,12 +15,13 @@ from emr_ner_tf.data.record_error import RecordError
 from emr_ner_tf.data.vectors import read_vectors
 from emr_ner_tf.errors import UserError
 
-# Maximum number of characters in a word; every step of the layer has room for as many. 95 % of CCKS2019's mentions fit.
+# Maximum number of characters in a word, for which every step of the layer reserves memory; it covers 95 % of the
+# mentions of CCKS2019.
 LONGEST_WORD = 12
 
 
 class Lexicon(NamedTuple):
-    """Words and, where a file gave them, their vectors.
+    """Words and, if a file has them, their vectors.
 
     Attributes:
         words: N distinct words of 2 to `LONGEST_WORD` characters, none of them white space or a control character.
@@ -32,19 +33,19 @@ class Lexicon(NamedTuple):
 
 
 def read_lexicon(path: str | os.PathLike[str]) -> Lexicon:
-    """Reads a file of word vectors in word2vec's text form, or a list of one word a line.
+    """Reads a file of word vectors in word2vec's text format, or a list with one word per line.
 
-    The file is a list if its first line that is not blank has a single token. Words that are too short or too long, and
-    words of an earlier line, are left out; their number is logged.
+    The file is a list if its first non-blank line has a single token. Words that are too short or too long, and
+    repeated words, are left out; their number is logged.
 
     Args:
-        path: UTF-8.
+        path: path of the file, in UTF-8.
 
     Returns:
         The words in the order of the file.
 
     Raises:
-        RecordError: a malformed line, vectors of two widths, or no word that can be looked up; the message names file
+        RecordError: a line is malformed, vectors differ in width, or no word can be looked up; the message names file
             and line.
     """
     path = os.fspath(path)
@@ -78,7 +79,7 @@ def build_lexicon(documents: Iterable[Document], passages: Iterable[str], *, min
     Raises:
         UserError: no text at all, or no word in it.
     """
-    # It reads its dictionary when it is imported.
+    # Imported here, because the segmenter reads its dictionary on import.
     import rjieba
 
     counts: collections.Counter[str] = collections.Counter()
@@ -122,7 +123,7 @@ def _read_list(path: str) -> list[str]:
 
 
 def _segmented(segmenter, text: str) -> list[str]:
-    # A text from JSON can have half a surrogate pair, which the segmenter refuses.
+    # A text from JSON may contain half of a surrogate pair, which the segmenter refuses.
     return segmenter.cut(text.encode("utf-8", "replace").decode("utf-8"))
 
 

@@ -1,4 +1,4 @@
-"""Lines of a file as bytes with their positions, and JSON values as text."""
+"""Reads lines of a file as bytes with their positions, and converts between JSON values and text."""
 
 import contextlib
 import json
@@ -14,9 +14,9 @@ from emr_ner_tf.data.texts import escape_surrogates
 from emr_ner_tf.errors import UserError
 
 BOM = b"\xef\xbb\xbf"
-# The rule of a line with other bytes.
+# The rule in messages about a line with invalid bytes.
 NOT_UTF8 = "the line is not valid UTF-8"
-# Legal inside a JSON string, but some programs (str.splitlines among them) would break the line there.
+# These are legal inside a JSON string, but some programs, such as str.splitlines, would end a line there.
 _LINE_BREAKS = {"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
@@ -41,14 +41,14 @@ def source_name(path: str | os.PathLike[str]) -> str:
 
 
 def check_rereadable(path: str | os.PathLike[str], why: str) -> None:
-    """Refuses an input that can be read only once.
+    """Raises an error for an input that can only be read once.
 
     Args:
         path: the input.
-        why: why it is read twice.
+        why: reason why it is read twice.
 
     Raises:
-        UserError: it is standard input, a pipe or a device.
+        UserError: the input is standard input, a pipe or a device.
     """
     if is_stream(path) and not os.path.isdir(path):
         raise UserError(f"{source_name(path)}: must be a regular file, since {why}; save it to a file first")
@@ -57,7 +57,7 @@ def check_rereadable(path: str | os.PathLike[str], why: str) -> None:
 def read_lines(path: str | os.PathLike[str]) -> Iterator[Line]:
     """Yields the lines of a file, or of standard input for `-`; only a line feed ends one.
 
-    A byte order mark at the beginning of the file is left out.
+    A byte order mark at the beginning of the file is removed.
 
     Raises:
         RecordError: the file cannot be read.
@@ -91,7 +91,7 @@ def without_mark(line: Line) -> Line:
 
 
 def _renamed(path: str | os.PathLike[str]) -> str:
-    """Names the file that `data split` now writes in the place of a missing `held.jsonl`, if it is there."""
+    """Names the file that `data split` now writes instead of a missing `held.jsonl`, if it exists."""
     missing = pathlib.Path(os.fspath(path))
     renamed = missing.with_name(f"heldout{missing.suffix}")
     return f"; data split now writes {renamed}" if missing.stem == "held" and renamed.exists() else ""
@@ -139,11 +139,11 @@ def decoded_columns(line: Line) -> str:
 
 
 def json_line(value: Any) -> str:
-    """Returns a JSON value on one line that UTF-8 can encode and that no reader of lines splits."""
+    """Returns a JSON value on one line, which UTF-8 can encode and no reader of lines splits."""
     line = json.dumps(value, ensure_ascii=False)
     try:
         line.encode("utf-8")
-    except UnicodeEncodeError:  # a lone surrogate, which JSON can only hold escaped
+    except UnicodeEncodeError:  # a lone surrogate, which JSON can only represent escaped
         return json.dumps(value)
     for character, escaped in _LINE_BREAKS.items():
         line = line.replace(character, escaped)
@@ -151,7 +151,7 @@ def json_line(value: Any) -> str:
 
 
 def indented_json(value: Any) -> str:
-    """Returns a JSON value for people to read, with a line feed at its end, that UTF-8 can encode."""
+    """Returns a JSON value with indentation and a line feed at its end, which UTF-8 can encode."""
     # A value may be the name of a file, which may not be UTF-8.
     return escape_surrogates(json.dumps(value, ensure_ascii=False, indent=2)) + "\n"
 
@@ -160,12 +160,12 @@ def parsed_object(text: str) -> dict[str, Any]:
     """Parses a JSON object.
 
     Raises:
-        RecordError: not JSON, not an object, or an object that has a key twice (one value would be lost).
+        RecordError: it is not JSON, not an object, or has a key twice, so that a value would be lost.
     """
     try:
         value = json.loads(text, object_pairs_hook=_object)
     except json.JSONDecodeError as error:
-        # Some messages end with a part of the line; the part before the colon never has text of the record.
+        # Some messages end with a part of the line; the part before the colon never contains text of the record.
         why = error.msg.split(": ")[0].removesuffix(" at")
         raise RecordError("the line is not JSON", value=f"{why} at column {error.pos + 1}") from None
     except RecursionError:

@@ -1,4 +1,4 @@
-"""Checks that a folder can be written to, before the work whose result it shall hold."""
+"""Checks that a folder can be written to, before the work whose results will be written there."""
 
 import os
 import pathlib
@@ -14,7 +14,7 @@ def check_output_folder(path: str | os.PathLike[str], flag: str) -> None:
         flag: the flag that names it, for the message.
 
     Raises:
-        UserError: a file is in its place, or permission is missing.
+        UserError: there is a file with that name, or permission is missing.
     """
     place = pathlib.Path(os.path.realpath(path))
     nearest = next(folder for folder in (place, *place.parents) if folder.exists())

@@ -1,4 +1,4 @@
-"""A mention's own text, where a record carries it, against the text between the mention's offsets."""
+"""Compares a mention's own text, if the record has it, with the text between the mention's offsets."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ OWN_TEXT_KEYS = ("entity", "text", "mention")
 def check_own_text(
     keys: Mapping[str, Any], text: str, start: int, end: int, *, entity: int, has_offsets: bool = True
 ) -> None:
-    """Refuses a mention whose own text differs from the text between its offsets.
+    """Raises an error for a mention whose own text differs from the text between its offsets.
 
     Args:
         keys: keys of the mention; its own text is a string under `entity`, `text` or `mention`.
@@ -19,10 +19,10 @@ def check_own_text(
         start: first character of the mention, in code points.
         end: one past its last character.
         entity: number of the mention, for the message.
-        has_offsets: whether the file states the offsets; tags leave no question of how they count.
+        has_offsets: whether the file contains the offsets; with tags, their unit is certain.
 
     Raises:
-        RecordError: they differ; the message says whether another way to count the file's offsets would fit.
+        RecordError: the texts differ; the message says whether another unit of the offsets would fit.
     """
     for key in OWN_TEXT_KEYS:
         own = keys.get(key)
@@ -36,7 +36,7 @@ def check_own_text(
 
 
 def own_text_key(keys: Mapping[str, Any]) -> str | None:
-    """Returns the key under which a mention has its own text; None where it has none."""
+    """Returns the key under which a mention has its own text; None if it has none."""
     return next((key for key in OWN_TEXT_KEYS if isinstance(keys.get(key), str)), None)
 
 
@@ -51,13 +51,13 @@ def false_texts(keys: Mapping[str, Any], own: str) -> list[str]:
 
 
 def other_counting(keys: Mapping[str, Any], text: str, start: int, end: int) -> str | None:
-    """Says with which other meaning of the offsets a mention's own text would fit; None with none of them.
+    """Describes which other meaning of the offsets fits a mention's own text; returns None if none does.
 
     Args:
         keys: keys of the mention.
         text: text of the record.
-        start: as the mention gives it.
-        end: as the mention gives it.
+        start: start of the mention, as in the file.
+        end: end of the mention, as in the file.
     """
     owns = [own for key in OWN_TEXT_KEYS if isinstance(own := keys.get(key), str)]
     if not owns or not 0 <= start <= end:

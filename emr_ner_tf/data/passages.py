@@ -1,4 +1,4 @@
-"""Reads unlabelled text: the passages of files of text or of records."""
+"""Reads unlabelled text: passages from files of text or of records."""
 
 import os
 import re
@@ -12,24 +12,24 @@ from emr_ner_tf.data.reading import read_documents
 from emr_ner_tf.data.record_error import RecordError
 
 _COLUMNS = re.compile(r"\S\s+(O|[BIESM]-\S+)")
-# Formats that are judged by the first line that is not blank.
+# Formats that are recognized by the first non-blank line.
 _OF_LINES = ("text", "bio", "conll")
 
 
 def read_passages(
     path: str | os.PathLike[str], *, format: str = AUTO, options: FormatOptions = DEFAULT_OPTIONS
 ) -> Iterator[str]:
-    """Yields the passages of a file, blank ones left out.
+    """Yields the passages of a file that are not blank.
 
     Args:
         path: a file, or a folder of files.
-        format: a name of `emr_ner_tf.data.formats.table`; each record is a passage. "auto" finds it by looking: one
-            passage a line, unless the file is one of records.
+        format: a name in `emr_ner_tf.data.formats.table`; each record is a passage. "auto" finds the format by looking:
+            one passage per line, unless the file has records.
         options: settings that the file does not state itself, such as its encoding.
 
     Raises:
-        RecordError: while iterating: the file cannot be read, holds no passage, or a line of it is not what the first
-            one promises; or its first line is a character and its tag.
+        RecordError: while iterating: the file cannot be read, has no passage, or a line has another format than the
+            first one; or the first line is a character and its tag.
     """
     path = os.fspath(path)
     if format == AUTO:
@@ -49,7 +49,7 @@ def read_passages(
 def _find_format(path: str, encoding: str) -> str:
     found = detect(path, encoding)
     if found is not None and found.format not in _OF_LINES:
-        # Looked for again, and logged, by the reader.
+        # The reader finds the format again and logs it.
         return AUTO
     first = next((line.raw.strip() for line in encoded_lines(path, encoding) if line.raw.strip()), b"")
     if _COLUMNS.fullmatch(first.decode("utf-8", errors="replace")):

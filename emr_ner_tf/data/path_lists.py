@@ -23,6 +23,6 @@ def split_paths(joined: str, name: str) -> list[str]:
         if not path.strip():
             raise UsageError(
                 f"{name} must be paths that are separated by single commas, and path {number} of {len(paths)} has an "
-                f"empty name, got {joined!r}; remove the comma that is too many"
+                f"empty name, got {joined!r}; remove the extra comma"
             )
     return paths

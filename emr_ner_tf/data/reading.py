@@ -39,7 +39,7 @@ __all__ = [
 
 _KEEP_ALL = ("keep", "all")
 _NAME_FORMAT = "no format was found by looking; name it: --format=NAME"
-# By the option of the reader that decides; the commands have flags of these names.
+# Remedies by the option of the reader; the commands have flags with these names.
 REMEDIES = {
     "labels": "use --labels=infer, the labels of the records, or --labels=FILE with one label a line "
     "(in training: --config.data.labels=infer or FILE)",
@@ -53,9 +53,9 @@ class Located(NamedTuple):
 
     Attributes:
         document: the document.
-        path: its file, as messages name it; of a folder, the file within it.
-        line: first line of the record, counted from 1; 0 where the file is one record.
-        dropped: number of its mentions that `overlaps` has left out.
+        path: its file, as messages name it; in a folder, the file of the record.
+        line: first line of the record, counted from 1; 0 if the file is one record.
+        dropped: number of its mentions that `overlaps` left out.
     """
 
     document: Document
@@ -89,25 +89,25 @@ def read_documents(
 
     Args:
         path: a file, a folder of files (such as brat's), or `-` for standard input.
-        format: a name of `emr_ner_tf.data.formats.table`; "auto" finds it by looking, and the log says what it found.
-        labels: the labels in use; None takes any.
-        overlaps: "error"; "longest": of mentions that overlap the longest is kept, of two with the same span the
-            first given, and how many were left out is logged at the end of the file; or "keep", which keeps them all.
-        rejects: receives bad records, and the reader continues after them; None raises at the first one.
-        require_entities: whether a record of "ccks2019" must have `entities`; one to be annotated need not.
-        remedies: remedies for messages: under "labels" for a label that is not in use, under "overlaps" for mentions
-            that overlap.
+        format: a name in `emr_ner_tf.data.formats.table`; "auto" finds the format by looking, and the log names it.
+                labels: the labels in use; None accepts any.
+        overlaps: "error" raises an error; "longest" keeps the longest of overlapping mentions, and the first of two
+            with the same span, and logs at the end of the file how many were left out; "keep" keeps them all.
+        rejects: receives bad records, after which the reader continues; None raises at the first one.
+        require_entities: whether a record of "ccks2019" must have `entities`; False is for records to be annotated.
+        remedies: remedies in messages: under "labels" for a label that is not in use, under "overlaps" for overlapping
+            mentions.
         options: settings that a file does not state itself, such as
             `emr_ner_tf.data.formats.options.FormatOptions(encoding="gb18030")`.
 
     Returns:
-        The documents in the order of the file. One without an id is named `PATH:LINE`. A file without records is a
-        warning in the log.
+        The documents in the order of the file. A record without an id gets the id `PATH:LINE`. A file without records
+        is a warning in the log.
 
     Raises:
-        UserError: an unknown format, or an unknown value of `overlaps`.
-        RecordError: while iterating: a bad record, a file that cannot be read, or one that is obviously of another
-            format (which is raised even where there are `rejects`).
+        UserError: the format or the value of `overlaps` is unknown.
+        RecordError: while iterating: a record is bad, the file cannot be read, or it obviously has another format,
+            which is raised even if there are `rejects`.
 
     Example:
         >>> import emr_ner_tf
@@ -128,7 +128,7 @@ def read_again(
     require_entities: bool = True,
     options: FormatOptions = DEFAULT_OPTIONS,
 ) -> Iterator[Document]:
-    """Yields the good records of a file, silently: for a second pass over what another one reports on."""
+    """Yields the good records of a file without any log, for a second pass over a file that another pass reports on."""
     rules = _Rules(labels, overlaps, require_entities, options)
     return (record.document for record in _read(path, format, rules, NullRejects()))
 
@@ -158,9 +158,9 @@ def read_labels(
     rejects: Rejects | None = None,
     options: FormatOptions = DEFAULT_OPTIONS,
 ) -> set[str]:
-    """Returns the labels of all mentions of the good records, those too that `overlaps` leaves out.
+    """Returns the labels of all mentions of the good records, including mentions that `overlaps` leaves out.
 
-    Arguments are those of `read_documents`, whose check of labels these pass.
+    The arguments are those of `read_documents`; with these labels, its check of labels succeeds.
     """
     # A record whose mentions overlap is good under "longest", and the labels of all of them are checked.
     rules = _Rules(None, "all" if overlaps == "longest" else overlaps, require_entities, options)
@@ -171,7 +171,7 @@ def read_labels(
 def _reported(
     path: str | os.PathLike[str], format: str, rules: _Rules, rejects: Rejects | None
 ) -> Iterator[Located]:
-    """Reads, and logs at the end that there was no record, and how many mentions were left out."""
+    """Yields records; logs at the end if there was none, and how many mentions were left out."""
     counted = rejects and CountedRejects(rejects)
     records = _read(path, format, rules, counted)
 
@@ -211,7 +211,7 @@ def _located(path: str, format: str, rules: _Rules, rejects: Rejects | None) -> 
         if found and format != "ccks2019" and not rules.is_quiet:
             logging.info("%s: read as %s, found by %s", source_name(path), format, found.why)
     if not rules.is_quiet and not is_utf8(encoding) and looks_like(head_of(path)) == "UTF-8 text":
-        # Much UTF-8 is also GB18030, of other characters.
+        # UTF-8 can often be decoded as GB18030, to other characters.
         said = "%s: read as %s, as `encoding` says, and it looks like UTF-8 text"
         logging.warning(said, source_name(path), encoding)
     options = rules.options
@@ -222,7 +222,7 @@ def _located(path: str, format: str, rules: _Rules, rejects: Rejects | None) -> 
         return _of_format(path, format, rules, rejects)
     lines = encoded_lines(path, encoding)
     if format == "ccks2019":
-        # Files that were joined by hand have byte order marks inside; in a text, such a mark may be a character.
+        # Concatenated files have byte order marks inside; in a plain text, such a mark may be a character.
         lines = map(without_mark, lines)
     lines = check_kind(lines, source_name(path), format)
     if format == "bio":
@@ -234,7 +234,7 @@ def _located(path: str, format: str, rules: _Rules, rejects: Rejects | None) -> 
 
 
 def _of_format(path: str, name: str, rules: _Rules, rejects: Rejects | None) -> Iterator[Located]:
-    """Reads by the reader of a format's module."""
+    """Reads records with the reader of the format's module."""
     format = FORMATS[name]
     source = Source(path, rules.options, rules.require_entities, Losses(), [])
     records = format.read(source)
@@ -269,7 +269,7 @@ def _of_format(path: str, name: str, rules: _Rules, rejects: Rejects | None) -> 
 def _refuse(
     error: RecordError, path: str, line: int, raw: bytes, rules: _Rules, rejects: Rejects | None
 ) -> None:
-    """Completes the error of a bad record with its place and remedy; raises it, or hands it to `rejects`."""
+    """Adds place and remedy to the error of a bad record; raises it, or passes it to `rejects`."""
     error.path = error.path or path
     error.line = error.line or line or None
     error.remedy = error.remedy or _remedy(error, raw, rules)

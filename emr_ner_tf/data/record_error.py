@@ -1,4 +1,4 @@
-"""The error of a bad record, whose message holds none of its text."""
+"""The error of a bad record, whose message contains no text of the record."""
 
 import re
 from collections.abc import Callable
@@ -7,25 +7,25 @@ from typing import Any
 from emr_ner_tf.errors import UserError
 
 _MAX_VALUE_CHARACTERS = 40
-# A longer number is no offset; it may be the number of a person.
+# A longer number is not an offset; it may identify a person.
 _MAX_DIGITS = 9
-# No name of a class has one, and few sentences have none.
+# Punctuation that no label has, but almost every sentence.
 _SENTENCE_MARK = re.compile("[，。；！？：;!?\ufffd]")
 _TAG = re.compile(r"[A-Z]-.")
 
 
 class RecordError(UserError):
-    """A record breaks a rule. Its text names place, rule and value, and holds no text of the record.
+    """A record breaks a rule. The message names place, rule and value, and contains no text of the record.
 
     Attributes:
-        path: the file, as the user named it; "" until the reader has said which.
-        line: counted from 1; None where the file as a whole is meant.
-        record: which record of the line, counted from 1; None where the line has one, or for its first.
+        path: the file, as the user named it; "" until the reader sets it.
+        line: number of the line, counted from 1; None for an error of the whole file.
+        record: number of the record in the line, counted from 1; None for the first or only one.
         entity: number of the mention in the record, counted from 1; None for an error of the whole record.
         rule: the broken rule, after the key.
         value: description of the value received; None if there is none.
         remedy: remedy, the same for every record with this error; None if there is none.
-        option: the reader's option by whose value this is an error, "labels" or "overlaps"; None for any other fault.
+        option: the reader's option whose value makes this an error, "labels" or "overlaps"; None for other errors.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class RecordError(UserError):
 
 
 def describe_value(value: Any) -> str:
-    """Describes a JSON value for a message: numbers as they are, of the rest only kind and size."""
+    """Describes a JSON value for a message: a number by its value, any other by its type and size only."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -87,9 +87,9 @@ def describe_value(value: Any) -> str:
 
 
 def describe_name(name: str) -> str:
-    """Describes a label for a message: as it is where it can be a name, else by its size, since it may be text.
+    """Describes a label for a message: unchanged if it can be a name, otherwise by its size, since it may be text.
 
-    A record's text gets into the place of a label where a file is read with other columns or line ends than it has.
+    If a file is read with wrong columns or line ends, text of a record appears as a label.
     """
     is_name = (
         name.strip().isprintable() and len(name) <= _MAX_VALUE_CHARACTERS and not _SENTENCE_MARK.search(name)
@@ -98,10 +98,10 @@ def describe_name(name: str) -> str:
 
 
 def describe_tag(tag: str) -> str:
-    """Describes a tag of columns for a message, as `describe_name`; one that has no prefix may be text, too."""
+    """Describes a tag of columns for a message like `describe_name`; a tag without a prefix may be text, too."""
     return describe_name(tag) if _TAG.match(tag) else describe_value(tag)
 
 
 def truncate(value: str) -> str:
-    """Cuts what is too long for a message."""
+    """Truncates a text that is too long for a message."""
     return value if len(value) <= _MAX_VALUE_CHARACTERS else f"{value[:_MAX_VALUE_CHARACTERS]}..."

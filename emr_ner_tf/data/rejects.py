@@ -1,4 +1,4 @@
-"""The file of rejected records."""
+"""Receivers of rejected records, such as the writer of the rejects file."""
 
 import base64
 import contextlib
@@ -87,7 +87,7 @@ class RejectsWriter:
     def beside(
         cls, output: str | os.PathLike[str] | None, inputs: Iterable[str | os.PathLike[str]] = ()
     ) -> "RejectsWriter":
-        """Returns the writer of `OUTPUT.rejects.jsonl`, which gets the mode of OUTPUT where that exists.
+        """Returns the writer of `OUTPUT.rejects.jsonl`, which gets the mode of OUTPUT if that file exists.
 
         Raises:
             UsageError: there is no output, it is not a file, or its name is too long.
@@ -100,7 +100,7 @@ class RejectsWriter:
             )
         path = pathlib.Path(f"{pathlib.Path(output)}{_SUFFIX}")
         if (size := len(os.fsencode(path.name))) > MAX_NAME_BYTES:
-            # Before the work, which would fail at the first bad record.
+            # Checked before the work, which would otherwise fail at the first bad record.
             raise UsageError(
                 f"--on_error=skip writes rejected records to {path}, and the name of a file must have at most "
                 f"{MAX_NAME_BYTES} bytes, got {size}; name a shorter --output"
@@ -108,7 +108,7 @@ class RejectsWriter:
         return cls(path, inputs)
 
     def add(self, error: RecordError, raw: bytes) -> None:
-        """Writes one record and flushes it, so that a job that dies leaves its rejected records."""
+        """Writes one record and flushes it, so that rejected records remain if the job dies."""
         if self._file is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._open()
@@ -120,7 +120,7 @@ class RejectsWriter:
     def _open(self) -> IO[str]:
         mode = mode_of_new_files()
         with contextlib.suppress(OSError):
-            # The file is as private as the output beside it.
+            # The file has the same permissions as the output beside it.
             beside = stat.S_IMODE(os.stat(str(self.path).removesuffix(_SUFFIX)).st_mode)
             mode &= beside
         descriptor = os.open(self.path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, mode)

@@ -1,4 +1,4 @@
-"""Figures of a corpus: records, mentions and distinct surface forms by label, lengths."""
+"""Computes figures of a corpus: records, mentions and distinct surface forms by label, and lengths."""
 
 import collections
 import dataclasses
@@ -10,7 +10,7 @@ from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.labels import CCKS2019_LABELS
 
 PERCENTILES = (0, 5, 25, 50, 75, 90, 95, 99, 100)
-# Characters of a BERT window of 256 or 512 tokens, without [CLS] and [SEP].
+# Numbers of characters in a BERT window of 256 or 512 tokens, without [CLS] and [SEP].
 WINDOWS = (254, 510)
 
 
@@ -36,9 +36,8 @@ class CorpusStats:
         characters: number of code points in all of them.
         by_label: figures of each label, in order.
         white_space_at_edge: mentions that begin or end with white space.
-        length_percentiles: by percent, the length in characters of the shortest record that at least so many
-            percent of the records do not exceed (nearest rank); none without records.
-        longer_than: by number of characters, how many records are longer.
+        length_percentiles: percentiles of the length in characters (nearest rank), by percent; empty without records.
+        longer_than: number of records with more characters, by number of characters.
     """
 
     records: int
@@ -72,7 +71,7 @@ class CorpusStats:
 
 
 def corpus_stats(documents: Iterable[Document], labels: Sequence[str]) -> CorpusStats:
-    """Returns the figures of a corpus, in memory that grows with the distinct forms and lengths only.
+    """Computes the figures of a corpus; memory only grows with the distinct forms and lengths.
 
     Args:
         documents: records whose mentions have `labels`.

@@ -1,7 +1,7 @@
-"""Labels as an ordered table of tags, in the BIO or the BIOES scheme.
+"""An ordered table of the tags of labels, in the BIO or the BIOES scheme.
 
-Everything that depends on the scheme is an array of this table, so that the code that reads it
-(the CRF's constraints, spans from tags, span probabilities) knows no scheme by name.
+Everything that depends on the scheme is an array of this table, so that the code that uses it (the CRF's constraints,
+spans from tags, span probabilities) is the same for all schemes.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ class TagTable:
     """Tags for ordered labels: `O` is 0, then each label's own tags in the order of the labels.
 
     Attributes:
-        labels: label strings, in the order in which the model keeps them (L of them).
+        labels: L label strings, in the order of the model.
         scheme: "BIO" or "BIOES".
     """
 
@@ -125,7 +125,7 @@ class TagTable:
         """Returns tags of a text with the given mentions.
 
         Args:
-            spans: (start, end, label), half-open, inside the text, none overlapping.
+            spans: (start, end, label), half-open, inside the text and without overlaps.
             length: number of characters of the text.
 
         Returns:
@@ -143,7 +143,7 @@ class TagTable:
         return tag_ids
 
     def split(self, tag_ids: np.ndarray, places: np.ndarray) -> np.ndarray:
-        """Returns tags of a text that is cut: each part of a mention is a mention of its own.
+        """Returns tags of a text that is cut, in which each part of a mention is a separate mention.
 
         Args:
             tag_ids: int32 [length], a legal sequence.
@@ -156,12 +156,12 @@ class TagTable:
         after = places[self.inside[tag_ids[places]]]
         before, label = after - 1, self.label_of[tag_ids[after]]
         tag_ids[after] = np.where(self.continues[tag_ids[after]], self.first[label], self.single[label])
-        # Second, since the first character of a part may be its last one, too.
+        # This comes second, since the first character of a part may also be its last one.
         tag_ids[before] = np.where(self.inside[tag_ids[before]], self.last[label], self.single[label])
         return tag_ids
 
     def decode(self, tag_ids: Sequence[int]) -> list[tuple[int, int, str]]:
-        """Returns the mentions that a sequence of tag ids holds; a run that no opening tag begins is none.
+        """Returns the mentions of a sequence of tag ids; a run without an opening tag is not a mention.
 
         Args:
             tag_ids: [length] tag ids, legal or not.

@@ -1,4 +1,4 @@
-"""Texts that UTF-8 can hold: those of callers are checked once for every tagger and client, names are escaped."""
+"""Checks that texts of callers can be encoded as UTF-8, for all taggers and clients, and escapes names that cannot."""
 
 from collections.abc import Iterable, Mapping, Set
 
@@ -6,14 +6,14 @@ from emr_ner_tf.errors import UserError
 
 
 def check_texts(texts: Iterable[str]) -> list[str]:
-    """Returns the texts as a list, so that an iterator is read once only.
+    """Returns the texts as a list, so that an iterator is only read once.
 
     Args:
         texts: an ordered collection of strings.
 
     Raises:
-        UserError: `texts` is a single string, bytes or no ordered collection; a text is no string or holds a lone
-            surrogate. The message names the text by its place and never holds any of it.
+        UserError: `texts` is a single string, bytes or not an ordered collection; or a text is not a string or contains
+            a lone surrogate. The message gives the index of the text and never contains any part of it.
     """
     kind = type(texts).__name__
     if isinstance(texts, (str, bytes, bytearray)):
@@ -24,14 +24,14 @@ def check_texts(texts: Iterable[str]) -> list[str]:
 
 
 def check_text(text: str, name: str) -> str:
-    """Returns the text.
+    """Returns the text after checking it.
 
     Args:
-        text: value that should be a string that UTF-8 can encode.
-        name: its name in messages.
+        text: a value.
+        name: name of the value in messages.
 
     Raises:
-        UserError: it is not.
+        UserError: the value is not a string that UTF-8 can encode.
     """
     if not isinstance(text, str):
         remedy = "; decode it first" if isinstance(text, (bytes, bytearray)) else ""

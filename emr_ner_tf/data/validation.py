@@ -1,4 +1,4 @@
-"""Rules of every format: texts that UTF-8 can hold, labels that are names, mentions that do not overlap."""
+"""Rules of all formats: texts that UTF-8 can encode, labels that are names, mentions that do not overlap."""
 
 import bisect
 from collections.abc import Collection, Sequence
@@ -19,10 +19,10 @@ def lone_surrogate(text: str) -> int | None:
 
 
 def check_text(text: str, key: str) -> None:
-    """Refuses a text that UTF-8 cannot encode.
+    """Raises an error for a text that UTF-8 cannot encode.
 
     Raises:
-        RecordError: it holds a lone surrogate.
+        RecordError: the text contains a lone surrogate.
     """
     at = lone_surrogate(text)
     if at is not None:
@@ -46,7 +46,7 @@ def label_problem(label: str) -> str | None:
 
 
 def check_label(label: str, *, key: str, entity: int | None = None) -> None:
-    """Refuses a label that is no name.
+    """Raises an error for a label that cannot be a name.
 
     Args:
         label: value of the label in the record.
@@ -54,7 +54,7 @@ def check_label(label: str, *, key: str, entity: int | None = None) -> None:
         entity: number of the mention, for the message.
 
     Raises:
-        RecordError: the label is refused.
+        RecordError: the label is invalid.
     """
     problem = label_problem(label)
     if problem is not None:
@@ -62,14 +62,14 @@ def check_label(label: str, *, key: str, entity: int | None = None) -> None:
 
 
 def check_known(label: str, known: Collection[str] | None, *, key: str, entity: int | None = None) -> None:
-    """Refuses a label that is not in use.
+    """Raises an error for a label that is not in use.
 
-    It is the last check of a record: labels that are inferred from the good records are then those of every record
-    that can fail here.
+    This is the last check of a record, so that labels that are inferred from the good records include those of every
+    record that reaches it.
 
     Args:
         label: value of the label in the record.
-        known: the labels in use; None takes any.
+        known: the labels in use; None accepts any.
         key: key of the label, for the message.
         entity: number of the mention, for the message.
 
@@ -99,7 +99,7 @@ def settle_overlaps(given: Sequence[tuple[Entity, int]], overlaps: str) -> list[
     Raises:
         RecordError: as `check_overlaps`, for "error".
     """
-    # By span only: of two mentions with the same span, the first one given comes first, whatever their labels.
+    # Sorted by span only: of two mentions with the same span, the first one given comes first, whatever their labels.
     found = sorted(given, key=lambda pair: (pair[0].start, pair[0].end))
     entities = [entity for entity, _ in found]
     if overlaps == "longest":
@@ -110,14 +110,14 @@ def settle_overlaps(given: Sequence[tuple[Entity, int]], overlaps: str) -> list[
 
 
 def check_overlaps(entities: Sequence[Entity], numbers: Sequence[int]) -> None:
-    """Refuses mentions that share a character.
+    """Raises an error for mentions that share a character.
 
     Args:
         entities: sorted by start.
         numbers: number of each mention in the record, counted from 1.
 
     Raises:
-        RecordError: for the first mention, in order of start, that an earlier one reaches into.
+        RecordError: names the first mention, in order of start, that overlaps an earlier one.
     """
     for i in range(1, len(entities)):
         before, entity = entities[i - 1], entities[i]
@@ -132,21 +132,23 @@ def check_overlaps(entities: Sequence[Entity], numbers: Sequence[int]) -> None:
 
 
 def keep_longest_spans(entities: Sequence[Entity]) -> list[Entity]:
-    """Keeps the longest mention, then the longest of those that overlap none kept, and so on.
+    """Keeps the longest mention, then the longest of those that overlap no kept mention, and so on.
 
-    So of nested mentions the outermost stays. Of equally long ones the first stays, by start, then as given: of two
-    with the same span, whatever their labels, the first given.
+    Therefore, the outermost of nested mentions is kept. Of equally long mentions, the first by start is kept; of two
+    with the same span, the first one given, whatever their labels.
 
     Args:
-        entities: sorted by start, those with the same span as given.
+        entities: mentions sorted by start; those with the same span are in the given order.
 
     Returns:
-        Those kept, sorted by start; no two overlap.
+        The kept mentions, sorted by start; no two of them overlap.
     """
     starts: list[int] = []
     kept: list[Entity] = []
     for entity in sorted(entities, key=lambda entity: entity.start - entity.end):
-        at = bisect.bisect_left(starts, entity.end)  # kept[:at] begin before this mention ends
+        at = bisect.bisect_left(
+            starts, entity.end
+        )  # the mentions in kept[:at] begin before this mention ends
         if at == 0 or kept[at - 1].end <= entity.start:
             starts.insert(at, entity.start)
             kept.insert(at, entity)

@@ -1,4 +1,4 @@
-"""Vectors of characters and words: files in word2vec's text form, and word2vec itself (gensim's)."""
+"""Vectors of characters and words: reads files in word2vec's text format, and trains word2vec (with gensim)."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -27,17 +27,17 @@ class Vectors(NamedTuple):
 
 
 def read_vectors(path: str | os.PathLike[str]) -> Vectors:
-    """Reads a file in word2vec's text form: on each line a token and its D numbers, separated by spaces.
+    """Reads a file in word2vec's text format: each line has a token and its D numbers, separated by spaces.
 
-    Published files repeat tokens: the first line of a token is used, and the number of the other lines is logged.
+    Some published files repeat tokens: the first line of a token is used, and the number of the other lines is logged.
 
     Args:
-        path: UTF-8 with or without a byte order mark; the first line may have two whole numbers, the number of vectors
-            and their width.
+        path: path of the file, in UTF-8 with or without a byte order mark. The first line may have two whole numbers,
+            the number of vectors and their width.
 
     Raises:
-        RecordError: no vector in it, another count than its first line says, or a line without numbers, of another
-            width than those before it have or say, or not UTF-8; the message names file and line.
+        RecordError: the file has no vector, or another number than its first line says; or a line has no numbers,
+            another width than the lines before it, or is not UTF-8. The message names file and line.
     """
     path = os.fspath(path)
     rows: dict[str, np.ndarray] = {}
@@ -60,7 +60,7 @@ def read_vectors(path: str | os.PathLike[str]) -> Vectors:
         width = len(row)
     if not rows:
         raise RecordError("must hold vectors, and holds none", path=path)
-    # A first line may count lines or tokens.
+    # The first line may contain the number of lines or of tokens.
     if count not in (None, len(rows), len(rows) + repeated):
         found = str(len(rows) + repeated)
         raise RecordError(
@@ -68,7 +68,7 @@ def read_vectors(path: str | os.PathLike[str]) -> Vectors:
         )
     if repeated:
         logging.warning(
-            "%s: %d vectors left out, of tokens that an earlier line has; the first of a token counts",
+            "%s: %d vectors left out, because an earlier line has the same token",
             path,
             repeated,
         )
@@ -92,7 +92,7 @@ def train_word2vec(
     Source:
         Mikolov et al. 2013, https://arxiv.org/abs/1310.4546
     """
-    # gensim takes a second to import, and few runs need it.
+    # gensim is imported here, because that takes a second and few runs need it.
     from gensim.models import Word2Vec
 
     model = Word2Vec(
@@ -105,7 +105,7 @@ def train_word2vec(
         seed=seed,
         workers=1,
     )
-    # gensim would silently drop everything past its limit for a sentence.
+    # gensim would silently drop the part of a sentence past its limit.
     sentences = [
         list(sentence[first : first + _MAX_TOKENS])
         for sentence in sentences

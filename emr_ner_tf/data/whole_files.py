@@ -1,4 +1,4 @@
-"""Text files that a model needs whole: one that is missing, empty, cut off or malformed is an error that names it."""
+"""Reads the text files of a model; a file that is missing, empty, cut off or malformed is an error that names it."""
 
 import json
 import pathlib
@@ -10,7 +10,7 @@ COPY_AGAIN = "copy it again from where it is whole"
 
 
 def damaged(path: pathlib.Path, problem: str) -> UserError:
-    """Returns the error for a file that is not whole."""
+    """Returns the error for a damaged file."""
     return UserError(f"{path}: {problem}; {COPY_AGAIN}")
 
 
@@ -24,7 +24,7 @@ def read_content(path: pathlib.Path) -> bytes:
         content = path.read_bytes()
     except FileNotFoundError as error:
         raise UserError(
-            f"{path}: no such file, and a model has one; copy it here, or name another directory"
+            f"{path}: no such file, but the model needs it; copy it here, or name another directory"
         ) from error
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
@@ -49,7 +49,7 @@ def read_whole_lines(path: pathlib.Path) -> list[str]:
     """Reads lines, each of which must end with a line feed.
 
     Raises:
-        UserError: as `read_text`, or the last line has no end.
+        UserError: as `read_text`, or the last line has no line feed.
     """
     lines = read_text(path).split("\n")
     if lines.pop():
@@ -61,7 +61,7 @@ def read_object(path: pathlib.Path) -> dict[str, Any]:
     """Reads a JSON object.
 
     Raises:
-        UserError: as `read_text`, or the file holds something else.
+        UserError: as `read_text`, or the file is not a JSON object.
     """
     try:
         value = json.loads(read_text(path))

@@ -1,4 +1,4 @@
-"""Writes documents to files that are either whole or absent."""
+"""Writes documents to files atomically: a file is either complete or absent."""
 
 import contextlib
 import os
@@ -32,17 +32,17 @@ def write_documents(
     """Writes documents one by one; the file is created when all of them are written.
 
     Args:
-        path: the file, or the folder of a format of several files; its parent folder is created.
+        path: the file, or the folder of a format with several files; its parent folder is created.
         documents: any number of documents.
-        format: a name of `emr_ner_tf.data.formats.table`.
+        format: a name in `emr_ner_tf.data.formats.table`.
         options: settings of the writer, such as `scheme`.
 
     Returns:
         The number of documents written. The log counts what the format cannot represent, by kind.
 
     Raises:
-        UserError: an unknown format, something that is no `Document`, offsets outside the text, or a document that the
-            format cannot represent.
+        UserError: the format is unknown, an item is not a `Document`, offsets are outside of the text, or the format
+            cannot represent a document.
 
     Example:
         >>> import emr_ner_tf
@@ -80,7 +80,7 @@ def document_writers(
         For each file, the function that writes a document to it.
 
     Raises:
-        UserError: an unknown format.
+        UserError: the format is unknown.
     """
     if format not in WRITE_FORMATS:
         raise UserError(f"format to write must be one of {', '.join(WRITE_FORMATS)}, got {format!r}")
@@ -92,13 +92,13 @@ def document_writers(
             for path, lost in zip(paths, losses, strict=True)
         ]
         yield [_write(found, *each) for each in zip(writers, losses, paths, strict=True)]
-        # A full disk is noticed here, before the first file is renamed.
+        # A full disk is reported here, before the first file is renamed.
         for writer in writers:
             writer.finish()
     for path, lost in zip(paths, losses, strict=True):
         if lost:
             logging.warning(
-                "%s: not written, since %s does not hold them: %s", source_name(path), format, lost
+                "%s: not written, because %s cannot represent them: %s", source_name(path), format, lost
             )
 
 
@@ -126,7 +126,7 @@ def _write(
 
 
 def _check(document: Document) -> None:
-    """Refuses what no reader accepts: documents come from callers, too."""
+    """Raises an error for documents of callers that no reader would accept."""
     if not isinstance(document, Document):
         raise RecordError(
             f"must be a Document, got {type(document).__name__}", remedy="use Document(id, text, entities)"

@@ -64,9 +64,10 @@ def plan_windows(length: tf.Tensor, breakable: tf.Tensor, *, size: int, overlap:
             "overlap and slack must be at least 0 and their sum below size, "
             f"got size={size}, overlap={overlap}, slack={slack}"
         )
-    # 64 bits: the product below exceeds 32 bits in a record of a million tokens.
-    total, zero = tf.cast(length, tf.int64), tf.constant(0, tf.int64)
-    apart = total - overlap
+        # int64, because the product below exceeds 32 bits in a record of a million tokens.
+        total, zero = tf.cast(length, tf.int64), tf.constant(0, tf.int64)
+        # Each window adds its length less the overlap, so the windows divide this number of tokens among them.
+        apart = total - overlap
     count = tf.where(total <= size, tf.minimum(total, 1), -(-apart // (size - overlap - slack)))
     divisor = tf.maximum(count, 1)
     longest = -(-apart // divisor)
@@ -181,12 +182,12 @@ def _nearest_break(
     """
     if not slack:
         return cut
-    # The nearest first: 0, 1, -1, 2, -2, ...
+    # Offsets by distance: 0, 1, -1, 2, -2, ...
     offset = tf.constant([0, *(sign * by for by in range(1, slack + 1) for sign in (1, -1))], tf.int64)
     last_token = cut[:, tf.newaxis] + offset - 1
     time = tf.shape(breakable, tf.int64)[1]
     inside = (last_token >= 0) & (last_token < time) & (tf.abs(offset) <= reach[:, tf.newaxis])
     place = tf.cast(record, tf.int64)[:, tf.newaxis] * time + tf.where(inside, last_token, 0)
     found = inside & tf.gather(tf.reshape(breakable, [-1]), place)
-    # Without any, the first of equal values is taken, which moves nothing.
+    # argmax returns the first offset with a break; without any, it returns the offset 0.
     return cut + tf.gather(offset, tf.argmax(tf.cast(found, tf.int8), axis=1))
