@@ -90,7 +90,7 @@ def read_documents(
     Args:
         path: a file, a folder of files (such as brat's), or `-` for standard input.
         format: a name in `emr_ner_tf.data.formats.table`; "auto" finds the format by looking, and the log names it.
-                labels: the labels in use; None accepts any.
+        labels: the labels in use; None accepts any.
         overlaps: "error" raises an error; "longest" keeps the longest of overlapping mentions, and the first of two
             with the same span, and logs at the end of the file how many were left out; "keep" keeps them all.
         rejects: receives bad records, after which the reader continues; None raises at the first one.
