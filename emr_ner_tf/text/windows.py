@@ -64,10 +64,10 @@ def plan_windows(length: tf.Tensor, breakable: tf.Tensor, *, size: int, overlap:
             "overlap and slack must be at least 0 and their sum below size, "
             f"got size={size}, overlap={overlap}, slack={slack}"
         )
-        # int64, because the product below exceeds 32 bits in a record of a million tokens.
-        total, zero = tf.cast(length, tf.int64), tf.constant(0, tf.int64)
-        # Each window adds its length less the overlap, so the windows divide this number of tokens among them.
-        apart = total - overlap
+    # int64, because the product below exceeds 32 bits in a record of a million tokens.
+    total, zero = tf.cast(length, tf.int64), tf.constant(0, tf.int64)
+    # Each window adds its length less the overlap, so the windows divide this number of tokens among them.
+    apart = total - overlap
     count = tf.where(total <= size, tf.minimum(total, 1), -(-apart // (size - overlap - slack)))
     divisor = tf.maximum(count, 1)
     longest = -(-apart // divisor)

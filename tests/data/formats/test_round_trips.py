@@ -175,7 +175,7 @@ def test_every_difference_is_named_and_every_loss_that_is_named_is_one(tmp_path_
         named = collections.Counter()
         if log:
             head, losses = log.rstrip("\n").split("cannot represent them: ")
-            assert head == f"{path}: not written, since {name} "
+            assert head == f"{path}: not written, because {name} "
             named.update(
                 {kind: int(number) for number, kind in (each.split(" ", 1) for each in losses.split(", "))}
             )
