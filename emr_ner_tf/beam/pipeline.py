@@ -19,6 +19,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from emr_ner_tf.beam import sink
 from emr_ner_tf.beam.local_runner import run_on_this_machine
 from emr_ner_tf.beam.model_handler import BundleHandler, newest_version
+from emr_ner_tf.beam.progress import RecordCounter, shown_progress
 from emr_ner_tf.beam.sink import Commit, Row, WriteFile, pack, shard_name, shard_of
 from emr_ner_tf.beam.source import NAMESPACE, ReadRecords, Record, find_files, spans_of
 from emr_ner_tf.data.writing import record_line
@@ -89,7 +90,8 @@ def annotate_archive(
         add_steps(pipeline, job, files, BundleHandler(bundle, threads), job_id)
 
     if elsewhere is None:
-        run_on_this_machine(build, options, workers)
+        with shown_progress("annotating"):
+            run_on_this_machine(build, options, workers)
     else:
         _run_elsewhere(build, elsewhere)
     return sink.finish(job.output_dir)
@@ -144,9 +146,9 @@ class ShardRecords(beam.DoFn):
         self._counters = [Metrics.counter(NAMESPACE, name) for name in ("records", "entities", "characters")]
 
     def setup(self) -> None:
-        """Starts the counter of the log."""
+        """Starts the counters of the log and of the bar."""
         self._interval = LogInterval(_LOG_SECONDS)
-        self._count = 0
+        self._counter = RecordCounter()
 
     def process(self, element: list[Record]) -> Iterator[tuple[str, bytes]]:
         """Yields the rows of a pool, grouped by shard."""
@@ -161,11 +163,15 @@ class ShardRecords(beam.DoFn):
         for shard, members in rows.items():
             yield shard_name(shard, self._shards), pack(members)
 
+    def finish_bundle(self) -> None:
+        """Writes the last count."""
+        self._counter.flush()
+
     def _log(self, count: int) -> None:
-        self._count += count
-        if self._interval.due():
-            rate = self._count / self._interval.elapsed()
-            _LOGGER.info("process %d: %d records, %.1f a second", os.getpid(), self._count, rate)
+        self._counter.add(count)
+        if self._interval.due() and not self._counter.is_shown:
+            rate = self._counter.count / self._interval.elapsed()
+            _LOGGER.info("process %d: %d records, %.1f a second", os.getpid(), self._counter.count, rate)
 
 
 def _packed_reject(reject: tuple[str, int, str]) -> tuple[str, bytes]:
