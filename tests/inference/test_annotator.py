@@ -151,12 +151,12 @@ def test_the_output_is_of_any_format(tmp_path, format):
         (
             "folder",
             "brat",
-            "folder: the format is a folder of files, and this is there already; name another",
+            "folder: the format is a folder of files, and this path already exists; name another",
         ),
         (
             "folder/file",
             "brat",
-            "file: the format is a folder of files, and this is there already; name another",
+            "file: the format is a folder of files, and this path already exists; name another",
         ),
         ("new", "word", "format to write must be one of"),
     ],

@@ -1,1 +1,1 @@
-"""Annotation formats: one module for each, `table` lists them, `detection` finds the one a file is in."""
+"""Annotation formats: each has a module, `table` lists them, and `detection` finds the format of a file."""

@@ -1,6 +1,6 @@
-"""brat standoff: a text and its annotations in two files, the latter with types that are plain ASCII names.
+"""brat standoff: the text and its annotations are in two files; the types of annotations are plain ASCII names.
 
-A label that is no such name is written as its code points (`U75C5_7406`), and `visual.conf` says which label it is.
+Any other label is written as its code points (`U75C5_7406`), and `visual.conf` has the label.
 """
 
 import contextlib
@@ -45,7 +45,7 @@ def _read(source: Source) -> Iterator[Record]:
             record.text = read_text_file(pair[0], source.options.encoding)
             record.raw = record.text.encode("utf-8", "surrogatepass")
             record.path = os.fspath(pair[1])
-            # Unlike a path's own method, it is no error of a name that is too long.
+            # Unlike the method of a path, this function raises no error for a name that is too long.
             if os.path.exists(pair[1]) or source.require_entities:
                 record.mentions = list(_mentions(pair[1], labels[path.parent], source))
         except RecordError as error:
@@ -54,7 +54,7 @@ def _read(source: Source) -> Iterator[Record]:
 
 
 def _labels(path: pathlib.Path) -> dict[str, str]:
-    """Returns labels by type, of the section `[labels]`."""
+    """Returns the labels by type, from the section `[labels]`."""
     if not path.exists():
         return {}
     found, section = {}, ""
@@ -96,21 +96,21 @@ def _mentions(path: pathlib.Path, labels: Mapping[str, str], source: Source) -> 
 def _label(name: str, labels: Mapping[str, str]) -> str:
     if name in labels:
         return labels[name]
-    # Only labels that `visual.conf` cannot hold are read by their code points: a type U2019 of others is a name.
+    # Only labels that `visual.conf` cannot represent are decoded; a type U2019 of another program is a name.
     if _CODED.fullmatch(name) and _SEPARATOR in name[1:].split("_"):
         return "".join(chr(min(int(code, 16), 0x10FFFF)) for code in name[1:].split("_"))
     return name
 
 
 def type_of(label: str) -> str:
-    """Returns the type that a label is written as."""
+    """Returns the type for a label."""
     if _TYPE.fullmatch(label) and not _CODED.fullmatch(label):
         return label
     return "U" + "_".join(f"{ord(character):04X}" for character in label)
 
 
 class _BratWriter(FolderWriter):
-    """Writes the two files of each document, and at the end those that name the types."""
+    """Writes the two files of each document, and at the end the configuration files with the types."""
 
     def __init__(self, folder: pathlib.Path, path: str | os.PathLike[str], losses: Losses) -> None:
         super().__init__(folder, path)
@@ -139,13 +139,13 @@ class _BratWriter(FolderWriter):
         """Writes the configuration."""
         types = "".join(f"{name}\n" for name in self._labels)
         self.save("annotation.conf", f"[entities]\n{types}\n[relations]\n\n[events]\n\n[attributes]\n")
-        # A label that holds the separator is found by its code points.
+        # A label that contains the separator is decoded from the code points of its type.
         shown = "".join(f"{name} | {label}\n" for name, label in self._labels.items() if "|" not in label)
         self.save(VISUAL, f"[labels]\n{shown}\n[drawing]\n")
 
 
 def _parts(entity: Entity, text: str) -> list[tuple[int, int]]:
-    """Returns the parts of a discontinuous mention that was joined, else the mention."""
+    """Returns the parts of a discontinuous mention that was joined; for any other mention, the mention itself."""
     kept = entity.extra.get(FRAGMENTS)
     try:
         parts = [(start, end) for start, end in kept or ()]
@@ -155,12 +155,12 @@ def _parts(entity: Entity, text: str) -> list[tuple[int, int]]:
             and all(start < end for start, end in parts)
             and flat == sorted(flat)
             and (flat[0], flat[-1]) == (entity.start, entity.end)
-            # The reader takes parts with line ends alone between them for one mention.
+            # The reader joins parts that have only line ends between them.
             and any(text[end:start].strip("\r\n") for end, start in zip(flat[1::2], flat[2::2], strict=False))
         ):
             return parts
     except (TypeError, ValueError, IndexError):
-        # A key of that name that means something else.
+        # The key of this name has another meaning.
         pass
     return [(entity.start, entity.end)]
 

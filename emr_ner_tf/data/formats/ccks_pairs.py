@@ -1,7 +1,7 @@
-"""CCKS2017 and CCKS2018: two files a record, the text and its mentions, the latter one a line.
+"""CCKS2017 and CCKS2018: each record has a file with its text and a file with one mention per line.
 
-The corpora differ in the end of a mention (2017 inclusive, 2018 exclusive), and copies of them do not keep to it, so
-the mentions' own text decides.
+The corpora differ in the end of a mention (inclusive in 2017, exclusive in 2018), and copies of them deviate from this,
+so the mentions' own text decides.
 """
 
 import contextlib
@@ -47,7 +47,7 @@ def _read(source: Source) -> Iterator[Record]:
 
 
 def _text_of(path: pathlib.Path) -> pathlib.Path:
-    """Returns the file of the text, by that of the text or of the mentions."""
+    """Returns the file of the text, given either file of the record."""
     if path.name.endswith(TEXT_SUFFIX):
         return path
     return path.with_name(f"{path.name.removesuffix(SUFFIX)}{TEXT_SUFFIX}")
@@ -89,7 +89,7 @@ class _PairsWriter(FolderWriter):
         ]
         identifier = str(document.extra.get("id", "")).lower()
         if f"{identifier}{SUFFIX}".endswith(TEXT_SUFFIX):
-            # The file of its mentions would have the name of a text.
+            # The file of its mentions would look like the file of a text.
             name, is_id = self.names.of(dataclasses.replace(document, extra={}))
         else:
             name, is_id = self.names.of(document)
@@ -98,7 +98,7 @@ class _PairsWriter(FolderWriter):
         self.save(f"{name}{SUFFIX}", "".join("\t".join(row) + "\n" for row in rows))
 
     def finish(self) -> None:
-        """Does nothing more."""
+        """Does nothing: every document is already written."""
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from emr_ner_tf.data.json_fields import list_of, object_of, string_of
 from emr_ner_tf.data.lines import json_line
 
 _WRITTEN = Reading("codepoint", "inclusive", "two")
-# Copies of the corpus have other names for the keys.
+# Copies of the corpus use other names for the keys.
 _STARTS = ("start_idx", "start", "start_offset")
 _ENDS = ("end_idx", "end", "end_offset")
 _TYPES = ("type", "label")

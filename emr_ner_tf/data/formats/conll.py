@@ -1,4 +1,4 @@
-"""CoNLL columns: a token and its tag on a line, a blank line between records, columns between them allowed."""
+"""CoNLL columns: each line has a token first and its tag last; a blank line ends a record."""
 
 import contextlib
 import itertools
@@ -20,13 +20,13 @@ from emr_ner_tf.data.record_error import RecordError
 
 DOCUMENT_START = "-DOCSTART-"
 _MAX_COLUMNS = 4
-# Of the phrases that CoNLL-2000 and the languages of CoNLL-2003 have tags of.
+# Types of the phrases that are tagged in CoNLL-2000 and CoNLL-2003.
 _PHRASES = frozenset(
     ("ADJP", "ADVP", "CONJP", "INTJ", "LST", "NC", "NP", "PC", "PP", "PRT", "SBAR", "UCP", "VC", "VP")
 )
 _CODE = re.compile(r"<U\+([0-9A-F]{4,6})>")
 _TAG = re.compile(r"O|[BIEMSLU]-\S.*")
-# spaCy's form with one sentence a line: word|tag or word|part of speech|tag, with blanks between.
+# spaCy's format with one sentence per line: word|tag or word|part of speech|tag, separated by blanks.
 _SENTENCE = re.compile(r"(?:\S+\|(?:O|[BIEMSLU]-\S+)(?:\s+|$))+")
 
 
@@ -83,7 +83,7 @@ def _rows(block: Sequence[Line]) -> list[list[str]]:
 
 
 def _columns(text: str) -> list[str]:
-    """Splits a line at its tabs, since labels may hold blanks, else at blanks; the first character may be one."""
+    """Splits a line at tabs, if it has any, since labels may contain blanks, or at blanks; the token may be a blank."""
     separator = r"[ ]*\t[ ]*" if "\t" in text else r"[ ]+"
     rest = re.split(separator, text[1:].rstrip(" \t"))
     return [text[:1] + rest[0], *rest[1:]]
@@ -113,12 +113,12 @@ def _of_rows(
 
 
 def _other_tags(rows: Sequence[Sequence[str]], phrases: set[int]) -> int:
-    """Returns which column between the first and the last holds tags of mentions, too; 0 where none does.
+    """Returns the column between the first and the last that also has tags of mentions; 0 if there is none.
 
     Args:
-        rows: of a record.
-        phrases: columns of the file that hold tags of phrases, as CoNLL-2000 and CoNLL-2003 have them; the record's
-            are added.
+        rows: rows of a record.
+        phrases: columns of the file with tags of phrases, as in CoNLL-2000 and CoNLL-2003; those of the record are
+            added.
     """
     *columns, last = ([row[i] for row in rows] for i in range(1, len(rows[0])))
     for number, column in enumerate(columns, start=2):
@@ -145,9 +145,9 @@ def tagged_lines(document: Document, scheme: str, losses: Losses) -> list[tuple[
     """Returns the characters of a document, each with its tag.
 
     Args:
-        document: no two of its mentions overlap.
-        scheme: of `options.SCHEMES`.
-        losses: takes what the scheme cannot say.
+        document: document without overlapping mentions.
+        scheme: one of `options.SCHEMES`.
+        losses: receives the counts of what the scheme cannot represent.
     """
     spans = [(entity.start, entity.end, entity.label) for entity in document.entities]
     if scheme == "io":

@@ -1,4 +1,4 @@
-"""CSV and TSV, as spreadsheets write them and open them: UTF-8 with a byte order mark on the way out."""
+"""CSV and TSV as spreadsheet programs read and write them; output is UTF-8 with a byte order mark."""
 
 import contextlib
 import csv
@@ -19,9 +19,9 @@ from emr_ner_tf.data.record_error import RecordError
 
 _MAX_FIELD = 2**31 - 1
 _DELIMITERS = (",", "\t", ";")
-# The first line by which a file tells Excel its delimiter.
+# A first line that tells Excel the delimiter of the file.
 SEPARATOR = re.compile(r'"?sep=([^\w\s"]|\t)"?\s*', re.IGNORECASE)
-# A line up to a carriage return outside quotation marks that is not the line's end.
+# The part of a line up to a carriage return that is outside quotation marks and does not end the line.
 _LONE_CR = re.compile(rb'(?:[^"\r]|"[^"]*")*\r(?=.)', re.DOTALL)
 
 
@@ -65,7 +65,7 @@ def _rows(source: Source) -> Iterator[Row]:
 
 
 def _problem(error: csv.Error) -> RecordError:
-    # Its message may hold text.
+    # The message of the library may contain text.
     if str(error).startswith("new-line character seen in unquoted field"):
         return RecordError(
             "the row has a carriage return outside quotation marks, and the first line ends in a line feed",
@@ -75,16 +75,16 @@ def _problem(error: csv.Error) -> RecordError:
 
 
 class _Feed:
-    """The lines of a file for `csv.reader`, and which of them a row was made of.
+    """Feeds the lines of a file to `csv.reader` and records which lines belong to a row.
 
-    A row that ends in a carriage return alone counts as a line.
+    A row that ends in a lone carriage return counts as a line.
     """
 
     def __init__(self, lines: Iterator[Line]) -> None:
         self._lines = _parts(lines)
         self._taken: list[tuple[Line, str]] = []
         self._back: list[str] = []
-        self._rows = 0  # that ended in a carriage return
+        self._rows = 0  # number of rows that ended in a carriage return
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -95,11 +95,11 @@ class _Feed:
         line, end = next(self._lines)
         line = line._replace(number=line.number + self._rows)
         self._taken.append((line, end))
-        # The carriage return of CR LF stays: within quotation marks it is text.
+        # The carriage return of CR LF is kept, because within quotation marks it is text.
         return decoded(line._replace(raw=line.raw + b"\n"))[:-1] + end
 
     def back(self, text: str) -> None:
-        """Gives a line back."""
+        """Puts a line back, to be read again."""
         self._back.append(text)
 
     def taken(self) -> tuple[int, bytes]:
@@ -113,7 +113,7 @@ class _Feed:
 
 
 def _parts(lines: Iterator[Line]) -> Iterator[tuple[Line, str]]:
-    """Yields lines with their ends: where a carriage return ends the first line, others end lines, too."""
+    """Yields lines with their ends; if a carriage return ends the first line, every carriage return ends a line."""
     is_first, has_cr = True, False
     for line in lines:
         if is_first and line.raw.strip():
@@ -134,7 +134,7 @@ class _CsvWriter:
         self._rows = csv.writer(file, lineterminator="\r\n")
         self._number = 0
         with errors_named(path):
-            # Excel takes a CSV for UTF-8 by its mark.
+            # Excel recognizes a CSV in UTF-8 by its byte order mark.
             file.write("\ufeff")
             self._rows.writerow(COLUMNS)
 

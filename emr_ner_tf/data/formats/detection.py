@@ -1,4 +1,4 @@
-"""The format of an input, found by looking at its beginning."""
+"""Detects the format of an input from its beginning."""
 
 import itertools
 import os
@@ -32,11 +32,11 @@ _SENTENCE = re.compile(r"(?:\S+\|\S+\s+)*\S+\|(?:O|[BI]-\S+)")
 
 
 class Detected(NamedTuple):
-    """The format of an input, as it looks.
+    """The detected format of an input.
 
     Attributes:
-        format: a name of the table.
-        why: what was seen.
+        format: a name in the table of formats.
+        why: the evidence, for the log.
     """
 
     format: str
@@ -49,12 +49,12 @@ def detect(
     """Finds the format of an input.
 
     Args:
-        path: a file, a folder, or `-`, of which no more is read than stays readable.
-        encoding: of text files.
-        is_conll: whether columns are CoNLL's even where they are BIO, since the reader has a setting of these.
+        path: a file, a folder, or `-`; of standard input, only buffered data is examined, which can still be read.
+        encoding: encoding of text files.
+        is_conll: whether to read columns as CoNLL even if they are BIO, since a setting of CoNLL columns is given.
 
     Returns:
-        None where nothing is certain: the file is missing, empty, a pipe, or of none of the formats.
+        The format; None if it is uncertain: the file is missing, empty, a pipe, or has none of the formats.
     """
     path = os.fspath(path)
     if path != STANDARD and os.path.isdir(path):
@@ -74,13 +74,13 @@ def detect(
         return Detected("uima_xmi", "XMI")
     if begins[: max(map(len, _MARKUP))].lower().startswith(_MARKUP):
         return None
-    # Columns may begin with such a character, too.
+    # Columns may also begin with such a character.
     found = _of_json(path, head, encoding) if begins[:1] in (b"{", b"[") else None
     return found or _of_lines(path, head, is_conll=is_conll)
 
 
 def head_of(path: str, encoding: str = "utf-8") -> bytes:
-    """Returns the beginning of an input as UTF-8 without a byte order mark; b"" where it cannot be read twice."""
+    """Returns the beginning of an input as UTF-8 without a byte order mark; b"" if the input cannot be read twice."""
     if path == STANDARD:
         peek = getattr(getattr(sys.stdin, "buffer", None), "peek", None)
         return peek(_HEAD_BYTES).removeprefix(BOM) if peek is not None else b""
@@ -99,7 +99,7 @@ def head_of(path: str, encoding: str = "utf-8") -> bytes:
 def _of_folder(path: str) -> Detected | None:
     names = list(itertools.islice((name for _, _, names in os.walk(path) for name in names), _MAX_FILES))
     if any(name.endswith(TEXT_SUFFIX) for name in names):
-        # Both are read alike: the mentions' own text tells the ends.
+        # Both are read in the same way, because the mentions' own text decides about the ends.
         return Detected("ccks2018", f"files named *{TEXT_SUFFIX}")
     for suffix, format in ((".ann", "brat"), (".xmi", "uima_xmi")):
         if any(name.endswith(suffix) for name in names):
@@ -118,7 +118,7 @@ def _by_name(path: pathlib.Path) -> Detected | None:
     if path.suffix == ".ann" or (path.suffix == ".txt" and path.with_suffix(".ann").is_file()):
         return Detected("brat", "files named *.txt and *.ann")
     text = path.with_name(f"{path.name.removesuffix('.txt')}{TEXT_SUFFIX}")
-    # Unlike a path's own method, it is no error of a name that is too long.
+    # Unlike the method of a path, this function raises no error for a name that is too long.
     if path.suffix == ".txt" and os.path.isfile(text):
         return Detected("ccks2018", f"the file *{TEXT_SUFFIX} beside it")
     return None
@@ -139,7 +139,7 @@ def _is_workbook(path: str) -> bool:
 def _of_json(path: str, head: bytes, encoding: str) -> Detected | None:
     records = list(_objects(iter((head,))))
     if not records and path != STANDARD:
-        # The first record may be longer than the head.
+        # The first record may be longer than the beginning that was read.
         records = list(itertools.islice(_objects(itertools.islice(encoded_chunks(path, encoding), 16)), 1))
     for record in records[:1]:
         said = "the keys of its first record"
@@ -154,7 +154,7 @@ def _of_json(path: str, head: bytes, encoding: str) -> Detected | None:
 
 
 def _objects(chunks: Iterator[bytes]) -> Iterator[dict[str, Any]]:
-    """Yields the first objects, up to one that is none or is cut off."""
+    """Yields the first objects, up to a value that is not an object or is cut off."""
     try:
         for line in itertools.islice(json_values(chunks), _MAX_RECORDS):
             yield parsed_object(line.raw.decode("utf-8"))
@@ -187,7 +187,7 @@ def _is_doccano(record: dict[str, Any]) -> bool:
 
 def _is_label_studio(record: dict[str, Any]) -> bool:
     if isinstance(record.get("data"), dict):
-        # A task that is to be imported has its data alone.
+        # A task for import has only its data.
         return any(key in record for key in ("annotations", "predictions", "completions")) or any(
             isinstance(value, str) for value in record["data"].values()
         )
@@ -195,7 +195,7 @@ def _is_label_studio(record: dict[str, Any]) -> bool:
     return flat or _has(record, "annotation_id", "annotator")
 
 
-# In this order: what only one format has before what several might.
+# Properties of one format are checked before those that several formats may have.
 _KEYS = (
     ("ccks2019", lambda record: _has(record, "originalText")),
     ("uima_json", lambda record: _has(record, "%FEATURE_STRUCTURES")),
@@ -220,10 +220,10 @@ _KEYS = (
 
 def _of_lines(path: str, head: bytes, *, is_conll: bool) -> Detected | None:
     lines = list(split_lines(iter((head,))))
-    # Of a stream, only what its buffer has is known.
+    # Of a stream, only the content of its buffer is known.
     is_cut = path == STANDARD or os.path.getsize(path) > _HEAD_BYTES
     if is_cut and len(lines) > 1 and not head.endswith(b"\n"):
-        # The head cuts the last one.
+        # The last line may be cut off.
         lines.pop()
     suffix = pathlib.Path(path).suffix.lower()
     first = next(line.raw.decode("utf-8", "replace").strip() for line in lines if line.raw.strip())
@@ -244,7 +244,7 @@ def _of_lines(path: str, head: bytes, *, is_conll: bool) -> Detected | None:
         return Detected("csv", "its first line")
     names = {name.strip().lower().strip('"') for name in re.split(r"[,;\t]", header)}
     if len(names) > 1 and names & set(TEXT_NAMES):
-        # A text may begin with one such word and a comma.
+        # A plain text may begin with one such word and a comma.
         known = names & {*TEXT_NAMES, *ID_NAMES, *COLUMNS}
         if suffix != ".txt" or len(known) > 1 or "\t" in header:
             return Detected("csv", "the names of its columns")

@@ -1,4 +1,4 @@
-"""doccano's JSON lines, in every shape that its versions export and import."""
+"""doccano's JSON lines, in all forms that its versions export and import."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -53,7 +53,7 @@ def _render(document: Document, losses: Losses) -> str:
         "text": document.text,
         "label": [[*offsets(entity), entity.label] for entity in document.entities],
     }
-    # The reader would take `entities` for the mentions.
+    # The reader would interpret `entities` as the mentions.
     others = record_keys(document, (*written, "entities", "relations"), losses)
     return json_line(record | written | others) + "\n"
 
@@ -65,7 +65,7 @@ FORMAT = Format(
     unit="UTF-16 units (grapheme clusters where the project counts them), exclusive ends",
     holds=frozenset(("ids", "keys of records", "overlapping mentions", "mentions", "records without text")),
     read=_read,
-    # To a project that counts grapheme clusters, CR LF is one.
+    # In a project that counts grapheme clusters, CR LF is one cluster.
     readings=(*readings("utf16", fixed=("end",)), Reading("grapheme", "exclusive", "one")),
     open=text_writer(_render),
 )

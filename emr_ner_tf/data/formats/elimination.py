@@ -1,4 +1,4 @@
-"""Finds the one reading of a file that all of its records fit, while they stream by."""
+"""Finds the only interpretation ("reading") of a file that fits all its records, while they are streamed."""
 
 import collections
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,10 +10,10 @@ _Value = TypeVar("_Value")
 
 
 class Elimination(Generic[_Reading, _Item, _Value]):
-    """Drops readings that a record does not fit, and releases records once the others agree on what they say.
+    """Drops readings that do not fit a record, and releases records once the remaining readings agree on them.
 
     Attributes:
-        remaining: readings that every record so far fits; the format's own convention first.
+        remaining: readings that fit every record so far; the format's own convention is first.
     """
 
     def __init__(self, readings: Sequence[_Reading]) -> None:
@@ -21,17 +21,17 @@ class Elimination(Generic[_Reading, _Item, _Value]):
         self._waiting: collections.deque[tuple[_Item, Mapping[_Reading, _Value]]] = collections.deque()
 
     def offer(self, item: _Item, values: Mapping[_Reading, _Value]) -> None:
-        """Takes a record.
+        """Adds a record.
 
         Args:
             item: the record.
-            values: what each remaining reading that it fits makes of it; not empty.
+            values: the value of the record under each remaining reading that fits it; not empty.
         """
         self.remaining = [reading for reading in self.remaining if reading in values]
         self._waiting.append((item, values))
 
     def add_settled(self, item: _Item, value: _Value) -> None:
-        """Takes a record that is the same under every reading, or is an error, and keeps its place in the order."""
+        """Adds a record that is the same under every reading, or is an error; it keeps its place in the order."""
         self._waiting.append((item, dict.fromkeys(self.remaining, value)))
 
     def released(self) -> Iterator[tuple[_Item, _Value]]:
@@ -45,16 +45,16 @@ class Elimination(Generic[_Reading, _Item, _Value]):
             yield item, left[0]
 
     def settle(self, reading: _Reading) -> None:
-        """Keeps one of the remaining readings alone."""
+        """Drops all remaining readings except one."""
         self.remaining = [reading]
 
     @property
     def waiting(self) -> int:
-        """How many records wait for a later one to decide."""
+        """Number of records that wait for a later one to decide."""
         return len(self._waiting)
 
     @property
     def first_waiting(self) -> tuple[_Item, Mapping[_Reading, _Value]]:
-        """The record on which the remaining readings disagree, and what each makes of it."""
+        """The first record on which the remaining readings disagree, with its value under each of them."""
         item, values = self._waiting[0]
         return item, {reading: values[reading] for reading in self.remaining}

@@ -1,4 +1,4 @@
-"""Names, in errors of readers, the flags or keys with which the caller of a reader says how files are read."""
+"""Replaces the names of flags in errors of readers by the flags or keys of the caller."""
 
 import contextlib
 import dataclasses
@@ -16,7 +16,7 @@ _OPTIONS = re.compile(rf"{_OPTION}\b(?:=\S+(?: {_OPTION}=\S+)*)?")
 
 @contextlib.contextmanager
 def flags_named(format_flag: str, options_flag: str) -> Iterator[None]:
-    """Replaces, in errors of the block, `--format` and the flags of `FormatOptions`, which readers name.
+    """Replaces `--format` and the flags of `FormatOptions` in errors of the block.
 
     Args:
         format_flag: replacement of `--format`, such as `--config.data.format`.
@@ -26,7 +26,7 @@ def flags_named(format_flag: str, options_flag: str) -> Iterator[None]:
         Nothing.
 
     Raises:
-        UserError: as the block raises it, of the same type.
+        UserError: the error of the block, with the same type.
     """
     renamed = _renaming(format_flag, options_flag)
     try:
@@ -39,7 +39,7 @@ def flags_named(format_flag: str, options_flag: str) -> Iterator[None]:
 
 
 class RejectsWithFlags:
-    """Replaces the same in the errors of rejected records, and passes them on.
+    """Replaces the same flags in the errors of rejected records, and passes them on.
 
     Args:
         following: receives the records.

@@ -1,4 +1,4 @@
-"""Folders of files, a pair for each record: found in order on the way in, whole or absent on the way out."""
+"""Folders with two files for each record: finds the files in order, and writes a folder completely or not at all."""
 
 import contextlib
 import os
@@ -20,19 +20,21 @@ _SAFE = re.compile(r"[A-Za-z0-9\u3400-\u9fff][A-Za-z0-9._\u3400-\u9fff-]{0,78}")
 
 
 def files_of(source: Source, *suffixes: str) -> list[list[pathlib.Path]]:
-    """Returns the files of a folder, and of those in it, whose names end with each of `suffixes`.
+    """Returns, for each of `suffixes`, the files of a folder and its subfolders whose names end with it.
 
     Links to folders are counted and not followed, since they may lead back.
 
     Args:
-        source: a folder; or one file, which is then the only one of the first suffix.
-        suffixes: ends of names.
+        source: a folder, or one file, which is then the only one with the first suffix.
+        suffixes: suffixes of names.
 
     Raises:
         RecordError: the input cannot be read.
     """
     if source.path == STANDARD:
-        raise UserError("<stdin>: the format has several files a record; name the folder that holds them")
+        raise UserError(
+            "<stdin>: the format has several files for each record; name the folder that contains them"
+        )
     path = pathlib.Path(source.path)
     found: list[list[pathlib.Path]] = [[] for _ in suffixes]
     if not source.is_folder:
@@ -55,10 +57,10 @@ def files_of(source: Source, *suffixes: str) -> list[list[pathlib.Path]]:
 
 
 def read_text_file(path: pathlib.Path, encoding: str) -> str:
-    """Reads a whole text file with its line ends as they are, without a byte order mark.
+    """Reads a text file without changing line ends; a byte order mark is removed.
 
     Raises:
-        RecordError: it cannot be read or is not of the encoding; with path and line.
+        RecordError: the file cannot be read or has another encoding; path and line are set.
     """
     try:
         raw = path.read_bytes()
@@ -79,7 +81,7 @@ def read_text_file(path: pathlib.Path, encoding: str) -> str:
 
 
 class Names:
-    """Names of files for documents: the id where it can be one, else the number of the document."""
+    """Names of files for documents: the id if it is a valid name, otherwise the number of the document."""
 
     def __init__(self) -> None:
         self._taken: set[str] = set()
@@ -101,17 +103,17 @@ class Names:
 
 @contextlib.contextmanager
 def new_folder(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
-    """Yields a folder beside `path` that gets its name once the block has ended well.
+    """Yields a temporary folder beside `path`, which is renamed to `path` after the block has succeeded.
 
     Raises:
-        UserError: `path` is there already, and is no empty folder.
+        UserError: `path` exists and is not an empty folder.
     """
     target = pathlib.Path(os.path.realpath(path))
     if os.fspath(path) == STANDARD:
         raise UserError("<stdout>: the format is a folder of files; name one with --output")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UserError(
-            f"{os.fspath(path)}: the format is a folder of files, and this is there already; name another"
+            f"{os.fspath(path)}: the format is a folder of files, and this path already exists; name another"
         )
     target.parent.mkdir(parents=True, exist_ok=True)
     beside = temporary_path(target)
@@ -136,8 +138,8 @@ class FolderWriter:
         self._path = path
 
     def save(self, name: str, text: str) -> None:
-        """Writes a file of the folder as UTF-8, line ends as they are."""
-        # A reader takes a first one off, as the mark of UTF-8.
+        """Writes a file of the folder as UTF-8 without changing line ends."""
+        # A reader removes the first U+FEFF as a byte order mark, so a text that begins with one gets another.
         text = f"\ufeff{text}" if text.startswith("\ufeff") else text
         with errors_named(self._path):
             (self.folder / name).write_bytes(text.encode("utf-8"))

@@ -1,4 +1,4 @@
-"""A format: how it is read, how it is written, and what it cannot hold."""
+"""The description of a format: how it is read and written, and what it can represent."""
 
 import contextlib
 import dataclasses
@@ -15,14 +15,14 @@ from emr_ner_tf.data.formats.records import Record, Source
 
 
 class Writer(Protocol):
-    """Takes documents for one output."""
+    """Writes documents to one output."""
 
     def write(self, document: Document) -> None:
-        """Writes a document; a RecordError says why the format cannot hold it."""
+        """Writes a document; raises a RecordError if the format cannot represent it."""
         ...
 
     def finish(self) -> None:
-        """Writes what follows the last document; a full disk shows here at the latest."""
+        """Writes the end of the output; a full disk is reported here at the latest."""
         ...
 
 
@@ -37,16 +37,16 @@ class Format:
 
     Attributes:
         name: value of `--format`.
-        summary: for help and documents.
-        extension: of its files, without a dot; "" where it is a folder.
-        unit: of its offsets, for documents.
-        holds: what it holds beside text and mentions, of `losses.HOLDS`.
-        read: yields records of an input; None where the format is only written.
-        readings: how offsets may count, the format's own convention first; empty where the reader itself returns code
-            points with exclusive ends.
-        open: opens an output as a context manager, which makes it exist once the block has ended well; None where the
-            format is only read.
-        folder: whether it is a folder of files.
+        summary: description for help and documents.
+        extension: extension of its files, without a dot; "" for a folder.
+        unit: unit of its offsets, for documents.
+        holds: kinds of data from `losses.HOLDS` that it can represent in addition to text and mentions.
+        read: yields the records of an input; None if the format can only be written.
+        readings: readings of offsets, the format's own convention first; empty if the reader itself returns code points
+            with exclusive ends.
+        open: opens an output as a context manager, which creates the output after the block has succeeded; None if the
+            format can only be read.
+        folder: whether the format is a folder of files.
     """
 
     name: str
@@ -84,7 +84,7 @@ class TextWriter:
     def write(self, document: Document) -> None:
         """Writes a document."""
         text = self._render(document)
-        # Here, since of several files the one that is closed first would be named.
+        # The name is added here; when several files are closed, the error would name the first one.
         with errors_named(self._path):
             self._file.write(f"{self._before}{text}")
         self._before, self._empty = self._separator, False
@@ -102,10 +102,10 @@ def text_writer(
     """Returns the factory of writers of a text file.
 
     Args:
-        render: writes a document, and counts what it leaves out beside what the format does not hold at all.
-        head: before the first document.
-        separator: between documents.
-        tail: after the last one.
+        render: writes a document, and counts what it leaves out in addition to what the format cannot represent at all.
+        head: text before the first document.
+        separator: text between documents.
+        tail: text after the last document.
     """
 
     @contextlib.contextmanager

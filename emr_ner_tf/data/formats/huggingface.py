@@ -1,4 +1,4 @@
-"""Token classification as Hugging Face data sets have it: tokens, and tags as names or numbers, in JSON lines."""
+"""Token classification in the form of Hugging Face data sets: JSON lines with tokens, and tags as names or numbers."""
 
 import contextlib
 import json
@@ -91,14 +91,14 @@ def _tags(item: dict[str, Any], key: str, source: Source, names: dict[str, Seque
 
 
 def tag_names(source: Source, key: str) -> Sequence[str]:
-    """Returns the names of the tags that are numbers: of `--tag_names`, or of `dataset_info.json` beside the file.
+    """Returns the names of numbered tags, from `--tag_names` or from `dataset_info.json` beside the file.
 
     Args:
         source: the input.
-        key: of the tags.
+        key: key of the tags.
 
     Raises:
-        UserError: there are none.
+        UserError: there are no names.
     """
     if source.options.tag_names:
         path = pathlib.Path(source.options.tag_names)

@@ -1,4 +1,4 @@
-"""Common parts of formats of JSON objects: a reader of records one by one, and a writer of lines or of one array."""
+"""Common parts of formats with JSON objects: a reader that streams records, and writers of lines or of one array."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,7 +14,7 @@ def read_json(source: Source, parse: Callable[[dict[str, Any]], Record]) -> Iter
 
     Args:
         source: the input.
-        parse: makes a record of an object, with its line and bytes left open.
+        parse: converts an object to a record; line and bytes are filled in here.
     """
     lines = json_values(source.chunks())
     last, number = 0, 1

@@ -1,4 +1,4 @@
-"""The JSON values of a file one by one: JSON lines, one array, or objects over several lines, in flat memory."""
+"""Streams the JSON values of a file (JSON lines, one array, or objects over several lines) in constant memory."""
 
 import re
 from collections.abc import Iterator
@@ -6,20 +6,20 @@ from collections.abc import Iterator
 from emr_ner_tf.data.lines import Line
 from emr_ner_tf.data.record_error import RecordError
 
-# A string does not go over a line feed; a quotation mark that no other closes on its line is one alone.
+# A string ends on its line; a quotation mark without a second one on its line is matched alone.
 _TOKEN = re.compile(rb'"(?:[^"\\\n]|\\[^\n])*"|[\[\]{}"]')
 _FILLING = re.compile(rb"[ \t\r\n,]*")
 
 
 def json_values(chunks: Iterator[bytes]) -> Iterator[Line]:
-    """Yields the objects of a file, those of a top-level array included.
+    """Yields the objects of a file, including those of a top-level array.
 
     Args:
-        chunks: UTF-8 without a byte order mark, cut anywhere.
+        chunks: UTF-8 without a byte order mark, cut at any byte.
 
     Returns:
-        Each value with the line and offset of its first byte. What is no whole object (a number, a word, an object
-        that is cut off) comes as it is, up to the end of a line, and is for the caller to refuse.
+        Each value with the line and offset of its first byte. A value that is not a complete object (a number, a word,
+        an object that is cut off) is yielded unchanged, up to the end of its line; the caller raises the error.
 
     Raises:
         RecordError: while iterating, after the last value: the file ends before the `]` of its array.
@@ -35,11 +35,11 @@ def json_values(chunks: Iterator[bytes]) -> Iterator[Line]:
 
 
 class _Splitter:
-    """Holds what is not yet a whole value."""
+    """Collects chunks and splits them into values."""
 
     def __init__(self) -> None:
         self._buffer = b""
-        self._at = 0  # of the value in the buffer
+        self._at = 0  # line of the value in the buffer
         self._scanned = 0
         self._number = 1
         self._offset = 0
@@ -55,7 +55,7 @@ class _Splitter:
         self._at = 0
 
     def next(self, *, final: bool) -> Line | None:
-        """Returns the next value; None where more bytes are needed, or there are no more."""
+        """Returns the next value; None if more bytes are needed or there are no more."""
         if not self._depth:
             if not self._skip_filling():
                 return None
@@ -66,7 +66,7 @@ class _Splitter:
             if self._one_a_line and self._buffer.find(b"\n", self._scanned, match.start()) >= 0:
                 return self._cut_at_line_end(self._scanned, final=final)
             if token == b'"':
-                # The chunk ends within a string, or its line does.
+                # The chunk or the line ends within a string.
                 return self._cut_at_line_end(match.end(), final=final)
             self._scanned = match.end()
             if token in b"{[":
@@ -78,13 +78,13 @@ class _Splitter:
         return self._cut(len(self._buffer), whole=False) if final else None
 
     def check_end(self) -> None:
-        """Refuses a file that ends within an array, after a whole value."""
+        """Raises an error for a file that ends within an array, after a complete value."""
         if self._in_array and not self._is_cut_off:
             problem = "the file ends before the `]` of its array, so records may be missing"
             raise RecordError(problem, line=self._number)
 
     def _skip_filling(self) -> bool:
-        """Drops white space, commas, and the brackets of a top-level array."""
+        """Skips white space, commas, and the brackets of a top-level array."""
         while True:
             match = _FILLING.match(self._buffer, self._at)
             self._drop(match.end() if match else self._at)
@@ -102,7 +102,7 @@ class _Splitter:
 
     def _cut(self, end: int, *, whole: bool = True) -> Line:
         line = Line(self._number, self._offset, self._buffer[self._at : end])
-        # The last value is then the one to be refused.
+        # In that case, the error is that of the last value.
         self._is_cut_off = not whole and end == len(self._buffer)
         if self._one_a_line is None and whole:
             self._one_a_line = not self._in_array and b"\n" not in line.raw

@@ -1,4 +1,4 @@
-"""Label Studio's tasks: annotations or predictions of an export (JSON), and its flat form (JSON_MIN)."""
+"""Label Studio's tasks: annotations or predictions of an export in JSON or in the flat form JSON_MIN."""
 
 import contextlib
 import os
@@ -19,7 +19,7 @@ from emr_ner_tf.data.record_error import RecordError, describe_value
 
 FROM_NAME, TO_NAME = "label", "text"
 MODEL_VERSION = "emr_ner_tf"
-# Of JSON_MIN, whose own keys are beside those of the data.
+# Keys of JSON_MIN itself, which are beside those of the data.
 _MIN_KEYS = ("annotator", "annotation_id", "created_at", "updated_at", "lead_time")
 
 
@@ -33,12 +33,12 @@ def _read(source: Source) -> Iterator[Record]:
 
 
 def _task(item: dict[str, Any], source: Source, names: set[str]) -> Record:
-    """Returns a record of a task.
+    """Returns the record of a task.
 
     Args:
         item: the task.
-        source: of the task.
-        names: takes the `to_name` of the file's mentions.
+        source: input of the task.
+        names: receives the `to_name` of the file's mentions.
     """
     data = item["data"]
     key = _text_key(data, source)
@@ -100,7 +100,7 @@ def _results(item: dict[str, Any], source: Source) -> list[Any]:
     source.losses.add("annotations or predictions of the same task", sum(map(len, others)))
     if not found[kind]:
         if source.require_entities:
-            # A task that nobody has finished is not a record without mentions.
+            # A task that is not annotated is not a record without mentions.
             key = source.options.label_studio or "annotations"
             raise RecordError("has none to read; --noannotated of `data` reads such tasks", key=key)
         return []
@@ -111,7 +111,7 @@ def _results(item: dict[str, Any], source: Source) -> list[Any]:
 
 def _live(item: dict[str, Any], key: str, source: Source) -> list[dict[str, Any]]:
     values = list_of(item, key, required=False)
-    # Some answers of the API have numbers in the place of predictions.
+    # Some answers of the API have numbers instead of predictions.
     found = [each for each in values if isinstance(each, dict)]
     live = [each for each in found if not each.get("was_cancelled")]
     source.losses.add("annotations or predictions that are no objects", len(values) - len(found))
@@ -174,8 +174,8 @@ def _task_of(document: Document, kind: str) -> dict[str, Any]:
 
     Args:
         document: the document.
-        kind: "annotations" or "predictions"; "" for a prediction where every mention has a score. A record without
-            mentions is one of these, since Label Studio takes a task with an empty annotation for finished.
+        kind: "annotations" or "predictions"; "" for a prediction if every mention has a score. This includes records
+            without mentions, since Label Studio considers a task with an empty annotation finished.
     """
     data = {TO_NAME: document.text} | {key: value for key, value in document.extra.items() if key != TO_NAME}
     prediction = prediction_of(document, FROM_NAME, TO_NAME)
@@ -188,7 +188,7 @@ def _task_of(document: Document, kind: str) -> dict[str, Any]:
 
 
 def prediction_of(document: Document, from_name: str, to_name: str) -> dict[str, Any]:
-    """Returns a document's mentions as the `result` of a prediction, and their mean `score`; None if one has none.
+    """Returns a document's mentions as the `result` of a prediction, and their mean `score`; None without scores.
 
     Args:
         document: the document.

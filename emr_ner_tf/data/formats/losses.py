@@ -1,4 +1,4 @@
-"""Counts of what a format cannot hold, by kind: nothing is lost without being named."""
+"""Counts of data that a format cannot represent, by kind, for the log."""
 
 import collections
 from collections.abc import Collection
@@ -10,7 +10,7 @@ from emr_ner_tf.data.own_text import OWN_TEXT_KEYS
 ID = "id"
 RECORD_KEYS, MENTION_KEYS = "keys of records", "keys of mentions"
 FRAGMENTS = "fragments"
-# Kinds of data that a format may hold beside text and mentions; a format's `holds` names some of them.
+# Kinds of data that a format may represent in addition to text and mentions; its `holds` lists them.
 HOLDS = (
     "ids",
     RECORD_KEYS,
@@ -27,7 +27,7 @@ class Losses:
     """Counts by kind.
 
     Attributes:
-        counts: kind, in the plural, to number.
+        counts: number by kind; kinds are in the plural.
     """
 
     def __init__(self) -> None:
@@ -46,12 +46,12 @@ class Losses:
 
 
 def count_losses(document: Document, holds: Collection[str], losses: Losses) -> None:
-    """Counts what a document has and a format does not hold.
+    """Counts data of a document that a format cannot represent.
 
     Args:
-        document: about to be written.
-        holds: of `HOLDS`.
-        losses: takes the counts.
+        document: the document to be written.
+        holds: kinds from `HOLDS` that the format can represent.
+        losses: receives the counts.
     """
     if "mentions" not in holds:
         losses.add("mentions", len(document.entities))
@@ -77,7 +77,7 @@ def _count_keys(document: Document, holds: Collection[str], losses: Losses) -> N
 
 
 def mention_keys(entity: Entity) -> dict[str, Any]:
-    """Returns a mention's keys, without those that say nothing: `overlap` 0, and its own text."""
+    """Returns a mention's keys without those that carry no information: `overlap` 0, and its own text."""
     keys = dict(entity.extra)
     if type(keys.get("overlap")) is int and keys["overlap"] == 0:
         del keys["overlap"]

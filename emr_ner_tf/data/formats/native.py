@@ -1,4 +1,4 @@
-"""The formats that `reading` reads line by line: CCKS2019, BIO columns, plain text; and CCKS2019 in other shapes."""
+"""The formats that `reading` reads line by line: CCKS2019, BIO columns, plain text; and other forms of CCKS2019."""
 
 import contextlib
 import os
@@ -22,7 +22,7 @@ from emr_ner_tf.data.record_error import RecordError
 
 
 def _read_ccks2019(source: Source) -> Iterator[Record]:
-    """Yields the records of one array, or of offsets that count otherwise."""
+    """Yields the records of one array, or records whose offsets have another unit."""
 
     def parse(item: dict[str, Any]) -> Record:
         text = string_of(item, TEXT)
@@ -42,7 +42,7 @@ def _read_ccks2019(source: Source) -> Iterator[Record]:
 
 
 def _count_taken(document: Document, losses: Losses, *names: str) -> None:
-    """Counts own keys of the record and its mentions that have the names of what the format itself writes."""
+    """Counts keys of the record and its mentions whose names the format uses itself."""
     losses.add(RECORD_KEYS, sum(key in document.extra for key in (TEXT, ENTITIES)))
     for entity in document.entities:
         taken = (*names, *false_texts(entity.extra, entity.text), *[SCORE] * (entity.score is not None))
@@ -61,7 +61,7 @@ def _bio_block(document: Document, losses: Losses) -> str:
 
 @contextlib.contextmanager
 def _open_text(path: str | os.PathLike[str], options: FormatOptions, losses: Losses) -> Iterator[TextWriter]:
-    # The first one of a file would be taken for a mark of its encoding.
+    # The first U+FEFF of a file would be read as a byte order mark.
     mark = "\ufeff"
 
     def render(document: Document) -> str:

@@ -1,9 +1,9 @@
-"""Offsets of a file into code points with exclusive ends: decided by the mentions' own text where they have one.
+"""Converts offsets of a file to code points with exclusive ends; the mentions' own text decides how they count.
 
-The reading of a file is a unit (code points, UTF-16 code units, grapheme clusters), whether the end is exclusive or
-inclusive, and whether CR LF counts as one unit or two. A record under which several readings give different spans waits
-for a later record to decide; where none does, the reader asks for a flag. Mentions without a text do not decide the
-unit or CR LF: one that a reading puts past the text or inside a character may as well be a mistake.
+The "reading" of a file is a unit (code points, UTF-16 code units, grapheme clusters), whether the end is exclusive or
+inclusive, and whether CR LF counts as one unit or two. A record for which several readings give different spans waits
+for a later record to decide; if none does, the reader asks for a flag. Mentions without a text do not decide the unit
+or CR LF: if a reading puts a mention past the text or inside a character, the mention may be wrong instead.
 """
 
 import itertools
@@ -19,21 +19,21 @@ from emr_ner_tf.data.formats.options import OFFSET_CRLF, OFFSET_ENDS, OFFSET_UNI
 from emr_ner_tf.data.formats.records import Mention, Record
 from emr_ner_tf.data.record_error import RecordError, describe_value
 
-# More records than these are not kept in memory to wait for one that decides.
+# Maximum number of records in memory that wait for a record that decides.
 _MAX_WAITING = 1000
-# Of each mention, the start and end of its parts, one after the other; most mentions have one part. None is a mention
-# without a text that the reading does not fit.
+# For each mention, the start and end of each of its parts; most mentions have one part. None stands for a mention
+# without a text that does not fit the reading.
 _Spans = tuple[tuple[int, ...] | None, ...]
 _BREAKS = re.compile(r"[\r\n\t]")
 
 
 class Reading(NamedTuple):
-    """How a file counts.
+    """How offsets count in a file.
 
     Attributes:
         unit: "codepoint", "utf16" or "grapheme".
         end: "exclusive" or "inclusive".
-        crlf: CR LF is "one" unit or "two".
+        crlf: whether CR LF is "one" unit or "two".
     """
 
     unit: str
@@ -61,10 +61,10 @@ def readings(
     """Returns the readings that a format allows, its own convention first.
 
     Args:
-        unit: of the convention.
-        end: of the convention.
-        crlf: of the convention.
-        fixed: of "unit", "end" and "crlf", those in which files do not differ.
+        unit: unit of the convention.
+        end: end of the convention.
+        crlf: CR LF in the convention.
+        fixed: those of "unit", "end" and "crlf" that are the same in all files.
     """
     choices = (
         (unit, *({"codepoint", "utf16"} - {unit})),
@@ -81,19 +81,19 @@ def readings(
 def resolve(
     records: Iterable[Record], allowed: Sequence[Reading], options: FormatOptions, notes: list[str]
 ) -> Iterator[Record]:
-    """Turns the mentions' offsets into code points with exclusive ends.
+    """Converts the mentions' offsets to code points with exclusive ends.
 
     Args:
-        records: of one input, offsets in its own reading. They are changed in place.
-        allowed: the format's readings; a flag narrows them further.
-        options: of the reader.
-        notes: takes what the mentions' own text has decided, for the log.
+        records: records of one input, with offsets in its own reading; they are changed in place.
+        allowed: readings of the format; flags restrict them further.
+        options: options of the reader.
+        notes: receives what the mentions' own text decided, for the log.
 
     Returns:
-        The records in their order. One that no remaining reading fits has an `error`.
+        The records in their order. A record that fits no remaining reading has an `error`.
 
     Raises:
-        RecordError: while iterating: nothing tells which of several readings is meant; it names the flag.
+        RecordError: while iterating: nothing decides between several readings; the message names the flag.
     """
     elimination: Elimination[Reading, Record, _Spans] = Elimination(_asked(allowed, options))
     before, has_text = len(elimination.remaining), False
@@ -133,9 +133,9 @@ def _released(
 
 
 def _settle_or_ask(elimination: Elimination[Reading, Record, _Spans], convention: Reading) -> None:
-    """Takes the convention where mentions have texts that occur at both places; where they have none, asks.
+    """Uses the convention if the texts of mentions occur at both places; asks for a flag if mentions have no texts.
 
-    What other mentions have decided, such as the ends, may differ from the convention.
+    Other mentions may have decided against a part of the convention, such as the ends.
     """
     record, values = elimination.first_waiting
     found = {name: {getattr(reading, name) for reading in elimination.remaining} for name in _FLAGS}
@@ -146,7 +146,7 @@ def _settle_or_ask(elimination: Elimination[Reading, Record, _Spans], convention
 
 
 def _asked(allowed: Sequence[Reading], options: FormatOptions) -> list[Reading]:
-    """Returns the readings that the flags leave; a flag may name one that the format does not have by itself."""
+    """Returns the readings that agree with the flags; a flag may name one that the format does not have."""
     found = list(allowed)
     for name, flag in _FLAGS.items():
         value = getattr(options, flag)
@@ -157,7 +157,7 @@ def _asked(allowed: Sequence[Reading], options: FormatOptions) -> list[Reading]:
 
 
 def _values(record: Record, remaining: Sequence[Reading]) -> dict[Reading, _Spans]:
-    """Returns the spans of the mentions under each reading that no mention's own text rules out."""
+    """Returns the spans of the mentions under each reading that fits all mentions' own texts."""
     found: dict[Reading, _Spans] = {}
     plain: dict[str, _Spans | None] = {}
     simple = is_simple(record.text)
@@ -171,32 +171,32 @@ def _values(record: Record, remaining: Sequence[Reading]) -> dict[Reading, _Span
             spans = _spans(record, reading, to_code_points(record.text, reading))
         if spans is not None:
             found[reading] = spans
-    # A reach past the text under every unit does decide the ends.
+    # If a mention extends past the text under every unit, this decides the ends.
     ends = {reading.end for reading, spans in found.items() if None not in spans}
     return {reading: spans for reading, spans in found.items() if reading.end in ends or not ends}
 
 
 def is_simple(text: str) -> bool:
-    """Returns whether code points and UTF-16 units are the same in `text`, and it holds no CR LF."""
+    """Returns whether code points and UTF-16 units are the same in `text`, and it has no CR LF."""
     return (text.isascii() and "\r\n" not in text) or (
         max(text, default="") <= "\uffff" and "\r\n" not in text
     )
 
 
 def to_code_points(text: str, reading: Reading) -> Callable[[int], int | None]:
-    """Returns the function from an offset of the reading to one in code points; None where it is inside a unit."""
+    """Returns the function from an offset of the reading to one in code points, or None for one inside a unit."""
     return {unit: at for at, unit in enumerate(_boundaries(text, reading)) if unit is not None}.get
 
 
 def from_code_points(text: str, reading: Reading) -> Callable[[int], int | None]:
-    """Returns the function from an offset in code points to one of the reading; None where it is inside a unit."""
+    """Returns the function from an offset in code points to one of the reading, or None for one inside a unit."""
     if is_simple(text) and reading.unit != "grapheme":
         return lambda offset: offset
     return _boundaries(text, reading).__getitem__
 
 
 def _boundaries(text: str, reading: Reading) -> list[int | None]:
-    """Returns the offset in units for each one in code points; None inside a unit."""
+    """Returns the offset in units for each offset in code points; None inside a unit."""
     found: list[int | None] = [0]
     if reading.unit == "grapheme":
         found += [None] * len(text)
@@ -206,7 +206,7 @@ def _boundaries(text: str, reading: Reading) -> list[int | None]:
     at = 0
     for i, character in enumerate(text):
         if reading.crlf == "one" and character == "\n" and i and text[i - 1] == "\r":
-            # The offset between the two is none; the LF adds nothing.
+            # The offset between CR and LF is invalid, and the LF adds no unit.
             found[-1] = None
             found.append(at)
             continue
@@ -241,17 +241,17 @@ def _span(
 
 
 def same_text(own: str, text: str) -> bool:
-    """Returns whether a mention's own text is `text`; files of lines write line breaks and tabs as blanks, or escaped.
+    """Returns whether a mention's own text is `text`; line formats write line breaks and tabs as blanks or escapes.
 
     Args:
-        own: as the file has it.
-        text: between the mention's offsets.
+        own: the mention's own text, as in the file.
+        text: the text between the mention's offsets.
     """
     if own == text:
         return True
     if not _BREAKS.search(text):
         return False
-    # A browser has CR LF as a line feed.
+    # A browser converts CR LF to a line feed.
     shorter = text.replace("\r\n", "\n")
     return own in (
         shorter,
@@ -268,7 +268,7 @@ def _move(record: Record, spans: Sequence[tuple[int, ...]], options: FormatOptio
     for number, (mention, span) in enumerate(zip(record.mentions, spans, strict=False), start=1):
         mention.start, mention.end = span[0], span[-1]
         gaps = zip(span[1::2], span[2::2], strict=False)
-        # brat makes parts of a mention that goes over the end of a line.
+        # brat splits a mention that extends over the end of a line.
         if any(record.text[start:end].strip("\r\n") for start, end in gaps):
             if options.discontinuous == "error":
                 record.error = RecordError(
@@ -281,7 +281,7 @@ def _move(record: Record, spans: Sequence[tuple[int, ...]], options: FormatOptio
 
 
 def _misfit(record: Record, remaining: Sequence[Reading], allowed: Sequence[Reading]) -> RecordError:
-    """Says which mention does not fit, and whether another reading would fit the whole record."""
+    """Describes which mention does not fit, and whether another reading would fit the whole record."""
     reading = remaining[0]
     place = to_code_points(record.text, reading)
     number, mention = next(
@@ -317,10 +317,10 @@ def _problem(text: str, mention: Mention, reading: Reading, place: Callable[[int
 
 
 def _question(record: Record, values: dict[Reading, _Spans]) -> RecordError:
-    """Asks for the flags of that in which the remaining readings differ."""
+    """Returns the error that asks for the flags in which the remaining readings differ."""
     differ = [name for name in _FLAGS if len({getattr(reading, name) for reading in values}) > 1]
     first = next(iter(values.values()))
-    # A dimension that changes nothing in this record is not asked for.
+    # It does not ask for a flag that changes nothing in this record.
     asked = [
         name
         for name in differ
@@ -346,7 +346,7 @@ def _question(record: Record, values: dict[Reading, _Spans]) -> RecordError:
 
 
 def _choices(values: Iterable[Reading], name: str) -> list[str]:
-    """Returns the values of a flag that the readings leave."""
+    """Returns the values of a flag that the remaining readings have."""
     found = {getattr(reading, name) for reading in values}
     return [value for value in _CHOICES[name] if value in found]
 

@@ -25,7 +25,7 @@ _CHOICES = {
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class FormatOptions:
-    """How files are read or written, where "" means that the reader finds it by looking.
+    """Settings of readers and writers; with "", the reader finds the value by looking at the file.
 
     Attributes:
         encoding: character encoding of text files, a name that Python knows; UTF-8 may have a byte order mark.
@@ -34,14 +34,14 @@ class FormatOptions:
         offset_crlf: whether CR LF counts as "one" unit or as "two".
         scheme: tag scheme of columns: "bio", "iob1", "io", "bioes", "bmes" or "bilou".
         tag_column: column of the tags, counted from 1; 0 is the last one.
-        tag_names: file with one tag name a line, in the order of their numbers (Hugging Face).
+        tag_names: file with one tag name per line, in the order of their numbers (Hugging Face).
         text_column: column or key of the text (CSV, XLSX, Label Studio).
         id_column: column of the id (CSV, XLSX).
         layer: annotation layer, as `TYPE` or `TYPE:FEATURE` (WebAnno, UIMA).
         discontinuous: "error" refuses mentions of several parts; "join" reads them as one span from the first part to
             the last and keeps the parts under the key `fragments`.
-        label_studio: "annotations" or "predictions" (Label Studio). By default, annotations are read where a task has
-            any, and predictions are written where every mention of a record has a score.
+        label_studio: "annotations" or "predictions" (Label Studio). By default, annotations are read if a task has any,
+            and predictions are written if every mention of a record has a score.
     """
 
     encoding: str = "utf-8"
@@ -74,7 +74,7 @@ class FormatOptions:
 
     @property
     def is_of_conll(self) -> bool:
-        """Whether a setting is one of CoNLL columns, which BIO columns do not have."""
+        """Whether a setting is given that only CoNLL columns have, and BIO columns do not."""
         return self.scheme not in ("", "bio") or self.tag_column > 0
 
     def _check_encoding(self) -> None:
@@ -92,14 +92,14 @@ DEFAULT_OPTIONS = FormatOptions()
 
 
 def parse_options(text: str, name: str) -> FormatOptions:
-    """Returns options from one string.
+    """Parses options from a string.
 
     Args:
         text: `NAME=VALUE` of `FormatOptions`, several separated by commas; "" for the defaults.
         name: the flag or key that holds it, for the message.
 
     Raises:
-        UserError: an unknown name or a wrong value.
+        UserError: a name is unknown or a value is invalid.
     """
     names = [field.name for field in dataclasses.fields(FormatOptions)]
     values: dict[str, str | int] = {}
@@ -116,7 +116,7 @@ def parse_options(text: str, name: str) -> FormatOptions:
 
 
 def option_flags(options: FormatOptions) -> list[str]:
-    """Returns the flags of a command that state options which differ from their defaults."""
+    """Returns the flags of a command for the options that differ from their defaults."""
     return [
         f"--{field.name}={getattr(options, field.name)}"
         for field in dataclasses.fields(options)

@@ -1,4 +1,4 @@
-"""Records as a format's reader yields them: offsets in the file's own unit, before the rules of every format."""
+"""Records as readers of formats yield them: with offsets in the file's own unit, before the common rules."""
 
 import dataclasses
 import os
@@ -20,16 +20,16 @@ _MAX_DIGITS = 18
 
 @dataclasses.dataclass(slots=True)
 class Mention:
-    """A mention as its file states it.
+    """A mention as in its file.
 
     Attributes:
-        start: in the file's unit.
-        end: in the file's unit, exclusive or inclusive as the file has it.
-        label: the data's own label string.
-        text: the mention's own text; None where the file has none.
-        extra: its other keys; a `score` that is a probability becomes the entity's.
-        line: where the mention is in the file, if not on the line of its record.
-        parts: of a discontinuous mention, the start and end of each, in the file's unit; else empty.
+        start: start in the file's unit.
+        end: end in the file's unit, exclusive or inclusive as in the file.
+        label: label string of the data.
+        text: the mention's own text; None if the file has none.
+        extra: its other keys; a `score` that is a probability becomes that of the entity.
+        line: line of the mention, if it is not on the line of its record.
+        parts: start and end of each part of a discontinuous mention, in the file's unit; empty for others.
     """
 
     start: int
@@ -43,17 +43,17 @@ class Mention:
 
 @dataclasses.dataclass(slots=True)
 class Record:
-    """A record as its file states it, or what is wrong with it.
+    """A record as in its file, or the error of reading it.
 
     Attributes:
-        line: its first line, counted from 1; 0 where the file as a whole is meant.
-        raw: its bytes, for the rejects file.
+        line: first line of the record, counted from 1; 0 if the record is the whole file.
+        raw: bytes of the record, for the rejects file.
         text: the original text.
-        mentions: in the file's order.
-        extra: its other keys, `id` among them.
-        path: its file, where the input is a folder.
-        number: which record of its line it is, counted from 1.
-        error: why it cannot be read; the rest then means nothing.
+        mentions: mentions in the order of the file.
+        extra: its other keys, including `id`.
+        path: file of the record, if the input is a folder.
+        number: number of the record in its line, counted from 1.
+        error: the error if the record cannot be read; the other fields are then undefined.
     """
 
     line: int
@@ -66,10 +66,10 @@ class Record:
     error: RecordError | None = None
 
     def default_id(self, name: str) -> str:
-        """Returns its id where it has none of its own, which no other record of the input has.
+        """Returns the id that a record without its own id gets, which is unique in the input.
 
         Args:
-            name: the input's name in messages.
+            name: name of the input in messages.
         """
         place = f"{self.path or name}:{self.line}"
         return place if self.number == 1 else f"{place}:{self.number}"
@@ -80,10 +80,10 @@ class Source(NamedTuple):
 
     Attributes:
         path: a file, a folder, or `-`.
-        options: how it is read.
-        require_entities: whether a record must state its mentions, even if there are none.
-        losses: takes the counts of what the reader leaves out.
-        notes: takes what the reader has found by looking, for the log.
+        options: options of the reader.
+        require_entities: whether a record must have a list of mentions, even if it is empty.
+        losses: receives the counts of what the reader leaves out.
+        notes: receives what the reader found by looking at the file, for the log.
     """
 
     path: str
@@ -94,7 +94,7 @@ class Source(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The input's name in messages."""
+        """Name of the input in messages."""
         return source_name(self.path)
 
     @property
@@ -114,18 +114,18 @@ class Source(NamedTuple):
 def mention_of(
     item: dict[str, Any], number: int, start: str, end: str, label: str, text: str | None = None
 ) -> Mention:
-    """Takes a mention from the keys of a JSON object.
+    """Creates a mention from the keys of a JSON object.
 
     Args:
         item: the object.
-        number: which mention of the record, counted from 1.
+        number: number of the mention in the record, counted from 1.
         start: key of the start.
         end: key of the end.
         label: key of the label.
         text: key of the mention's own text, which may be missing.
 
     Raises:
-        RecordError: a key is missing or of another type.
+        RecordError: a key is missing or has another type.
     """
     check_span_keys(item, number, start=start, end=end, label=label)
     own = item.get(text) if text else None
@@ -136,16 +136,16 @@ def mention_of(
 
 
 def whole_number(text: str, key: str, number: int, line: int | None = None) -> int:
-    """Returns an offset that a file has as text.
+    """Parses an offset.
 
     Args:
-        text: of the file.
+        text: the offset as text.
         key: name of the offset, for the message.
-        number: which mention of the record, counted from 1.
-        line: of the mention.
+        number: number of the mention in the record, counted from 1.
+        line: line of the mention.
 
     Raises:
-        RecordError: it is not made of at most 18 digits; longer ones are no place in any text.
+        RecordError: it does not consist of at most 18 digits; larger numbers cannot be offsets.
     """
     text = text.strip()
     if not text.isdecimal():
@@ -161,16 +161,16 @@ def whole_number(text: str, key: str, number: int, line: int | None = None) -> i
 def document_of(
     record: Record, default_id: str, *, labels: Collection[str] | None, overlaps: str
 ) -> tuple[Document, int]:
-    """Applies the rules of every format.
+    """Converts a record to a document and applies the common rules of all formats.
 
     Args:
-        record: its offsets are in code points, with exclusive ends.
-        default_id: the document's id where the record has none.
-        labels: the labels in use; None takes any.
+        record: record with offsets in code points and exclusive ends.
+        default_id: id of the document if the record has none.
+        labels: the labels in use; None accepts any.
         overlaps: "error", "longest", or "keep" (and "all"), which keeps every mention.
 
     Returns:
-        The document, and how many of its mentions `overlaps` has taken out.
+        The document, and the number of mentions that `overlaps` left out.
 
     Raises:
         RecordError: a rule is broken.
@@ -191,7 +191,7 @@ def document_of(
 
 
 class _place:
-    """Gives errors the line of a mention."""
+    """Adds the line of a mention to errors."""
 
     def __init__(self, mention: Mention) -> None:
         self._line = mention.line

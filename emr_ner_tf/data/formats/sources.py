@@ -1,4 +1,4 @@
-"""Files in any character encoding, as chunks or lines of UTF-8; bytes that do not fit are named by row and byte."""
+"""Reads files in any character encoding as chunks or lines of UTF-8; errors name the line and position of a byte."""
 
 import codecs
 import contextlib
@@ -14,17 +14,17 @@ CHUNK_BYTES = 1 << 20
 
 
 def encoded_chunks(path: str | os.PathLike[str], encoding: str = "utf-8") -> Iterator[bytes]:
-    """Yields a file in pieces of about 1 MiB.
+    """Yields a file in chunks of about 1 MiB.
 
     Args:
         path: the file, or `-` for standard input.
-        encoding: UTF-8 is passed through unchecked; anything else is decoded strictly.
+        encoding: encoding of the file; UTF-8 is passed on unchecked, any other is decoded strictly.
 
     Returns:
         UTF-8 without a byte order mark.
 
     Raises:
-        RecordError: while iterating: the file cannot be read, or holds bytes that are not of the encoding.
+        RecordError: while iterating: the file cannot be read, or has bytes that are invalid in the encoding.
     """
     chunks = _chunks(path)
     if not is_utf8(encoding):
@@ -39,7 +39,7 @@ def encoded_chunks(path: str | os.PathLike[str], encoding: str = "utf-8") -> Ite
 def encoded_lines(path: str | os.PathLike[str], encoding: str = "utf-8") -> Iterator[Line]:
     """Yields the lines of a file; only a line feed ends one.
 
-    Arguments and errors are those of `encoded_chunks`; offsets of another encoding are those of its UTF-8 form.
+    Arguments and errors are those of `encoded_chunks`; with other encodings, byte offsets refer to the converted UTF-8.
     """
     if is_utf8(encoding):
         yield from read_lines(path)
@@ -92,7 +92,7 @@ def _transcoded(chunks: Iterator[bytes], encoding: str, name: str) -> Iterator[b
         try:
             text = decoder.decode(chunk, final=ended)
         except UnicodeError as error:
-            start = 0  # no byte order mark where the encoding requires one
+            start = 0  # the byte order mark that the encoding requires is missing
             if isinstance(error, UnicodeDecodeError):
                 start = error.start
                 row += error.object[:start].decode(encoding, "ignore").count("\n")

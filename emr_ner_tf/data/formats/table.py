@@ -39,7 +39,7 @@ FORMATS: dict[str, Format] = {
         uima.JSON,
     )
 }
-# Read line by line by `reading` itself.
+# These are read line by line in `reading` itself.
 LINE_FORMATS = ("ccks2019", "bio", "text")
 AUTO = "auto"
 READ_FORMATS = tuple(

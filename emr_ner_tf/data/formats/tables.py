@@ -1,11 +1,11 @@
-"""Records in the rows of a table (CSV, XLSX): a text a row on the way in, a mention a row on the way out.
+"""Records in the rows of a table (CSV, XLSX): one text per row, or one mention per row.
 
-A table that has the columns `start`, `end` and `label` holds mentions: rows that follow one another and have the same
-`record` (or, without that column, the same id) are one record. Columns are found by their names in the first row.
+A table that has the columns `start`, `end` and `label` has mentions: consecutive rows with the same `record` (or,
+without that column, the same id) are one record. Columns are found by their names in the first row.
 
-A spreadsheet program takes a cell of a CSV that begins with `=`, `+`, `-` or `@` for a formula. Such a cell is written
-with an apostrophe before it, and so is one that begins with apostrophes and then one of these; a table that has the
-column `record` is read back without it.
+A spreadsheet program interprets a cell of a CSV that begins with `=`, `+`, `-` or `@` as a formula. Such a cell is
+written with an apostrophe before it, and so is one that begins with apostrophes and then one of these; the apostrophe
+is removed when a table with the column `record` is read.
 """
 
 import math
@@ -30,7 +30,7 @@ _MENTION_COLUMNS = ("start", "end", "label")
 _OWN = ("record", *_MENTION_COLUMNS, "mention", "score")
 _FORMULA = re.compile("[=+@＝＋－＠\t\r\n-]")
 _GUARDED = re.compile(f"'+{_FORMULA.pattern}")
-# More digits than any text has characters, and fewer than `int` takes.
+# Enough digits for any text, and fewer than the limit of `int`.
 _OFFSET = re.compile(r"\s*(\d{1,18})(?:\.0)?\s*")
 
 
@@ -38,10 +38,10 @@ class Row(NamedTuple):
     """A row of a table.
 
     Attributes:
-        line: where it is, counted from 1.
-        raw: its bytes, for the rejects file.
-        cells: its values as strings, "" where there is none.
-        problem: why it cannot be read; None where it can.
+        line: line or number of the row, counted from 1.
+        raw: bytes of the row, for the rejects file.
+        cells: values of the row as strings, "" for an empty cell.
+        problem: reason why the row cannot be read; None if it can.
     """
 
     line: int
@@ -51,7 +51,7 @@ class Row(NamedTuple):
 
 
 def read_table(rows: Iterator[Row], source: Source) -> Iterator[Record]:
-    """Yields the records of rows, the first of which names the columns."""
+    """Yields the records of rows; the first row has the names of the columns."""
     first = next((row for row in rows if any(row.cells) or row.problem), None)
     if first is None:
         return
@@ -87,7 +87,7 @@ class _Table:
         }
         self._is_guarded = "record" in self._own
         if source.require_entities and not self._has_mentions:
-            # Texts that nobody has annotated are no records without mentions.
+            # Texts that are not annotated are not records without mentions.
             raise RecordError(
                 f"the table has no columns {', '.join(_MENTION_COLUMNS)}, and annotated records are needed",
                 path=source.name,
@@ -114,7 +114,7 @@ class _Table:
         return found
 
     def _only(self, names: Sequence[str], name: str, header: Row) -> int:
-        """Returns the column of a name that only one column may have."""
+        """Returns the column with a name that only one column may have."""
         if names.count(name) > 1:
             raise UserError(
                 f"{self._source.name}:{header.line}: {names.count(name)} columns of the first row are named {name!r}, "
@@ -123,7 +123,7 @@ class _Table:
         return names.index(name)
 
     def continues(self, group: Sequence[Row], row: Row) -> bool:
-        """Returns whether a row has another mention of the record before it."""
+        """Returns whether a row has a further mention of the previous record."""
         if not self._has_mentions or row.problem is not None or group[-1].problem is not None:
             return False
         before = group[0]
@@ -135,7 +135,7 @@ class _Table:
         )
 
     def record(self, rows: Sequence[Row]) -> Record:
-        """Makes the record of the rows of one text."""
+        """Creates a record from the rows of one text."""
         first = rows[0]
         record = Record(first.line, b"\n".join(row.raw for row in rows), self._value(first, self._text))
         try:
@@ -208,8 +208,8 @@ def rows_of(document: Document, number: int) -> Iterable[list[str | int | float]
     """Returns the rows of a document: one for each mention, or one without a mention.
 
     Args:
-        document: to be written.
-        number: of the record in the table, counted from 1.
+        document: the document to write.
+        number: number of the record in the table, counted from 1.
     """
     identifier = document.extra.get("id")
     start = [number, "" if identifier is None else str(identifier), document.text]
@@ -222,11 +222,11 @@ def rows_of(document: Document, number: int) -> Iterable[list[str | int | float]
 
 
 def guard(value: str | int | float, *, formulas: bool) -> str | int | float:
-    """Returns a cell as it is written.
+    """Returns a cell in the form in which it is written.
 
     Args:
         value: the cell.
-        formulas: whether a string that begins like a formula would be one.
+        formulas: whether the program would interpret strings as formulas.
     """
     if not isinstance(value, str) or not (_GUARDED.match(value) or (formulas and _FORMULA.match(value))):
         return value
@@ -234,5 +234,5 @@ def guard(value: str | int | float, *, formulas: bool) -> str | int | float:
 
 
 def raw_of(cells: Sequence[str]) -> bytes:
-    """Returns cells as bytes for the rejects file, where the file itself has no lines."""
+    """Returns cells as bytes for the rejects file, for files without lines."""
     return json_line(list(cells)).encode("utf-8")

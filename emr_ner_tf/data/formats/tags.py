@@ -1,4 +1,4 @@
-"""Tag schemes of token columns: mentions from tags and tags from mentions, and which scheme a file is in."""
+"""Tag schemes of token columns: converts between tags and mentions, and finds the scheme of a file."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,7 +9,7 @@ from emr_ner_tf.data.formats.records import Mention, Record
 from emr_ner_tf.data.record_error import RecordError, describe_tag
 
 Span = tuple[int, int, str]
-# Of the first token, those between, the last one, and the only one.
+# Prefixes of the first, the inner, the last, and the only token of a mention.
 _PREFIXES = {
     "bio": ("B", "I", "I", "B"),
     "bioes": ("B", "I", "E", "S"),
@@ -21,14 +21,14 @@ _NAMES = {"bio": "BIO (IOB2)", "iob1": "IOB1"} | {name: name.upper() for name in
 
 @dataclasses.dataclass(slots=True)
 class TaggedRecord:
-    """A record whose mentions are tags.
+    """A record whose mentions are given by tags.
 
     Attributes:
-        record: with its text; its mentions are filled in.
-        starts: where each token starts in the text.
-        ends: one past its last character.
-        tags: of each token.
-        lines: of each token, for errors; empty where all are on the record's line.
+        record: the record with its text; its mentions are filled in later.
+        starts: start of each token in the text.
+        ends: end of each token, one past its last character.
+        tags: tag of each token.
+        lines: line of each token, for errors; empty if all are on the record's line.
     """
 
     record: Record
@@ -39,15 +39,15 @@ class TaggedRecord:
 
 
 def resolve_tags(tagged: Iterable[TaggedRecord], scheme: str, notes: list[str]) -> Iterator[Record]:
-    """Fills in the mentions, by the one scheme that all records fit.
+    """Fills in the mentions, using the scheme that fits all records.
 
     Args:
-        tagged: of one input.
-        scheme: of `options.SCHEMES`; "" finds it by looking.
-        notes: takes which scheme was found, for the log.
+        tagged: records of one input.
+        scheme: one of `options.SCHEMES`; "" finds it by looking.
+        notes: receives the scheme that was found, for the log.
 
     Returns:
-        The records in their order; one whose tags fit no remaining scheme has an `error`.
+        The records in their order; a record whose tags fit no remaining scheme has an `error`.
     """
     elimination: Elimination[str, TaggedRecord, list[Span]] = Elimination([scheme] if scheme else SCHEMES)
     has_tags = False
@@ -83,18 +83,18 @@ def resolve_tags(tagged: Iterable[TaggedRecord], scheme: str, notes: list[str]) 
 
 
 def _repeats_tokens(tagged: TaggedRecord) -> bool:
-    """Returns whether tags are words of the text, such as their basic forms; IO would take each of them for a label."""
+    """Returns whether tags are words of the text, such as lemmas, which IO would read as labels."""
     bare = [i for i, tag in enumerate(tagged.tags) if tag != "O" and "-" not in tag]
     text = tagged.record.text
     return 2 * sum(text[tagged.starts[i] : tagged.ends[i]] == tagged.tags[i] for i in bare) > len(bare)
 
 
 def decode(tags: Sequence[str], scheme: str) -> list[Span] | int:
-    """Returns the mentions that tags hold.
+    """Returns the mentions of tags.
 
     Args:
-        tags: `O`, or a prefix, a dash and a label; in IO also a label alone.
-        scheme: of `options.SCHEMES`.
+        tags: each is `O`, or a prefix, a dash and a label; in IO also only a label.
+        scheme: one of `options.SCHEMES`.
 
     Returns:
         (first token, one past the last, label) in order; or the index of the first tag that the scheme forbids.
@@ -122,12 +122,12 @@ def decode(tags: Sequence[str], scheme: str) -> list[Span] | int:
 
 
 def encode(spans: Iterable[Span], length: int, scheme: str) -> list[str]:
-    """Returns the tags of `length` tokens with the given mentions, none of which overlap.
+    """Returns the tags of `length` tokens with the given mentions, which must not overlap.
 
     Args:
         spans: (first token, one past the last, label), in order.
         length: number of tokens.
-        scheme: of `options.SCHEMES`.
+        scheme: one of `options.SCHEMES`.
     """
     tags = ["O"] * length
     last: Span = (-1, -1, "")
@@ -214,13 +214,13 @@ def _misfit(tagged: TaggedRecord, remaining: Sequence[str], asked: str) -> Recor
 
 
 def join_tokens(tokens: Sequence[str]) -> tuple[str, list[int], list[int]]:
-    """Joins tokens to a text: without anything between, but a blank between Latin words and numbers.
+    """Joins tokens to a text, with a blank between Latin words and numbers and without one elsewhere.
 
-    Two tokens get a blank between them where both of the characters that meet are ASCII letters or digits and one of
-    the tokens has several characters; single characters are characters of one text.
+    Two tokens get a blank between them if the two characters that meet are ASCII letters or digits and one of the
+    tokens has several characters; tokens of one character are joined directly.
 
     Returns:
-        The text, and where each token starts and ends in it.
+        The text, and the start and end of each token in it.
     """
     parts: list[str] = []
     starts, ends, at = [], [], 0

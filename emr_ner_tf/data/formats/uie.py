@@ -1,4 +1,4 @@
-"""PaddleNLP's UIE: one line for each label of a record, with the text, the label as prompt and the mentions."""
+"""PaddleNLP's UIE: a record has one line for each label, with the text, the label as prompt and the mentions."""
 
 import collections
 import contextlib
@@ -23,9 +23,9 @@ _JOINED = "records apart from another one with the same text and id"
 
 
 def _read(source: Source) -> Iterator[Record]:
-    """Gathers the lines of a text wherever they are in the file, which is in memory for that."""
+    """Collects the lines of each text, wherever they are in the file, which is read into memory."""
     texts: dict[tuple[str, Any], list[Record]] = {}
-    # Of each text, how often it has each prompt.
+    # For each text, the number of its lines with each prompt.
     prompts: dict[tuple[str, Any], collections.Counter[str]] = {}
     order: list[Record | tuple[str, Any]] = []
 
@@ -53,7 +53,7 @@ def _read(source: Source) -> Iterator[Record]:
         if isinstance(each, Record):
             yield each
         else:
-            # A record has one line for each prompt; one without a prompt is that of a record without mentions.
+            # A record has one line for each prompt; a record without mentions has a line without a prompt.
             found = prompts.pop(each)
             without = found.pop("", 0)
             source.losses.add(_JOINED, without + max(found.values(), default=0) - 1)
@@ -61,7 +61,7 @@ def _read(source: Source) -> Iterator[Record]:
 
 
 def _joined(records: list[Record], source: Source) -> Record:
-    """Returns one record of the lines of a text; prompts such as `MENTION的LABEL`, for relations, are left out."""
+    """Returns the record of the lines of a text; prompts for relations, such as `MENTION的LABEL`, are left out."""
     owns = {mention.text for record in records for mention in record.mentions}
     kept: dict[tuple[int, int, str], Mention] = {}
     for record in records:
@@ -106,7 +106,7 @@ def _render(document: Document) -> str:
     for entity in document.entities:
         start, end = offsets(entity)
         by_label.setdefault(entity.label, []).append({"text": entity.text, "start": start, "end": end})
-    # A record without mentions keeps a line, or it would vanish.
+    # A record without mentions gets a line, so that it is not lost.
     by_label = by_label or {"": []}
     return "".join(
         json_line({"content": document.text, "result_list": found, "prompt": label} | _id(document)) + "\n"

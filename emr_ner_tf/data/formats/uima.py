@@ -1,4 +1,4 @@
-"""UIMA CAS, the exchange format of INCEpTION, as XMI and as JSON, by dkpro-cassis (the extra `uima`)."""
+"""UIMA CAS, the exchange format of INCEpTION, as XMI and as JSON, with dkpro-cassis (the extra `uima`)."""
 
 import contextlib
 import functools
@@ -27,7 +27,7 @@ METADATA = "de.tudarmstadt.ukp.dkpro.core.api.metadata.type.DocumentMetaData"
 TYPE_SYSTEM = "TypeSystem.xml"
 _ANNOTATION = "uima.tcas.Annotation"
 _FEATURES = ("value", "label", "name", "type")
-# Characters that XML 1.0 cannot hold.
+# Characters that XML 1.0 cannot represent.
 _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 
@@ -35,7 +35,7 @@ def import_cassis() -> Any:
     """Returns the module `cassis`.
 
     Raises:
-        UserError: it is not installed.
+        UserError: the package is not installed.
     """
     try:
         import cassis
@@ -45,7 +45,7 @@ def import_cassis() -> Any:
 
 
 def has_doctype(xml: bytes) -> bool:
-    """Returns whether the library's parser, which expands entities, finds a document type, in whatever encoding."""
+    """Returns whether the library's parser, which expands entities, finds a document type, in any encoding."""
     from lxml import etree
 
     parser = etree.XMLParser(resolve_entities=False, load_dtd=False, no_network=True)
@@ -63,7 +63,7 @@ def _read(suffix: str, source: Source) -> Iterator[Record]:
                 systems[path.parent] = _type_system(cassis, path.parent)
             if suffix == ".xmi":
                 _check_doctype(record.raw)
-            # Its warnings may hold names of the record.
+            # Its warnings may contain names from the record.
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 load = cassis.load_cas_from_xmi if suffix == ".xmi" else cassis.load_cas_from_json
@@ -75,7 +75,7 @@ def _read(suffix: str, source: Source) -> Iterator[Record]:
         except OSError as error:
             record.error, record.line = read_error(path, error), 0
         except Exception as error:
-            # The library raises whatever its parsers do; a message of theirs may hold text.
+            # The library raises any error of its parsers, whose messages may contain text of the record.
             record.error = RecordError("cannot be read as a CAS", value=type(error).__name__)
             record.line = 0
         yield record
@@ -140,7 +140,7 @@ def _check_span(annotation: Any, size: int, number: int) -> None:
 
 
 def _asked(system: Any, types: set[str], asked: str, feature: str, source: Source) -> str:
-    """Returns the layer of `--layer`; the annotations of a document may lack it, but its type system may not."""
+    """Returns the layer that `--layer` names; the type system must have it, but the document need not."""
     known = {each.name for each in system.get_types(built_in=True)}
     found = _named(types, asked) or _named(known, asked)
     if len(found) != 1:
@@ -202,7 +202,7 @@ class _CasWriter(FolderWriter):
         """Writes a document.
 
         Raises:
-            RecordError: XML cannot hold a character of it.
+            RecordError: XML cannot represent a character of the document.
         """
         identifier = document.extra.get("id")
         if self._suffix == ".xmi":

@@ -1,4 +1,4 @@
-"""WebAnno TSV 3.3, read only: the text between sentences is not in it, so a CAS (`uima_xmi`) is the better export."""
+"""WebAnno TSV 3.3, read only: it lacks the text between sentences, so a CAS (`uima_xmi`) is the better export."""
 
 import dataclasses
 import re
@@ -13,7 +13,7 @@ from emr_ner_tf.errors import UserError
 
 HEADER = "#FORMAT=WebAnno TSV 3"
 _READING = Reading("utf16", "exclusive", "two")
-# Longer numbers are no places in a text.
+# Longer numbers cannot be offsets.
 _BOUNDS = re.compile(r"([0-9]{1,9})-([0-9]{1,9})")
 _ESCAPE = re.compile(r"\\(.)")
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
@@ -72,7 +72,7 @@ def _fill(record: Record, lines: Sequence[Line], source: Source) -> None:
 
 
 def _layer(texts: Sequence[str], source: Source) -> _Layer:
-    """Returns the layer to read, of `--layer` or the only one, or the one of named entities."""
+    """Returns the layer to read: that of `--layer`, the only one, or that of named entities."""
     layers: list[_Layer] = []
     column = 3
     for text in texts:
@@ -82,7 +82,7 @@ def _layer(texts: Sequence[str], source: Source) -> _Layer:
                 layers.append(_Layer(name, [feature for feature in features if feature], column))
             else:
                 source.losses.add("layers that are no spans")
-            # A layer without features has a column of its own; one of relations has one more.
+            # A layer without features has one column; a layer of relations has an additional one.
             column += max(len(features), 1) + text.startswith("#T_RL=")
     asked, _, feature = source.options.layer.partition(":")
     if asked:
@@ -107,13 +107,13 @@ def _layer(texts: Sequence[str], source: Source) -> _Layer:
 
 
 def _text(texts: Sequence[str], source: Source) -> str:
-    """Puts the sentences where their tokens say; what was between them is not in the file."""
+    """Puts the sentences at the offsets of their tokens; the file does not have the text between them."""
     parts: list[str] = []
     at = 0  # in UTF-16 units
     sentence = None
     for number, row in enumerate(texts, start=1):
         if row.startswith("#Text="):
-            # A sentence over several lines has several of these.
+            # A sentence over several lines has several of these lines.
             sentence = _unescaped(row[6:]) if sentence is None else f"{sentence}\n{_unescaped(row[6:])}"
             continue
         if not row or row.startswith("#") or sentence is None:
@@ -149,7 +149,7 @@ def _labels(columns: Sequence[str], layer: _Layer, line: int) -> Iterator[tuple[
         match = _STACKED.fullmatch(written)
         label = _unescaped(match["label"]) if match else written
         number = match["number"] if match else None
-        # Without a number the mention is this token.
+        # Without a number, the mention consists of this token.
         yield number or f"{line}:{index}", layer.name.rpartition(".")[2] if label == "*" else label
 
 

@@ -1,4 +1,4 @@
-"""Common parts of writers: offsets in the format's reading, and the keys that a mention takes with it."""
+"""Common parts of writers: offsets in the format's reading, and other keys of records and mentions."""
 
 from collections.abc import Callable, Collection
 from typing import Any
@@ -13,8 +13,8 @@ def offsets_of(document: Document, reading: Reading) -> Callable[[Entity], tuple
     """Returns the function from an entity to its start and end in the format's reading.
 
     Raises:
-        RecordError: when the function is called: the mention is outside the text, or begins or ends within CR LF
-            where that counts as one.
+        RecordError: when the function is called: the mention is outside of the text, or begins or ends within a CR LF
+            that counts as one unit.
     """
     place = from_code_points(document.text, reading)
 
@@ -33,12 +33,12 @@ def offsets_of(document: Document, reading: Reading) -> Callable[[Entity], tuple
 
 
 def record_keys(document: Document, taken: Collection[str], losses: Losses) -> dict[str, Any]:
-    """Returns a record's other keys, for a format that holds them.
+    """Returns a record's other keys, for a format that can represent them.
 
     Args:
         document: the record.
-        taken: keys that the format has another meaning for.
-        losses: takes the count of the record's own keys of these names.
+        taken: keys with another meaning in the format.
+        losses: receives the count of the record's keys with these names.
     """
     keys = {key: value for key, value in document.extra.items() if key not in taken}
     losses.add(RECORD_KEYS, len(document.extra) - len(keys))
@@ -46,12 +46,12 @@ def record_keys(document: Document, taken: Collection[str], losses: Losses) -> d
 
 
 def other_keys(entity: Entity, taken: Collection[str], losses: Losses) -> dict[str, Any]:
-    """Returns a mention's other keys and its score, for a format that holds them.
+    """Returns a mention's other keys and its score, for a format that can represent them.
 
     Args:
         entity: the mention.
-        taken: keys that the format has another meaning for.
-        losses: takes the count of the mention's own keys of these names.
+        taken: keys with another meaning in the format.
+        losses: receives the count of the mention's keys with these names.
     """
     taken = taken if entity.score is None else {*taken, "score"}
     found = mention_keys(entity)

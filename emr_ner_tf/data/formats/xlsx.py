@@ -1,4 +1,4 @@
-"""XLSX workbooks: the first sheet, row by row in flat memory."""
+"""XLSX workbooks: reads and writes the first sheet row by row, in constant memory."""
 
 import array
 import contextlib
@@ -23,9 +23,9 @@ from emr_ner_tf.data.lines import opened, read_error
 from emr_ner_tf.data.record_error import RecordError, truncate
 from emr_ner_tf.errors import UserError
 
-_MAX_CELL = 32_767  # UTF-16 units that Excel takes in a cell
+_MAX_CELL = 32_767  # maximum number of UTF-16 units in a cell of Excel
 _MAX_ROWS = 1_048_576
-# XML cannot hold these, and would change a carriage return; the format writes them as _xHHHH_.
+# XML cannot represent these characters and changes a carriage return; the format writes them as _xHHHH_.
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
 _ILLEGAL = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
 
@@ -44,9 +44,9 @@ def _rows(source: Source) -> Iterator[Row]:
 
 
 def _cells(reader: Any, name: str) -> Iterator[tuple[int, list[dict[str, Any]], RecordError | None]]:
-    """Yields the number of each row that the first sheet has, its cells, and why the row cannot be read.
+    """Yields the number of each row of the first sheet, its cells, and the reason if the row cannot be read.
 
-    As `parse` of openpyxl's own parser, which keeps an empty element and the height of every row.
+    It replaces `parse` of openpyxl's parser, which keeps an element and the height of every row in memory.
     """
     from openpyxl.worksheet._reader import ROW_TAG, WorkSheetParser
     from openpyxl.xml.functions import iterparse
@@ -80,7 +80,7 @@ def _parsed(parser: Any, node: Any) -> tuple[int, list[dict[str, Any]], list[str
         try:
             cell = WorkSheetParser.parse_cell(parser, element)
         except ValueError:
-            # A date as text; openpyxl has set the column before.
+            # The cell has a date as text; openpyxl has already set the column.
             if kind != "d":
                 raise
             cell = {"column": parser.col_counter, "value": None, "data_type": "e"}
@@ -89,7 +89,7 @@ def _parsed(parser: Any, node: Any) -> tuple[int, list[dict[str, Any]], list[str
         return cell
 
     parser.parse_cell = parse_cell
-    # openpyxl would warn of a date that is none, with the cell's value.
+    # openpyxl would log a warning with the cell's value for an invalid date.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         number, cells = parser.parse_row(node)
@@ -161,7 +161,7 @@ def _reader(source: Source, stack: contextlib.ExitStack) -> Any:
 
     file = stack.enter_context(opened(source.path))
     if source.path == STANDARD:
-        # The directory of the archive is at its end.
+        # A ZIP archive has its directory at the end.
         copy = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
         shutil.copyfileobj(file, copy)
         file = copy
@@ -171,7 +171,7 @@ def _reader(source: Source, stack: contextlib.ExitStack) -> Any:
     reader.read_strings = lambda: strings.fill(reader)
     reader.read_worksheets = lambda: None
     with warnings.catch_warnings():
-        # Parts that openpyxl has no use for, such as styles and validation.
+        # Warnings of openpyxl about parts that it ignores, such as styles and validation.
         warnings.simplefilter("ignore")
         reader.read()
     stack.callback(reader.archive.close)
@@ -192,7 +192,7 @@ class _Strings:
         self._file.close()
 
     def fill(self, reader: Any) -> None:
-        """Copies the table; the cells then ask for their strings by number."""
+        """Copies the table; cells then look up their strings by number."""
         from openpyxl.cell.text import Text
         from openpyxl.packaging.manifest import Manifest
         from openpyxl.xml.constants import SHARED_STRINGS, SHEET_MAIN_NS
@@ -247,9 +247,9 @@ class _XlsxWriter:
         """Writes the rows of a document.
 
         Raises:
-            RecordError: a cell or the sheet would be larger than Excel takes.
+            RecordError: a cell or the sheet would be larger than Excel allows.
         """
-        # A string of a workbook is no formula.
+        # A string in a workbook is never a formula.
         rows = [[guard(cell, formulas=False) for cell in row] for row in rows_of(document, self._number + 1)]
         for name, value in zip(COLUMNS, rows[0], strict=True):
             size = (
@@ -283,7 +283,7 @@ class _XlsxWriter:
         if not isinstance(value, str):
             return value
         cell = WriteOnlyCell(self._sheet)
-        # Not by `value`, which takes what begins with = for a formula.
+        # Not set by `value`, which interprets a string that begins with = as a formula.
         cell._value, cell.data_type = _escape(value), "s"
         return cell if value else None
 
