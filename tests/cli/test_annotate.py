@@ -139,7 +139,7 @@ def test_a_folder_that_is_there_is_not_called_a_stream(cli, bundles, tmp_path):
     assert done.returncode == 0, done.stderr
     done = cli("annotate", *flags)
     assert done.returncode == 1
-    assert f"{tmp_path}/found: the format is a folder of files, and this is there already" in done.stderr
+    assert f"{tmp_path}/found: the format is a folder of files, and this path already exists" in done.stderr
 
 
 @pytest.mark.parametrize("server", ["http://localhost:8501", "localhost"])
