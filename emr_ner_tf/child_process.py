@@ -1,4 +1,4 @@
-"""Commands that run as steps of another command, and end with it."""
+"""Runs commands as steps of another command; they end with it."""
 
 import contextlib
 import subprocess
@@ -9,20 +9,20 @@ _GRACE_S = 10.0
 
 
 def run_to_end(arguments: Sequence[str], stdout: IO | None = None) -> int:
-    """Runs a process and waits for it; when this process is asked to end, the child ends first, cleaned up.
+    """Runs a process and waits for it; if this process is asked to end, the child first cleans up and ends.
 
     Args:
         arguments: the program and its arguments.
         stdout: destination of its results; None is the standard output of this process.
 
     Returns:
-        Its exit status, negative where a signal ended it.
+        Its exit status, negative if a signal ended it.
     """
     with subprocess.Popen(arguments, stdout=stdout) as child:
         try:
             return child.wait()
         except KeyboardInterrupt:
-            # A terminal sends Ctrl-C to the child, too: a second signal would break off its cleaning up.
+            # A terminal also sends Ctrl-C to the child; a second signal would interrupt its clean-up.
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(_GRACE_S / 2)
             _end(child)

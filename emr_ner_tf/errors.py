@@ -1,4 +1,4 @@
-"""Errors that a user can cause and mend: shown as one message, never as a stack trace."""
+"""Errors that a user can cause and fix: shown as one message, never as a stack trace."""
 
 import errno
 
@@ -10,13 +10,13 @@ _REMEDIES = {
     errno.EACCES: "check the permissions of the file and of its folder",
     errno.EEXIST: "a folder is needed there, and a file has that name; name another place",
     errno.ENOTDIR: "a folder is needed there, and a file has that name; name another place",
-    errno.ENAMETOOLONG: "a file name has at most 255 bytes, and a Chinese character has 3; name it shorter",
+    errno.ENAMETOOLONG: "a file name has at most 255 bytes, and a Chinese character has 3; choose a shorter name",
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
 }
 
 
 class UserError(Exception):
-    """Something the user gave cannot be used; the text names it, the rule and the value received."""
+    """The user's input cannot be used; the message has its name, the rule and the value received."""
 
 
 class UsageError(UserError):
@@ -36,7 +36,7 @@ class Terminated(BaseException):
 
 
 def describe_os_error(error: OSError) -> str:
-    """Returns one line with the file, the cause and, where there is one, the remedy."""
+    """Returns one line with the file, the cause and, if there is one, the remedy."""
     if error.errno is None or error.strerror is None:
         return str(error)
     remedy = _REMEDIES.get(error.errno)

@@ -1,13 +1,13 @@
-"""When a long job logs its next line of progress."""
+"""Decides when a long job logs its next line of progress."""
 
 import time
 
 
 class LogInterval:
-    """Counts the seconds since a job started, and since it last logged.
+    """Measures the seconds since a job started, and since it last logged.
 
     Attributes:
-        seconds: least time between two lines.
+        seconds: minimum time between two lines.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -15,7 +15,7 @@ class LogInterval:
         self.restart()
 
     def restart(self) -> None:
-        """Counts from now on."""
+        """Starts to measure now."""
         self._started = self._last_logged = time.monotonic()
 
     def elapsed(self) -> float:
@@ -23,7 +23,7 @@ class LogInterval:
         return time.monotonic() - self._started
 
     def due(self) -> float | None:
-        """Returns the seconds that the next line covers; None where it is too early for one."""
+        """Returns the seconds that the next line covers; None if it is too early for one."""
         now = time.monotonic()
         covered = now - self._last_logged
         if covered < self.seconds:

@@ -1,4 +1,4 @@
-"""The processor of this machine, as Linux describes it."""
+"""Describes the processor of this machine, from Linux's /proc/cpuinfo."""
 
 import pathlib
 
@@ -6,7 +6,7 @@ CPU_INFO = pathlib.Path("/proc/cpuinfo")
 
 
 def processor_fact(name: str) -> str | None:
-    """Returns a fact about the first processor, such as "model name"; None if the system does not tell it."""
+    """Returns a field of the first processor, such as "model name"; None if the system does not have it."""
     try:
         lines = CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -1,1 +1,1 @@
-"""The audit: annotations that a model, which has not seen their record, finds improbable."""
+"""The audit: annotations that are improbable under a model that has not seen their record."""

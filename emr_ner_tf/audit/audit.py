@@ -1,4 +1,4 @@
-"""The audit of a corpus: models of its folds, or models that exist, and the likely errors that they find."""
+"""The audit of a corpus: trains models of its folds, or uses existing models, and collects likely errors."""
 
 import hashlib
 import json
@@ -64,7 +64,7 @@ def audit_by_folds(
         The likely errors, the most suspicious first.
 
     Raises:
-        UserError: a wrong setting, too few records, or training fails.
+        UserError: a setting is invalid, there are too few records, or training fails.
     """
     check_config(config)
     fold_of = assign_folds([record.document.text for record in records], folds, seed)
@@ -93,7 +93,7 @@ def audit_by_folds(
             try:
                 train(settings, str(folder / _MODEL))
             except UserError as error:
-                # A fold with an audit of other records or settings: its model directory follows from this flag.
+                # The fold belongs to an audit of other records or settings; this flag determines its model directory.
                 raise UserError(str(error).replace("another --model_dir", "another --work_dir")) from error
             candidates = _by_model(folder / _MODEL, heldout)
             _save(folder / _CANDIDATES, digest, candidates)
@@ -148,7 +148,7 @@ def suspect_documents(suspects: Sequence[Suspect]) -> Iterator[Document]:
     Args:
         suspects: suspects of one audit.
     """
-    # Neither a line nor an id is that of one record alone.
+    # Neither a line nor an id identifies one record.
     by_record: dict[int, list[Suspect]] = {}
     for suspect in suspects:
         by_record.setdefault(id(suspect.record), []).append(suspect)
@@ -249,7 +249,7 @@ def _save(path: pathlib.Path, digest: str, candidates: Sequence[Sequence[Candida
 
 
 def _finished(path: pathlib.Path, digest: str) -> list[list[Candidate]] | None:
-    """Returns the saved result of a fold; None if there is none, or it is of other records or settings."""
+    """Returns the saved result of a fold; None if there is none, or it has other records or settings."""
     try:
         saved = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

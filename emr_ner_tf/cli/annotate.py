@@ -147,7 +147,7 @@ def main() -> None:
     from emr_ner_tf.data.rejects import RejectsWriter
     from emr_ner_tf.data.writing import record_line
 
-    # A folder is no stream, and some formats are one.
+    # A folder is not a stream, and some formats are folders.
     to_stream = _OUTPUT.value is None or (is_stream(_OUTPUT.value) and not os.path.isdir(_OUTPUT.value))
     if to_stream and _RESUME.value:
         raise UsageError(

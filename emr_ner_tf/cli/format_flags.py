@@ -1,4 +1,4 @@
-"""Flags of every command that reads records: the format and what a file does not state itself."""
+"""Flags of every command that reads records: the format, and settings that a file does not state itself."""
 
 import os
 from typing import Any
@@ -21,7 +21,7 @@ from emr_ner_tf.data.formats.table import AUTO, READ_FORMATS, WRITE_FORMATS
 flags.disclaim_key_flags()
 
 _ENUMS = {
-    "offset_unit": (OFFSET_UNITS, "Unit of the offsets, where the mentions' own text does not tell it."),
+    "offset_unit": (OFFSET_UNITS, "Unit of the offsets, if the mentions' own text does not decide it."),
     "offset_end": (OFFSET_ENDS, "Whether a mention's end is one past its last character or that character."),
     "offset_crlf": (OFFSET_CRLF, "Whether CR LF counts as one or as two in the offsets."),
     "scheme": (SCHEMES, "Tag scheme of columns; by default, found by looking."),
@@ -37,7 +37,7 @@ _STRINGS = {
     "layer": "Annotation layer to read, as NAME or NAME:FEATURE (WebAnno, UIMA).",
 }
 
-# Formats of which the extension of a file tells.
+# Formats that are chosen by the extension of a file.
 _NAMED = ("csv", "xlsx", "conll", "bio")
 
 
@@ -45,7 +45,7 @@ def define_format_flags(what: str = "--input") -> flags.FlagHolder[str]:
     """Defines `--format` and the flags of `FormatOptions`.
 
     Args:
-        what: the flags whose files these are about, for the help.
+        what: the flags that name the files, for the help.
 
     Returns:
         The holder of `--format`.
@@ -61,7 +61,7 @@ def define_format_flags(what: str = "--input") -> flags.FlagHolder[str]:
     for name, help in _STRINGS.items():
         flags.DEFINE_string(name, "", help)
     flags.DEFINE_integer("tag_column", 0, "Column of the tags, counted from 1; 0 is the last one (conll).", 0)
-    define_path("tag_names", None, "File with one tag a line, in the order of their numbers (huggingface).")
+    define_path("tag_names", None, "File with one tag per line, in the order of their numbers (huggingface).")
     flags.DEFINE_enum(
         "discontinuous",
         "error",
@@ -93,10 +93,10 @@ def define_to(default: str) -> flags.FlagHolder[str | None]:
     """Defines `--to`.
 
     Args:
-        default: for the help: the format where neither the flag nor the name of the output tells.
+        default: the format if neither the flag nor the name of the output decides, for the help.
 
     Returns:
-        The holder of the flag; `output_format` takes its value.
+        The holder of the flag, whose value is an argument of `output_format`.
     """
     names = " or ".join(f".{name}" for name in _NAMED)
     return flags.DEFINE_enum(
@@ -111,9 +111,9 @@ def output_format(to: str | None, path: str | None, default: str) -> str:
     """Returns the format of an output.
 
     Args:
-        to: of `--to`.
-        path: the output; None where its name does not tell.
-        default: where neither tells; a format that is not written is "ccks2019" then.
+        to: value of `--to`.
+        path: path of the output; None if its name does not matter.
+        default: the format if neither decides; "ccks2019" replaces a format that can only be read.
     """
     if to is not None:
         return to
@@ -125,13 +125,13 @@ def output_format(to: str | None, path: str | None, default: str) -> str:
 
 
 def format_options(**others: Any) -> FormatOptions:
-    """Returns what the flags say.
+    """Returns the options from the flags.
 
     Args:
-        others: values that do not come from these flags.
+        others: options that do not come from these flags.
 
     Raises:
-        UserError: a wrong value.
+        UserError: a value is invalid.
     """
     names = (*_ENUMS, *_STRINGS, "encoding", "tag_column", "tag_names", "discontinuous")
     values = {name: flags.FLAGS[name].value for name in names}

@@ -10,7 +10,7 @@ from emr_ner_tf.progress_bar import bars_enabled
 
 
 def count_for_bar(paths: Sequence[str], **reading: Any) -> int | None:
-    """Counts the good records of files, a path as often as it is there.
+    """Counts the good records of files; a path that is listed several times counts each time.
 
     Args:
         paths: the files or folders.

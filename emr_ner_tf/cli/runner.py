@@ -78,7 +78,7 @@ def _open_null(number: int) -> int:
 
 
 def guarded(main: Callable[..., None], arguments: Sequence[str] = ()) -> int:
-    """Runs a command and returns the exit status; an error that a user can mend is one line on standard error."""
+    """Runs a command and returns the exit status; an error that a user can fix is one line on standard error."""
     _show_progress()
     _unwind_on_signals()
     try:

@@ -100,7 +100,7 @@ def _stream(path: str | os.PathLike[str], mode: str, text: dict[str, str]) -> It
         sys.stdout.flush()
         return
     if os.path.isdir(path):
-        raise UserError(f"{os.fspath(path)}: must be a file, and it is a directory")
+        raise UserError(f"{os.fspath(path)}: must be a file, got a directory")
     number = _descriptor(path)
     with errors_named(path), open(path if number is None else os.dup(number), mode, **text) as file:
         yield file

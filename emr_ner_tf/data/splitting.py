@@ -7,37 +7,37 @@ import numpy as np
 
 from emr_ner_tf.errors import UserError
 
-# So many characters in a row are a common source rather than a common phrase.
+# So many common characters in a row indicate a common source rather than a common phrase.
 SHARED_CHARACTERS = 30
 # Appended to a text shorter than a shingle; not a code point.
 _PADDING = 0x110000
 
 
 def assign_split(groups: Sequence[int], ratio: tuple[int, int], seed: int) -> list[bool]:
-    """Draws the first side of a split.
+    """Draws the records of the first side of a split.
 
     Args:
-        groups: for each record the number of its group; a group stays together. All different: a plain draw.
+        groups: number of the group of each record; the records of a group go to the same side.
         ratio: parts of the first and of the second side.
         seed: the same seed and groups give the same split, on any machine.
 
     Returns:
-        For each record, whether it goes to the first side. Of N records that are round(N * a / (a + b)), yet
-        at least one on each side; groups of several may leave it off by less than the largest of them.
+        For each record, whether it goes to the first side. Of N records, round(N * a / (a + b)) do, with at least one
+        on each side; groups of several records may change this number by less than the size of the largest group.
 
     Raises:
-        UserError: fewer than two groups.
+        UserError: there are fewer than two groups.
     """
     members: dict[int, list[int]] = {}
     for record, group in enumerate(groups):
         members.setdefault(group, []).append(record)
     if len(members) < 2:
         raise UserError(
-            f"a split needs two records that may part, got {len(groups)} records in {len(members)} groups"
+            f"a split needs at least two groups of records, got {len(groups)} records in {len(members)} groups"
         )
     wanted = min(max(round(len(groups) * ratio[0] / sum(ratio)), 1), len(groups) - 1)
     drawn = sorted(members.values(), key=lambda records: _draw(seed, records[0]))
-    # Large groups first, while there is room for them; a stable sort keeps the drawn order among equals.
+    # Large groups come first, while there is room for them; the stable sort keeps the drawn order of equal ones.
     drawn.sort(key=len, reverse=True)
     first = [False] * len(groups)
     room = wanted
@@ -46,7 +46,7 @@ def assign_split(groups: Sequence[int], ratio: tuple[int, int], seed: int) -> li
             room -= len(records)
             for record in records:
                 first[record] = True
-    if room == wanted:  # every group is larger than the first side should be
+    if room == wanted:  # each group is larger than the first side should be
         for record in drawn[-1]:
             first[record] = True
     return first
@@ -77,7 +77,7 @@ class ShingleTable:
             For each record the number of its group: that of the group's first record.
         """
         same = self._hashes[1:] == self._hashes[:-1]
-        # A pair as one number, which sorts many times faster than a row of two.
+        # A pair is one number, which is sorted many times faster than a row of two numbers.
         pairs = self._owners[:-1][same].astype(np.int64) * max(1, self._records) + self._owners[1:][same]
         one, other = np.divmod(np.unique(pairs), max(1, self._records))
         more = np.array(others, np.int64).reshape(-1, 2)
@@ -113,7 +113,7 @@ def without_shared(texts: Iterable[str], others: Iterable[str], shared: int = SH
 def shingles(text: str, size: int = SHARED_CHARACTERS) -> np.ndarray:
     """Returns the 64-bit hashes of all strings of `size` characters in a row of a text, each once, sorted.
 
-    A text that is shorter has one hash, which only equal texts share.
+    A shorter text has one hash, which only equal texts share.
     """
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
     if len(codes) < size:

@@ -1,1 +1,1 @@
-"""The annotation of texts and files, whatever finds the entities."""
+"""The annotation of texts and files by any `Annotator`."""

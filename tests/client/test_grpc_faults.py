@@ -164,7 +164,7 @@ def test_a_stream_takes_records_as_they_come(service, cli, tmp_path):
     assert "--resume requires --output to be a file" in refused.stderr
     done = cli(*flags, f"--output={tmp_path}")
     assert done.returncode == 1
-    assert done.stderr == f"{tmp_path}: must be a file, and it is a directory\n"
+    assert done.stderr == f"{tmp_path}: must be a file, got a directory\n"
 
 
 @pytest.mark.parametrize("kind", ["grpc", "aio", "rest"])

@@ -105,7 +105,7 @@ def test_a_hyphen_is_standard_output(capsysbinary, mode, tmp_path, monkeypatch):
 
 
 def test_a_directory_is_refused(tmp_path):
-    with pytest.raises(UserError, match="must be a file, and it is a directory"):
+    with pytest.raises(UserError, match="must be a file, got a directory"):
         _write(tmp_path)
 
 

@@ -34,7 +34,7 @@ def test_a_plain_draw_has_the_size_asked_for(records, a, b, seed):
 def test_groups_stay_together_and_sizes_are_near(groups, seed):
     sizes = [groups.count(group) for group in set(groups)]
     if len(sizes) < 2:
-        with pytest.raises(UserError, match="two records that may part"):
+        with pytest.raises(UserError, match="at least two groups of records"):
             assign_split(groups, (7, 3), seed)
         return
     first = assign_split(groups, (7, 3), seed)

@@ -146,8 +146,8 @@ def test_the_output_is_of_any_format(tmp_path, format):
 @pytest.mark.parametrize(
     ("name", "format", "message"),
     [
-        ("folder", "ccks2019", "folder: must be a file, and it is a directory"),
-        ("folder", "csv", "folder: must be a file, and it is a directory"),
+        ("folder", "ccks2019", "folder: must be a file, got a directory"),
+        ("folder", "csv", "folder: must be a file, got a directory"),
         (
             "folder",
             "brat",
@@ -180,8 +180,8 @@ def test_a_name_that_is_too_long_for_the_partial_file_is_an_error_before_the_wor
     with pytest.raises(OSError, match="File name too long") as raised:
         annotate_to_file([Document("1", "字")], _Of(works), output)
     assert describe_os_error(raised.value) == (
-        f"{output}.partial: File name too long; a file name has at most 255 bytes, and a Chinese character has 3; name "
-        "it shorter"
+        f"{output}.partial: File name too long; a file name has at most 255 bytes, and a Chinese character has 3; choose "
+        "a shorter name"
     )
     assert list(tmp_path.iterdir()) == []
 

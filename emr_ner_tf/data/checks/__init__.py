@@ -1,1 +1,1 @@
-"""Checks of annotated records: what a reader accepts and a corpus should still not contain."""
+"""Checks of annotated records: likely mistakes in records that readers accept."""

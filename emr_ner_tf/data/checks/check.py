@@ -48,9 +48,9 @@ def check_corpus(
     """Checks annotated records.
 
     Args:
-        read: reads the records from their beginning, and hands bad ones to its argument; it is called twice.
-        read_heldout: the same for records that are held out from training; called once. None compares with none.
-        settings: what to compare with.
+        read: reads the records from the beginning, and passes bad ones to its argument; it is called twice.
+        read_heldout: reads held-out records in the same way; it is called once. None compares with no held-out records.
+        settings: settings of the checks.
 
     Returns:
         The findings.
@@ -85,7 +85,7 @@ class _Check:
         return report
 
     def add(self, error: RecordError, raw: bytes) -> None:
-        """Takes a record that cannot be read."""
+        """Adds a record that cannot be read."""
         place = Place(error.path, error.line)
         message = error.rule if error.value is None else f"{error.rule}: {error.value}"
         if error.entity is not None:

@@ -41,7 +41,7 @@ class Consistency:
     """Compares every record with the forms of all of them.
 
     Args:
-        forms: those of all records.
+        forms: forms of all records.
     """
 
     def __init__(self, forms: Forms) -> None:
@@ -54,7 +54,7 @@ class Consistency:
         self._in_parts: dict[str, Places] = {}
 
     def check(self, document: Document, place: PlaceOf) -> Iterator[Finding]:
-        """Compares one record; yields what concerns it alone.
+        """Compares one record; yields the findings about this record only.
 
         Args:
             document: the record.
@@ -89,7 +89,7 @@ class Consistency:
             )
 
     def finish(self) -> Iterator[Finding]:
-        """Yields what concerns several records, the least ambiguous first."""
+        """Yields the findings about several records, the least ambiguous first."""
         forms = self._forms
         for form, places in _sorted(self._missed, forms):
             count = forms.count(form)
@@ -164,7 +164,7 @@ def _occurrences(document: Document, index: FormIndex) -> tuple[list[tuple[int, 
     """
     text = document.text
     starts = [entity.start for entity in document.entities]
-    ends: list[int] = []  # the furthest end of the mentions up to each
+    ends: list[int] = []  # for each mention, the largest end of the mentions up to it
     covered = bytearray(len(text))
     for entity in document.entities:
         ends.append(max(entity.end, ends[-1]) if ends else entity.end)
