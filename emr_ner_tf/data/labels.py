@@ -82,15 +82,17 @@ def _inferred(
         names = ", ".join(map(os.fspath, paths))
         problem = f"labels=infer: no good record of {names} has a mention to take a label from"
         if not bad.count:
-            raise UserError(f"{problem}; name the labels: --labels=ccks2019, or a file with one label a line")
+            raise UserError(
+                f"{problem}; name the labels: --labels=ccks2019, or a file with one label per line"
+            )
         raise UserError(f"{problem}; {bad.count} records are bad, the first of them: {bad.errors[0]}")
     return tuple(sorted(labels))
 
 
 def _labels_of_file(path: str) -> tuple[str, ...]:
     if not os.path.exists(path):
-        choices = "ccks2019, infer, or a file with one label a line"
-        raise UserError(f"labels must be {choices}, got {path!r}, and there is no such file")
+        choices = "ccks2019, infer, or a file with one label per line"
+        raise UserError(f"labels must be {choices}, got {path!r}, but there is no such file")
     labels: dict[str, int] = {}
     for number, label in read_text_lines(path):
         if not label.strip():
@@ -102,5 +104,5 @@ def _labels_of_file(path: str) -> tuple[str, ...]:
             raise UserError(f"{path}:{number}: the label must be unique; it is also on line {labels[label]}")
         labels[label] = number
     if not labels:
-        raise UserError(f"{path}: must hold one label a line, got none")
+        raise UserError(f"{path}: must contain one label per line, got none")
     return tuple(labels)

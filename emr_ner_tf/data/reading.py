@@ -41,7 +41,7 @@ _KEEP_ALL = ("keep", "all")
 _NAME_FORMAT = "no format was found by looking; name it: --format=NAME"
 # Remedies by the option of the reader; the commands have flags with these names.
 REMEDIES = {
-    "labels": "use --labels=infer, the labels of the records, or --labels=FILE with one label a line "
+    "labels": "use --labels=infer, the labels of the records, or --labels=FILE with one label per line "
     "(in training: --config.data.labels=infer or FILE)",
     "overlaps": "use --overlaps=longest, which keeps the longest of them "
     "(in training: --config.data.overlaps=longest)",

@@ -46,7 +46,7 @@ def find_file(name_or_dir: str, *names: str) -> pathlib.Path:
         for name in names:
             if (folder / name).is_file():
                 return folder / name
-        raise UserError(f"encoder {str(folder)!r}: the directory must hold {wanted}, and it does not")
+        raise UserError(f"encoder {str(folder)!r}: the directory must contain {wanted}")
     if not name_or_dir or name_or_dir[0] in "./~" or name_or_dir.count("/") > 1 or "\\" in name_or_dir:
         raise UserError(f"encoder {name_or_dir!r}: there is no such directory; looked for {wanted} in it")
     # The file may have been added to the model after the cache recorded its absence.
@@ -85,7 +85,7 @@ def local_folder(name_or_dir: str) -> pathlib.Path | None:
     if os.path.exists(name_or_dir):
         raise UserError(
             f"encoder {name_or_dir!r}: must be a directory, or the prefix of a TensorFlow checkpoint such as "
-            f"DIR/{BERT_CHECKPOINT}, and it is a file; name the directory that holds it"
+            f"DIR/{BERT_CHECKPOINT}, got a file; name the directory that contains it"
         )
     return None
 

@@ -90,7 +90,7 @@ def _pytorch(path: pathlib.Path) -> Iterator[tuple[str, np.ndarray]]:
         tensors = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # of a dozen kinds, for a file that is broken or not torch's
         raise UserError(
-            f"{path}: must be what torch.save wrote, with tensors alone in it, and is not"
+            f"{path}: must be a file that torch.save wrote and that contains tensors only"
         ) from error
     for name, tensor in tensors.items():
         yield name, (tensor.float() if tensor.is_floating_point() else tensor).numpy()

@@ -19,7 +19,7 @@ _T = TypeVar("_T")
 _FLAGS = ("--config.data.format", "--config.data.options")
 _INFERRED = REMEDIES | {
     "labels": "config.data.labels=infer takes the labels of config.data.train alone; use --config.data.labels=FILE "
-    "with one label a line"
+    "with one label per line"
 }
 
 

@@ -50,7 +50,7 @@ def test_a_file_keeps_its_order(tmp_path):
     [
         ("病\n药\n病\n", ":3: the label must be unique; it is also on line 1"),
         ("病\n 药\n", ":2: the label has white space at an edge"),
-        ("\n\n", ": must hold one label a line, got none"),
+        ("\n\n", ": must contain one label per line, got none"),
         (b"\xff", ":1: the line is not valid UTF-8: 0xff at byte 0 of the line, 0 of the file, from 0"),
     ],
 )

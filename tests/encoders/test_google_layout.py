@@ -247,7 +247,7 @@ def test_the_prefix_of_a_checkpoint(published, copied):
 
 @pytest.mark.parametrize("suffix", [".index", ".meta", ".data-00000-of-00001"])
 def test_a_file_given_as_encoder_is_explained(published, suffix):
-    with pytest.raises(UserError, match=r"and it is a file; name the directory") as raised:
+    with pytest.raises(UserError, match=r"got a file; name the directory") as raised:
         load_encoder(f"{published}/bert_model.ckpt{suffix}")
     assert "prefix of a TensorFlow checkpoint" in str(raised.value)
 

@@ -180,8 +180,8 @@ def test_a_name_that_is_too_long_for_the_partial_file_is_an_error_before_the_wor
     with pytest.raises(OSError, match="File name too long") as raised:
         annotate_to_file([Document("1", "字")], _Of(works), output)
     assert describe_os_error(raised.value) == (
-        f"{output}.partial: File name too long; a file name has at most 255 bytes, and a Chinese character has 3; choose "
-        "a shorter name"
+        f"{output}.partial: File name too long; a file name has at most 255 bytes, and a Chinese character has 3; "
+        "choose a shorter name"
     )
     assert list(tmp_path.iterdir()) == []
 
