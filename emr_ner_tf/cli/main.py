@@ -29,9 +29,9 @@ COMMANDS = {
 def console() -> None:
     """Runs the command that the first argument names."""
     command = sys.argv[1] if len(sys.argv) > 1 else "--help"
-    said = {"--help": _help, "-h": _help, "help": _help, "--version": lambda: f"emr-ner {__version__}"}
-    if command in said:
-        sys.exit(guarded(lambda: print(said[command]())))
+    outputs = {"--help": _help, "-h": _help, "help": _help, "--version": lambda: f"emr-ner {__version__}"}
+    if command in outputs:
+        sys.exit(guarded(lambda: print(outputs[command]())))
     elif command in COMMANDS:
         del sys.argv[1]
         # The command runs as the main program, so that no other command's module is imported.

@@ -184,11 +184,11 @@ def _summary(report: Mapping[str, Any], written: Sequence[os.PathLike[str]]) -> 
         table.add_column(name, overflow="fold")
     for name, lines in report["tables"].items():
         for line in lines:
-            said = f"{line['paper']['f1']:.2f}" if line["paper"] else ""
+            paper_f1 = f"{line['paper']['f1']:.2f}" if line["paper"] else ""
             ours = line["ours"]
             mean = f"{100 * ours['exact']['f1']['mean']:.2f}" if ours else line["why_not"]
             table.add_row(
-                name, line["system"], line["encoder"], said, mean, str(len(ours["seeds"])) if ours else ""
+                name, line["system"], line["encoder"], paper_f1, mean, str(len(ours["seeds"])) if ours else ""
             )
     console = results()
     print_table(console, "exact F1", table)

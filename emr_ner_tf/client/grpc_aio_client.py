@@ -49,7 +49,7 @@ class AsyncGrpcClient:
     @property
     def version(self) -> int | None:
         """See `GrpcClient.version`."""
-        return self._pin.asked.version
+        return self._pin.requested.version
 
     async def annotate(self, documents: Iterable[Document]) -> AsyncIterator[Document]:
         """See `GrpcClient.annotate`."""
@@ -80,7 +80,7 @@ class AsyncGrpcClient:
 
     async def signatures(self) -> dict[str, messages.Signature]:
         """See `GrpcClient.signatures`."""
-        request = messages.metadata_request(self._pin.asked)
+        request = messages.metadata_request(self._pin.requested)
         return messages.signatures(await self._call(self._prediction.GetModelMetadata, request))
 
     async def close(self) -> None:
@@ -101,13 +101,13 @@ class AsyncGrpcClient:
     async def _predict(self, texts: Sequence[str], request: Sequence[Piece]) -> list[tuple[Entity, ...]]:
         async with self._slots:
             while True:
-                asked = self._pin.asked
-                message = messages.predict_request(texts, request, asked, self.target)
+                requested = self._pin.requested
+                message = messages.predict_request(texts, request, requested, self.target)
                 try:
                     answer = await self._call(self._prediction.Predict, message)
                 except ServingError as failure:
-                    raise self._pin.explain(failure, asked) from None
-                if self._pin.take(messages.version_of(answer), asked):
+                    raise self._pin.explain(failure, requested) from None
+                if self._pin.take(messages.version_of(answer), requested):
                     return messages.predicted(answer, request, self.target)
 
     async def _call(self, method: Callable[..., Any], request: Any) -> Any:

@@ -48,7 +48,7 @@ class GrpcClient(PinnedClient, Annotator):
 
     def signatures(self) -> dict[str, messages.Signature]:
         """Returns the signatures of the version in use; raises the errors of `predict`."""
-        request = messages.metadata_request(self._pin.asked)
+        request = messages.metadata_request(self._pin.requested)
         return messages.signatures(self._call(self._prediction.GetModelMetadata, request))
 
     def close(self) -> None:
@@ -66,19 +66,19 @@ class GrpcClient(PinnedClient, Annotator):
         try:
             while requests or in_flight:
                 while requests and len(in_flight) < self.options.concurrency:
-                    request, asked = requests.popleft(), self._pin.asked
-                    message = messages.predict_request(texts, request, asked, self.target)
+                    request, requested = requests.popleft(), self._pin.requested
+                    message = messages.predict_request(texts, request, requested, self.target)
                     call = self._prediction.Predict.future(
                         message, timeout=self.options.deadline_s, metadata=messages.metadata(self.options)
                     )
-                    in_flight.append((request, asked, call))
+                    in_flight.append((request, requested, call))
                 yield self._finish(texts, *in_flight.popleft())
         finally:
             for *_, call in in_flight:
                 call.cancel()
 
     def _finish(
-        self, texts: Sequence[str], request: Sequence[Piece], asked: ClientOptions, call: Any
+        self, texts: Sequence[str], request: Sequence[Piece], requested: ClientOptions, call: Any
     ) -> list[tuple[Entity, ...]]:
         """Waits for a request in flight; repeats it if the server is unavailable or the version is another one."""
         try:
@@ -86,22 +86,22 @@ class GrpcClient(PinnedClient, Annotator):
         except grpc.RpcError as error:
             failure = messages.from_rpc_error(self.target, error)
         else:
-            if self._pin.take(messages.version_of(answer), asked):
+            if self._pin.take(messages.version_of(answer), requested):
                 return messages.predicted(answer, request, self.target)
             return self._predict(texts, request)
         if failure.code == "UNAVAILABLE" and not isinstance(failure, TlsHandshakeError):
             return self._predict(texts, request)
-        raise self._pin.explain(failure, asked)
+        raise self._pin.explain(failure, requested)
 
     def _predict(self, texts: Sequence[str], request: Sequence[Piece]) -> list[tuple[Entity, ...]]:
         while True:
-            asked = self._pin.asked
-            message = messages.predict_request(texts, request, asked, self.target)
+            requested = self._pin.requested
+            message = messages.predict_request(texts, request, requested, self.target)
             try:
                 answer = self._call(self._prediction.Predict, message)
             except ServingError as failure:
-                raise self._pin.explain(failure, asked) from None
-            if self._pin.take(messages.version_of(answer), asked):
+                raise self._pin.explain(failure, requested) from None
+            if self._pin.take(messages.version_of(answer), requested):
                 return messages.predicted(answer, request, self.target)
 
     def _call(self, method: Callable[..., Any], request: Any) -> Any:

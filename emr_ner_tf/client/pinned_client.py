@@ -26,7 +26,7 @@ class PinnedClient(abc.ABC):
     @property
     def version(self) -> int | None:
         """The requested version: `options.version` or, if pinned, that of the first answer; None if not yet known."""
-        return self._pin.asked.version
+        return self._pin.requested.version
 
     @property
     def name(self) -> str:

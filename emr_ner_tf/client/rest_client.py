@@ -73,7 +73,7 @@ class RestClient(PinnedClient, Annotator):
     def status(self) -> list[VersionStatus]:
         """See `GrpcClient.status`."""
         answer = self._call("GET", self.options, "")
-        with self._readable():
+        with self._unexpected_answers():
             return [
                 VersionStatus(
                     int(one["version"]), one["state"], one.get("status", {}).get("error_message", "")
@@ -83,8 +83,8 @@ class RestClient(PinnedClient, Annotator):
 
     def signatures(self) -> dict[str, Signature]:
         """See `GrpcClient.signatures`."""
-        answer = self._call("GET", self._pin.asked, "/metadata")
-        with self._readable():
+        answer = self._call("GET", self._pin.requested, "/metadata")
+        with self._unexpected_answers():
             return {
                 name: Signature(
                     *(
@@ -113,33 +113,33 @@ class RestClient(PinnedClient, Annotator):
             )
         if self._pin.open:
             # The answer to a prediction does not name its version; the metadata do.
-            metadata = self._call("GET", self._pin.asked, "/metadata")
-            with self._readable():
+            metadata = self._call("GET", self._pin.requested, "/metadata")
+            with self._unexpected_answers():
                 spec = metadata.get("model_spec", {})
                 version = int(spec["version"]) if "version" in spec else None
-            self._pin.take(version, self._pin.asked)
-        asked = self._pin.asked
+            self._pin.take(version, self._pin.requested)
+        requested = self._pin.requested
         try:
-            answer = self._call("POST", asked, ":predict", body)
+            answer = self._call("POST", requested, ":predict", body)
         except ServingError as failure:
-            raise self._pin.explain(failure, asked) from None
-        with self._readable():
+            raise self._pin.explain(failure, requested) from None
+        with self._unexpected_answers():
             entities = _entities(answer["outputs"])
             check_answer(self.target, request, entities)
         return entities
 
-    def _call(self, verb: str, asked: ClientOptions, path: str, body: bytes | None = None) -> Any:
-        if asked.version is not None:
-            path = f"/versions/{asked.version}{path}"
-        elif asked.label is not None:
-            path = f"/labels/{_quoted(asked.label)}{path}"
+    def _call(self, verb: str, requested: ClientOptions, path: str, body: bytes | None = None) -> Any:
+        if requested.version is not None:
+            path = f"/versions/{requested.version}{path}"
+        elif requested.label is not None:
+            path = f"/labels/{_quoted(requested.label)}{path}"
         # Answers about the model (metadata, status) have their own limit, since they are small.
-        most = max(self.options.max_message_bytes, 0 if body else _METADATA_BYTES)
+        max_bytes = max(self.options.max_message_bytes, 0 if body else _METADATA_BYTES)
         policy = retry_policy(self.options.retry_timeout_s)
-        return tenacity.Retrying(**policy)(self._call_once, verb, path, body, most)
+        return tenacity.Retrying(**policy)(self._call_once, verb, path, body, max_bytes)
 
-    def _call_once(self, verb: str, path: str, body: bytes | None, most: int) -> Any:
-        end = time.monotonic() + self.options.deadline_s
+    def _call_once(self, verb: str, path: str, body: bytes | None, max_bytes: int) -> Any:
+        deadline = time.monotonic() + self.options.deadline_s
         try:
             with self._session.request(
                 verb,
@@ -151,7 +151,7 @@ class RestClient(PinnedClient, Annotator):
                 # Texts and headers go to the named server and to no other.
                 allow_redirects=False,
             ) as response:
-                content = self._content(response, most)
+                content = self._content(response, max_bytes)
         except requests.exceptions.SSLError:
             raise TlsHandshakeError(
                 self.target,
@@ -160,11 +160,11 @@ class RestClient(PinnedClient, Annotator):
                 "REST), and does each side trust the other's certificate?",
             ) from None
         except requests.Timeout:
-            raise self._late() from None
+            raise self._deadline_exceeded() from None
         except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
             # A timeout in the middle of an answer raises one of these, too.
-            if time.monotonic() >= end:
-                raise self._late() from None
+            if time.monotonic() >= deadline:
+                raise self._deadline_exceeded() from None
             # The error of urllib3, an argument of that of requests, has the reason.
             reason = getattr(error.args[0] if error.args else None, "reason", None)
             message = "no connection; is the server running?"
@@ -178,30 +178,30 @@ class RestClient(PinnedClient, Annotator):
             ) from None
         else:
             if response.status_code < 300:
-                return self._document(content)
-            failure = self._refusal(response.status_code, content)
+                return self._parse_json(content)
+            failure = self._error_of(response.status_code, content)
         # Raised outside the handlers, so that the library's error, which may quote a header, is not its context.
         raise failure
 
-    def _content(self, response: requests.Response, most: int) -> bytes:
+    def _content(self, response: requests.Response, max_bytes: int) -> bytes:
         content = bytearray()
         for chunk in response.iter_content(_CHUNK):
             content += chunk
-            if len(content) > most:
+            if len(content) > max_bytes:
                 raise ServingError(
                     self.target,
                     "RESOURCE_EXHAUSTED",
-                    f"an answer must have at most {most} bytes (max_message_bytes), got "
+                    f"an answer must have at most {max_bytes} bytes (max_message_bytes), got "
                     "more; reduce max_characters",
                 )
         return bytes(content)
 
-    def _late(self) -> ServingError:
+    def _deadline_exceeded(self) -> ServingError:
         return ServingError(
             self.target, "DEADLINE_EXCEEDED", f"no answer within {self.options.deadline_s} s (deadline_s)"
         )
 
-    def _document(self, content: bytes) -> Any:
+    def _parse_json(self, content: bytes) -> Any:
         try:
             return json.loads(content)
         except ValueError:
@@ -210,14 +210,14 @@ class RestClient(PinnedClient, Annotator):
             ) from None
 
     @contextlib.contextmanager
-    def _readable(self) -> Iterator[None]:
+    def _unexpected_answers(self) -> Iterator[None]:
         """Converts errors of reading an answer in JSON with unexpected content to a `ServingError`."""
         try:
             yield
         except (AttributeError, IndexError, KeyError, TypeError, ValueError):
             raise ServingError(self.target, "UNKNOWN", OTHER_ANSWER) from None
 
-    def _refusal(self, status: int, content: bytes) -> ServingError:
+    def _error_of(self, status: int, content: bytes) -> ServingError:
         code = _CODES.get(status, "UNKNOWN")
         if status < 400:
             message = f"HTTP {status}: the server redirects to another address; name that one, with TLS for https://"

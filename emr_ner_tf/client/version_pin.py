@@ -27,11 +27,11 @@ class VersionPin:
     """The version that requests ask for: that of the options or, after the first answer, the one that gave it.
 
     Attributes:
-        asked: the options of the next request.
+        requested: the options of the next request.
     """
 
     def __init__(self, target: str, options: ClientOptions) -> None:
-        self.asked = options
+        self.requested = options
         self._target = target
         self._options = options
         self._lock = threading.Lock()
@@ -39,14 +39,14 @@ class VersionPin:
     @property
     def open(self) -> bool:
         """Whether the version is not known yet and will be that of the first answer."""
-        return self.asked.pin_version and self.asked.version is None
+        return self.requested.pin_version and self.requested.version is None
 
-    def take(self, version: int | None, asked: ClientOptions) -> bool:
+    def take(self, version: int | None, requested: ClientOptions) -> bool:
         """Records the version that gave an answer.
 
         Args:
             version: the version in the answer; None if the answer does not name it.
-            asked: value of `asked` when the request was made.
+            requested: value of `requested` when the request was made.
 
         Returns:
             Whether the answer comes from the pinned version. If a concurrent request was answered first, by another
@@ -55,15 +55,15 @@ class VersionPin:
         Raises:
             ServingError: the answer names no version, or not the requested one.
         """
-        if asked.version is not None:
-            if version not in (None, asked.version):
+        if requested.version is not None:
+            if version not in (None, requested.version):
                 raise ServingError(
                     self._target,
                     "UNKNOWN",
-                    f"version {version} answered a request for version {asked.version}",
+                    f"version {version} answered a request for version {requested.version}",
                 )
             return True
-        if not asked.pin_version:
+        if not requested.pin_version:
             return True
         if version is None:
             raise ServingError(
@@ -73,13 +73,13 @@ class VersionPin:
                 "version, or set pin_version to False",
             )
         with self._lock:
-            if self.asked.version is None:
-                self.asked = dataclasses.replace(self._options, version=version, label=None)
-            return self.asked.version == version
+            if self.requested.version is None:
+                self.requested = dataclasses.replace(self._options, version=version, label=None)
+            return self.requested.version == version
 
-    def explain(self, failure: ServingError, asked: ClientOptions) -> ServingError:
+    def explain(self, failure: ServingError, requested: ClientOptions) -> ServingError:
         """Returns `failure`, or a `VersionGoneError` if the pinned version is no longer served."""
-        pinned = asked.version is not None and self._options.version is None
+        pinned = requested.version is not None and self._options.version is None
         if failure.code != "NOT_FOUND" or not pinned:
             return failure
-        return VersionGoneError(self._target, asked.version, failure.message)
+        return VersionGoneError(self._target, requested.version, failure.message)

@@ -212,8 +212,8 @@ def _located(path: str, format: str, rules: _Rules, rejects: Rejects | None) -> 
             logging.info("%s: read as %s, found by %s", source_name(path), format, found.why)
     if not rules.is_quiet and not is_utf8(encoding) and looks_like(head_of(path)) == "UTF-8 text":
         # UTF-8 can often be decoded as GB18030, to other characters.
-        said = "%s: read as %s, as `encoding` says, and it looks like UTF-8 text"
-        logging.warning(said, source_name(path), encoding)
+        message = "%s: read as %s, as `encoding` says, and it looks like UTF-8 text"
+        logging.warning(message, source_name(path), encoding)
     options = rules.options
     asked = options.offset_unit or options.offset_end or options.offset_crlf
     if format not in LINE_FORMATS or (

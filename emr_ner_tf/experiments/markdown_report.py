@@ -92,13 +92,13 @@ def _scores(line: Values) -> Sequence[Any]:
 
 def _encoders_of_the_paper(lines: Sequence[Values]) -> tuple[list[str], list[str]]:
     """Returns `SYSTEM: ENCODER` for lines with BERT, and the systems whose encoder the paper does not name."""
-    said = {
+    kinds = {
         line["system"]: line["paper"]["encoder"]
         for line in lines
         if line["encoder"] in ("base", "adapted") and line["paper"]
     }
-    known = [f"{system}: {_ENCODERS[kind]}" for system, kind in said.items() if kind]
-    return known, [system for system, kind in said.items() if not kind]
+    known = [f"{system}: {_ENCODERS[kind]}" for system, kind in kinds.items() if kind]
+    return known, [system for system, kind in kinds.items() if not kind]
 
 
 def _by_type(line: Values) -> Sequence[Any]:

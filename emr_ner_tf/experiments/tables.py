@@ -107,7 +107,7 @@ def paired_differences(table: str, groups: Sequence[SeedGroup]) -> list[dict[str
         pairs += paper_results.CLAIMS.get(table, ())
     result = []
     for one, other in dict.fromkeys(pairs):
-        said = rows[one].f1 - rows[other].f1
+        paper_difference = rows[one].f1 - rows[other].f1
         for a, b in itertools.starmap(_at_common_seeds, _comparable(groups, rows[one], rows[other])):
             found = paired_bootstrap(a.counts(), b.counts())
             result.append(
@@ -117,9 +117,9 @@ def paired_differences(table: str, groups: Sequence[SeedGroup]) -> list[dict[str
                     "other": other,
                     "encoders": [a.kind, b.kind],
                     "seeds": [len(a.runs), len(b.runs)],
-                    "paper": None if math.isnan(said) else round(said, 2),
+                    "paper": None if math.isnan(paper_difference) else round(paper_difference, 2),
                     **found._asdict(),
-                    "verdict": _verdict(said, found.low, found.high),
+                    "verdict": _verdict(paper_difference, found.low, found.high),
                 }
             )
     return result
@@ -129,16 +129,23 @@ def training_times(groups: Sequence[SeedGroup]) -> list[dict[str, Any]]:
     """Returns the ratio of training times between systems with a BiGRU and with a BiLSTM, on equal machines."""
     result = []
     for gru, lstm in paper_results.GRU_AND_LSTM:
-        said = None
+        paper_ratio = None
         if gru in paper_results.TRAINING_MINUTES:
-            said = paper_results.TRAINING_MINUTES[gru] / paper_results.TRAINING_MINUTES[lstm]
+            paper_ratio = paper_results.TRAINING_MINUTES[gru] / paper_results.TRAINING_MINUTES[lstm]
         for a, b in itertools.product(groups, groups):
             alike = (a.kind, a.encoder(), _machines(a)) == (b.kind, b.encoder(), _machines(b))
             if (a.row, b.row) == (gru, lstm) and alike:
                 times = {"gru_minutes": a.seconds() / 60, "lstm_minutes": b.seconds() / 60}
                 ratio = a.seconds() / b.seconds() if b.seconds() else None
                 result.append(
-                    {"gru": gru, "lstm": lstm, "encoder": a.kind, **times, "ratio": ratio, "paper": said}
+                    {
+                        "gru": gru,
+                        "lstm": lstm,
+                        "encoder": a.kind,
+                        **times,
+                        "ratio": ratio,
+                        "paper": paper_ratio,
+                    }
                 )
     return result
 
@@ -234,9 +241,9 @@ def _machines(group: SeedGroup) -> list[str]:
     return sorted({str(run["machine"]) for run in group.runs})
 
 
-def _verdict(said: float, low: float, high: float) -> str:
+def _verdict(paper_difference: float, low: float, high: float) -> str:
     if low <= 0 <= high:
         return "not decided"
-    if math.isnan(said):
+    if math.isnan(paper_difference):
         return "better" if low > 0 else "worse"
-    return "as the paper" if (low > 0) == (said > 0) else "against the paper"
+    return "as the paper" if (low > 0) == (paper_difference > 0) else "against the paper"

@@ -35,12 +35,10 @@ def data_settings() -> ConfigDict:
     data.unlabelled = ""  # files of passages, joined by commas
     data.format = "auto"  # format of all files; auto finds it by looking
     data.options = ""  # settings that the files do not state, such as encoding=gb18030,text_column=病历
-    data.records = (
-        ""  # files of training records, joined by commas; `exclude_shared_with` does not apply to them
-    )
-    data.exclude_shared_with = (
-        ""  # files of held-out records; passages of `unlabelled` that share text are left out
-    )
+    # Files of training records, joined by commas; `exclude_shared_with` does not apply to them.
+    data.records = ""
+    # Files of held-out records; passages of `unlabelled` that share text with them are left out.
+    data.exclude_shared_with = ""
     data.held_fraction = 0.02  # fraction of the passages to hold out, at least one; at least one remains
     return data
 

@@ -240,7 +240,7 @@ class VersionManager:
                 setattr(known, name, value)
 
     def _watch(self, poll_s: float) -> None:
-        said = ""
+        last_logged = ""
         while not self._closing.wait(poll_s):
             problem = ""
             try:
@@ -250,9 +250,9 @@ class VersionManager:
             except Exception as error:
                 # An uncaught error would end polling without a message, and no other version would ever be loaded.
                 problem = f"{self._directory}: {_reason(error)}"
-            if problem and problem != said:
+            if problem and problem != last_logged:
                 logging.warning("%s; checking again every %g s", problem, poll_s)
-            said = problem
+            last_logged = problem
 
 
 def _is_version(path: pathlib.Path) -> bool:

@@ -19,7 +19,7 @@ from emr_ner_tf.training.failed_writes import failed_writes_named
 _NAMES_THE_NEWEST = "checkpoint"
 _NAMED = re.compile(r'^model_checkpoint_path: "(?:[^"\n]*/)?(ckpt-\d+)"$', re.MULTILINE)
 # Maximum number of characters to read of that file; only its first line matters.
-_LONGEST = 65536
+_MAX_CHARACTERS = 65536
 _INDEX = re.compile(r"(ckpt-\d+)\.index")
 
 
@@ -141,7 +141,7 @@ class CheckpointFolder:
         path = self.path / _NAMES_THE_NEWEST
         try:
             with open(path, encoding="utf-8", errors="replace") as file:
-                text = file.read(_LONGEST)
+                text = file.read(_MAX_CHARACTERS)
         except (FileNotFoundError, NotADirectoryError):
             return None
         match = _NAMED.search(text)

@@ -119,10 +119,10 @@ class _Check:
             for entity in located.document.entities:
                 if any(entity.start < cut < entity.end for cut in cuts):
                     length = entity.end - entity.start
-                    said = f"training cuts this mention of {length} characters into two"
-                    said += f"; it is longer than a window of {window}" if length > window else ""
+                    message = f"training cuts this mention of {length} characters into two"
+                    message += f"; it is longer than a window of {window}" if length > window else ""
                     found = place(entity.start, entity.end, entity.label)
-                    self._report.add(Finding("cut_mention", said, [found]))
+                    self._report.add(Finding("cut_mention", message, [found]))
 
     def _compare(self, heldout: Iterable[Located]) -> None:
         labels: collections.Counter[str] = collections.Counter()
@@ -162,14 +162,14 @@ def _overlap_findings(
     seen = set()
     for entity in document.entities:
         if entity in seen:
-            said = "the record has a mention with the same offsets and label"
-            yield Finding("repeated_mention", said, [place(entity.start, entity.end, entity.label)])
+            message = "the record has a mention with the same offsets and label"
+            yield Finding("repeated_mention", message, [place(entity.start, entity.end, entity.label)])
             continue
         seen.add(entity)
         if overlaps != "keep" and furthest is not None and entity.start < furthest.end:
-            said = f"the mention overlaps the one from {furthest.start} to {furthest.end}"
+            message = f"the mention overlaps the one from {furthest.start} to {furthest.end}"
             severity = ERROR if overlaps == "error" else WARNING
             here = place(entity.start, entity.end, entity.label)
-            yield Finding("overlapping_mentions", said, [here], severity=severity)
+            yield Finding("overlapping_mentions", message, [here], severity=severity)
         if furthest is None or entity.end > furthest.end:
             furthest = entity

@@ -74,12 +74,12 @@ class Corpus:
         """
         for label, count in heldout.items():
             if not self.mentions[label]:
-                said = f"{count} held-out mentions have the label {label}, and no training mention has it"
-                yield Finding("label_on_one_side", said, figures={"label": label}, severity=ERROR)
+                message = f"{count} held-out mentions have the label {label}, and no training mention has it"
+                yield Finding("label_on_one_side", message, figures={"label": label}, severity=ERROR)
         for label, count in self.mentions.items():
             if count and not heldout[label] and label not in self._unknown_labels:
-                said = f"{count} training mentions have the label {label}, and no held-out mention has it"
-                yield Finding("label_on_one_side", said, figures={"label": label})
+                message = f"{count} training mentions have the label {label}, and no held-out mention has it"
+                yield Finding("label_on_one_side", message, figures={"label": label})
 
     def finish(self) -> Iterator[Finding]:
         """Yields what was found."""
@@ -92,8 +92,8 @@ class Corpus:
                 places.count,
             )
         if self._blank.count:
-            said = f"{self._blank.count} records have no text, or white space alone"
-            yield Finding("record_without_text", said, self._blank.kept, self._blank.count)
+            message = f"{self._blank.count} records have no text, or white space alone"
+            yield Finding("record_without_text", message, self._blank.kept, self._blank.count)
         yield from self._label_findings()
         if self._long.count:
             yield Finding(
@@ -109,31 +109,31 @@ class Corpus:
     def _sizes(self) -> Iterator[Finding]:
         if self.records < ENOUGH_RECORDS:
             few = self.records < MIN_RECORDS
-            said = (
+            message = (
                 f"{self.records} records; {MIN_RECORDS if few else ENOUGH_RECORDS} are a reasonable minimum"
             )
-            said += " to train at all" if few else " for reliable results"
+            message += " to train at all" if few else " for reliable results"
             yield Finding(
-                "few_records", said, figures={"records": self.records}, severity=ERROR if few else WARNING
+                "few_records", message, figures={"records": self.records}, severity=ERROR if few else WARNING
             )
 
     def _label_findings(self) -> Iterator[Finding]:
         for label, places in self._unknown_labels.items():
-            said = f"{places.count} mentions have the label {label}, which is not in --labels"
-            yield Finding("unknown_label", said, places.kept, places.count, {"label": label})
+            message = f"{places.count} mentions have the label {label}, which is not in --labels"
+            yield Finding("unknown_label", message, places.kept, places.count, {"label": label})
         for label in self._labels or ():
             if not self.mentions[label]:
-                said = f"no mention has the label {label}"
-                yield Finding("unused_label", said, figures={"label": label})
+                message = f"no mention has the label {label}"
+                yield Finding("unused_label", message, figures={"label": label})
         for label, count in self.mentions.items():
             if label in self._unknown_labels:
                 continue
             if count <= FEW_MENTIONS:
-                said = f"the label {label} has {count} mentions; more than {FEW_MENTIONS} are a reasonable minimum"
-                yield Finding("rare_label", said, figures={"label": label, "mentions": count})
+                message = f"the label {label} has {count} mentions; more than {FEW_MENTIONS} are a reasonable minimum"
+                yield Finding("rare_label", message, figures={"label": label, "mentions": count})
             if self.records > 1 and self._with_label[label] == self.records:
-                said = f"every record has a mention of the label {label}, so none shows where it is absent"
-                yield Finding("label_in_every_record", said, figures={"label": label})
+                message = f"every record has a mention of the label {label}, so none shows where it is absent"
+                yield Finding("label_in_every_record", message, figures={"label": label})
 
     def _unknown_characters(self, is_known: Callable[[str], bool]) -> Iterator[Finding]:
         unknown = [character for character in self._characters if not is_known(character)]

@@ -51,10 +51,10 @@ class Duplicates:
         for text, places in self._repeated.items():
             first = self._places[self._first[text][0]]
             if text in self._contradicting:
-                kind, said = "contradicting_records", "the same text with other mentions is at"
+                kind, summary = "contradicting_records", "the same text with other mentions is at"
             else:
-                kind, said = "duplicate_record", "the same text with the same mentions is at"
-            yield Finding(kind, f"{said} {first}", places.kept, places.count)
+                kind, summary = "duplicate_record", "the same text with the same mentions is at"
+            yield Finding(kind, f"{summary} {first}", places.kept, places.count)
         members: dict[int, Places] = {}
         seen: set[bytes] = set()
         for record, group in enumerate(self._built().groups(self._pairs)):

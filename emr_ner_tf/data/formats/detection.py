@@ -142,14 +142,14 @@ def _of_json(path: str, head: bytes, encoding: str) -> Detected | None:
         # The first record may be longer than the beginning that was read.
         records = list(itertools.islice(_objects(itertools.islice(encoded_chunks(path, encoding), 16)), 1))
     for record in records[:1]:
-        said = "the keys of its first record"
+        why = "the keys of its first record"
         if record.get("entities") == []:
             # The keys of the first mention decide.
             record = next((each for each in records if each.get("entities")), record)
-            said = "the keys of its records"
+            why = "the keys of its records"
         for format, has_keys in _KEYS:
             if has_keys(record):
-                return Detected(format, said)
+                return Detected(format, why)
     return None
 
 
