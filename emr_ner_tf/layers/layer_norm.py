@@ -1,4 +1,4 @@
-"""Layer normalisation with its gradient written out."""
+"""Layer normalization with a custom gradient."""
 
 import tensorflow as tf
 
@@ -6,15 +6,15 @@ import tensorflow as tf
 def layer_norm(
     layer: tf.keras.layers.LayerNormalization, inputs: tf.Tensor, training: bool | None
 ) -> tf.Tensor:
-    """Normalises the last axis as `layer` does, in half the time where a gradient follows.
+    """Normalizes the last axis like `layer`, in half the time if a gradient is taken.
 
-    Automatic differentiation of Keras' layer makes about twice as many passes over the inputs as this gradient,
-    which also leaves the sums to matrix products. Without training, Keras' own call stands: grappler fuses it.
+    Automatic differentiation of Keras' layer makes about twice as many passes over the inputs as this gradient, which
+    also computes the sums as matrix products. Without training, Keras' own call is used, because grappler fuses it.
 
     Args:
-        layer: built, of the last axis alone, with scale and offset.
+        layer: a built layer over the last axis, with scale and offset.
         inputs: float [..., H].
-        training: whether a gradient follows.
+        training: whether a gradient will be taken.
 
     Returns:
         [..., H] in the dtype of `inputs`, computed in float32 at least, as Keras computes it.

@@ -1,1 +1,1 @@
-"""The synthetic corpus: records put together from templates and terms."""
+"""The synthetic corpus: records generated from templates and terms."""

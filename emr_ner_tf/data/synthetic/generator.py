@@ -1,12 +1,12 @@
-"""The synthetic corpus: seeded Chinese clinical records with all six CCKS2019 labels, from terms of our own.
+"""The synthetic corpus: seeded Chinese clinical records with all six CCKS2019 labels, from terms of this project.
 
-It is for trying the whole way without anyone's data. A record is a few sentences, one from each of some
+It serves to try the whole workflow without real data. A record is a few sentences, one from each of some
 sections (onset, course, history, ..., in this order); a sentence is a template of its split whose slots
-are filled with terms. What a model must learn here, and a list of the training mentions cannot give it:
+are filled with terms. A model must learn the following, which a list of the training mentions does not contain:
 - terms that training never shows (`TermGroup.held_out`), made of parts that it does show;
 - sentences that training never shows (the templates of the two splits are disjoint);
-- forms of two labels that only the sentence tells apart, such as 胰岛素 given or measured.
-A record reads like one and means nothing: its findings are not of one patient.
+- forms with two labels that only the sentence distinguishes, such as 胰岛素 given or measured.
+A record looks real but has no meaning: its findings do not belong to one patient.
 """
 
 import random
@@ -21,7 +21,7 @@ from emr_ner_tf.errors import UserError
 _TEMPLATES = {"train": TRAIN, "test": TEST}
 _MIN_SENTENCES, _MAX_SENTENCES = 3, 8
 _MIN_CHARACTERS, _MAX_CHARACTERS = 60, 400
-# How often a test record draws a held-out term where a group has any.
+# Probability with which a test record draws a held-out term from a group that has any.
 _HELD_OUT_SHARE = 0.6
 _PIECE = re.compile(r"\{(?P<slot>\w+)\}|<(?P<filler>\w+)>|(?P<text>[^{<]+)")
 
@@ -32,14 +32,14 @@ def generate(split: str, *, records: int, seed: int) -> Iterator[Document]:
     Args:
         split: "train" or "test".
         records: number of records. The first n records do not depend on this number.
-        seed: another seed gives other records of the same templates and terms; terms held out from training
-            are so under every seed.
+        seed: another seed gives other records from the same templates and terms; the held-out terms are the same for
+            every seed.
 
     Yields:
         Records of 60 to 400 characters with their mentions.
 
     Raises:
-        UserError: another split, or a negative number of records.
+        UserError: the split is unknown, or the number of records is negative.
     """
     if split not in _TEMPLATES:
         raise UserError(f"split must be one of {', '.join(_TEMPLATES)}, got {split!r}")
@@ -49,13 +49,13 @@ def generate(split: str, *, records: int, seed: int) -> Iterator[Document]:
 
 
 def _record(split: str, seed: int, index: int) -> Document:
-    # A string seeds through SHA-512, alike on every machine and in every process.
+    # A string is hashed by SHA-512 as the seed, which is the same on every machine and in every process.
     rng = random.Random(f"{split} {seed} {index}")
     first, *others = SECTIONS
     chosen = {first, *rng.sample(others, rng.randint(_MIN_SENTENCES, _MAX_SENTENCES) - 1)}
     text, entities = "", []
     sections = [section for section in SECTIONS if section in chosen]
-    # Short sentences may leave a record too short; the other sections then follow until it is long enough.
+    # If short sentences make a record too short, the other sections follow until it is long enough.
     sections += rng.sample([s for s in SECTIONS if s not in chosen], len(SECTIONS) - len(chosen))
     for count, section in enumerate(sections):
         if count >= len(chosen) and len(text) >= _MIN_CHARACTERS:

@@ -6,7 +6,7 @@ mention's type by the words that training sentences use for it (示 and 提示 a
 before a drug, 行 and 术后 around an operation), in an order that training does not have.
 """
 
-# Sections in the order in which a record has them. The first opens every record.
+# Sections in the order in which they occur in a record. Every record begins with the first one.
 SECTIONS = (
     "onset",
     "course",

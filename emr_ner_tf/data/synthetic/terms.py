@@ -1,4 +1,4 @@
-"""Terms of the synthetic corpus: clinical words put together from parts, each known to training or held out.
+"""Terms of the synthetic corpus: clinical words composed from parts, each for training or held out.
 
 A term is a combination of parts (side + organ + lesion; approach + organ + procedure; stem + family +
 dosage form), so that a form which training never shows is made of characters and endings which it does
@@ -25,7 +25,7 @@ class TermGroup:
     held_out: tuple[str, ...] = ()
 
 
-# Share of a group's terms that training never shows, in percent.
+# Percentage of a group's terms that are held out from training.
 _HELD_OUT_PERCENT = 45
 
 
@@ -49,7 +49,7 @@ def _group(*products: str) -> TermGroup:
     known = set("".join(common))
     held_out = []
     for term in candidates:
-        # A character that training never shows cannot be learned: such a term goes to training instead.
+        # A character that never occurs in training cannot be learned, so a term with one is used for training instead.
         (held_out if set(term) <= known else common).append(term)
         known |= set(term)
     return TermGroup(tuple(common), tuple(held_out))
