@@ -168,7 +168,7 @@ def evaluate(
     for document in (*gold, *train):
         if not isinstance(document, Document):
             raise UserError(
-                f"evaluate: a document must be a Document, as of read_documents, got {type(document).__name__}"
+                f"evaluate: a document must be a Document, as from read_documents, got {type(document).__name__}"
             )
     if not any(document.entities for document in gold):
         raise UserError(f"evaluate: none of the {len(gold)} documents has a mention to score")

@@ -49,17 +49,17 @@ class _Unpacked(io.RawIOBase):
         super().__init__()
         self._file, self._new = file, new_decompressor
         self._decompressor = new_decompressor()
-        self._held = memoryview(b"")
+        self._buffer = memoryview(b"")
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        while not self._held:
+        while not self._buffer:
             if not self._fill():
                 return 0
-        count = min(len(buffer), len(self._held))
-        buffer[:count], self._held = self._held[:count], self._held[count:]
+        count = min(len(buffer), len(self._buffer))
+        buffer[:count], self._buffer = self._buffer[:count], self._buffer[count:]
         return count
 
     def _fill(self) -> bool:
@@ -72,5 +72,5 @@ class _Unpacked(io.RawIOBase):
             raise EOFError("its compressed data are cut off")
         if ended:
             self._decompressor = self._new()
-        self._held = memoryview(self._decompressor.decompress(packed))
+        self._buffer = memoryview(self._decompressor.decompress(packed))
         return True

@@ -246,7 +246,7 @@ class ReadRecords(beam.DoFn):
         """
         path = element[0]
         pool: list[Record] = []
-        held = 0
+        characters = 0
         for line in lines_of_format(element, self._format):
             if not line.raw.strip():
                 continue
@@ -259,10 +259,10 @@ class ReadRecords(beam.DoFn):
                 yield beam.pvalue.TaggedOutput(self.REJECTS, (path, line.offset, _reject(error, line, path)))
                 continue
             pool.append(record)
-            held += len(record.document.text)
-            if len(pool) >= POOL_TEXTS or held >= POOL_CHARACTERS:
+            characters += len(record.document.text)
+            if len(pool) >= POOL_TEXTS or characters >= POOL_CHARACTERS:
                 yield pool
-                pool, held = [], 0
+                pool, characters = [], 0
         if pool:
             yield pool
 

@@ -1,4 +1,4 @@
-r"""Selects the records to annotate next: those of whose annotation the model is least certain.
+r"""Selects the records to annotate next: those on which the model is least certain.
 
   emr-ner next --model_dir=runs/mine --input=pool.jsonl --known=train.jsonl --count=100 --output=next.jsonl
   emr-ner next --model_dir=runs/mine --input=notes.txt --format=text --output=tasks.json --to=label_studio

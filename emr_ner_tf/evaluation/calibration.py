@@ -1,4 +1,4 @@
-"""How far the probabilities of predictions can be trusted: reliability, and the effect of a threshold."""
+"""The calibration of the probabilities of predictions: reliability, and the effect of a threshold."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple

@@ -128,7 +128,7 @@ def pool_documents(documents: Iterable[str | Document]) -> Iterator[list[Documen
             f"documents must be a list of texts or documents, got one {type(documents).__name__}; put it into a list"
         )
     pool: list[Document] = []
-    held = 0
+    characters = 0
     for i, document in enumerate(documents):
         # Checked here, because later only the index within a batch is known.
         if isinstance(document, str):
@@ -140,10 +140,10 @@ def pool_documents(documents: Iterable[str | Document]) -> Iterator[list[Documen
             )
         check_text(document.text, f"document {i}")
         pool.append(document)
-        held += len(document.text)
-        if len(pool) >= POOL_TEXTS or held >= POOL_CHARACTERS:
+        characters += len(document.text)
+        if len(pool) >= POOL_TEXTS or characters >= POOL_CHARACTERS:
             yield pool
-            pool, held = [], 0
+            pool, characters = [], 0
     if pool:
         yield pool
 

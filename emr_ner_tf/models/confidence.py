@@ -1,4 +1,4 @@
-"""How sure a model is of the tags of a text: the probability of the best path for each character."""
+"""The confidence of a model in the tags of a text: the probability of the best path per character."""
 
 from collections.abc import Callable, Sequence
 
@@ -13,7 +13,7 @@ _BATCH_CHARACTERS = 16_384
 class Confidence:
     """Computes the log-probability of the best path, divided by the number of characters.
 
-    Long texts have improbable paths whatever they say, and the division makes them comparable with short ones.
+    The paths of long texts are always improbable; the division makes them comparable with short ones.
 
     Args:
         pipeline: the model.

@@ -17,7 +17,7 @@ from emr_ner_tf.server.servable import Servable, split_rows
 
 @dataclasses.dataclass(frozen=True)
 class BatchingOptions:
-    """How requests are merged and how many may be held.
+    """How requests are merged, and how many may wait or run.
 
     Attributes:
         enabled: whether requests are merged at all.
@@ -74,7 +74,7 @@ class Batcher:
     def __init__(self, options: BatchingOptions) -> None:
         self._options = options
         self._queue: collections.deque[PendingRequest] = collections.deque()
-        self._held = 0
+        self._pending = 0
         self._closed = False
         self._changed = threading.Condition()
         # Only one thread at a time collects requests; two threads would each get half of those that could be merged.
@@ -104,12 +104,12 @@ class Batcher:
         with self._changed:
             if self._closed:
                 raise _shutting_down()
-            if self._held >= self._options.max_requests:
+            if self._pending >= self._options.max_requests:
                 raise RequestError(
                     grpc.StatusCode.UNAVAILABLE,
-                    f"{self._held} requests are waiting or running, which is the limit of this server",
+                    f"{self._pending} requests are waiting or running, which is the limit of this server",
                 )
-            self._held += 1
+            self._pending += 1
             self._queue.append(pending)
             self._changed.notify()
         if on_cancel is not None:
@@ -126,7 +126,7 @@ class Batcher:
             raise RequestError(grpc.StatusCode.CANCELLED, "the caller has cancelled the request") from None
         finally:
             with self._changed:
-                self._held -= 1
+                self._pending -= 1
                 # An abandoned request is removed from the queue at once, even if all threads are busy.
                 with contextlib.suppress(ValueError):
                     self._queue.remove(pending)
