@@ -55,7 +55,7 @@ def parse_record(
     check_text(text, TEXT)
     items = list_of(record, ENTITIES, required=require_entities)
     given = [(_entity(item, number, text), number) for number, item in enumerate(items, start=1)]
-    entities = settle_overlaps(given, overlaps)
+    entities = settle_overlaps(given, overlaps, key=START)
     for entity, number in given:
         check_known(entity.label, labels, key=LABEL, entity=number)
     extra = {key: value for key, value in record.items() if key not in (TEXT, ENTITIES)}

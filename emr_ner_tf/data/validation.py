@@ -86,12 +86,15 @@ def check_known(label: str, known: Collection[str] | None, *, key: str, entity: 
         )
 
 
-def settle_overlaps(given: Sequence[tuple[Entity, int]], overlaps: str) -> list[Entity]:
+def settle_overlaps(
+    given: Sequence[tuple[Entity, int]], overlaps: str, *, key: str = "start"
+) -> list[Entity]:
     """Sorts the mentions of a record and handles those that overlap.
 
     Args:
         given: the mentions, each with its number in the record, counted from 1.
         overlaps: "error"; "longest", see `keep_longest_spans`; anything else keeps every mention.
+        key: key of the start, for the message.
 
     Returns:
         The mentions that are kept, sorted by start.
@@ -105,16 +108,17 @@ def settle_overlaps(given: Sequence[tuple[Entity, int]], overlaps: str) -> list[
     if overlaps == "longest":
         return keep_longest_spans(entities)
     if overlaps == "error":
-        check_overlaps(entities, [number for _, number in found])
+        check_overlaps(entities, [number for _, number in found], key=key)
     return entities
 
 
-def check_overlaps(entities: Sequence[Entity], numbers: Sequence[int]) -> None:
+def check_overlaps(entities: Sequence[Entity], numbers: Sequence[int], *, key: str = "start") -> None:
     """Raises an error for mentions that share a character.
 
     Args:
         entities: sorted by start.
         numbers: number of each mention in the record, counted from 1.
+        key: key of the start, for the message.
 
     Raises:
         RecordError: names the first mention, in order of start, that overlaps an earlier one.
@@ -124,7 +128,7 @@ def check_overlaps(entities: Sequence[Entity], numbers: Sequence[int]) -> None:
         if entity.start < before.end:
             raise RecordError(
                 f"overlaps entity {numbers[i - 1]}, which goes from {before.start} to {before.end}",
-                key="start_pos",
+                key=key,
                 value=str(entity.start),
                 entity=numbers[i],
                 option="overlaps",

@@ -98,6 +98,7 @@ def resolve(
     elimination: Elimination[Reading, Record, _Spans] = Elimination(_asked(allowed, options))
     before, has_text = len(elimination.remaining), False
     convention = elimination.remaining[0]
+    decided: list[Reading] = []
     for record in records:
         if record.error is not None or not record.mentions:
             elimination.add_settled(record, ())
@@ -111,13 +112,20 @@ def resolve(
                 elimination.add_settled(record, ())
         yield from _released(elimination, allowed, options)
         if elimination.waiting > _MAX_WAITING:
+            decided = decided or elimination.remaining
             _settle_or_ask(elimination, convention)
             yield from _released(elimination, allowed, options)
     while elimination.waiting:
+        decided = decided or elimination.remaining
         _settle_or_ask(elimination, convention)
         yield from _released(elimination, allowed, options)
     if has_text and len(elimination.remaining) < before:
-        notes += _decided(elimination.remaining, allowed)
+        notes += _decided(decided or elimination.remaining, allowed, "by the mentions' own text")
+        if decided:
+            left = [reading for reading in allowed if reading in decided]
+            notes += _decided(
+                elimination.remaining, left, "as the format counts; the texts fit other places, too"
+            )
 
 
 def _released(
@@ -351,7 +359,7 @@ def _choices(values: Iterable[Reading], name: str) -> list[str]:
     return [value for value in _CHOICES[name] if value in found]
 
 
-def _decided(remaining: Sequence[Reading], allowed: Sequence[Reading]) -> list[str]:
+def _decided(remaining: Sequence[Reading], allowed: Sequence[Reading], why: str) -> list[str]:
     parts = []
     for dimension in _FLAGS:
         values = {getattr(reading, dimension) for reading in remaining}
@@ -364,4 +372,4 @@ def _decided(remaining: Sequence[Reading], allowed: Sequence[Reading]) -> list[s
                     "crlf": f"CR LF as {value}",
                 }[dimension]
             )
-    return [f"offsets read as {', '.join(parts)} (by the mentions' own text)"] if parts else []
+    return [f"offsets read as {', '.join(parts)} ({why})"] if parts else []

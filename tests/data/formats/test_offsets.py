@@ -209,12 +209,15 @@ def test_a_later_record_decides_for_an_earlier_one(tmp_path):
 
 @pytest.mark.parametrize("format", ["auto", "ccks2017", "ccks2018"])
 @pytest.mark.parametrize("end", ["inclusive", "exclusive"])
-def test_ends_that_are_decided_leave_the_convention_for_the_rest(tmp_path, format, end):
+def test_ends_that_are_decided_leave_the_convention_for_the_rest(tmp_path, caplog, format, end):
     # The mention's text occurs at both places, however CR LF counts.
     (tmp_path / "1.txtoriginal.txt").write_text("左肾\r\n左左左", encoding="utf-8", newline="")
     (tmp_path / "1.txt").write_text(f"左\t4\t{4 + (end == 'exclusive')}\t病\n", encoding="utf-8")
-    (document,) = read_documents(tmp_path, format=format)
+    with caplog.at_level("INFO", logger="absl"):
+        (document,) = read_documents(tmp_path, format=format)
     assert [(entity.start, entity.end) for entity in document.entities] == [(4, 5)]
+    assert f"offsets read as {end} ends (by the mentions' own text)" in caplog.text
+    assert "CR LF as two (as the format counts; the texts fit other places, too)" in caplog.text
     # A later record decides.
     (tmp_path / "2.txtoriginal.txt").write_text("甲\r\n肾", encoding="utf-8", newline="")
     (tmp_path / "2.txt").write_text(f"肾\t2\t{2 + (end == 'exclusive')}\t病\n", encoding="utf-8")
@@ -258,3 +261,11 @@ def test_numbers_of_many_digits_are_refused(tmp_path):
         list(read_documents(path))
     with pytest.raises(UserError, match="tag_column must be a whole number, got '9999"):
         parse_options(f"tag_column={'9' * 5000}", "options")
+
+
+def test_overlaps_are_named_by_no_key_of_another_format(tmp_path):
+    path = tmp_path / "in.json"
+    mentions = [{"start_idx": 0, "end_idx": end, "type": "病", "entity": "左肾"[: end + 1]} for end in (1, 0)]
+    path.write_text(json.dumps([{"text": "左肾", "entities": mentions}]), encoding="utf-8")
+    with pytest.raises(RecordError, match="entity 1: `start`=0 overlaps entity 2"):
+        list(read_documents(path))
