@@ -49,13 +49,13 @@ def near_duplicate_groups(
 
 
 def alike_hashes(text: str, size: int = SHARED_CHARACTERS) -> np.ndarray:
-    """Returns 64-bit hashes of a text of which near-duplicates have one in common, each once, sorted.
+    """Returns 64-bit hashes of a text of which near-duplicates have one in common.
 
     They are those of all strings of `size` characters, and one of the whole text without white space, punctuation,
     case and width.
     """
     digest = hashlib.blake2b(_normal_form(text).encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return np.union1d(shingles(text, size), np.frombuffer(digest, np.uint64))
+    return np.append(shingles(text, size), np.frombuffer(digest, np.uint64))
 
 
 def _normal_form(text: str) -> str:
@@ -97,6 +97,8 @@ class ContainedTexts:
 
     def within(self, text: str) -> Iterator[int]:
         """Yields the records, each once, whose text is part of another one."""
+        if not self._records:
+            return
         self._index = self._index or FormIndex(self._records)
         found = {text[start:end] for start, end in self._index.occurrences(text)} - {text}
         for part in sorted(found):

@@ -70,7 +70,6 @@ BAD = {
 BAD_ANNOTATION = {
     "no mentions": _without("entities"),
     "a label unknown": _with({"label_type": "别的"}),
-    "a label that is text": _with({"label_type": f"患者{CANARY}，入院"}),
     "overlapping": _with(entities=[{**GOOD["entities"][0], "start_pos": at} for at in (10, 11)]),
 }
 BAD_COLUMNS = {
