@@ -175,8 +175,8 @@ def _flip(path):
 @pytest.mark.parametrize(
     ("name", "damage", "named", "message"),
     [
-        ("checkpoint", lambda path: _cut(path, 0), "checkpoint", "empty or cut off"),
-        ("checkpoint", lambda path: _cut(path, 28), "checkpoint", "empty or cut off"),
+        ("checkpoint", lambda path: _cut(path, 0), "checkpoint", "must name a checkpoint, but is empty or cut off"),
+        ("checkpoint", lambda path: _cut(path, 28), "checkpoint", "must name a checkpoint, but is empty or cut off"),
         (INDEX, lambda path: _cut(path, 0), INDEX, "the file is empty"),
         (INDEX, lambda path: _cut(path, 20), INDEX, "cut off or damaged"),
         (INDEX, lambda path: _cut(path, -1), INDEX, "cut off or damaged"),
