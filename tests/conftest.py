@@ -12,6 +12,7 @@ from collections.abc import Callable
 import filelock
 import hypothesis
 import pytest
+from forked_command import finish, start_command
 from in_process import OWN_PROCESS, run_in_process
 from privacy import assert_no_record_text
 
@@ -43,6 +44,9 @@ TINY = (
 )
 
 
+_ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "2", "NO_COLOR": "1", "COLUMNS": "120"}
+
+
 def run_command(
     command: str, *arguments: object, env: dict | None = None, **options
 ) -> subprocess.CompletedProcess:
@@ -54,9 +58,25 @@ def run_command(
         capture_output=True,
         text=True,
         check=False,
-        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2", "NO_COLOR": "1", "COLUMNS": "120"} | (env or {}),
+        env=os.environ | _ENVIRONMENT | (env or {}),
         **options,
     )
+    assert_no_record_text(command, arguments, done.stdout, done.stderr)
+    return done
+
+
+def run_forked(
+    command: str,
+    *arguments: object,
+    env: dict | None = None,
+    input: str | None = None,
+    timeout: float | None = None,
+) -> subprocess.CompletedProcess:
+    """Runs a command as `run_command` does, in a process that is forked where that is the same."""
+    streams = {"stdin": None if input is None else subprocess.PIPE, "text": True}
+    streams |= {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = start_command(command, *arguments, env=_ENVIRONMENT | (env or {}), **streams)
+    done = finish(process, input, timeout)
     assert_no_record_text(command, arguments, done.stdout, done.stderr)
     return done
 
@@ -89,15 +109,21 @@ def cli():
         own = (
             own or command in OWN_PROCESS or any("--logical_cpus" in str(argument) for argument in arguments)
         )
-        return (run_command if own else run_in_process)(command, *arguments, **options)
+        return (run_forked if own else run_in_process)(command, *arguments, **options)
 
     return run
 
 
 @pytest.fixture(scope="session")
 def cli_process():
-    """The function that runs a command with flags in a process of its own."""
+    """The function that runs a command with flags in a process of its own, from scratch."""
     return run_command
+
+
+@pytest.fixture(scope="session")
+def cli_fork():
+    """The function that runs a command with flags in a process of its own that has TensorFlow imported."""
+    return run_forked
 
 
 @pytest.fixture(scope="session")

@@ -6,13 +6,12 @@ import os
 import pathlib
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
+from forked_command import start_command, start_from_scratch
 
-ROOT = pathlib.Path(__file__).parents[2]
 STRATEGY = "multi_worker_mirrored"
 
 
@@ -36,15 +35,17 @@ def start_two(
             free.bind(("127.0.0.1", 0))
         cluster = {"worker": [f"127.0.0.1:{free.getsockname()[1]}" for free in sockets]}
     processes = []
-    for index in range(2):
+    # Forked processes share their hashes; these two must agree although the orders of their sets differ.
+    for index, start in enumerate((start_command, start_from_scratch)):
         task = {"cluster": cluster, "task": {"type": "worker", "index": index}}
-        argv = [sys.executable, "-m", f"emr_ner_tf.cli.{command}", f"--strategy={STRATEGY}"]
         with open(inputs[index], "rb") as standard_input:
             processes.append(
-                subprocess.Popen(
-                    [*argv, *flags, *each[index]],
-                    cwd=ROOT,
-                    env=os.environ | {"TF_CONFIG": json.dumps(task)},
+                start(
+                    command,
+                    f"--strategy={STRATEGY}",
+                    *flags,
+                    *each[index],
+                    env={"TF_CONFIG": json.dumps(task)},
                     stdin=standard_input,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.PIPE,

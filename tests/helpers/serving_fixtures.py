@@ -3,18 +3,15 @@
 import contextlib
 import dataclasses
 import json
-import os
 import pathlib
 import shutil
 import subprocess
-import sys
 import threading
 
 import grpc
 import pytest
+from forked_command import start_command
 from tensorflow_serving.apis import model_service_pb2_grpc, predict_pb2, prediction_service_pb2_grpc
-
-ROOT = pathlib.Path(__file__).parents[2]
 
 
 @dataclasses.dataclass
@@ -37,11 +34,9 @@ class Running:
 @contextlib.contextmanager
 def run_serve(log, *flags):
     """Runs the command until the end of the block, from when it is ready."""
-    command = [sys.executable, "-m", "emr_ner_tf.cli.serve", "--port=0", "--rest_port=0", *flags]
+    flags = ("--port=0", "--rest_port=0", *flags)
     with open(log, "wb") as stderr:
-        process = subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=stderr, env=os.environ, text=True
-        )
+        process = start_command("serve", *flags, stdout=subprocess.PIPE, stderr=stderr, text=True)
     killer = threading.Timer(3000, process.kill)
     killer.start()
     try:
