@@ -5,7 +5,17 @@ import pathlib
 import subprocess
 
 import pytest
-from framing import check, corpus_texts, expected, frame, hard_records, real_records, run, run_raw
+from framing import (
+    check,
+    corpus_texts,
+    expected,
+    frame,
+    hard_records,
+    real_records,
+    run,
+    run_raw,
+    run_streams,
+)
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / "export/examples"
 
@@ -87,15 +97,13 @@ def check_loader(version, hard, failing, tmp_path_factory):
             assert "秘".encode() not in done.stderr
         with open("/dev/full", "wb") as full:
             texts = frame([b"text"] * 2)
-            done = subprocess.run(
-                [*command, version], input=texts, stdout=full, stderr=subprocess.PIPE, check=False
-            )
+            done = run_streams([*command, version], input=texts, stdout=full)
         assert done.returncode == 1
         assert b"loader: " in done.stderr
         assert b"Traceback" not in done.stderr
         folder = os.open(version, os.O_RDONLY)
         try:
-            done = subprocess.run([*command, version], stdin=folder, capture_output=True, check=False)
+            done = run_streams([*command, version], stdin=folder, stdout=subprocess.PIPE)
         finally:
             os.close(folder)
         assert (done.returncode, done.stdout) == (1, b""), "what cannot be read is no end of the input"

@@ -7,6 +7,8 @@ import os
 import pathlib
 import subprocess
 
+import forked_command
+
 # Characters that strings of another language, or a terminal, may handle wrongly.
 HARD = (
     "",
@@ -96,15 +98,17 @@ def run(command: list, records: list[bytes], **options) -> list[list[tuple[int, 
 
 def run_raw(command: list, stdin: bytes, **options) -> subprocess.CompletedProcess:
     """Runs a loader or client on bytes."""
-    return subprocess.run(
-        list(map(str, command)),
-        input=stdin,
-        capture_output=True,
-        check=False,
-        timeout=300,
-        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"} | options.pop("env", {}),
-        **options,
-    )
+    return run_streams(command, input=stdin, stdout=subprocess.PIPE, **options)
+
+
+def run_streams(command: list, **options) -> subprocess.CompletedProcess:
+    """Runs a loader or client; a script, FILE.py, in a process that is forked."""
+    command = list(map(str, command))
+    options |= {"env": os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"} | options.get("env", {})}
+    options |= {"timeout": 300, "stderr": subprocess.PIPE}
+    if command[0].endswith(".py"):
+        return forked_command.run(command, **options)
+    return subprocess.run(command, check=False, **options)
 
 
 def expected(bundle, records: list[bytes]) -> list[list[tuple[int, int, str, float]]]:
