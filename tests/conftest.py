@@ -1,6 +1,7 @@
 """Shared fixtures: the research data where it is, and a tiny model trained once for all tests that need one."""
 
 import collections
+import gc
 import json
 import os
 import pathlib
@@ -26,6 +27,9 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("repeatable")
+
+# TensorFlow's graphs are many objects that live long: the collector would look through them again and again.
+gc.set_threshold(50_000, 20, 20)
 
 # A model small enough to train in seconds, with every part of the full one.
 TINY = (
