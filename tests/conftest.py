@@ -125,12 +125,6 @@ def cli_process():
 
 
 @pytest.fixture(scope="session")
-def cli_fork():
-    """The function that runs a command with flags in a process of its own that has TensorFlow imported."""
-    return run_forked
-
-
-@pytest.fixture(scope="session")
 def tiny_flags():
     """Flags of a configuration that trains in seconds."""
     return TINY

@@ -44,17 +44,17 @@ def test_commands_on_records(cli, corpus, tmp_path, command, arguments, written)
     assert [path.name for path in out.rglob("*") if path.is_file()] == ["other"]
 
 
-def test_annotate_and_evaluate(cli_fork, corpus, bundles, tmp_path):
+def test_annotate_and_evaluate(cli_process, corpus, bundles, tmp_path):
     records = f"--input={corpus}/test.jsonl"
     with no_file_beyond(1000):
-        done = cli_fork("annotate", f"--bundle={bundles}", records, f"--output={tmp_path}/found.jsonl")
+        done = cli_process("annotate", f"--bundle={bundles}", records, f"--output={tmp_path}/found.jsonl")
         _tells(done, tmp_path / "found.jsonl")
-        done = cli_fork("evaluate", f"--bundle={bundles}", records, f"--output={tmp_path}/scores.json")
+        done = cli_process("evaluate", f"--bundle={bundles}", records, f"--output={tmp_path}/scores.json")
         _tells(done, tmp_path / "scores.json")
     assert not (tmp_path / "found.jsonl").exists()
     assert not (tmp_path / "scores.json").exists()
     # Results from before the disk was full are kept, and the job resumes from there.
-    done = cli_fork(
+    done = cli_process(
         "annotate", f"--bundle={bundles}", records, f"--output={tmp_path}/found.jsonl", "--resume"
     )
     assert done.returncode == 0, done.stderr
@@ -77,10 +77,10 @@ def test_train_and_export(cli, tiny_flags, corpus, trained, tmp_path):
 
 
 @pytest.mark.slow
-def test_an_archive(cli_fork, corpus, bundles, tmp_path):
+def test_an_archive(cli_process, corpus, bundles, tmp_path):
     # A child inherits the limit.
     with no_file_beyond(5000):
-        done = cli_fork(
+        done = cli_process(
             "annotate_archive",
             f"--bundle={bundles}",
             f"--input={corpus}/train.jsonl",
@@ -137,7 +137,7 @@ def test_pre_training(cli, corpus, tmp_path):
 
 
 @pytest.mark.slow
-def test_commands_of_several_steps(cli_fork, corpus, trained, tmp_path):
+def test_commands_of_several_steps(cli_process, corpus, trained, tmp_path):
     data = (f"--train={corpus}/train.jsonl", f"--test={corpus}/test.jsonl", "--encoder=random")
     places = [f"--{name}={tmp_path}/{name}" for name in ("runs_dir", "work_dir")]
     report = ("--tables=VII", "--rows=bigru_crf", "--seeds=1", "--budget=1", "--report_only")
@@ -148,7 +148,7 @@ def test_commands_of_several_steps(cli_fork, corpus, trained, tmp_path):
         ("try_serving", (f"--model_dir={trained}", f"--output={tmp_path}/bundles", "--text=患者入院。")),
     ):
         with no_file_beyond(500):
-            done = cli_fork(command, *flags)
+            done = cli_process(command, *flags)
         assert done.returncode == 1, done.stderr
         assert "Traceback" not in done.stderr
         assert REMEDY in done.stderr, done.stderr
