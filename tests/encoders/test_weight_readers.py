@@ -77,7 +77,7 @@ def test_weights_in_parts(make_checkpoint, backend):
     check_loads(checkpoint, backend, atol=0)
 
     (checkpoint.folder / "model-00002-of-00002.safetensors").unlink()
-    with pytest.raises(UserError, match=r"must hold model-00002-of-00002\.safetensors"):
+    with pytest.raises(UserError, match=r"must contain model-00002-of-00002\.safetensors"):
         load_encoder(str(checkpoint), backend=backend)
     index_file.write_text("{}", encoding="utf-8")
     with pytest.raises(UserError, match=r"index\.json: must hold `weight_map`"):
