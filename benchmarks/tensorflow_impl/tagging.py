@@ -9,6 +9,7 @@ from harness import Handlers, serve
 
 from emr_ner_tf.data.reading import read_documents
 from emr_ner_tf.exporting.bundle import Bundle
+from emr_ner_tf.exporting.packed_weights import keep_packed_weights
 from emr_ner_tf.training.loading import restore
 from tensorflow_impl.portable import save_model
 from tensorflow_impl.threads import start_tensorflow
@@ -16,6 +17,8 @@ from tensorflow_impl.threads import start_tensorflow
 
 def load(model_dir: str, bundle: str, records: str, folder: str, threads: int) -> Handlers:
     """Writes the weights of `model_dir` for the peer and loads the bundle."""
+    # As `annotate` and `serve` do.
+    keep_packed_weights(bundle)
     start_tensorflow(threads)
     _save(model_dir, pathlib.Path(folder))
     gc.collect()

@@ -287,5 +287,14 @@ def _headers() -> dict[str, str]:
     return headers
 
 
+def _own_process() -> None:
+    """Annotates in a process that does nothing else."""
+    if _BUNDLE.value is not None:
+        from emr_ner_tf.exporting.packed_weights import keep_packed_weights
+
+        keep_packed_weights(_BUNDLE.value)
+    main()
+
+
 if __name__ == "__main__":
-    run(main)
+    run(_own_process)

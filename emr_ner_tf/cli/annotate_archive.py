@@ -76,6 +76,10 @@ def main() -> None:
     finally:
         python_logging.disable(python_logging.NOTSET)
 
+    from emr_ner_tf.exporting.packed_weights import keep_packed_weights
+
+    # The workers of this machine inherit the environment.
+    keep_packed_weights(_BUNDLE.value)
     job = ArchiveJob(
         bundle=_BUNDLE.value,
         inputs=_INPUT.value,

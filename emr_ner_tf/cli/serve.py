@@ -137,7 +137,10 @@ def main() -> None:
                 f"lower case without a path, got {origin!r}"
             )
     logging.info("this server is for development; in production, use TensorFlow Serving")
+    from emr_ner_tf.exporting.packed_weights import keep_packed_weights
     from emr_ner_tf.server.server import BatchingOptions, Server, ServerOptions, Tls
+
+    keep_packed_weights(_BUNDLE.value, *more_models.values())
 
     tls = None
     if _TLS_CERT.value is not None:

@@ -33,9 +33,11 @@ _NO_BROWSER = flags.DEFINE_bool("no_browser", False, "Only print the address of 
 
 def main() -> None:
     """Serves the page until a signal arrives."""
+    from emr_ner_tf.exporting.packed_weights import keep_packed_weights
     from emr_ner_tf.exporting.versioning import GRAPH, version_number
     from emr_ner_tf.server.server import Server, ServerOptions
 
+    keep_packed_weights(*_BUNDLE.value)
     with contextlib.ExitStack() as stack:
         bundles: dict[str, str] = {}
         for given in _BUNDLE.value:

@@ -16,7 +16,7 @@ from emr_ner_tf.errors import UserError
 from emr_ner_tf.exporting.completeness import CONTRACT, CONTRACT_VERSION, TAGS, check_complete
 from emr_ner_tf.exporting.model_card import model_card
 from emr_ner_tf.exporting.signatures import ServingModule
-from emr_ner_tf.exporting.versioning import GRAPH, find_versions, no_bundle
+from emr_ner_tf.exporting.versioning import GRAPH, METRICS, find_versions, newest_version, no_bundle
 from emr_ner_tf.exporting.warmup import write_warmup
 from emr_ner_tf.inference.annotator import Annotator, decode_entities, encode_texts
 from emr_ner_tf.models.model_definition import ModelDefinition
@@ -24,7 +24,7 @@ from emr_ner_tf.models.ner_pipeline import NerPipeline
 from emr_ner_tf.text.characters import look_up
 from emr_ner_tf.training.strategies import MULTI_WORKER
 
-MODEL_CARD, METRICS, LICENCE = "model_card.md", "metrics.json", "LICENCE"
+MODEL_CARD, LICENCE = "model_card.md", "LICENCE"
 
 
 class Bundle(Annotator):
@@ -141,8 +141,7 @@ def find_version(path: str | os.PathLike[str]) -> pathlib.Path:
             file.
     """
     path = pathlib.Path(path)
-    versions = find_versions(path)
-    found = path if not versions or (path / GRAPH).exists() else versions[max(versions)]
+    found = newest_version(path)
     for needed in (GRAPH, f"assets/{CONTRACT}"):
         if not (found / needed).exists():
             if (found / "variables").exists() or (found / "assets").exists():
@@ -150,7 +149,7 @@ def find_version(path: str | os.PathLike[str]) -> pathlib.Path:
                     f"{found / needed}: no such file, though others of a bundle are there; "
                     "copy or export the bundle again"
                 )
-            older = [number for number, folder in versions.items() if (folder / GRAPH).exists()]
+            older = [number for number, folder in find_versions(path).items() if (folder / GRAPH).exists()]
             if older and found != path:
                 raise UserError(
                     f"{found}: the newest version has no {needed}; copy or export it again, or name version "

@@ -9,6 +9,8 @@ from emr_ner_tf.errors import UserError
 
 # The file of a SavedModel that every version has.
 GRAPH = "saved_model.pb"
+# In the folder `assets` of a version: the metrics of the training run, and what was exported.
+METRICS = "metrics.json"
 # TensorFlow Serving's numbers have 64 bits.
 LARGEST = (1 << 63) - 1
 _Path = TypeVar("_Path", str, pathlib.Path)
@@ -58,6 +60,12 @@ def find_versions(
         number: list(filter(is_version, entries)) for number, entries in numbered_entries(directory).items()
     }
     return {number: entries[-1] for number, entries in found.items() if entries}
+
+
+def newest_version(path: pathlib.Path) -> pathlib.Path:
+    """Returns the newest version in a directory; `path` itself if it is a version or has none."""
+    versions = find_versions(path)
+    return path if not versions or (path / GRAPH).exists() else versions[max(versions)]
 
 
 def no_bundle(path: str | os.PathLike[str], needed: str = GRAPH) -> UserError:

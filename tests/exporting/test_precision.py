@@ -2,6 +2,10 @@
 
 import itertools
 import json
+import os
+import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -11,8 +15,20 @@ from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.exporting.bundle import Bundle
 from emr_ner_tf.exporting.export import export
+from emr_ner_tf.exporting.packed_weights import VARIABLE, keep_packed_weights
 from emr_ner_tf.exporting.parity_check import compare_with_float32
 from emr_ner_tf.exporting.reduced_precision import choose_precision
+
+# The probabilities of two texts' tags from each bundle, one after the other in one process.
+_MARGINALS = """
+import json, sys
+from emr_ner_tf.exporting.bundle import Bundle
+
+texts = ["患者因右肺上叶腺癌入院，予顺铂化疗。" * 9, "腹痛3天。"]
+for path in sys.argv[1:]:
+    bundle = Bundle(path)
+    print(json.dumps([found.tolist() for text in texts for found in bundle.marginals([text])]))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -91,3 +107,76 @@ def test_a_model_that_another_precision_changes_is_refused():
     assert compare_with_float32(float32, float32, plain, (label,)) == (10, 10, 0, None, None)
     with pytest.raises(UserError, match=r"finds 20 entities that differ from its 10 .*--precision=float32"):
         compare_with_float32(other, float32, plain, (label,))
+
+
+@pytest.fixture
+def other(exported, tmp_path):
+    """A version with the same graph and other weights."""
+    path = tmp_path / "2"
+    shutil.copytree(exported / "1", path)
+    prefix = str(path / "variables/variables")
+    reader = tf.train.load_checkpoint(prefix)
+    tensors = {name: reader.get_tensor(name) for name in reader.get_variable_to_dtype_map()}
+
+    def other_value(value):
+        return tf.constant(0.5 * value, value.dtype) if getattr(value, "dtype", None) in floating else value
+
+    floating = (np.float32, tf.bfloat16.as_numpy_dtype)
+    changed = [other_value(value) for value in tensors.values()]
+    tf.raw_ops.SaveV2(
+        prefix=prefix, tensor_names=list(tensors), shape_and_slices=[""] * len(tensors), tensors=changed
+    )
+    return path
+
+
+def test_only_for_bundles_that_compute_in_bfloat16(exported, bundles, tmp_path, monkeypatch):
+    monkeypatch.setenv(VARIABLE, "")
+    for given, expected in (
+        ((), None),
+        ((bundles,), None),
+        ((tmp_path / "none", bundles / "1"), None),
+        ((exported,), "1"),
+        ((bundles, str(exported / "1")), "1"),
+    ):
+        monkeypatch.delenv(VARIABLE)
+        keep_packed_weights(*given)
+        assert os.environ.get(VARIABLE) == expected, given
+        monkeypatch.setenv(VARIABLE, "")
+    monkeypatch.setenv(VARIABLE, "0")
+    keep_packed_weights(exported)
+    assert os.environ[VARIABLE] == "0"
+
+
+def test_a_command_that_ends_its_process_keeps_them_and_finds_the_same(
+    exported, corpus, cli, cli_process, tmp_path
+):
+    found = []
+    for run, name in ((cli, "in.jsonl"), (cli_process, "own.jsonl")):
+        done = run(
+            "annotate", f"--bundle={exported}", f"--input={corpus}/test.jsonl", f"--output={tmp_path / name}"
+        )
+        assert done.returncode == 0, done.stderr
+        found.append(
+            [json.loads(line) for line in (tmp_path / name).read_text(encoding="utf-8").splitlines()]
+        )
+    # The process of the tests also trains.
+    assert VARIABLE not in os.environ
+    for plain, packed in zip(*found, strict=True):
+        scores = [[entity.pop("score") for entity in record["entities"]] for record in (plain, packed)]
+        assert packed == plain
+        np.testing.assert_allclose(scores[1], scores[0], atol=1e-4)
+
+
+def test_a_version_that_replaces_another_has_its_own_weights(exported, other):
+    def marginals(*paths, **env):
+        command = [sys.executable, "-c", _MARGINALS, *map(str, paths)]
+        done = subprocess.run(command, env=os.environ | env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return [[np.array(text) for text in json.loads(line)] for line in done.stdout.splitlines()]
+
+    plain = marginals(exported, other)
+    packed = marginals(exported, other, **{VARIABLE: "1"})
+    assert np.abs(plain[0][0] - plain[1][0]).max() > 0.01
+    for bundle, expected in zip(packed, plain, strict=True):
+        for text in range(2):
+            np.testing.assert_allclose(bundle[text], expected[text], atol=1e-4)
