@@ -40,8 +40,8 @@ _PRECISION = flags.DEFINE_enum(
     "precision",
     "float32",
     ["float32", "bfloat16", "auto"],
-    "Data type in which the encoder and the attention compute. bfloat16 is faster on some processors, such as those "
-    "with AMX, and slower on others; auto measures it on this machine.",
+    "Data type in which the encoder, the attention and the products of the recurrence's inputs compute. bfloat16 is "
+    "faster on some processors, such as those with AMX, and slower on others; auto measures it on this machine.",
 )
 _MIN_PROBABILITY = define_float(
     "min_probability",

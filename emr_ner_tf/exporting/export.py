@@ -57,7 +57,8 @@ class ExportResult(NamedTuple):
         megabytes: size of the version, in 1e6 bytes.
         removed: older versions that were removed.
         validation_f1: validation F1 of the exported checkpoint; None if it was not scored.
-        precision: dtype in which encoder and attention compute: "float32" or "bfloat16".
+        precision: dtype in which encoder, attention and the products of the recurrence's inputs compute: "float32" or
+            "bfloat16".
         comparison: comparison of reduced precision with float32; None for float32.
         threshold: the threshold that was chosen, with its F1 on `verify_on`; None if none was.
     """
@@ -99,8 +100,8 @@ def export(
         verify_options: settings that the file does not state itself, such as its encoding.
         checkpoint: "best" or "last".
         weights: dtype in which large variables are stored: "float32", "bfloat16" or "float16".
-        precision: dtype in which encoder and attention compute: "float32", "bfloat16", or "auto", which chooses
-            bfloat16 if this machine's processor multiplies in it.
+        precision: dtype in which encoder, attention and the products of the recurrence's inputs compute: "float32",
+            "bfloat16", or "auto", which chooses bfloat16 if this machine's processor multiplies in it.
         min_probability: the signature `serving_default` leaves out entities with a lower probability; 0 to 1.
         choose_threshold: whether to choose `min_probability` for the highest exact-match F1 on `verify_on`, whose
             records must be annotated.

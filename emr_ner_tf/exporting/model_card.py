@@ -24,7 +24,10 @@ def model_card(definition: ModelDefinition, metrics: str) -> str:
     stored = "bfloat16 in the encoder, float32 elsewhere" if precision != "float32" == weights else weights
     computed = "computed with in float32"
     if precision != "float32":
-        computed = f"encoder and attention compute in {precision}, the rest in float32"
+        computed = (
+            f"encoder, attention and the products of the recurrence's inputs compute in {precision}, the rest in "
+            "float32"
+        )
     scored = "not scored during training"
     if "f1" in exported:
         chosen = ", which also chose the checkpoint" if exported["checkpoint"] == BEST else ""

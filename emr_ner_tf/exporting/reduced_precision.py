@@ -22,15 +22,16 @@ _MIN_SPEEDUP = 1.2
 
 
 def reduced_copy(tagger: Tagger, definition: ModelDefinition, *, weights: str, precision: str) -> Tagger:
-    """Copies a tagger so that it stores its large variables, or computes its encoder and attention, in 16 bits.
+    """Copies a tagger so that it stores its large variables, or computes its large products, in 16 bits.
 
-    The recurrence, the emissions and the CRF compute in float32.
+    The steps of the recurrence, the emissions and the CRF compute in float32.
 
     Args:
         tagger: trained tagger in float32.
         definition: definition of the tagger.
         weights: dtype in which large variables are stored: "float32", "bfloat16" or "float16".
-        precision: dtype in which encoder and attention compute: "float32" or "bfloat16".
+        precision: dtype in which encoder, attention and the products of the recurrence's inputs compute: "float32" or
+            "bfloat16".
 
     Returns:
         The copy. It must only be used, and above all traced, within `with reading_as_float32():`.

@@ -70,7 +70,7 @@ def test_what_is_stored_and_what_the_card_says(exported):
     assert tf.float32 in types.values()
     card = (exported / "1/assets/model_card.md").read_text(encoding="utf-8")
     assert "stored as bfloat16 in the encoder, float32 elsewhere" in card
-    assert "encoder and attention compute in bfloat16, the rest in float32" in card
+    assert "the products of the recurrence's inputs compute in bfloat16, the rest in float32" in card
     metrics = json.loads((exported / "1/assets/metrics.json").read_text(encoding="utf-8"))
     compared = metrics["exported"]["compared_with_float32"]
     assert f"F1 {compared['f1']:.4f} against {compared['float32_f1']:.4f}" in card

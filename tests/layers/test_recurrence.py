@@ -57,3 +57,33 @@ def test_a_graph_made_on_a_cpu_holds_cudnn_for_a_gpu(cell):
     )
     assert found == [(b"CPU", False)] * 2 + [(b"GPU", True)] * 2
     assert len({f.attr["api_implements"].s for f in by_device}) == 2
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_only_the_products_of_the_inputs_are_bfloat16_and_only_without_training(cell):
+    tf.keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    try:
+        context = RecurrentContext(cell, 4)
+    finally:
+        tf.keras.mixed_precision.set_global_policy("float32")
+    context.build([None, None, 5])
+    inputs, length = tf.random.stateless_normal([3, 9, 5], [1, 2]), tf.constant([9, 4, 1])
+    trained, inferred = (
+        tf.function(lambda training=training: context(inputs, length, training=training))
+        for training in (True, False)
+    )
+    np.testing.assert_allclose(inferred(), trained(), atol=0.02)
+    products = [
+        [node.attr["T"].type for node in _nodes(graph) if node.op == "MatMul"]
+        for graph in (trained, inferred)
+    ]
+    assert set(products[0]) == {tf.float32.as_datatype_enum}
+    assert products[1].count(tf.bfloat16.as_datatype_enum) == 2
+    assert tf.float32.as_datatype_enum in products[1]
+
+
+def _nodes(graph):
+    definition = graph.get_concrete_function().graph.as_graph_def()
+    yield from definition.node
+    for function in definition.library.function:
+        yield from function.node_def
