@@ -288,7 +288,7 @@ def _headers() -> dict[str, str]:
 
 
 def _own_process() -> None:
-    """Annotates in a process that does nothing else."""
+    """Annotates in a process that ends with the command; one that goes on may train."""
     if _BUNDLE.value is not None:
         from emr_ner_tf.exporting.packed_weights import keep_packed_weights
 

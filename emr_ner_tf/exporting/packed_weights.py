@@ -14,7 +14,8 @@ def keep_packed_weights(*bundles: str | os.PathLike[str]) -> None:
     """Lets oneDNN keep the weights of a product as it lays them out, if one of the bundles computes in bfloat16.
 
     In bfloat16 the results are the same to the bit, and laying the weights out again takes up to half the time of a
-    product. In float32 it takes none, and other layouts round differently. A value that `VARIABLE` has already stays.
+    product. In float32 nothing is gained, and other layouts round differently. A value that `VARIABLE` has already
+    stays.
 
     Call it only in a process in which no weight changes, and before its first product: a training would go on with the
     weights of its first step.

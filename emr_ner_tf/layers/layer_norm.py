@@ -10,7 +10,7 @@ from emr_ner_tf.layers.device_selection import call_by_device
 def layer_norm(
     layer: tf.keras.layers.LayerNormalization, inputs: tf.Tensor, training: bool | None
 ) -> tf.Tensor:
-    """Normalizes the last axis like `layer`: in half the time if a gradient is taken, on a CPU in a fifth otherwise.
+    """Normalizes the last axis like `layer`: in half the time if a gradient is taken, on a CPU in a sixth otherwise.
 
     Automatic differentiation of Keras' layer makes about twice as many passes over the inputs as this gradient, which
     also computes the sums as matrix products.

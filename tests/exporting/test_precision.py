@@ -130,6 +130,7 @@ def other(exported, tmp_path):
 
 
 def test_only_for_bundles_that_compute_in_bfloat16(exported, bundles, tmp_path, monkeypatch):
+    # Restored after the test.
     monkeypatch.setenv(VARIABLE, "")
     for given, expected in (
         ((), None),
@@ -138,10 +139,9 @@ def test_only_for_bundles_that_compute_in_bfloat16(exported, bundles, tmp_path, 
         ((exported,), "1"),
         ((bundles, str(exported / "1")), "1"),
     ):
-        monkeypatch.delenv(VARIABLE)
+        os.environ.pop(VARIABLE, None)
         keep_packed_weights(*given)
         assert os.environ.get(VARIABLE) == expected, given
-        monkeypatch.setenv(VARIABLE, "")
     monkeypatch.setenv(VARIABLE, "0")
     keep_packed_weights(exported)
     assert os.environ[VARIABLE] == "0"
