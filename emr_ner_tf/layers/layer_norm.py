@@ -28,7 +28,10 @@ def layer_norm(
             return layer(inputs)
         arguments = (inputs, tf.cast(layer.gamma, tf.float32), tf.cast(layer.beta, tf.float32))
         return call_by_device(
-            partial(_for_onednn, layer.epsilon), partial(_as_keras, layer.epsilon), *arguments
+            ("layer_norm", layer.epsilon),
+            partial(_for_onednn, layer.epsilon),
+            partial(_as_keras, layer.epsilon),
+            *arguments,
         )
     width, dtype = inputs.shape[-1], inputs.dtype
     compute = tf.float32 if dtype.size < 4 else dtype

@@ -97,6 +97,7 @@ class RecurrentContext(tf.keras.layers.Layer):
         if training:
             return loop(inputs, *weights, training=True)
         return call_by_device(
+            layer,
             lambda inputs, length, *weights: loop(
                 inputs, *weights, training=False, product_dtype=self._product_dtype
             ),
