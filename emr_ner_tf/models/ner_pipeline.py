@@ -141,13 +141,29 @@ class NerPipeline(tf.Module):
         known = (token_ids >= 0) & (token_ids < rows)
         tokens = tf.where(known, token_ids, self.vocabulary.unk_id)
         return map_windows(
-            self._scores,
+            self._window_scores,
             tokens,
             length,
             tf.gather(self._breaks, tokens),
             width=self.table.num_tags,
             **self._windows,
         )
+
+    def _window_scores(self, token_ids: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
+        """Calls `_scores` such that a loop may call it for the next windows before it has finished with these.
+
+        TensorFlow keeps the calls of a function with variables in order, as if each could change one.
+        """
+        if tf.executing_eagerly():
+            return self._scores(token_ids, length)
+        function = self._scores.get_concrete_function()
+        function.add_to_graph()
+        (scores,) = tf.raw_ops.PartitionedCall(
+            args=[token_ids, length, *function.captured_inputs],
+            Tout=[output.dtype for output in function.outputs],
+            f=function,
+        )
+        return tf.ensure_shape(scores, function.outputs[0].shape)
 
 
 def _clipped(token_ids: tf.Tensor, length: tf.Tensor) -> tf.Tensor:

@@ -101,7 +101,7 @@ def map_windows(
     """Runs a function over the windows of all records and puts the output of each token into its place.
 
     The windows are sorted by length, the longest first, and cut into micro-batches, each padded to its own longest
-    window. The micro-batches run one after the other, so memory does not grow with the number of windows.
+    window. At most two micro-batches run at the same time, so memory does not grow with the number of windows.
 
     Args:
         fn: maps (values int32 [n, W], 0 in the padding, and length int32 [n]) to float [n, W, width].
@@ -157,7 +157,8 @@ def map_windows(
         lambda i, done, outputs, places: done < total,
         run_next,
         (1, 0, outputs.write(0, tf.zeros([0, width])), places.write(0, tf.zeros([0], tf.int32))),
-        parallel_iterations=1,
+        # What one micro-batch does on a single thread goes on beside the products of the other.
+        parallel_iterations=2,
     )
     stitched = tf.scatter_nd(
         places.concat()[:, tf.newaxis], outputs.concat(), tf.stack([batch * time, width])

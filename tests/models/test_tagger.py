@@ -1,5 +1,8 @@
 """The tagger's parts by name, and texts of unlike length; what every system must do is in tests/conformance."""
 
+import os
+import threading
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -86,3 +89,31 @@ def test_a_short_record_is_the_same_alone_and_beside_a_long_one():
     assert both["length"].numpy().tolist() == [len(long), len(short), 0]
     np.testing.assert_array_equal(both["tags"][1, : len(short)], alone["tags"][0])
     assert (both["tags"].numpy()[1, len(short) :] == b"").all()
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="TensorFlow has a thread for each processor")
+def test_two_micro_batches_are_computed_at_the_same_time(monkeypatch):
+    config = _config()
+    config.text.token_budget = 16
+    tagger = _build(config)
+    ner_pipeline = NerPipeline(tagger, _VOCABULARY, config.text)
+    # Six windows, each a micro-batch.
+    text = tf.constant(["患者因右肺上叶腺癌入院。" * 4])
+    expected = ner_pipeline.tags(text)["tags"].numpy()
+    windows = threading.Barrier(2)
+
+    def meet(token_ids):
+        # It breaks, which is an error, where no other window comes.
+        windows.wait(timeout=60)
+        return token_ids
+
+    encode = tagger.call
+
+    def encode_together(token_ids, *arguments, **options):
+        # Of no state: TensorFlow keeps functions that have one in order.
+        met = tf.numpy_function(meet, [token_ids], tf.int32, stateful=False)
+        return encode(tf.ensure_shape(met, token_ids.shape), *arguments, **options)
+
+    monkeypatch.setattr(tagger, "call", encode_together)
+    together = NerPipeline(tagger, _VOCABULARY, config.text)
+    np.testing.assert_array_equal(tf.function(together.tags)(text)["tags"], expected)
