@@ -56,7 +56,8 @@ setup: $(STAMP)
 quickstart: $(STAMP)
 	$(BIN)/python -m emr_ner_tf.cli.quickstart --work_dir=runs/quickstart
 
-test: $(STAMP) browser lint types
+test: $(STAMP)
+	$(MAKE) --jobs=3 browser lint types
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # The page is tested in Debian's chromium.
