@@ -150,9 +150,10 @@ class NerPipeline(tf.Module):
         )
 
     def _window_scores(self, token_ids: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
-        """Calls `_scores` such that a loop may call it for the next windows before it has finished with these.
+        """Calls `_scores` as a function without side effects, so that a loop can run two calls at the same time.
 
-        TensorFlow keeps the calls of a function with variables in order, as if each could change one.
+        TensorFlow would run calls of a function that reads variables one after the other. The result has no static
+        shape.
         """
         if tf.executing_eagerly():
             return self._scores(token_ids, length)
@@ -163,7 +164,7 @@ class NerPipeline(tf.Module):
             Tout=[output.dtype for output in function.outputs],
             f=function,
         )
-        return tf.ensure_shape(scores, function.outputs[0].shape)
+        return scores
 
 
 def _clipped(token_ids: tf.Tensor, length: tf.Tensor) -> tf.Tensor:

@@ -157,7 +157,7 @@ def map_windows(
         lambda i, done, outputs, places: done < total,
         run_next,
         (1, 0, outputs.write(0, tf.zeros([0, width])), places.write(0, tf.zeros([0], tf.int32))),
-        # What one micro-batch does on a single thread goes on beside the products of the other.
+        # While one micro-batch is in a step that uses a single thread, the other uses the remaining threads.
         parallel_iterations=2,
     )
     stitched = tf.scatter_nd(

@@ -19,7 +19,7 @@ class _Of(Annotator):
     """Annotates by a function."""
 
     def __init__(self, function, name="m", version=None):
-        self.predict = function
+        self._function = function
         self._name, self._version = name, version
 
     @property
@@ -31,7 +31,7 @@ class _Of(Annotator):
         return self._version
 
     def predict(self, texts):
-        raise NotImplementedError
+        return self._function(texts)
 
 
 def _first_characters(texts):

@@ -91,7 +91,7 @@ def test_a_short_record_is_the_same_alone_and_beside_a_long_one():
     assert (both["tags"].numpy()[1, len(short) :] == b"").all()
 
 
-@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="TensorFlow has a thread for each processor")
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two processors")
 def test_two_micro_batches_are_computed_at_the_same_time(monkeypatch):
     config = _config()
     config.text.token_budget = 16
@@ -103,14 +103,14 @@ def test_two_micro_batches_are_computed_at_the_same_time(monkeypatch):
     windows = threading.Barrier(2)
 
     def meet(token_ids):
-        # It breaks, which is an error, where no other window comes.
+        # An error is raised if no second window arrives within this time.
         windows.wait(timeout=60)
         return token_ids
 
     encode = tagger.call
 
     def encode_together(token_ids, *arguments, **options):
-        # Of no state: TensorFlow keeps functions that have one in order.
+        # Stateless, because TensorFlow runs stateful operations one after the other.
         met = tf.numpy_function(meet, [token_ids], tf.int32, stateful=False)
         return encode(tf.ensure_shape(met, token_ids.shape), *arguments, **options)
 
