@@ -33,6 +33,9 @@ PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 # Keys that do not affect the result of a run.
 RUNTIME_ONLY_KEYS = ("train.checkpoint_seconds", "train.log_seconds", "text.token_budget")
 
+# Keys by their old names, which configuration files and flags may still have.
+RENAMED_KEYS = {"data.held_fraction": "data.heldout_fraction"}
+
 # Seeds have 32 bits, as in NumPy; no machine has memory for a wider layer.
 _MAX_SEED, _MAX_SIZE, _MAX_WHOLE = 2**32 - 1, 2**16, 2**31 - 1
 _SIZES = ("model", "random_encoder", "char", "lexicon")
@@ -361,13 +364,14 @@ def load_config(path: str | os.PathLike[str], base: Callable[[], ConfigDict] = b
     Raises:
         UserError: the file is missing or not whole, or holds keys that this version does not know.
     """
-    saved = read_object(pathlib.Path(path))
+    saved = flattened(ConfigDict(read_object(pathlib.Path(path))))
+    found = {RENAMED_KEYS.get(key, key): value for key, value in saved.items()}
     config = base()
-    known, found = flattened(config), flattened(ConfigDict(saved))
+    known = flattened(config)
     if unknown := found.keys() - known:
         raise UserError(f"{path}: unknown key {min(unknown)!r}, of another command or a newer version")
     _check_types(found, known, f"{path}: ")
-    config.update(saved)
+    set_keys(config, found)
     return config
 
 

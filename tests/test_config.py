@@ -121,6 +121,12 @@ def test_files_that_are_no_configuration(tmp_path):
     assert load_config(tmp_path / "config.json").optimizer.clip_norm == 2
 
 
+def test_a_saved_key_may_have_its_old_name(tmp_path):
+    (tmp_path / "config.json").write_text('{"data": {"held_fraction": 0.25}}', encoding="utf-8")
+    base = ConfigDict({"data": {"heldout_fraction": 0.02}})
+    assert load_config(tmp_path / "config.json", base=lambda: base).data.heldout_fraction == 0.25
+
+
 def test_differences_name_the_key():
     one, other = base_config(), base_config()
     other.train.epochs = 3

@@ -16,7 +16,7 @@ from typing import Any
 
 from absl import app, flags, logging
 
-from emr_ner_tf.cli.deprecated_flags import is_deprecated, warn_of_deprecated_flags
+from emr_ner_tf.cli.deprecated_flags import is_deprecated, rename_config_keys, warn_of_deprecated_flags
 from emr_ner_tf.data.atomic_io import OUTPUT_ERRORS
 from emr_ner_tf.errors import Terminated, UsageError, UserError, describe_os_error
 from emr_ner_tf.progress_bar import enable_bars
@@ -156,9 +156,11 @@ def _parse(main: Callable[..., None], subcommands: Sequence[str], argv: Sequence
             sys.exit(guarded(functools.partial(print, _help(main, full=argument in _HELP_FULL))))
         if argument == "--":
             break
-    if "config" in flags.FLAGS:
-        flags.FLAGS["config"].parser = _RecipeParser()
     try:
+        if "config" in flags.FLAGS:
+            flags.FLAGS["config"].parser = _RecipeParser()
+            # ml_collections reads the overrides of a configuration from there.
+            sys.argv = argv = rename_config_keys(argv)
         rest = flags.FLAGS(list(argv))[1:]
         if subcommands and (not rest or rest[0] not in subcommands):
             got = repr(rest[0]) if rest else "none"

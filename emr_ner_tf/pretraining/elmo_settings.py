@@ -57,5 +57,8 @@ def check_elmo_config(config: ConfigDict) -> None:
         "train.token_budget": 1,
     }
     check_values(
-        config, choices={}, at_least=at_least, fractions=("data.held_fraction", "model.hidden_dropout_prob")
+        config,
+        choices={},
+        at_least=at_least,
+        fractions=("data.heldout_fraction", "model.hidden_dropout_prob"),
     )

@@ -39,7 +39,7 @@ def data_settings() -> ConfigDict:
     data.records = ""
     # Files of held-out records; passages of `unlabelled` that share text with them are left out.
     data.exclude_shared_with = ""
-    data.held_fraction = 0.02  # fraction of the passages to hold out, at least one; at least one remains
+    data.heldout_fraction = 0.02  # fraction of the passages to hold out, at least one; at least one remains
     return data
 
 
@@ -96,7 +96,7 @@ def gather_passages(settings: ConfigDict, seed: int) -> Passages:
             f"({left_out} left out by config.data.exclude_shared_with)"
         )
     one = 1 / len(passages)
-    fraction = min(max(settings.held_fraction, one), 1 - one)
+    fraction = min(max(settings.heldout_fraction, one), 1 - one)
     train, heldout = train_validation_split(passages, fraction, seed)
     logging.info(
         "%d passages, %d characters; %d held out; %d left out that share %d characters with held-out records",

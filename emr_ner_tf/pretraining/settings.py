@@ -63,5 +63,5 @@ def check_pretrain_config(config: ConfigDict) -> None:
             "optimizer.encoder_rate": 0,
             "optimizer.head_rate": 0,
         },
-        fractions=("data.held_fraction", "masking.rate"),
+        fractions=("data.heldout_fraction", "masking.rate"),
     )

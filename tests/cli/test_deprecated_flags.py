@@ -37,6 +37,23 @@ def test_an_old_flag_is_checked_like_the_new_one(cli):
     assert "--retry_timeout_s can only be given with --server" in done.stderr
 
 
+@pytest.mark.parametrize("in_a_file", [False, True])
+def test_an_old_key_of_a_configuration_works_with_a_warning(cli, tmp_path, in_a_file):
+    flags = [f"--model_dir={tmp_path}/model", f"--output={tmp_path}/encoder"]
+    old = "--config.data.held_fraction=2"
+    if in_a_file:
+        (tmp_path / "flags").write_text(old)
+        old = f"--flagfile={tmp_path}/flags"
+    done = cli("pretrain", "--config=pretrain", *flags, old)
+    warning, error = done.stderr.splitlines()
+    assert warning == (
+        "warning: --config.data.held_fraction is deprecated and will be removed in the next version; "
+        "use --config.data.heldout_fraction"
+    )
+    assert error == "config.data.heldout_fraction must be at least 0 and below 1, got 2.0"
+    assert done.returncode == 1
+
+
 def test_the_old_name_of_the_heldout_file(cli, tmp_path):
     held = tmp_path / "held.jsonl"
     done = cli("data", "stats", f"--input={held}")

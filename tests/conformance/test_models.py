@@ -44,7 +44,9 @@ def graph(model):
     """`_outputs` of the row's model, traced once for every shape."""
     matrix = tf.TensorSpec([None, None], tf.int32)
     signature = [matrix, matrix, tf.TensorSpec([None], tf.int32)]
-    return tf.function(lambda *batch: _outputs(model.tagger, *batch), input_signature=signature)
+    return tf.function(
+        lambda *batch: _outputs(model.tagger, *batch), input_signature=signature, autograph=False
+    )
 
 
 def _assert_alike(found, expected, rows=slice(None)):

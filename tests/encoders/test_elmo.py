@@ -109,7 +109,7 @@ def test_what_is_trained(encoder, tuned):
     encoder.language_model.trainable = tuned
     token_ids, mask = tf.constant([[2, 4, 5, 3]]), tf.ones([1, 4], tf.bool)
 
-    @tf.function
+    @tf.function(autograph=False)
     def gradients():
         with tf.GradientTape() as tape:
             loss = tf.reduce_sum(encoder(token_ids, mask, training=True) ** 2)

@@ -73,7 +73,7 @@ def test_output_of_the_real_encoder_is_transformers_own(shared, backend):
     encoder = load_encoder(str(folder), backend=backend)
     np.testing.assert_allclose(run(encoder, token_ids, mask)[mask], expected[mask], atol=TOLERANCE)
     # In a graph the activation runs fused into the product, which is another kernel.
-    graph = tf.function(encoder)(tf.constant(token_ids), tf.constant(mask), training=False)
+    graph = tf.function(encoder, autograph=False)(tf.constant(token_ids), tf.constant(mask), training=False)
     np.testing.assert_allclose(graph.numpy()[mask], expected[mask], atol=TOLERANCE)
     assert (encoder.hidden_size, encoder.max_positions, encoder.vocabulary_size) == (512, 512, 21128)
 
@@ -196,6 +196,7 @@ def test_saved_model_runs_on_tensorflow_alone(tiny, batch, backend, tmp_path):
     module.encode = tf.function(
         lambda token_ids, padding_mask: encoder(token_ids, padding_mask, training=False),
         input_signature=[tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None], tf.bool)],
+        autograph=False,
     )
     tf.saved_model.save(module, str(tmp_path / "saved"))
     graph = module.encode.get_concrete_function().graph.as_graph_def()

@@ -99,7 +99,7 @@ VECTOR = tf.TensorSpec([None], tf.float32)
 TAGS = tf.TensorSpec([None, None], tf.int32)
 
 
-@tf.function(input_signature=[FLOATS, ROWS, SQUARE, VECTOR, VECTOR, TAGS])
+@tf.function(input_signature=[FLOATS, ROWS, SQUARE, VECTOR, VECTOR, TAGS], autograph=False)
 def everything(emissions, length, transitions, start, end, tag_ids):
     """Returns every function, and the gradients of the loss, in one graph that knows no shape."""
     potentials = Potentials(emissions, length, transitions, start, end)

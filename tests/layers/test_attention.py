@@ -140,7 +140,7 @@ def test_padding_changes_neither_outputs_nor_gradients(kind, garbage):
 @pytest.mark.parametrize("shape", [(0, 0), (0, 3), (2, 0), (2, 1)])
 def test_records_without_a_character(kind, shape):
     layer = make(kind)
-    graph = tf.function(layer).get_concrete_function(
+    graph = tf.function(layer, autograph=False).get_concrete_function(
         tf.TensorSpec([None, None, WIDTH]), tf.TensorSpec([None], tf.int32)
     )
     outputs = graph(tf.ones([*shape, WIDTH]), tf.zeros([shape[0]], tf.int32)).numpy()
@@ -150,7 +150,9 @@ def test_records_without_a_character(kind, shape):
 @pytest.mark.parametrize("kind", ["self", "plain"])
 def test_eager_equals_graph(kind):
     layer, inputs = make(kind), tf.constant(inputs_of())
-    np.testing.assert_allclose(tf.function(layer)(inputs, LENGTH), layer(inputs, LENGTH), atol=1e-5)
+    np.testing.assert_allclose(
+        tf.function(layer, autograph=False)(inputs, LENGTH), layer(inputs, LENGTH), atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])

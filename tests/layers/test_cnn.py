@@ -92,7 +92,9 @@ def test_config_comes_back_and_gradients_reach_every_weight(kind):
     again.set_weights(layer.get_weights())
     np.testing.assert_array_equal(again(inputs, LENGTH), layer(inputs, LENGTH))
 
-    @tf.function(input_signature=[tf.TensorSpec([None, None, WIDTH]), tf.TensorSpec([None], tf.int32)])
+    @tf.function(
+        input_signature=[tf.TensorSpec([None, None, WIDTH]), tf.TensorSpec([None], tf.int32)], autograph=False
+    )
     def gradients(values, length):
         with tf.GradientTape() as tape:
             loss = tf.reduce_sum(layer(values, length) ** 2)

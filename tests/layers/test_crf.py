@@ -159,7 +159,7 @@ def test_float32_under_mixed_precision(policy):
     tag_ids = np.zeros([4, 4], np.int32)
     assert {weight.dtype for weight in layer.weights} == {tf.float32}
 
-    @tf.function
+    @tf.function(autograph=False)
     def loss_and_gradients(emissions):
         with tf.GradientTape() as tape:
             tape.watch(emissions)
@@ -196,7 +196,7 @@ def test_training_never_decodes():
     layer, emissions = filled(CRF(["x"]))
 
     def operations(function):
-        definition = tf.function(function).get_concrete_function().graph.as_graph_def()
+        definition = tf.function(function, autograph=False).get_concrete_function().graph.as_graph_def()
         bodies = [definition.node, *(body.node_def for body in definition.library.function)]
         return {node.op for nodes in bodies for node in nodes}
 
@@ -247,6 +247,7 @@ def test_every_function_as_a_signature(tmp_path):
 
     @tf.function(
         input_signature=[tf.TensorSpec([None, None, 5]), *[tf.TensorSpec([None], tf.int32)] * 5],
+        autograph=False,
     )
     def serve(emissions, length, record, start, end, label):
         tag_ids, score = layer.decode(emissions, length)
@@ -318,7 +319,7 @@ def train(count):
             return tf.constant(records[rows]), tf.constant(tags[rows]), tf.constant(length[rows])
         return strategy.experimental_distribute_values_from_function(part)
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def step(batch):
         def replica(batch):
             inputs, tag_ids, sizes = batch

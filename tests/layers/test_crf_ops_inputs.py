@@ -109,7 +109,7 @@ def test_constants_and_a_second_call_in_a_graph():
     outside = [tf.constant(values) for values in case]
     emissions = tf.Variable(case.emissions)
 
-    @tf.function
+    @tf.function(autograph=False)
     def gradient():
         with tf.GradientTape() as tape:
             _, length, _, start, end, tag_ids = outside
@@ -144,7 +144,7 @@ def test_the_gradient_adds_no_loop():
     case = [tf.constant(values) for values in random_case(2, 20, 3)]
 
     def loops(function):
-        graph = tf.function(function).get_concrete_function().graph
+        graph = tf.function(function, autograph=False).get_concrete_function().graph
         return sum(node.type in ("While", "StatelessWhile") for node in graph.get_operations())
 
     def loss():

@@ -41,7 +41,7 @@ def problem(seed, steps, tags, scale, forbid):
     return emissions, length, *(values.astype(np.float32) for values in weights)
 
 
-@tf.function(reduce_retracing=True)
+@tf.function(reduce_retracing=True, autograph=False)
 def posterior(*potentials):
     """Returns log-partition float64 [B], marginals [B, T, K], and the transitions of all records together [K, K]."""
     potentials = Potentials(*map(tf.convert_to_tensor, potentials))
@@ -51,7 +51,7 @@ def posterior(*potentials):
     return total, crf_ops.marginals(potentials), tape.gradient(total, potentials.transitions)
 
 
-@tf.function(reduce_retracing=True)
+@tf.function(reduce_retracing=True, autograph=False)
 def fits(*potentials):
     return forward_backward.scaled_messages(forward_backward.make_chain(Potentials(*potentials).prepared()))[
         1

@@ -105,7 +105,7 @@ def values_of(layer):
 @pytest.mark.parametrize("graph", [False, True])
 def test_equals_the_equations(training, graph):
     layer = make()
-    run = tf.function(layer) if graph else layer
+    run = tf.function(layer, autograph=False) if graph else layer
     outputs = run(inputs_of(), LENGTH, token_ids(), training=training).numpy()
     np.testing.assert_allclose(outputs, by_equations(inputs_of(), values_of(layer)), atol=2e-6)
     assert not outputs[~REAL].any()
@@ -135,7 +135,7 @@ def test_gradients_are_the_slopes_of_the_equations(graph):
             )
         return [tf.convert_to_tensor(each) for each in tape.gradient(loss, [inputs, *variables])]
 
-    found = (tf.function(gradients) if graph else gradients)()
+    found = (tf.function(gradients, autograph=False) if graph else gradients)()
     values, rng, step = values_of(layer), np.random.default_rng(6), 1e-5
     names = ["inputs", *values]
     assert len(names) == len(found) == 1 + 1 + 2 * 9
@@ -193,7 +193,8 @@ def test_records_without_a_character():
             tf.TensorSpec([None, None, WIDTH]),
             tf.TensorSpec([None], tf.int32),
             tf.TensorSpec([None, None], tf.int32),
-        ]
+        ],
+        autograph=False,
     )
     def run(inputs, length, ids):
         with tf.GradientTape() as tape:
@@ -257,6 +258,7 @@ def test_a_saved_model_of_unknown_shapes_holds_core_operations(tmp_path):
             tf.TensorSpec([None], tf.int32),
             tf.TensorSpec([None, None], tf.int32),
         ],
+        autograph=False,
     )
     tf.saved_model.save(module, str(tmp_path), signatures={"run": module.run})
     loaded = tf.saved_model.load(str(tmp_path))

@@ -22,7 +22,7 @@ def test_outputs_and_gradients_are_those_of_keras(dtype, tolerance, shape, train
     inputs = tf.cast(draw.normal(shape, mean=2.0, stddev=4.0), dtype)
     upstream = tf.cast(draw.normal(shape), dtype)
 
-    @tf.function
+    @tf.function(autograph=False)
     def outputs_and_gradients(ours):
         with tf.GradientTape() as tape:
             tape.watch(inputs)
@@ -44,7 +44,9 @@ def test_a_graph_made_on_a_cpu_holds_another_for_a_gpu(dtype):
     layer = tf.keras.layers.LayerNormalization(epsilon=1e-12, dtype=policy)
     layer.build([None, 16])
     # Twice: normalisations of one width share both implementations.
-    graph = tf.function(lambda inputs: layer_norm(layer, layer_norm(layer, inputs, False), False))
+    graph = tf.function(
+        lambda inputs: layer_norm(layer, layer_norm(layer, inputs, False), False), autograph=False
+    )
     functions = (
         graph.get_concrete_function(tf.TensorSpec([None, 16], dtype)).graph.as_graph_def().library.function
     )
@@ -58,7 +60,7 @@ def test_a_graph_made_on_a_cpu_holds_another_for_a_gpu(dtype):
     inputs = tf.cast(tf.random.Generator.from_seed(2).normal([7, 16], mean=3.0), dtype)
     weights = tf.cast(layer.gamma, tf.float32), tf.cast(layer.beta, tf.float32)
     np.testing.assert_allclose(
-        tf.cast(tf.function(_as_keras)(1e-12, inputs, *weights), tf.float32),
+        tf.cast(tf.function(_as_keras, autograph=False)(1e-12, inputs, *weights), tf.float32),
         tf.cast(layer(inputs), tf.float32),
         atol=2e-2,
     )

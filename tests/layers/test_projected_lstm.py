@@ -50,7 +50,7 @@ def test_own_gradient_is_tensorflows(layer):
     inputs = tf.random.normal([6, 2, 3, 5], seed=5)
     weight = tf.random.normal([6, 2, 3, 3], seed=6)
 
-    @tf.function
+    @tf.function(autograph=False)
     def gradients(training):
         with tf.GradientTape() as tape:
             tape.watch(inputs)

@@ -22,7 +22,7 @@ def test_equals_keras(cell, lengths):
     weight = tf.random.normal([batch, time, 2 * units])
     sources = [inputs, *context.trainable_variables]
 
-    @tf.function
+    @tf.function(autograph=False)
     def outputs_and_gradients(call):
         with tf.GradientTape() as tape:
             tape.watch(inputs)
@@ -37,7 +37,7 @@ def test_equals_keras(cell, lengths):
     np.testing.assert_allclose(found, expected, atol=1e-6)
     for one, other in zip(expected_gradients, found_gradients, strict=True):
         np.testing.assert_allclose(other, one, atol=1e-5)
-    inferred = tf.function(lambda: context(inputs, length, training=False))()
+    inferred = tf.function(lambda: context(inputs, length, training=False), autograph=False)()
     np.testing.assert_allclose(inferred, expected, atol=1e-6)
 
 
@@ -45,7 +45,7 @@ def test_equals_keras(cell, lengths):
 def test_a_graph_made_on_a_cpu_holds_cudnn_for_a_gpu(cell):
     context = RecurrentContext(cell, 4)
     context.build([None, None, 5])
-    graph = tf.function(lambda inputs, length: context(inputs, length, training=False))
+    graph = tf.function(lambda inputs, length: context(inputs, length, training=False), autograph=False)
     function = graph.get_concrete_function(
         tf.TensorSpec([None, None, 5], tf.float32), tf.TensorSpec([None], tf.int32)
     )
@@ -69,7 +69,7 @@ def test_only_the_products_of_the_inputs_are_bfloat16_and_only_without_training(
     context.build([None, None, 5])
     inputs, length = tf.random.stateless_normal([3, 9, 5], [1, 2]), tf.constant([9, 4, 1])
     trained, inferred = (
-        tf.function(lambda training=training: context(inputs, length, training=training))
+        tf.function(lambda training=training: context(inputs, length, training=training), autograph=False)
         for training in (True, False)
     )
     np.testing.assert_allclose(inferred(), trained(), atol=0.02)

@@ -80,7 +80,7 @@ def graph_of(table):
     floats = [tf.TensorSpec([None] * rank) for rank in (3, 2, 1, 1)]
     integers = tf.TensorSpec([None], tf.int32)
 
-    @tf.function(input_signature=[floats[0], integers, *floats[1:], *[integers] * 4])
+    @tf.function(input_signature=[floats[0], integers, *floats[1:], *[integers] * 4], autograph=False)
     def graph(emissions, length, transitions, start, end, *spans):
         potentials = Potentials(emissions, length, transitions, start, end)
         return span_log_probability(potentials, Spans(*spans), table)

@@ -60,7 +60,7 @@ def config(tmp_path):
     (tmp_path / "text.txt").write_text("\n".join(passages) + "\n", encoding="utf-8")
     config = elmo_config()
     config.data.unlabelled = str(tmp_path / "text.txt")
-    config.data.held_fraction = 0.2
+    config.data.heldout_fraction = 0.2
     config.text.min_count = 2
     config.text.window = 24
     config.model.hidden_size = 8

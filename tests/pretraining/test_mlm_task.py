@@ -24,7 +24,7 @@ def config(texts, tmp_path):
     config = pretrain_config()
     (tmp_path / "passages.txt").write_text("\n".join(texts) + "\n", encoding="utf-8")
     config.data.unlabelled = str(tmp_path / "passages.txt")
-    config.data.held_fraction = 0.2
+    config.data.heldout_fraction = 0.2
     config.text.window = 37
     config.train.token_budget = 256
     config.train.head_steps = 8

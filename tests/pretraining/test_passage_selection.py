@@ -37,7 +37,7 @@ def test_training_records_stay(settings, texts, tmp_path):
 
 
 def test_held_out_passages_are_chosen_by_seed(settings):
-    settings.held_fraction = 0.3
+    settings.heldout_fraction = 0.3
     one, same, other = (gather_passages(settings, seed=seed) for seed in (1, 1, 2))
     assert len(one.heldout) == 4
     assert one == same
@@ -56,7 +56,7 @@ def test_a_screen_that_could_find_nothing_is_refused(settings, tmp_path):
 
 @pytest.mark.parametrize("fraction", [0.0, 0.97, 0.999])
 def test_one_passage_at_least_is_held_out_and_one_is_left(settings, fraction):
-    settings.held_fraction = fraction
+    settings.heldout_fraction = fraction
     found = gather_passages(settings, seed=1)
     assert (len(found.heldout), len(found.train)) == ((1, 12) if fraction == 0 else (12, 1))
 

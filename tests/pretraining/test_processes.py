@@ -28,7 +28,7 @@ def _flags(encoder, passages, folder, *more):
         "--config=configs/pretrain.py",
         f"--config.encoder={encoder}",
         f"--config.data.unlabelled={passages}",
-        "--config.data.held_fraction=0.2",
+        "--config.data.heldout_fraction=0.2",
         "--config.text.window=37",
         "--config.train.token_budget=128",
         "--config.train.head_steps=6",

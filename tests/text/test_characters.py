@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from emr_ner_tf.text.characters import decode, look_up
 
-decode_in_graph = tf.function(decode, input_signature=[tf.TensorSpec([None], tf.string)])
+decode_in_graph = tf.function(decode, input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
 
 # The first and last byte of every class that UTF-8 tells apart, in any place of a sequence.
 EDGES = bytes.fromhex("007f808f909fa0bfc0c1c2dfe0e1ecedeeeff0f1f3f4f5f8fcfeff")
@@ -79,6 +79,7 @@ def test_token_ids_are_looked_up_and_padded():
     in_graph = tf.function(
         lambda text: look_up(text, tf.constant(table), 9),
         input_signature=[tf.TensorSpec([None], tf.string)],
+        autograph=False,
     )
     texts = tf.constant(["a\0\U0010ffffb".encode(), b"", b"\xff"])
     for code_points, ids, length in (in_graph(texts), look_up(texts, tf.constant(table), 9)):

@@ -21,6 +21,7 @@ def graph(scheme):
     return tf.function(
         lambda tag_ids, length: spans_from_tags(tag_ids, length, TABLES[scheme]),
         input_signature=[tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)],
+        autograph=False,
     )
 
 
@@ -78,6 +79,7 @@ def test_legal_paths_give_back_their_mentions():
 forms_in_graph = tf.function(
     lambda code_points, record, start, end: surface_forms(code_points, Spans(record, start, end, start)),
     input_signature=[tf.TensorSpec([None, None], tf.int32)] + [tf.TensorSpec([None], tf.int32)] * 3,
+    autograph=False,
 )
 odd = st.sampled_from(
     "\0\x01\x7f\n\ufeff\ufffd\ufffe\uffff\ufdd0\ufdef\U0001fffe\U0010ffff\ue000的药e\u0301😀"
@@ -121,6 +123,7 @@ dense_in_graph = {
             tf.TensorSpec([None], tf.int32),
             tf.TensorSpec([], tf.int32),
         ],
+        autograph=False,
     )
     for dtype, default in [(tf.int32, -1), (tf.string, ""), (tf.float32, 0.0)]
 }
@@ -159,7 +162,10 @@ def test_no_mention_at_all(batch):
 def test_whole_path_in_one_graph():
     table = TABLES["BIOES"]
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string), tf.TensorSpec([None, None], tf.int32)])
+    @tf.function(
+        input_signature=[tf.TensorSpec([None], tf.string), tf.TensorSpec([None, None], tf.int32)],
+        autograph=False,
+    )
     def run(text, tag_ids):
         code_points, length = decode(text)
         spans = spans_from_tags(tag_ids, length, table)
@@ -180,7 +186,10 @@ def test_whole_path_in_one_graph():
 
 def test_nothing_in_a_graph_can_raise_or_call_python():
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string), tf.TensorSpec([None, None], tf.int32)])
+    @tf.function(
+        input_signature=[tf.TensorSpec([None], tf.string), tf.TensorSpec([None, None], tf.int32)],
+        autograph=False,
+    )
     def run(text, tag_ids):
         code_points, tokens, length = look_up(text, tf.zeros([0x110000], tf.int32), 0)
         mapped = map_windows(

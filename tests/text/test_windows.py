@@ -74,7 +74,7 @@ def graph(shape, token_budget=None):
         def plan(length, breakable):
             return plan_windows(length, breakable, size=size, overlap=overlap, slack=slack)
 
-        return tf.function(plan, input_signature=[lengths, flags])
+        return tf.function(plan, input_signature=[lengths, flags], autograph=False)
 
     def run(values, length, breakable):
         return map_windows(
@@ -89,7 +89,9 @@ def graph(shape, token_budget=None):
             width=WIDTH,
         )
 
-    return tf.function(run, input_signature=[tf.TensorSpec([None, None], tf.int32), lengths, flags])
+    return tf.function(
+        run, input_signature=[tf.TensorSpec([None, None], tf.int32), lengths, flags], autograph=False
+    )
 
 
 def tensors(breaks):

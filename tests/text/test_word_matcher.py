@@ -109,6 +109,7 @@ def test_a_graph_of_core_operations_for_every_shape():
     graph = tf.function(
         WordMatcher(trie),
         input_signature=[tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)],
+        autograph=False,
     )
     assert found(graph, ["abcd", "", "bab"]) == [(0, 0, 1, 0), (0, 0, 2, 2), (0, 1, 3, 1), (2, 1, 2, 0)]
     assert found(graph, []) == []

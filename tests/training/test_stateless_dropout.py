@@ -33,7 +33,7 @@ def _made(seed):
     model, step = _Model(), tf.Variable(0, dtype=tf.int64)
     model(tf.ones([1, 9]))
     assert make_dropout_stateless(model, seed=seed, step=step) == 3
-    return tf.function(model), step
+    return tf.function(model, autograph=False), step
 
 
 def test_a_function_of_seed_layer_and_step():
@@ -116,7 +116,7 @@ with strategy.scope():
     model, step = tf.keras.Sequential([tf.keras.layers.Dropout(0.5)]), tf.Variable(7, dtype=tf.int64)
     model(tf.ones([1, 9]))
 assert make_dropout_stateless(model, seed=1, step=step) == 1
-drawn = tf.function(lambda: strategy.run(lambda: model(tf.ones([3, 9]), training=True)))()
+drawn = tf.function(lambda: strategy.run(lambda: model(tf.ones([3, 9]), training=True)), autograph=False)()
 print(json.dumps([values.numpy().tolist() for values in strategy.experimental_local_results(drawn)]))
 """
 
