@@ -131,6 +131,17 @@ def tiny_flags():
 
 
 @pytest.fixture(scope="session")
+def smallest_flags():
+    """Flags of the model that is traced fastest, for tests of everything but the model."""
+    return (
+        *TINY,
+        "--config.model.encoder=char",
+        "--config.model.context=none",
+        "--config.model.attention=none",
+    )
+
+
+@pytest.fixture(scope="session")
 def shared() -> pathlib.Path:
     """The folder of the research data and the real encoder."""
     folder = os.environ.get("EMR_NER_SHARED", "")

@@ -41,7 +41,8 @@ def viterbi(potentials: Potentials) -> tuple[tf.Tensor, tf.Tensor]:
     iterations = tf.shape(rows)[0]
     shape = tf.stack([iterations, STEPS_PER_ITERATION, 2 * batch, tags])
     inputs = tf.transpose(tf.reshape(tf.gather(table, rows), shape), [0, 1, 3, 2])
-    by_column = tf.repeat(tf.transpose(weights, [1, 2, 0]), batch, axis=-1)
+    by_column = tf.transpose(weights, [1, 2, 0])[..., tf.newaxis]
+    by_column = tf.reshape(tf.tile(by_column, [1, 1, 1, batch]), [tags, tags, 2 * batch])
 
     def step(state: tf.Tensor, emission: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return tf.reduce_max(state + by_column, 1) + emission, state
@@ -63,7 +64,7 @@ def viterbi(potentials: Potentials) -> tuple[tf.Tensor, tf.Tensor]:
 
     # Backwards through the states: there are no back-pointers, each step repeats the comparison. Until a record's own
     # middle is reached, its states are replaced so that the tag there is chosen.
-    offset = tf.repeat([0, tags], batch)
+    offset = tf.where(columns < batch, 0, tags)
     wanted = tf.tile(middle, [2]) + offset
     chosen = tf.one_hot(wanted - offset, tags, tf.constant(_CHOSEN, tf.float64), tf.zeros([], tf.float64))
     beyond = tf.concat([length - 1 - length // 2, length // 2], 0)

@@ -64,15 +64,26 @@ class NerPipeline(tf.Module):
             autograph=False,
             experimental_attributes={"_noinline": True},
         )
-        # All other functions call this one, so that the graph of the model is traced and exported only once.
+        # The signatures call these three, so that each of them is traced, exported and loaded only once. AutoGraph is not
+        # needed, since all loops are `tf.while_loop`, and takes seconds.
+        self.look_up = tf.function(
+            self._look_up, input_signature=[tf.TensorSpec([None], tf.string)], autograph=False
+        )
         self.emissions = tf.function(
             self._emissions,
             input_signature=[tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)],
-            # AutoGraph is not needed, since all loops are `tf.while_loop`, and takes seconds.
+            autograph=False,
+        )
+        self._best_path = tf.function(
+            self.tagger.crf.decode,
+            input_signature=[
+                tf.TensorSpec([None, None, self.table.num_tags]),
+                tf.TensorSpec([None], tf.int32),
+            ],
             autograph=False,
         )
 
-    def look_up(self, text: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def _look_up(self, text: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Finds the token of each character.
 
         Args:
@@ -95,7 +106,7 @@ class NerPipeline(tf.Module):
         """
         code_points, tokens, length = self.look_up(text)
         emissions = self.emissions(tokens, length)
-        tag_ids, _ = self.tagger.crf.decode(emissions, length)
+        tag_ids, _ = self._best_path(emissions, length)
         spans = spans_from_tags(tag_ids, length, self.table)
         score = self.tagger.crf.span_probability(emissions, length, spans)
         if self.min_probability:
@@ -115,14 +126,14 @@ class NerPipeline(tf.Module):
     def tags(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns the tag of each character: `tags` string [B, T], padded with "", and `length` int32 [B]."""
         _, tokens, length = self.look_up(text)
-        tag_ids, _ = self.tagger.crf.decode(self.emissions(tokens, length), length)
+        tag_ids, _ = self._best_path(self.emissions(tokens, length), length)
         real = tf.sequence_mask(length, tf.shape(tag_ids)[1])
         return {"tags": tf.where(real, tf.gather(self._tags, tag_ids), ""), "length": length}
 
     def decode(self, token_ids: tf.Tensor, length: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns the best legal path: `tag_ids` int32 [B, T], 0 in the padding, and `path_score` float32 [B]."""
         length = _clipped(token_ids, length)
-        tag_ids, score = self.tagger.crf.decode(self.emissions(token_ids, length), length)
+        tag_ids, score = self._best_path(self.emissions(token_ids, length), length)
         return {"tag_ids": tag_ids, "path_score": score}
 
     def marginals(self, token_ids: tf.Tensor, length: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -73,7 +73,7 @@ def plan_windows(length: tf.Tensor, breakable: tf.Tensor, *, size: int, overlap:
     longest = -(-apart // divisor)
     reach = tf.minimum(size - overlap - longest, apart // divisor - 1) // 2
     record = tf.repeat(tf.range(tf.size(length)), count)
-    index = tf.range(tf.size(record, tf.int64)) - tf.repeat(tf.cumsum(count, exclusive=True), count)
+    index = tf.range(tf.size(record, tf.int64)) - tf.gather(tf.cumsum(count, exclusive=True), record)
     total, apart, count, reach = (tf.gather(value, record) for value in (total, apart, count, reach))
     is_first, is_last = tf.equal(index, 0), tf.equal(index, count - 1)
     before = overlap // 2

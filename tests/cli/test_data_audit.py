@@ -74,14 +74,11 @@ def test_models_that_exist(cli, trained, planted, corpus, tmp_path):
 
 
 @pytest.mark.slow
-def test_folds_are_trained_once(cli, tiny_flags, corpus, tmp_path):
+def test_folds_are_trained_once(cli, smallest_flags, corpus, tmp_path):
     flags = (
         f"--input={corpus}/test.jsonl",
-        *tiny_flags,
+        *smallest_flags,
         "--config.train.epochs=1",
-        "--config.model.encoder=char",
-        "--config.model.context=none",
-        "--config.model.attention=none",
         "--folds=2",
         f"--work_dir={tmp_path}/work",
     )

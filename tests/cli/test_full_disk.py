@@ -61,11 +61,11 @@ def test_annotate_and_evaluate(cli_process, corpus, bundles, tmp_path):
     assert len((tmp_path / "found.jsonl").read_bytes().splitlines()) == 16
 
 
-def test_train_and_export(cli, tiny_flags, corpus, trained, tmp_path):
+def test_train_and_export(cli, smallest_flags, corpus, trained, tmp_path):
     with no_file_beyond(100_000):
         done = cli(
             "train",
-            *tiny_flags,
+            *smallest_flags,
             f"--config.data.train={corpus}/train.jsonl",
             "--config.train.epochs=1",
             f"--model_dir={tmp_path}/model",

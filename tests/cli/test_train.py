@@ -109,10 +109,10 @@ def test_bad_records_and_missing_encoder(cli, tiny_flags, tmp_path):
     assert len((tmp_path / "model/rejects.jsonl").read_text(encoding="utf-8").splitlines()) == 1
 
 
-def test_a_run_that_finds_nothing_says_so(cli, tiny_flags, corpus, tmp_path):
+def test_a_run_that_finds_nothing_says_so(cli, smallest_flags, corpus, tmp_path):
     done = cli(
         "train",
-        *tiny_flags,
+        *smallest_flags,
         f"--config.data.train={corpus}/test.jsonl",
         "--config.train.epochs=2",
         "--config.optimizer.encoder_rate=0.0",

@@ -22,7 +22,7 @@ _TEXTS = tf.constant(["患者因右肺上叶腺癌入院。", "", "右肺"])
 def definition():
     config = base_config()
     config.model.encoder = "char"
-    config.model.attention = "none"
+    config.model.context = config.model.attention = "none"
     config.char.size = config.model.units = 8
     config.text.window, config.text.overlap, config.text.slack = 8, 2, 2
     return ModelDefinition(config, _VOCABULARY, ("甲", "乙"))

@@ -18,8 +18,7 @@ def two_records(tmp_path):
     ]
     write_documents(records, documents)
     config = base_config()
-    config.model.encoder = "char"
-    config.model.attention = "none"
+    config.model.encoder, config.model.context, config.model.attention = "char", "cnn", "none"
     config.model.dropout = 0.0
     config.char.size = config.model.units = 16
     config.text.window, config.text.overlap, config.text.slack = 64, 16, 8

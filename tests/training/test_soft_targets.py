@@ -97,12 +97,12 @@ def test_a_damaged_answer_is_named(teacher, tmp_path):
         _examples(teacher, ["患者入院。"], tmp_path)
 
 
-def test_a_student(cli, bundles, corpus, tiny_flags, tmp_path):
+def test_a_student(cli, bundles, corpus, smallest_flags, tmp_path):
     passages = tmp_path / "passages.csv"
     texts = [document.text for document in read_documents(corpus / "train.jsonl")]
     passages.write_text("".join(f"{text}\n" for text in ["病历", *texts]), encoding="gb18030")
     flags = (
-        *tiny_flags,
+        *smallest_flags,
         f"--teacher={bundles}",
         f"--unlabelled={passages}",
         "--config.data.unlabelled_format=csv",

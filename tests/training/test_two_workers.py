@@ -81,13 +81,11 @@ def test_a_wrong_tf_config(monkeypatch, text, rule):
     assert '"task": {"type": "worker", "index": 0}' in str(caught.value)
 
 
-def _common(tiny_flags, corpus):
+def _common(smallest_flags, corpus):
     return (
-        *tiny_flags,
+        *smallest_flags,
         f"--config.data.train={corpus}/test.jsonl",
         "--config.model.dropout=0.0",
-        "--config.random_encoder.hidden_dropout_prob=0.0",
-        "--config.random_encoder.attention_probs_dropout_prob=0.0",
         "--config.train.epochs=2",
         "--config.data.validation_fraction=0.0",
         # A share of a batch is larger than the other, and the last of an epoch leaves a worker without.
@@ -108,8 +106,8 @@ def _weights(model_dir):
 
 
 @pytest.mark.slow
-def test_two_workers_killed_and_started_again_equal_one_process(cli, tiny_flags, corpus, tmp_path):
-    flags = _common(tiny_flags, corpus)
+def test_two_workers_killed_and_started_again_equal_one_process(cli, smallest_flags, corpus, tmp_path):
+    flags = _common(smallest_flags, corpus)
     one = cli("train", *flags, f"--model_dir={tmp_path}/one")
     assert one.returncode == 0, one.stderr
 
@@ -128,10 +126,10 @@ def test_two_workers_killed_and_started_again_equal_one_process(cli, tiny_flags,
 
 
 @pytest.mark.slow
-def test_workers_that_differ_are_refused(tiny_flags, corpus, tmp_path):
+def test_workers_that_differ_are_refused(smallest_flags, corpus, tmp_path):
     # Another seed leaves other records to validation.
     each = [("--config.train.seed=1",), ("--config.train.seed=2",)]
-    flags = (*_common(tiny_flags, corpus), f"--model_dir={tmp_path}/model")
+    flags = (*_common(smallest_flags, corpus), f"--model_dir={tmp_path}/model")
     _refused(start_two("train", *flags, each=each))
     assert not (tmp_path / "model").exists()
 
