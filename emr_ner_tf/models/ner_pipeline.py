@@ -22,6 +22,8 @@ class NerPipeline(tf.Module):
         vocabulary: vocabulary of the encoder.
         table: the tags.
         min_probability: `entities` leaves out mentions with a lower probability; 0 leaves out none.
+        look_up: maps texts, string [B], to code points and token ids, int32 [B, T], and lengths, int32 [B].
+        emissions: maps token ids, int32 [B, T], and lengths, int32 [B], to emissions of records, float32 [B, T, K].
     """
 
     def __init__(
@@ -64,8 +66,8 @@ class NerPipeline(tf.Module):
             autograph=False,
             experimental_attributes={"_noinline": True},
         )
-        # The signatures call these three, so that each of them is traced, exported and loaded only once. AutoGraph is not
-        # needed, since all loops are `tf.while_loop`, and takes seconds.
+        # The signatures call these three, so that each of them is traced, exported and loaded only once. AutoGraph is
+        # not needed, since all loops are `tf.while_loop`, and takes seconds.
         self.look_up = tf.function(
             self._look_up, input_signature=[tf.TensorSpec([None], tf.string)], autograph=False
         )
