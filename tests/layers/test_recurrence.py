@@ -45,7 +45,8 @@ def test_equals_keras(cell, lengths):
 def test_a_graph_made_on_a_cpu_holds_cudnn_for_a_gpu(cell):
     context = RecurrentContext(cell, 4)
     context.build([None, None, 5])
-    graph = tf.function(lambda inputs, length: context(inputs, length, training=False), autograph=False)
+    # With AutoGraph, which a user's own function has by default.
+    graph = tf.function(lambda inputs, length: context(inputs, length, training=False))
     function = graph.get_concrete_function(
         tf.TensorSpec([None, None, 5], tf.float32), tf.TensorSpec([None], tf.int32)
     )

@@ -6,8 +6,9 @@ import threading
 import numpy as np
 import pytest
 import tensorflow as tf
+from tiny_bert import set_tiny_bert
 
-from emr_ner_tf.config import RANDOM_ENCODER, base_config
+from emr_ner_tf.config import base_config
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.models.builder import build_tagger, check_model
 from emr_ner_tf.models.context_layers import ContextParts, build_context
@@ -21,14 +22,7 @@ _VOCABULARY = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"患者
 
 def _config():
     config = base_config()
-    config.encoder = RANDOM_ENCODER
-    config.random_encoder.hidden_size = 16
-    config.random_encoder.num_hidden_layers = 1
-    config.random_encoder.num_attention_heads = 2
-    config.random_encoder.intermediate_size = 32
-    config.random_encoder.max_position_embeddings = 34
-    config.model.units = 8
-    config.model.heads = 2
+    set_tiny_bert(config, positions=34)
     config.text.window = 16
     config.text.overlap = 4
     config.text.slack = 4

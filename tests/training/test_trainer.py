@@ -7,8 +7,9 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
+from tiny_bert import set_tiny_bert
 
-from emr_ner_tf.config import RANDOM_ENCODER, base_config
+from emr_ner_tf.config import base_config
 from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.data.writing import write_documents
 from emr_ner_tf.errors import UserError
@@ -246,14 +247,7 @@ def test_nothing_to_learn(two_records, tmp_path):
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 def test_mixed_precision_learns_and_restores_in_float32(config, tmp_path, precision):
     config.train.precision = precision
-    config.model.encoder, config.model.context, config.model.attention = "bert", "bigru", "multi_head"
-    config.encoder = RANDOM_ENCODER
-    config.random_encoder.hidden_size = 16
-    config.random_encoder.num_hidden_layers = 1
-    config.random_encoder.num_attention_heads = 2
-    config.random_encoder.intermediate_size = 32
-    config.random_encoder.max_position_embeddings = 66
-    config.model.units, config.model.heads = 8, 2
+    set_tiny_bert(config, positions=66)
     config.optimizer.clip_norm = 1.0
     metrics = train(config, str(tmp_path))
     history = json.loads((tmp_path / "history.json").read_text(encoding="utf-8"))
