@@ -3,13 +3,15 @@
 .venv/bin/python benchmarks/epoch_pause.py --encoder=DIR --records=FILE --output=FILE [--rows=default,...]
 
 Each row of --rows is trained for --epochs epochs without validation, with a log line for each step. The time of a line
-is that at which it arrives here. `run_seconds` is from the first step to the last. The rows are trained in turn,
+is that at which it arrives here, so that a pause is measured to the end of the next step; `pause_seconds` is the time
+without the median of a step. `run_seconds` is from the first step to the last. The rows are trained in turn,
 --rounds times. On an idle machine.
 """
 
 import itertools
 import os
 import re
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -52,7 +54,7 @@ def main(argv: list[str]) -> None:
 
 
 def _train(row: str) -> dict:
-    """Trains once; returns the pauses and the time from the first to the last step, in seconds."""
+    """Trains once; returns the pauses, a step and the time from the first to the last step, in seconds."""
     with tempfile.TemporaryDirectory() as folder:
         command = [
             *(sys.executable, "-m", "emr_ner_tf.cli.train", f"--config={row}", f"--model_dir={folder}/run"),
@@ -71,12 +73,17 @@ def _train(row: str) -> dict:
                     steps.append((time.perf_counter(), int(found[1])))
         if process.returncode:
             raise RuntimeError(f"train ended with status {process.returncode}")
-    pauses = [
-        after - before
-        for (before, epoch), (after, next_epoch) in itertools.pairwise(steps)
-        if epoch != next_epoch
-    ]
-    return {"pauses": pauses, "run_seconds": steps[-1][0] - steps[0][0], "steps": len(steps)}
+    pairs = list(itertools.pairwise(steps))
+    step = statistics.median(
+        after - before for (before, epoch), (after, next_epoch) in pairs if epoch == next_epoch
+    )
+    pauses = [after - before - step for (before, epoch), (after, next_epoch) in pairs if epoch != next_epoch]
+    return {
+        "pauses": pauses,
+        "step_seconds": step,
+        "run_seconds": steps[-1][0] - steps[0][0],
+        "steps": len(steps),
+    }
 
 
 if __name__ == "__main__":

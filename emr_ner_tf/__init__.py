@@ -9,6 +9,7 @@ Example:
 
 import importlib
 import os
+import platform
 from typing import TYPE_CHECKING, Any
 
 from emr_ner_tf.data.document import Document, Entity
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 # transformers' TensorFlow classes set TF_USE_LEGACY_KERAS=1 if it is unset. TensorFlow 2.15 then looks for `tf_keras`,
 # which this stack must not have (tests/test_imports.py). TensorFlow 2.15's own Keras is already Keras 2.
 os.environ["TF_USE_LEGACY_KERAS"] = "0"
+# By itself TensorFlow uses oneDNN only on an x86 processor with AVX512_VNNI or newer instructions. It is faster on
+# the others, too (docs/decisions/0025-onednn-on-x86.md). TensorFlow reads the variable when it is imported.
+if platform.machine() in ("x86_64", "AMD64"):
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 __version__ = "0.1.0"
 

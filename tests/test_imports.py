@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import platform
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ pytestmark = pytest.mark.slow
 
 PACKAGE = pathlib.Path(__file__).parents[1] / "emr_ner_tf"
 PACKAGES = sorted(f"emr_ner_tf.{path.parent.name}" for path in PACKAGE.glob("*/__init__.py"))
+ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 WITHOUT_TENSORFLOW = ("emr_ner_tf.data", "emr_ner_tf.evaluation")
 # The flag is set where the package begins, whichever part of it is asked for: so other libraries are imported after the
 # parts that leave TensorFlow to them, and before and after one that imports it.
@@ -113,3 +115,21 @@ logging.getLogger("transformers.modeling_tf_utils").warning("another")
     assert "deprecated" not in done.stderr
     # Nothing else is kept back.
     assert "another" in done.stderr
+
+
+def test_onednn_is_on_unless_the_user_says_otherwise():
+    from tensorflow.python.framework.test_util import IsMklEnabled
+
+    # This process, in which the package was imported first.
+    assert IsMklEnabled() or platform.machine() not in ("x86_64", "AMD64")
+    code = f"import os, emr_ner_tf; print(os.environ.get({ONEDNN!r}))"
+    others = {key: value for key, value in os.environ.items() if key != ONEDNN}
+    for given in ("0", "1"):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env=others | {ONEDNN: given},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.split() == [given]
