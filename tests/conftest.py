@@ -8,7 +8,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import filelock
 import hypothesis
@@ -126,19 +126,25 @@ def cli_process():
 
 @pytest.fixture(scope="session")
 def tiny_flags():
-    """Flags of a configuration that trains in seconds."""
+    """Flags of the full model that train in seconds."""
     return TINY
 
 
 @pytest.fixture(scope="session")
-def smallest_flags():
-    """Flags of the model that is traced fastest, for tests of everything but the model."""
+def light_flags():
+    """Flags of a model that learns, and is traced and loaded in half the time of the full one."""
     return (
         *TINY,
         "--config.model.encoder=char",
-        "--config.model.context=none",
+        "--config.model.context=cnn",
         "--config.model.attention=none",
     )
+
+
+@pytest.fixture(scope="session")
+def smallest_flags(light_flags):
+    """Flags of the model that is traced fastest, for tests of everything but the model."""
+    return (*light_flags, "--config.model.context=none")
 
 
 @pytest.fixture(scope="session")
@@ -184,42 +190,63 @@ def corpus(made_once) -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
-def trained(cli, corpus, made_once) -> pathlib.Path:
-    """A model directory: the tiny model, trained for long enough that it finds entities."""
+def train_tiny(cli, corpus, made_once) -> Callable[..., pathlib.Path]:
+    """The function that trains once, for long enough that the model finds entities: (name, flags) -> its directory."""
 
-    def make(model_dir):
-        done = cli(
-            "train",
-            *TINY,
-            f"--config.data.train={corpus}/train.jsonl",
-            "--config.train.epochs=12",
-            "--config.optimizer.encoder_rate=5e-3",
-            "--config.optimizer.head_rate=1e-2",
-            f"--model_dir={model_dir}",
-        )
-        assert done.returncode == 0, done.stderr
-        best = json.loads((model_dir / "metrics.json").read_text(encoding="utf-8"))["best"]
-        assert best["f1"] > 0.5, "what is compared below would be nothing with nothing"
+    def train(name: str, flags: Sequence[str]) -> pathlib.Path:
+        def make(model_dir):
+            done = cli(
+                "train",
+                *flags,
+                f"--config.data.train={corpus}/train.jsonl",
+                "--config.train.epochs=12",
+                "--config.optimizer.encoder_rate=5e-3",
+                "--config.optimizer.head_rate=1e-2",
+                f"--model_dir={model_dir}",
+            )
+            assert done.returncode == 0, done.stderr
+            best = json.loads((model_dir / "metrics.json").read_text(encoding="utf-8"))["best"]
+            assert best["f1"] > 0.5, "what is compared below would be nothing with nothing"
 
-    return made_once("trained", make)
+        return made_once(name, make)
+
+    return train
 
 
 @pytest.fixture(scope="session")
-def bundles(cli, trained, corpus, made_once) -> pathlib.Path:
-    """The directory of the tiny model's bundle."""
+def export_tiny(cli, corpus, made_once) -> Callable[[str, pathlib.Path], pathlib.Path]:
+    """The function that exports a model once: (name, its directory) -> the directory of its bundle."""
 
-    def make(output):
-        done = cli(
-            "export", f"--model_dir={trained}", f"--output={output}", f"--verify_on={corpus}/test.jsonl"
-        )
-        assert done.returncode == 0, done.stderr
+    def export(name: str, model_dir: pathlib.Path) -> pathlib.Path:
+        def make(output):
+            done = cli(
+                "export", f"--model_dir={model_dir}", f"--output={output}", f"--verify_on={corpus}/test.jsonl"
+            )
+            assert done.returncode == 0, done.stderr
 
-    return made_once("bundles", make)
+        return made_once(name, make)
+
+    return export
+
+
+@pytest.fixture(scope="session")
+def trained(train_tiny, light_flags) -> pathlib.Path:
+    """The directory of a model of `light_flags`.
+
+    Folders whose tests need the full model have it under the same names (tests/helpers/full_model_fixtures.py).
+    """
+    return train_tiny("trained", light_flags)
+
+
+@pytest.fixture(scope="session")
+def bundles(export_tiny, trained) -> pathlib.Path:
+    """The directory of the bundle of `trained`."""
+    return export_tiny("bundles", trained)
 
 
 @pytest.fixture(scope="session")
 def bundle(bundles):
-    """The bundle of the tiny model, loaded once in each test process."""
+    """The bundle of `trained`, loaded once in each test process."""
     from emr_ner_tf.exporting.bundle import Bundle
 
     return Bundle(bundles)
@@ -227,7 +254,7 @@ def bundle(bundles):
 
 @pytest.fixture(scope="session")
 def restored(trained):
-    """The tiny model in this process, once in each test process; no test changes its weights."""
+    """The model of `trained` in this process, once in each test process; no test changes its weights."""
     from emr_ner_tf.training.loading import restore
 
     return restore(trained)[0]

@@ -64,7 +64,7 @@ def test_the_page_has_every_method_and_whole_sentences():
 
 
 @pytest.fixture(scope="module")
-def places(bundles, corpus, server, tiny_flags, tmp_path_factory):
+def places(bundles, corpus, server, light_flags, tmp_path_factory):
     """A folder with what the examples name: TRAIN, TEST, BUNDLES."""
     folder = tmp_path_factory.mktemp("examples")
     for name, target in (
@@ -74,8 +74,8 @@ def places(bundles, corpus, server, tiny_flags, tmp_path_factory):
     ):
         (folder / name).symlink_to(target)
     recipe = folder / "quickstart"
-    changes = {flag.removeprefix("--config.").split("=")[0]: flag.split("=")[1] for flag in tiny_flags[1:]}
-    lines = "\n".join(f"    config.{key} = {value}" for key, value in changes.items())
+    changes = [flag.removeprefix("--config.").split("=") for flag in light_flags[1:]]
+    lines = "\n".join(f"    config.{key} = type(config.{key})({value!r})" for key, value in changes)
     recipe.write_text(
         f"from emr_ner_tf.recipes import read_recipe\n\n\ndef get_config():\n"
         f"    config = read_recipe({str(ROOT / 'configs' / 'quickstart.py')!r})\n{lines}\n    return config\n",

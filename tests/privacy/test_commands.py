@@ -75,8 +75,8 @@ def test_a_text_that_the_shell_has_split(quiet):
 
 
 @pytest.mark.slow
-def test_train_and_export(folder, quiet, tiny_flags, tmp_path):
-    flags = (*tiny_flags, "--config.train.epochs=1")
+def test_train_and_export(folder, quiet, smallest_flags, tmp_path):
+    flags = (*smallest_flags, "--config.train.epochs=1")
     model_dir = tmp_path / "model"
     quiet(
         "train",
