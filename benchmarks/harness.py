@@ -203,6 +203,8 @@ def machine(threads: int, packages: Sequence[str] = _PACKAGES) -> dict[str, Any]
         "load_average_before": os.getloadavg(),
         # Its vector and matrix instructions.
         "features": sorted(name for name in flags if name.startswith(("avx", "amx", "fma"))),
+        # None where TensorFlow has been left its own choice (docs/decisions/0025-onednn-on-x86.md).
+        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS"),
         "versions": {"python": platform.python_version()}
         | {package: importlib.metadata.version(package) for package in packages},
     }

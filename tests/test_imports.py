@@ -117,19 +117,20 @@ logging.getLogger("transformers.modeling_tf_utils").warning("another")
     assert "another" in done.stderr
 
 
-def test_onednn_is_on_unless_the_user_says_otherwise():
+@pytest.mark.parametrize("given", [None, "0", "1"])
+def test_onednn_is_on_unless_the_user_says_otherwise(given):
+    environment = {key: value for key, value in os.environ.items() if key != ONEDNN}
+    environment |= {} if given is None else {ONEDNN: given}
+    code = f"import os, emr_ner_tf; print(os.environ.get({ONEDNN!r}))"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    default = "1" if platform.machine() in ("x86_64", "AMD64") else "None"
+    assert done.stdout.split() == [given or default]
+
+
+def test_tensorflow_takes_it_in_the_order_of_the_tests():
     from tensorflow.python.framework.test_util import IsMklEnabled
 
-    # This process, in which the package was imported first.
-    assert IsMklEnabled() or platform.machine() not in ("x86_64", "AMD64")
-    code = f"import os, emr_ner_tf; print(os.environ.get({ONEDNN!r}))"
-    others = {key: value for key, value in os.environ.items() if key != ONEDNN}
-    for given in ("0", "1"):
-        done = subprocess.run(
-            [sys.executable, "-c", code],
-            env=others | {ONEDNN: given},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert done.stdout.split() == [given]
+    # The package is imported before TensorFlow here, as in every command.
+    if os.environ.get(ONEDNN) == "1":
+        assert IsMklEnabled()

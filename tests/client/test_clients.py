@@ -92,8 +92,8 @@ def test_a_long_text_goes_in_pieces(server, bundle, kind):
     (found,) = client.predict([text])
     assert all(one.end <= two.start for one, two in itertools.pairwise(found))
     (whole,) = bundle.predict([text])
-    # A window begins elsewhere in a piece, and a barely trained model notices: most is the same, and in every part.
-    assert len(set(found) & set(whole)) > 0.5 * len(set(whole))
+    # A window begins elsewhere in a piece, which this model notices at most where one ends.
+    assert len(set(found) & set(whole)) > 0.95 * len(set(whole))
     assert {entity.start // 512 for entity in found} == {entity.start // 512 for entity in whole}
 
 

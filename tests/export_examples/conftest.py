@@ -16,9 +16,9 @@ from framing import (
     run_raw,
     run_streams,
 )
-from full_model_fixtures import bundle, bundles, restored, trained
+from full_model_fixtures import bundles, trained
 
-__all__ = ["bundle", "bundles", "restored", "trained"]
+__all__ = ["bundles", "trained"]
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / "export/examples"
 

@@ -21,8 +21,14 @@ import threading
 from collections.abc import Sequence
 
 ROOT = pathlib.Path(__file__).parents[2]
-# They define no flags and read no variable of the environment when they are imported.
-_IMPORTED = ("tensorflow", "tensorflow.keras", "emr_ner_tf.exporting.bundle", "emr_ner_tf.training.trainer")
+# They define no flags. What TensorFlow reads from the environment when it is imported is not in `_READ_LATE`.
+_IMPORTED = (
+    "emr_ner_tf",
+    "tensorflow",
+    "tensorflow.keras",
+    "emr_ner_tf.exporting.bundle",
+    "emr_ner_tf.training.trainer",
+)
 # Variables that nothing reads before a command begins; with another one, a command is a process from scratch.
 _READ_LATE = frozenset(("COLUMNS", "NO_COLOR", "TF_CONFIG", "TF_CPP_MIN_LOG_LEVEL"))
 # They import no TensorFlow: they run other commands in processes of their own.

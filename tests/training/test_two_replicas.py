@@ -16,11 +16,13 @@ def _weights(model_dir):
 
 # Batches of three over two replicas: shares differ in size, and the last batch of an epoch leaves a replica without.
 @pytest.mark.slow
-def test_two_replicas_equal_one(cli, smallest_flags, corpus, tmp_path):
+def test_two_replicas_equal_one(cli, tiny_flags, corpus, tmp_path):
     common = (
-        *smallest_flags,
+        *tiny_flags,
         f"--config.data.train={corpus}/test.jsonl",
         "--config.model.dropout=0.0",
+        "--config.random_encoder.hidden_dropout_prob=0.0",
+        "--config.random_encoder.attention_probs_dropout_prob=0.0",
         "--config.train.epochs=1",
         "--config.data.validation_fraction=0.0",
         "--config.train.batch_size=3",

@@ -86,7 +86,7 @@ def answer(serve, bundles, text, tmp_path_factory):
             text=True,
             check=False,
             timeout=2700,
-            cwd=pathlib.Path(__file__).parents[2],
+            cwd=pathlib.Path(__file__).parents[3],
         )
         assert done.returncode == 0, done.stderr[-2000:]
         found = json.loads((folder / "answer").read_text())
