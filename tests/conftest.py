@@ -15,7 +15,10 @@ import hypothesis
 import pytest
 from forked_command import finish, start_command
 from in_process import OWN_PROCESS, run_in_process
+from loaded_model_fixtures import bundle, restored
 from privacy import assert_no_record_text
+
+__all__ = ["bundle", "restored"]
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -190,7 +193,7 @@ def corpus(made_once) -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
-def train_tiny(cli, corpus, made_once) -> Callable[..., pathlib.Path]:
+def train_tiny(cli, corpus, made_once) -> Callable[[str, Sequence[str]], pathlib.Path]:
     """The function that trains once, for long enough that the model finds entities: (name, flags) -> its directory."""
 
     def train(name: str, flags: Sequence[str]) -> pathlib.Path:
@@ -242,19 +245,3 @@ def trained(train_tiny, light_flags) -> pathlib.Path:
 def bundles(export_tiny, trained) -> pathlib.Path:
     """The directory of the bundle of `trained`."""
     return export_tiny("bundles", trained)
-
-
-@pytest.fixture(scope="session")
-def bundle(bundles):
-    """The bundle of `trained`, loaded once in each test process."""
-    from emr_ner_tf.exporting.bundle import Bundle
-
-    return Bundle(bundles)
-
-
-@pytest.fixture(scope="session")
-def restored(trained):
-    """The model of `trained` in this process, once in each test process; no test changes its weights."""
-    from emr_ner_tf.training.loading import restore
-
-    return restore(trained)[0]

@@ -13,19 +13,3 @@ def trained(train_tiny, tiny_flags):
 def bundles(export_tiny, trained):
     """The directory of its bundle."""
     return export_tiny("full_bundles", trained)
-
-
-@pytest.fixture(scope="session")
-def bundle(bundles):
-    """Its bundle, loaded once in each test process."""
-    from emr_ner_tf.exporting.bundle import Bundle
-
-    return Bundle(bundles)
-
-
-@pytest.fixture(scope="session")
-def restored(trained):
-    """The model in this process, once in each test process; no test changes its weights."""
-    from emr_ner_tf.training.loading import restore
-
-    return restore(trained)[0]

@@ -1,5 +1,6 @@
 """The full model: its memory is what the documents say."""
 
-from full_model_fixtures import bundle, bundles, trained
+from full_model_fixtures import bundles, trained
+from loaded_model_fixtures import bundle
 
 __all__ = ["bundle", "bundles", "trained"]

@@ -13,7 +13,6 @@ import tensorflow as tf
 
 from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.errors import UserError
-from emr_ner_tf.exporting.bundle import Bundle
 from emr_ner_tf.exporting.export import export
 from emr_ner_tf.exporting.packed_weights import VARIABLE, keep_packed_weights
 from emr_ner_tf.exporting.parity_check import compare_with_float32
@@ -42,12 +41,8 @@ def exported(trained, corpus, made_once):
     return made_once("bfloat16", make)
 
 
-def test_its_encoder_multiplies_in_bfloat16_and_its_recurrence_in_float32(exported, bundles):
-    tokens, length = tf.constant([[20, 30, 40, 50]], tf.int32), tf.constant([4], tf.int32)
-    reduced, full = (
-        Bundle(path).signatures["marginals"](token_ids=tokens, length=length)["marginals"].numpy()
-        for path in (exported, bundles)
-    )
+def test_its_encoder_multiplies_in_bfloat16_and_its_recurrence_in_float32(exported, bundles, marginals_of):
+    reduced, full = marginals_of(exported), marginals_of(bundles)
     np.testing.assert_allclose(reduced, full, atol=0.05)
     assert np.abs(reduced - full).max() > 0
     functions = tf.saved_model.load(str(exported / "1")).signatures["serving_default"].graph.as_graph_def()

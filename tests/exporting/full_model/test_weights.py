@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
-from emr_ner_tf.exporting.bundle import Bundle, find_version
+from emr_ner_tf.exporting.bundle import find_version
 from emr_ner_tf.exporting.export import export
 
 pytestmark = pytest.mark.slow
@@ -21,7 +20,7 @@ def halves(trained, corpus, tmp_path_factory):
     return output, results
 
 
-def test_weights_in_16_bits(halves, bundles):
+def test_weights_in_16_bits(halves, bundles, marginals_of):
     output, results = halves
     full = sum(path.stat().st_size for path in find_version(bundles).rglob("*") if path.is_file())
     stored = (find_version(bundles) / "variables/variables.data-00000-of-00001").stat().st_size
@@ -29,11 +28,7 @@ def test_weights_in_16_bits(halves, bundles):
         assert result.megabytes * 1e6 < full - 0.15 * stored
         assert result.verification.records == 16
         assert result.verification.entities > 20
-    tokens, length = tf.constant([[20, 30, 40, 50]], tf.int32), tf.constant([4], tf.int32)
-    found, expected = (
-        Bundle(path).signatures["marginals"](token_ids=tokens, length=length)["marginals"].numpy()
-        for path in (output, bundles)
-    )
+    found, expected = marginals_of(output), marginals_of(bundles)
     np.testing.assert_allclose(found, expected, atol=0.01)
     assert np.abs(found - expected).max() > 0
 
