@@ -24,7 +24,7 @@ from framing import (
     run_raw,
 )
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
-from toolchains import maven
+from toolchains import java, maven
 
 from emr_ner_tf.exporting.bundle import Bundle
 from emr_ner_tf.server.tls import Tls
@@ -65,8 +65,7 @@ def client(language, tmp_path_factory):
     subprocess.run(command, cwd=project, check=True, capture_output=True)
     printed = maven(project, "test")
     assert "Tests run: 11, Failures: 0, Errors: 0, Skipped: 0" in printed
-    classpath = (project / "target/classpath").read_text(encoding="utf-8")
-    return ["java", "-cp", f"{project}/target/classes:{classpath}", "emrner.client.Main"]
+    return java(project, "emrner.client.Main")
 
 
 @pytest.fixture(scope="module")

@@ -99,7 +99,7 @@ def compare_and_overfit(row: str) -> dict[str, Any]:
     tf.config.run_functions_eagerly(False)
     with tempfile.TemporaryDirectory() as folder:
         config = tiny_config(row, pathlib.Path(folder), window=_WINDOW)
-        config.optimizer.encoder_rate = config.optimizer.head_rate = 2e-2
+        config.optimizer.encoder_rate = config.optimizer.head_rate = 4e-2
         config.optimizer.clip_norm = 5.0
         config.optimizer.decay = "linear"
         # Adam divides by the gradient's own size: else rounding near zero would move a weight by a whole step.

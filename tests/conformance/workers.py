@@ -1,5 +1,6 @@
 """A script as a process of its own that answers questions, and its other end. Nothing here imports TensorFlow."""
 
+import gc
 import os
 import pathlib
 import pickle
@@ -40,6 +41,8 @@ class Worker:
 
 def serve(answer: Callable[..., Any]) -> None:
     """Answers one question after another until there are no more."""
+    # As in tests/conftest.py.
+    gc.set_threshold(50_000, 20, 20)
     # Whatever a library prints must not stand between the answers.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

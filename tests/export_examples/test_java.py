@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 from framing import check, run
-from toolchains import maven
+from toolchains import java, maven
 
 pytestmark = pytest.mark.skipif(
     not all(map(shutil.which, ("mvn", "javac"))), reason="needs Maven and a JDK (17 or newer)"
@@ -18,9 +18,8 @@ def loader(examples, tmp_path_factory):
     project = tmp_path_factory.mktemp("java") / "project"
     shutil.copytree(examples / "java", project, ignore=shutil.ignore_patterns("target"))
     maven(project, "process-classes")
-    classpath = (project / "target/classpath").read_text(encoding="utf-8")
     # JavaCPP unpacks the libraries, once a user.
-    return ["java", "-cp", f"{project}/target/classes:{classpath}", "emrner.Loader"]
+    return java(project, "emrner.Loader")
 
 
 def test_hard_records(check_loader, loader):

@@ -1,19 +1,15 @@
 """The main in processes of its own: SIGKILL and resume to the bit, two replicas as one, wrong calls."""
 
 import json
-import os
-import pathlib
 import signal
 import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
 import safetensors.numpy
 import tensorflow as tf
-
-ROOT = pathlib.Path(__file__).parents[2]
+from forked_command import start_command
 
 
 @pytest.fixture(scope="module")
@@ -55,10 +51,8 @@ def test_killed_and_resumed_to_the_bit(cli, make_encoder, passages, tmp_path):
     done = cli("pretrain", *_flags(encoder, passages, undisturbed))
     assert done.returncode == 0, done.stderr
     often = "--config.train.checkpoint_seconds=0.0"
-    command = [sys.executable, "-m", "emr_ner_tf.cli.pretrain", *_flags(encoder, passages, killed, often)]
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=os.environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
+    flags = _flags(encoder, passages, killed, often)
+    process = start_command("pretrain", *flags, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     while process.poll() is None and _steps(killed) < 8:
         time.sleep(0.005)
     assert process.poll() is None, process.stderr.read().decode()

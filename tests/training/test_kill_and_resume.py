@@ -5,21 +5,16 @@ import pathlib
 import random
 import signal
 import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from forked_command import start_command
 
-ROOT = pathlib.Path(__file__).parents[2]
 
-
-def _command(tiny_flags, corpus, model_dir):
+def _flags(tiny_flags, corpus, model_dir):
     return [
-        sys.executable,
-        "-m",
-        "emr_ner_tf.cli.train",
         *tiny_flags,
         f"--config.data.train={corpus}/train.jsonl",
         "--config.model.dropout=0.25",
@@ -29,13 +24,12 @@ def _command(tiny_flags, corpus, model_dir):
     ]
 
 
-def _start(command):
-    env = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"}
-    return subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+def _start(flags):
+    return start_command("train", *flags, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
-def _run_to_end(command):
-    process = _start(command)
+def _run_to_end(flags):
+    process = _start(flags)
     _, errors = process.communicate(timeout=600)
     assert process.returncode == 0, errors.decode()
 
@@ -60,13 +54,13 @@ def undisturbed(tiny_flags, corpus, tmp_path_factory):
     """The model directory of a run that nobody disturbs, and the seconds that it took."""
     model_dir = tmp_path_factory.mktemp("undisturbed") / "model"
     started = time.monotonic()
-    _run_to_end(_command(tiny_flags, corpus, model_dir))
+    _run_to_end(_flags(tiny_flags, corpus, model_dir))
     return model_dir, time.monotonic() - started
 
 
-def _ends_as_undisturbed(command, model_dir, undisturbed):
+def _ends_as_undisturbed(flags, model_dir, undisturbed):
     """Lets the run go to its end: the same weights to the bit, and nothing that a kill left."""
-    _run_to_end(command)
+    _run_to_end(flags)
     _same_weights(undisturbed, model_dir)
     for which in ("last", "best"):
         folder = model_dir / "checkpoints" / which
@@ -89,7 +83,7 @@ def test_killed_at_random_moments(undisturbed, tiny_flags, corpus, tmp_path):
     kills, tries = 0, 0
     model_dir = tmp_path / "0"
     while kills < 3:
-        process = _start(_command(tiny_flags, corpus, model_dir))
+        process = _start(_flags(tiny_flags, corpus, model_dir))
         # Two fall while steps are taken and saved, one anywhere, start-up included.
         if kills % 2 == 0:
             _wait_for_a_checkpoint(model_dir, process)
@@ -103,8 +97,8 @@ def test_killed_at_random_moments(undisturbed, tiny_flags, corpus, tmp_path):
             continue
         # The run had ended before: it must have ended well, and the next kills are for another one.
         assert process.returncode == 0, errors.decode()
-        _ends_as_undisturbed(_command(tiny_flags, corpus, model_dir), model_dir, undisturbed)
+        _ends_as_undisturbed(_flags(tiny_flags, corpus, model_dir), model_dir, undisturbed)
         tries += 1
         assert tries < 5, f"{kills} kills in {tries} runs"
         model_dir = tmp_path / str(tries)
-    _ends_as_undisturbed(_command(tiny_flags, corpus, model_dir), model_dir, undisturbed)
+    _ends_as_undisturbed(_flags(tiny_flags, corpus, model_dir), model_dir, undisturbed)
