@@ -83,6 +83,17 @@ _DRY_RUN = flags.DEFINE_bool(
     "dry_run", False, "List the runs and their estimated times without running them."
 )
 _REPORT_ONLY = flags.DEFINE_bool("report_only", False, "Only write the report of the finished runs.")
+_ANY_PRECISION = flags.DEFINE_bool(
+    "any_precision",
+    False,
+    "Report finished runs of every train.precision together, such as those of machines with and without bfloat16; "
+    "what is run has the precision of --override.",
+)
+_DISTURBED = flags.DEFINE_bool(
+    "disturbed",
+    False,
+    "Other work runs on this machine: the report marks the training times of these runs and compares none of them.",
+)
 # Names of runs are long: on a narrow terminal they take several lines.
 _NAME_WIDTH = 20
 
@@ -93,6 +104,7 @@ def main() -> None:
     from emr_ner_tf.experiments.report import build_report, write_report
     from emr_ner_tf.experiments.runner import execute_all, finished_runs
     from emr_ner_tf.experiments.runs import Experiment, missing_flag, plan
+    from emr_ner_tf.experiments.tables import of_any_precision
 
     _check_flags()
     kinds = {"base": _ENCODER, "adapted": _ADAPTED, "elmo": _ELMO}
@@ -111,8 +123,12 @@ def main() -> None:
     if _DRY_RUN.value:
         _show_plan(runs, finished_runs(_RUNS_DIR.value))
         return
-    failures = [] if _REPORT_ONLY.value else execute_all(runs, _RUNS_DIR.value, _WORK_DIR.value)
+    failures = []
+    if not _REPORT_ONLY.value:
+        failures = execute_all(runs, _RUNS_DIR.value, _WORK_DIR.value, disturbed=_DISTURBED.value)
     finished, setup = finished_runs(_RUNS_DIR.value), experiment.setup()
+    if _ANY_PRECISION.value:
+        setup = of_any_precision(setup)
     report = build_report(
         finished.values(),
         _TABLES.value,
@@ -206,6 +222,7 @@ def _command(overrides: Mapping[str, Any]) -> str:
         given[flag.name] = ",".join(names)
     shown = [f"--{name}={value}" for name, value in given.items() if value]
     shown += [f"--override={key}={value}" for key, value in overrides.items()]
+    shown += ["--any_precision"] * _ANY_PRECISION.value
     return escape_surrogates(shlex.join(["emr-ner", "reproduce", *shown]))
 
 

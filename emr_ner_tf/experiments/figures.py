@@ -45,10 +45,11 @@ def draw_f1(lines: Sequence[Mapping[str, Any]], lookup_f1: float, path: str | os
     axis.set_xlabel("exact-match F1, %")
     for side in ("top", "right"):
         axis.spines[side].set_visible(False)
+    adapted = any(line["encoder"] == "adapted" for line in lines)
     handles = [
         Patch(color=_PAPER, label="the paper"),
         Patch(color=_OURS, label="ours"),
-        Patch(color=_ADAPTED, label="ours, adapted encoder"),
+        *([Patch(color=_ADAPTED, label="ours, adapted encoder")] if adapted else []),
         Line2D([], [], color=_BASELINE, linestyle="--", label="lookup of training mentions"),
     ]
     axis.legend(

@@ -14,6 +14,7 @@ from emr_ner_tf.experiments.paper_results import TEST_RECORDS, WHAT
 Values = Mapping[str, Any]
 _ENCODERS = {"none": "", "base": "as it is", "adapted": "adapted", "elmo": "ELMo"}
 _FIGURES = ("precision", "recall", "f1")
+_DISTURBED = " (disturbed)"
 
 
 def page(
@@ -109,7 +110,7 @@ def _by_type(line: Values) -> Sequence[Any]:
 
 def _sizes(line: Values) -> Sequence[Any]:
     ours = line["ours"]
-    minutes = _spread(ours["training_minutes"], scale=1, digits=1)
+    minutes = _spread(ours["training_minutes"], scale=1, digits=1) + _DISTURBED * ours["disturbed"]
     return line["system"], _encoder(line), f"{ours['parameters']:,}", ours["updates"], minutes
 
 
@@ -140,7 +141,9 @@ def _run(run: Values) -> Sequence[Any]:
     machine = plain(", ".join(filter(None, (f"{has['cores']} cores", has.get("cpu"), has["device"]))))
     minutes = f"{run['training_seconds'] / 60:.1f}"
     row, encoder = _system(run)
-    return row, encoder, run["seed"], f"{100 * run['f1']:.2f}", minutes, _commit(run), machine
+    minutes += _DISTURBED * run["disturbed"]
+    precision = run["precision"] or ""
+    return row, encoder, run["seed"], f"{100 * run['f1']:.2f}", precision, minutes, _commit(run), machine
 
 
 def _system(run: Values) -> tuple[str, str]:

@@ -39,7 +39,7 @@ def build_report(
     Args:
         results: results of runs; those with another setup are left out.
         tables: names of the tables, in order.
-        setup: result of `emr_ner_tf.experiments.runs.Experiment.setup`.
+        setup: result of `emr_ner_tf.experiments.runs.Experiment.setup`, or of `tables.of_any_precision`.
         described: result of `emr_ner_tf.experiments.data_summary.describe`.
         own_epochs: number of epochs of the recipe without a budget.
         lacks: maps a kind of encoder to the flag that is missing to run it, or to None.
@@ -150,4 +150,8 @@ def _brief(run: Result) -> dict[str, Any]:
         "machine",
         "versions",
     )
-    return {key: run[key] for key in kept} | {"f1": run["scores"]["exact"]["micro"]["f1"]}
+    return {key: run[key] for key in kept} | {
+        "f1": run["scores"]["exact"]["micro"]["f1"],
+        "precision": run["settings"].get("train.precision"),
+        "disturbed": run.get("disturbed", False),
+    }

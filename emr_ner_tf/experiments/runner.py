@@ -71,13 +71,14 @@ def time_left(runs: Sequence[Run], finished: Mapping[str, Mapping[str, Any]]) ->
     return f"about {clock(sum(known))}" if len(known) == len(guesses) else "unknown until a run is finished"
 
 
-def execute_all(runs: Sequence[Run], runs_dir: str, work_dir: str) -> list[str]:
+def execute_all(runs: Sequence[Run], runs_dir: str, work_dir: str, *, disturbed: bool = False) -> list[str]:
     """Executes the runs that have no result yet, in order; a failed run does not stop the rest.
 
     Args:
         runs: result of `emr_ner_tf.experiments.runs.plan`.
         runs_dir: directory for `NAME.json` of each finished run.
         work_dir: directory for the model directories, from which interrupted runs resume.
+        disturbed: whether other work runs on this machine, so that training times are no measurements.
 
     Returns:
         One message for each failed run.
@@ -94,7 +95,7 @@ def execute_all(runs: Sequence[Run], runs_dir: str, work_dir: str) -> list[str]:
             "run %d of %d: %s; time left: %s", i + 1, len(left), run.name, time_left(left[i:], finished)
         )
         try:
-            result = _execute(run, pathlib.Path(work_dir) / run.name)
+            result = _execute(run, pathlib.Path(work_dir) / run.name, disturbed)
         except UserError as error:
             logging.error("%s", error)
             failures.append(str(error))
@@ -115,7 +116,7 @@ def train_command(run: Run, model_dir: str | os.PathLike[str]) -> list[str]:
     return ["-m", "emr_ner_tf.cli.train", f"--config={PAPER}:{run.row}", *changes, f"--model_dir={model_dir}"]
 
 
-def _execute(run: Run, model_dir: pathlib.Path) -> dict[str, Any]:
+def _execute(run: Run, model_dir: pathlib.Path, disturbed: bool) -> dict[str, Any]:
     commit = _commit()
     scores_path = model_dir / "scores.json"
     data = run.config.data
@@ -148,6 +149,7 @@ def _execute(run: Run, model_dir: pathlib.Path) -> dict[str, Any]:
         "updates": metrics["updates"],
         "parameters": metrics["parameters"],
         "training_seconds": metrics["training_seconds"],
+        "disturbed": disturbed,
         "commit": commit,
         "machine": {"cores": len(os.sched_getaffinity(0)), "cpu": _cpu(), "device": metrics["device"]},
         "versions": versions,

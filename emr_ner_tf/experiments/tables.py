@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from emr_ner_tf.experiments.paper_results import PaperRow
 from emr_ner_tf.models.registry import ZOO
 
 Result = Mapping[str, Any]
+_PRECISION, _ANY_PRECISION = "train.precision", "any_precision"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,20 +52,29 @@ class SeedGroup:
         """Returns the mean training time in seconds."""
         return float(np.mean([run["training_seconds"] for run in self.runs]))
 
+    def disturbed(self) -> bool:
+        """Returns whether a run was trained beside other work, so that its time is no measurement."""
+        return any(run.get("disturbed", False) for run in self.runs)
+
 
 def group_runs(results: Iterable[Result], setup: Mapping[str, Any]) -> list[SeedGroup]:
     """Groups the results that belong to a setup and leaves out the others.
 
     Args:
         results: results of any setup.
-        setup: result of `emr_ner_tf.experiments.runs.Experiment.setup`.
+        setup: result of `emr_ner_tf.experiments.runs.Experiment.setup`, or of `of_any_precision`.
     """
     groups: dict[tuple[str, str, str], list[Result]] = {}
     for result in sorted(results, key=lambda result: result["seed"]):
         if _same_setup(result["setup"], setup):
-            key = (result["row"], result["encoder"]["kind"], result["digest"])
-            groups.setdefault(key, []).append(result)
+            which = _but_for_precision(result) if setup.get(_ANY_PRECISION) else result["digest"]
+            groups.setdefault((result["row"], result["encoder"]["kind"], which), []).append(result)
     return [SeedGroup(row, kind, tuple(runs)) for (row, kind, _), runs in groups.items()]
+
+
+def of_any_precision(setup: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a setup to which runs belong whatever `train.precision` they have."""
+    return {**setup, "overrides": _other_overrides(setup), _ANY_PRECISION: True}
 
 
 def table_lines(
@@ -126,7 +137,7 @@ def paired_differences(table: str, groups: Sequence[SeedGroup]) -> list[dict[str
 
 
 def training_times(groups: Sequence[SeedGroup]) -> list[dict[str, Any]]:
-    """Returns the ratio of training times between systems with a BiGRU and with a BiLSTM, on equal machines."""
+    """Returns the ratio of undisturbed training times between systems with a BiGRU and a BiLSTM, on equal machines."""
     result = []
     for gru, lstm in paper_results.GRU_AND_LSTM:
         paper_ratio = None
@@ -134,7 +145,7 @@ def training_times(groups: Sequence[SeedGroup]) -> list[dict[str, Any]]:
             paper_ratio = paper_results.TRAINING_MINUTES[gru] / paper_results.TRAINING_MINUTES[lstm]
         for a, b in itertools.product(groups, groups):
             alike = (a.kind, a.encoder(), _machines(a)) == (b.kind, b.encoder(), _machines(b))
-            if (a.row, b.row) == (gru, lstm) and alike:
+            if (a.row, b.row) == (gru, lstm) and alike and not (a.disturbed() or b.disturbed()):
                 times = {"gru_minutes": a.seconds() / 60, "lstm_minutes": b.seconds() / 60}
                 ratio = a.seconds() / b.seconds() if b.seconds() else None
                 result.append(
@@ -150,9 +161,22 @@ def training_times(groups: Sequence[SeedGroup]) -> list[dict[str, Any]]:
     return result
 
 
-def _same_setup(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    alike = all(one[key] == other[key] for key in ("recipe", "epochs", "overrides"))
-    return alike and all(one[key]["digest"] == other[key]["digest"] for key in ("train", "test"))
+def _same_setup(one: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    overrides = _other_overrides(one) if wanted.get(_ANY_PRECISION) else one["overrides"]
+    alike = overrides == wanted["overrides"] and all(one[key] == wanted[key] for key in ("recipe", "epochs"))
+    return alike and all(one[key]["digest"] == wanted[key]["digest"] for key in ("train", "test"))
+
+
+def _other_overrides(setup: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in setup["overrides"].items() if key != _PRECISION}
+
+
+def _but_for_precision(result: Result) -> str:
+    """Returns what runs share that differ in the seed and the precision alone."""
+    settings = {
+        key: value for key, value in result["settings"].items() if key not in ("train.seed", _PRECISION)
+    }
+    return json.dumps([settings, result["materials"]], sort_keys=True)
 
 
 def _rows(table: str) -> tuple[PaperRow, ...]:
@@ -232,6 +256,7 @@ def _line(row: PaperRow, kind: str, group: SeedGroup | None) -> dict[str, Any]:
         "parameters": first["parameters"],
         "updates": first["updates"],
         "training_minutes": group.spread(lambda run: run["training_seconds"] / 60),
+        "disturbed": group.disturbed(),
         "runs": [run["name"] for run in group.runs],
     }
     return line

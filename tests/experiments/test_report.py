@@ -11,7 +11,7 @@ from emr_ner_tf.experiments.figures import curve, draw_losses
 from emr_ner_tf.experiments.markdown_report import page
 from emr_ner_tf.experiments.report import build_report, unique_lines, write_report
 from emr_ner_tf.experiments.runner import estimated_seconds, finished_runs
-from emr_ner_tf.experiments.tables import SeedGroup, group_runs
+from emr_ner_tf.experiments.tables import SeedGroup, group_runs, of_any_precision
 
 LABELS = ("疾病和诊断", "药物")
 SETUP = {
@@ -132,6 +132,49 @@ def test_what_was_trained_on():
     assert "digest t1); validated on `dev.jsonl`, and the best epoch by validation F1 is scored." in beside
 
 
+def test_runs_of_any_precision():
+    plain, other = SETUP | {"overrides": {}}, SETUP | {"overrides": {"train.batch_size": 4}}
+    runs = [
+        result("bert_crf", "base", seed, 8, digest=digest, setup=setup)
+        | {"settings": {"train.precision": precision, "train.seed": seed}, "materials": {}}
+        for seed, digest, setup, precision in (
+            (1, "e1", SETUP, "mixed_bfloat16"),
+            (2, "e2", plain, "float32"),
+            (3, "e3", other, "float32"),
+        )
+    ]
+    # Another encoder is another line, whatever the precision.
+    runs.append(runs[1] | {"materials": {"encoder": {"name": "tiny", "digest": "e9"}}, "digest": "e9"})
+    for setup, seeds in (
+        (SETUP, [[1]]),
+        (plain, [[2], [2]]),
+        (of_any_precision(SETUP), [[1, 2], [2]]),
+        (of_any_precision(plain), [[1, 2], [2]]),
+        (of_any_precision(other), [[3]]),
+    ):
+        groups = group_runs(runs, setup)
+        assert [[run["seed"] for run in group.runs] for group in groups] == seeds, setup
+    setup = of_any_precision(SETUP)
+    report = build_report(
+        runs[:2], ["ours"], setup, DESCRIBED, own_epochs=10, lacks=lambda kind: None, command=""
+    )
+    text = page(report, unique_lines(report["tables"]), {}, "paper.json", None)
+    assert "a row's runs of all precisions are counted together" in text
+    assert "Changed for every row" not in text
+    assert "| 1 | 80.00 | mixed_bfloat16 | 1.0 |" in text
+    assert "| 2 | 80.00 | float32 | 1.0 |" in text
+
+
+def test_disturbed_times_are_marked_and_not_compared():
+    gru, lstm = RESULTS[2], RESULTS[3]
+    assert "| `bert_bigru_att_crf` / `bert_bilstm_att_crf` |" in _page([gru, lstm], ("VII",))
+    text = _page([gru, lstm | {"disturbed": True}], ("VII",))
+    assert " / `bert_bilstm_att_crf` |" not in text
+    assert "and no measurement" in text
+    assert "| 302 | 0.8 |" in text
+    assert text.count("| 1.3 (disturbed) |") == 2
+
+
 def test_nothing_is_said_of_runs_that_no_table_shows():
     run = [result("cnn_crf", "none", 1, 8)]
     shown = _page(run, tables=("III", "VIII"))
@@ -178,7 +221,7 @@ def test_machines_alike():
     ):
         text = _page([at("bigru_crf", **machines[0]), at("bilstm_crf", **machines[1])], tables=("VII",))
         assert ("| `bigru_crf` / `bilstm_crf` |" in text) == alike
-        assert ("On a CPU, the ratio also compares two implementations" in text) == alike
+        assert ("Times include tracing the graph" in text) == alike
         for machine in machines:
             assert f"| {', '.join(('2 cores', *machine.values(), 'CPU'))} |" in text
 
@@ -304,12 +347,17 @@ def test_no_empty_picture_of_learning_curves(report, tmp_path):
     assert (tmp_path / "loss.png").exists()
 
 
-def test_the_page_in_docs_is_that_of_its_json():
+@pytest.mark.parametrize("name", ["paper", "paper_one_epoch"])
+def test_the_pages_in_docs_are_those_of_their_json(name):
     docs = pathlib.Path(__file__).parents[2] / "docs"
-    report = json.loads((docs / "paper.json").read_text(encoding="utf-8"))
-    pictures = {"f1": "figures/paper_f1.png", "loss": "figures/paper_loss.png"}
-    text = page(report, unique_lines(report["tables"]), pictures, "paper.json", "paper_discussion.md")
-    assert text == (docs / "paper.md").read_text(encoding="utf-8")
+    report = json.loads((docs / f"{name}.json").read_text(encoding="utf-8"))
+    pictures = {
+        kind: f"figures/{name}_{kind}.png"
+        for kind in ("f1", "loss")
+        if (docs / f"figures/{name}_{kind}.png").exists()
+    }
+    text = page(report, unique_lines(report["tables"]), pictures, f"{name}.json", "paper_discussion.md")
+    assert text == (docs / f"{name}.md").read_text(encoding="utf-8")
 
 
 def test_names_on_the_page_are_shown_as_they_are(tmp_path):
