@@ -18,7 +18,7 @@ _PAGES = {
 }
 _SOURCES = {uri: source for source, uri in _PAGES.items()}
 # Pages of the site that the index names through another page or not at all.
-_AFTER = {"other_stacks.md": ["loaders.md"], "paper_discussion.md": ["changelog.md", "contributing.md"]}
+_AFTER = {"other_stacks.md": ["loaders.md"], "paper_one_epoch.md": ["changelog.md", "contributing.md"]}
 _LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)\)")
 _FENCE = re.compile(r"(^ *```.*?^ *```$)", re.DOTALL | re.MULTILINE)
 

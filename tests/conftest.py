@@ -104,6 +104,16 @@ def _determinism_ends_with_its_test():
         config.disable_op_determinism()
 
 
+@pytest.fixture
+def eager():
+    """Functions run eagerly: tracing them would take longer than a few steps of a small model do."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
 @pytest.fixture(scope="session")
 def cli():
     """The function that runs a command with flags: in this process where that is the same, else in one of its own."""

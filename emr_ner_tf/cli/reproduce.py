@@ -86,13 +86,14 @@ _REPORT_ONLY = flags.DEFINE_bool("report_only", False, "Only write the report of
 _ANY_PRECISION = flags.DEFINE_bool(
     "any_precision",
     False,
-    "Report finished runs of every train.precision together, such as those of machines with and without bfloat16; "
-    "what is run has the precision of --override.",
+    "Count finished runs of every train.precision, such as those of machines with and without bfloat16: they are "
+    "reported in one line and not repeated. New runs use that of --override=train.precision, or float32 without it.",
 )
 _DISTURBED = flags.DEFINE_bool(
     "disturbed",
     False,
-    "Other work runs on this machine: the report marks the training times of these runs and compares none of them.",
+    "Record in each new run that other work or pauses disturb its training time; the report marks such times and "
+    "computes no ratio from them.",
 )
 # Names of runs are long: on a narrow terminal they take several lines.
 _NAME_WIDTH = 20
@@ -100,11 +101,11 @@ _NAME_WIDTH = 20
 
 def main() -> None:
     """Plans the runs, carries out those without a result and writes the report; fails at the end if a run failed."""
+    from emr_ner_tf.experiments.any_precision import left_to_run, of_any_precision
     from emr_ner_tf.experiments.data_summary import describe
     from emr_ner_tf.experiments.report import build_report, write_report
     from emr_ner_tf.experiments.runner import execute_all, finished_runs
     from emr_ner_tf.experiments.runs import Experiment, missing_flag, plan
-    from emr_ner_tf.experiments.tables import of_any_precision
 
     _check_flags()
     kinds = {"base": _ENCODER, "adapted": _ADAPTED, "elmo": _ELMO}
@@ -120,15 +121,19 @@ def main() -> None:
     )
     runs = plan(experiment, _TABLES.value, _ROWS.value, _SEEDS.value)
     described = describe(_TRAIN.value, _TEST.value, _ALL_RECORDS.value, experiment.config().data)
+    finished = finished_runs(_RUNS_DIR.value)
+    if _ANY_PRECISION.value:
+        runs = left_to_run(runs, finished)
     if _DRY_RUN.value:
-        _show_plan(runs, finished_runs(_RUNS_DIR.value))
+        _show_plan(runs, finished)
         return
     failures = []
     if not _REPORT_ONLY.value:
         failures = execute_all(runs, _RUNS_DIR.value, _WORK_DIR.value, disturbed=_DISTURBED.value)
     finished, setup = finished_runs(_RUNS_DIR.value), experiment.setup()
+    command = _command(setup["overrides"])
     if _ANY_PRECISION.value:
-        setup = of_any_precision(setup)
+        setup = of_any_precision(setup, experiment.config().train.precision)
     report = build_report(
         finished.values(),
         _TABLES.value,
@@ -136,7 +141,7 @@ def main() -> None:
         described,
         own_epochs=experiment.own_epochs(),
         lacks=functools.partial(missing_flag, experiment),
-        command=_command(setup["overrides"]),
+        command=command,
     )
     written = write_report(report, finished.values(), _OUTPUT.value)
     _summary(report, written)
@@ -162,6 +167,9 @@ def _check_flags() -> None:
             raise UsageError(f"--rows must be rows of the given tables ({has}), got {row!r}")
     if _BUDGET.value != "full" and not (_BUDGET.value.isdecimal() and int(_BUDGET.value) > 0):
         raise UsageError(f"--budget must be a number of epochs above 0, or full, got {_BUDGET.value!r}")
+    if _DISTURBED.value and (_DRY_RUN.value or _REPORT_ONLY.value):
+        given = "--dry_run" if _DRY_RUN.value else "--report_only"
+        raise UsageError(f"--disturbed marks new runs, and {given} makes none; leave one of them out")
     if not _OUTPUT.value.endswith(".md"):
         raise UsageError(f"--output must end in .md, got {_OUTPUT.value!r}")
     folder = os.path.dirname(_OUTPUT.value) or "."
@@ -223,6 +231,9 @@ def _command(overrides: Mapping[str, Any]) -> str:
     shown = [f"--{name}={value}" for name, value in given.items() if value]
     shown += [f"--override={key}={value}" for key, value in overrides.items()]
     shown += ["--any_precision"] * _ANY_PRECISION.value
+    output = _OUTPUT.value
+    if output != _OUTPUT.default:
+        shown.append(f"--output={os.path.basename(output) if os.path.isabs(output) else output}")
     return escape_surrogates(shlex.join(["emr-ner", "reproduce", *shown]))
 
 

@@ -26,7 +26,8 @@ def draw_f1(lines: Sequence[Mapping[str, Any]], lookup_f1: float, path: str | os
     axis = figure.subplots()
     for place, line in enumerate(lines):
         exact = line["ours"]["exact"]["f1"]
-        if line["paper"]:
+        # A figure of another encoder is none of this line.
+        if line["paper"] and line["paper"]["encoder"] in ("", line["encoder"]):
             axis.barh(place - 0.2, line["paper"]["f1"], height=0.36, color=_PAPER)
         axis.barh(
             place + 0.2,

@@ -121,6 +121,7 @@ def _times(time: Values) -> Sequence[Any]:
 
 
 def _difference(found: Values) -> Sequence[Any]:
+    one, other = (" and ".join(precisions) for precisions in found["precisions"])
     return (
         found["table"],
         found["one"],
@@ -131,7 +132,7 @@ def _difference(found: Values) -> Sequence[Any]:
         f"{100 * found['difference']:+.2f}",
         f"{100 * found['low']:+.2f} to {100 * found['high']:+.2f}",
         f"{found['p']:.4f}",
-        found["verdict"],
+        found["verdict"] + ("" if one == other else f" ({one} against {other})"),
     )
 
 

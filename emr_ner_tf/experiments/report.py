@@ -39,7 +39,7 @@ def build_report(
     Args:
         results: results of runs; those with another setup are left out.
         tables: names of the tables, in order.
-        setup: result of `emr_ner_tf.experiments.runs.Experiment.setup`, or of `tables.of_any_precision`.
+        setup: result of `emr_ner_tf.experiments.runs.Experiment.setup`, or of `any_precision.of_any_precision`.
         described: result of `emr_ner_tf.experiments.data_summary.describe`.
         own_epochs: number of epochs of the recipe without a budget.
         lacks: maps a kind of encoder to the flag that is missing to run it, or to None.
@@ -110,7 +110,10 @@ def write_report(
 
 
 def unique_lines(tables: Mapping[str, Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """Returns the lines of all tables without duplicates; a system has the name that its last table gives it."""
+    """Returns the lines of all tables without duplicates.
+
+    A system has the name that its last table gives it, and the paper's figures for its own encoder if a table has them.
+    """
     unique = {}
     for table, lines in tables.items():
         for line in lines:
@@ -118,9 +121,15 @@ def unique_lines(tables: Mapping[str, Sequence[dict[str, Any]]]) -> list[dict[st
             system = f"{line['system']} (Table {table})" if table in ("V", "VI") else line["system"]
             runs = tuple(line["ours"]["runs"]) if line["ours"] else ()
             key = (line["row"], line["encoder"], runs)
-            unique.pop(key, None)
+            earlier = unique.pop(key, None)
             unique[key] = line | {"system": system}
+            if earlier and _is_of_its_encoder(earlier) and not _is_of_its_encoder(line):
+                unique[key]["paper"] = earlier["paper"]
     return list(unique.values())
+
+
+def _is_of_its_encoder(line: Mapping[str, Any]) -> bool:
+    return bool(line["paper"]) and line["paper"]["encoder"] == line["encoder"]
 
 
 def _table_iii(described: Mapping[str, Any]) -> list[dict[str, Any]]:

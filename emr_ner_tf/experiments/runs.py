@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from emr_ner_tf.config import RUNTIME_ONLY_KEYS, ConfigDict, base_config, check_config, flattened, set_keys
@@ -24,6 +24,7 @@ _ANY_ROW = "bert_crf"
 # Raised when the same settings train another model than before, by code or by a neutral value that changed: what was
 # trained earlier does not count as finished then.
 _TRAINING_VERSION = 2
+PRECISION = "train.precision"
 _FLAG_OF_KIND = {BASE: "--encoder", ADAPTED: "--adapted_encoder", ELMO: "--elmo"}
 
 
@@ -119,20 +120,17 @@ class Run:
 
     @property
     def digest(self) -> str:
-        """Digest of all settings but the seed and of the content of files; runs that share it only differ in the seed.
+        """Digest of all settings but the seed and of the files' content; runs that share it only differ in the seed."""
+        return self._digest()
 
-        Settings with their neutral values are not included, so that a setting of a later version changes no name.
-        """
-        neutral = flattened(base_config())
-        settings = {
-            key: self.fingerprints[key].digest if key in self.fingerprints else value
-            for key, value in flattened(self.config).items()
-            if value != neutral[key] and key not in (*RUNTIME_ONLY_KEYS, "train.seed")
-        }
-        settings["test"] = self.setup["test"]["digest"]
-        settings["training_version"] = _TRAINING_VERSION
-        text = json.dumps(settings, sort_keys=True, ensure_ascii=False)
-        return hashlib.sha256(text.encode("utf-8")).hexdigest()[:10]
+    @property
+    def digest_without_precision(self) -> str:
+        """The same without `train.precision`."""
+        return self._digest(PRECISION)
+
+    def _digest(self, *left_out: str) -> str:
+        files = {key: fingerprint.digest for key, fingerprint in self.fingerprints.items()}
+        return settings_digest(flattened(self.config), files, self.setup["test"]["digest"], *left_out)
 
     def settings(self) -> dict[str, Any]:
         """Returns all settings, with file names in place of paths."""
@@ -140,6 +138,28 @@ class Run:
             key: self.fingerprints[key].name if key in self.fingerprints else _shown(key, value)
             for key, value in flattened(self.config).items()
         }
+
+
+def settings_digest(settings: Mapping[str, Any], files: Mapping[str, str], test: str, *left_out: str) -> str:
+    """Returns the digest of settings and files that affect the result of a run.
+
+    Settings with their neutral values are not included, so that a setting of a later version changes no name.
+
+    Args:
+        settings: values by dotted key.
+        files: digests of the content of files, by the key of the setting.
+        test: digest of the records on which the run is scored.
+        left_out: keys that do not count, besides the seed.
+    """
+    neutral = flattened(base_config())
+    counted = {
+        key: files.get(key, value)
+        for key, value in settings.items()
+        if value != neutral.get(key) and key not in (*RUNTIME_ONLY_KEYS, "train.seed", *left_out)
+    }
+    counted |= {"test": test, "training_version": _TRAINING_VERSION}
+    text = json.dumps(counted, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:10]
 
 
 def plan(experiment: Experiment, tables: Sequence[str], rows: Sequence[str], seeds: int) -> list[Run]:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -11,11 +10,17 @@ import numpy as np
 
 from emr_ner_tf.evaluation.statistics import paired_bootstrap, spread
 from emr_ner_tf.experiments import paper_results
+from emr_ner_tf.experiments.any_precision import (
+    PREFERRED,
+    digest_without_precision,
+    one_for_each_seed,
+    other_overrides,
+)
 from emr_ner_tf.experiments.paper_results import PaperRow
+from emr_ner_tf.experiments.runs import PRECISION
 from emr_ner_tf.models.registry import ZOO
 
 Result = Mapping[str, Any]
-_PRECISION, _ANY_PRECISION = "train.precision", "any_precision"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +57,10 @@ class SeedGroup:
         """Returns the mean training time in seconds."""
         return float(np.mean([run["training_seconds"] for run in self.runs]))
 
+    def precisions(self) -> list[str]:
+        """Returns the precisions of the runs, without duplicates."""
+        return sorted({run["settings"].get(PRECISION, "") for run in self.runs})
+
     def disturbed(self) -> bool:
         """Returns whether a run was trained beside other work, so that its time is no measurement."""
         return any(run.get("disturbed", False) for run in self.runs)
@@ -62,19 +71,17 @@ def group_runs(results: Iterable[Result], setup: Mapping[str, Any]) -> list[Seed
 
     Args:
         results: results of any setup.
-        setup: result of `emr_ner_tf.experiments.runs.Experiment.setup`, or of `of_any_precision`.
+        setup: result of `emr_ner_tf.experiments.runs.Experiment.setup`, or of `any_precision.of_any_precision`.
     """
+    preferred = setup.get(PREFERRED)
+    results = [result for result in results if _same_setup(result["setup"], setup)]
+    if preferred:
+        results = one_for_each_seed(results, preferred)
     groups: dict[tuple[str, str, str], list[Result]] = {}
     for result in sorted(results, key=lambda result: result["seed"]):
-        if _same_setup(result["setup"], setup):
-            which = _but_for_precision(result) if setup.get(_ANY_PRECISION) else result["digest"]
-            groups.setdefault((result["row"], result["encoder"]["kind"], which), []).append(result)
+        digest = digest_without_precision(result) if preferred else result["digest"]
+        groups.setdefault((result["row"], result["encoder"]["kind"], digest), []).append(result)
     return [SeedGroup(row, kind, tuple(runs)) for (row, kind, _), runs in groups.items()]
-
-
-def of_any_precision(setup: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a setup to which runs belong whatever `train.precision` they have."""
-    return {**setup, "overrides": _other_overrides(setup), _ANY_PRECISION: True}
 
 
 def table_lines(
@@ -128,6 +135,7 @@ def paired_differences(table: str, groups: Sequence[SeedGroup]) -> list[dict[str
                     "other": other,
                     "encoders": [a.kind, b.kind],
                     "seeds": [len(a.runs), len(b.runs)],
+                    "precisions": [a.precisions(), b.precisions()],
                     "paper": None if math.isnan(paper_difference) else round(paper_difference, 2),
                     **found._asdict(),
                     "verdict": _verdict(paper_difference, found.low, found.high),
@@ -137,15 +145,17 @@ def paired_differences(table: str, groups: Sequence[SeedGroup]) -> list[dict[str
 
 
 def training_times(groups: Sequence[SeedGroup]) -> list[dict[str, Any]]:
-    """Returns the ratio of undisturbed training times between systems with a BiGRU and a BiLSTM, on equal machines."""
+    """Returns the ratio of training times between systems with a BiGRU and with a BiLSTM.
+
+    Their machines and precisions are equal, and no run was disturbed.
+    """
     result = []
     for gru, lstm in paper_results.GRU_AND_LSTM:
         paper_ratio = None
         if gru in paper_results.TRAINING_MINUTES:
             paper_ratio = paper_results.TRAINING_MINUTES[gru] / paper_results.TRAINING_MINUTES[lstm]
         for a, b in itertools.product(groups, groups):
-            alike = (a.kind, a.encoder(), _machines(a)) == (b.kind, b.encoder(), _machines(b))
-            if (a.row, b.row) == (gru, lstm) and alike and not (a.disturbed() or b.disturbed()):
+            if (a.row, b.row) == (gru, lstm) and _comparable_times(a) == _comparable_times(b) is not None:
                 times = {"gru_minutes": a.seconds() / 60, "lstm_minutes": b.seconds() / 60}
                 ratio = a.seconds() / b.seconds() if b.seconds() else None
                 result.append(
@@ -162,21 +172,9 @@ def training_times(groups: Sequence[SeedGroup]) -> list[dict[str, Any]]:
 
 
 def _same_setup(one: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    overrides = _other_overrides(one) if wanted.get(_ANY_PRECISION) else one["overrides"]
+    overrides = other_overrides(one) if PREFERRED in wanted else one["overrides"]
     alike = overrides == wanted["overrides"] and all(one[key] == wanted[key] for key in ("recipe", "epochs"))
     return alike and all(one[key]["digest"] == wanted[key]["digest"] for key in ("train", "test"))
-
-
-def _other_overrides(setup: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in setup["overrides"].items() if key != _PRECISION}
-
-
-def _but_for_precision(result: Result) -> str:
-    """Returns what runs share that differ in the seed and the precision alone."""
-    settings = {
-        key: value for key, value in result["settings"].items() if key not in ("train.seed", _PRECISION)
-    }
-    return json.dumps([settings, result["materials"]], sort_keys=True)
 
 
 def _rows(table: str) -> tuple[PaperRow, ...]:
@@ -262,8 +260,10 @@ def _line(row: PaperRow, kind: str, group: SeedGroup | None) -> dict[str, Any]:
     return line
 
 
-def _machines(group: SeedGroup) -> list[str]:
-    return sorted({str(run["machine"]) for run in group.runs})
+def _comparable_times(group: SeedGroup) -> tuple[Any, ...] | None:
+    """Returns what two groups share whose training times can be compared; None if they are no measurement."""
+    machines = sorted({str(run["machine"]) for run in group.runs})
+    return None if group.disturbed() else (group.kind, group.encoder(), machines, group.precisions())
 
 
 def _verdict(paper_difference: float, low: float, high: float) -> str:

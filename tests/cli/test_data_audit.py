@@ -73,6 +73,7 @@ def test_models_that_exist(cli, trained, planted, corpus, tmp_path):
     assert most == sorted(most, reverse=True)
 
 
+@pytest.mark.usefixtures("eager")
 @pytest.mark.slow
 def test_folds_are_trained_once(cli, smallest_flags, corpus, tmp_path):
     flags = (

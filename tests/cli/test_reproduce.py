@@ -43,7 +43,7 @@ def test_two_rows(call, corpus, tmp_path):
     assert "Traceback" not in done.stderr
     assert _rows_with_runs(tmp_path) == {"bert_idcnn_crf"}
     in_the_way.unlink()
-    done = call(*rows)
+    done = call(*rows, "--disturbed")
     assert done.returncode == 0, done.stderr
     assert f"run 1 of 1: {name}; time left: about 0:00:" in done.stderr
     assert _rows_with_runs(tmp_path) == {"cnn_crf", "bert_idcnn_crf"}
@@ -68,6 +68,10 @@ def test_two_rows(call, corpus, tmp_path):
         assert (model_dir / "checkpoints/best").is_dir()
         assert not (model_dir / "checkpoints/last").exists()
     assert results[0]["updates"] == results[1]["updates"] > 0
+    assert {result["row"]: result["disturbed"] for result in results} == {
+        "cnn_crf": True,
+        "bert_idcnn_crf": False,
+    }
 
     page = (tmp_path / "docs/paper.md").read_text(encoding="utf-8")
     assert page.startswith("# The paper's tables on a budget of 1 epoch a row")
@@ -83,6 +87,17 @@ def test_two_rows(call, corpus, tmp_path):
     assert "run 1 of" not in again.stderr
     assert before == [path.stat().st_mtime_ns for path in paths]
     assert json.loads((tmp_path / "docs/paper.json").read_text(encoding="utf-8")) == written
+
+    # In another precision these are other runs, unless any precision counts.
+    other = (*rows, "--override=train.precision=mixed_bfloat16")
+    assert "2 left; time: about" in call(*other, "--dry_run").stdout
+    assert "0 left; time: about 0:00:00" in call(*other, "--dry_run", "--any_precision").stdout
+    again = call(*other, "--any_precision")
+    assert again.returncode == 0, again.stderr
+    assert before == [path.stat().st_mtime_ns for path in sorted((tmp_path / "runs_dir").iterdir())]
+    page = (tmp_path / "docs/paper.md").read_text(encoding="utf-8")
+    assert "--override=train.precision=mixed_bfloat16 --any_precision --output=paper.md" in page
+    assert _rows_with_runs(tmp_path) == {"cnn_crf", "bert_idcnn_crf"}
 
 
 def _rows_with_runs(tmp_path):
@@ -106,6 +121,7 @@ def _rows_with_runs(tmp_path):
         (("--test=nowhere.jsonl",), 1, ("nowhere.jsonl",)),
         (("--unlabelled=nowhere.txt",), 1, ("nowhere.txt",)),
         (("--output=paper.txt",), 2, ("--output", ".md")),
+        (("--disturbed", "--dry_run"), 2, ("--disturbed", "--dry_run", "leave one of them out")),
     ],
 )
 def test_wrong_calls(call, tmp_path, flags, status, messages):

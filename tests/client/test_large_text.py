@@ -118,13 +118,13 @@ def test_every_record_is_annotated_as_by_itself(answer, text, records, bundle):
         if start - begins[number] < len(records[number % len(records)]):
             found[number].add((start - begins[number], end - begins[number], label))
     wanted = [alone[number % len(records)] for number in range(len(text))]
-    # By itself a record is seen by windows that begin elsewhere, which a barely trained model notices: here in one
-    # mention of six. In no stretch of the text may it be more, so that none is lost or shifted.
+    # By itself, a record is seen by windows that begin elsewhere. A convolution sees few neighbours, so this changes
+    # next to nothing.
     for begin in range(0, len(text), 200):
         part = slice(begin, begin + 200)
         same = sum(len(one & other) for one, other in zip(found[part], wanted[part], strict=True))
         largest = sum(max(len(one), len(other)) for one, other in zip(found[part], wanted[part], strict=True))
-        assert same > 0.7 * largest
+        assert same > 0.99 * largest
 
 
 @pytest.mark.slow

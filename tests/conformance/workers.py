@@ -41,7 +41,7 @@ class Worker:
 
 def serve(answer: Callable[..., Any]) -> None:
     """Answers one question after another until there are no more."""
-    # As in tests/conftest.py.
+    # Graphs are many objects that live long, as in the process of the tests (tests/conftest.py).
     gc.set_threshold(50_000, 20, 20)
     # Whatever a library prints must not stand between the answers.
     answers = os.fdopen(os.dup(1), "wb")

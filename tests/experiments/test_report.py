@@ -4,6 +4,7 @@ import json
 import pathlib
 
 import pytest
+from experiment_results import DESCRIBED, SETUP, result
 from markdown_it import MarkdownIt
 
 from emr_ner_tf.errors import UserError
@@ -11,58 +12,7 @@ from emr_ner_tf.experiments.figures import curve, draw_losses
 from emr_ner_tf.experiments.markdown_report import page
 from emr_ner_tf.experiments.report import build_report, unique_lines, write_report
 from emr_ner_tf.experiments.runner import estimated_seconds, finished_runs
-from emr_ner_tf.experiments.tables import SeedGroup, group_runs, of_any_precision
-
-LABELS = ("疾病和诊断", "药物")
-SETUP = {
-    "recipe": "default",
-    "epochs": 2,
-    "overrides": {"train.precision": "mixed_bfloat16"},
-    "train": {"name": "train.jsonl", "digest": "t1"},
-    "test": {"name": "held.jsonl", "digest": "h1"},
-}
-DESCRIBED = {
-    "labels": list(LABELS),
-    "distinct_forms": {"疾病和诊断": 2116, "药物": 455},
-    "all_records": 1000,
-    "train": {"records": 700, "mentions": 9},
-    "test": {"records": 40, "mentions": 8},
-}
-
-
-def _figures(tp, fp, fn):
-    p, r = tp / (tp + fp), tp / (tp + fn)
-    return {"precision": p, "recall": r, "f1": 2 * p * r / (p + r), "tp": tp, "fp": fp, "fn": fn}
-
-
-def result(row, kind, seed, found, *, seconds=60.0, digest="e1", setup=SETUP):
-    """Returns 40 records of 10 mentions; `found` of them are right, and 10 predicted."""
-    by_record = [[found, 10 - found, 10 - found]] * 40
-    micro = _figures(40 * found, 40 * (10 - found), 40 * (10 - found))
-    scores = {"micro": micro, "macro": micro, "by_type": dict.fromkeys(LABELS, micro)}
-    return {
-        "version": 1,
-        "name": f"{row}-{kind}-{seed}-{digest}",
-        "digest": f"{row} {digest}",
-        "row": row,
-        "encoder": {"kind": kind, "name": "tiny" if kind != "none" else "", "digest": digest},
-        "seed": seed,
-        "setup": setup,
-        "epochs": 2,
-        "updates": 302,
-        "parameters": 1234567,
-        "training_seconds": seconds,
-        "commit": {"id": "0123456789abcdef", "changed": False},
-        "machine": {"cores": 2, "device": "CPU"},
-        "versions": {"tensorflow": "2.15.1"},
-        "lookup_f1": 0.6,
-        "scores": {"records": 40, "exact": scores, "relaxed": scores, "seen": micro, "unseen": micro},
-        "materials": {"encoder": {"name": "tiny", "digest": digest}} if kind != "none" else {},
-        "settings": {},
-        "history": [{"epoch": 1, "loss": 30.0, "seconds": 30.0}, {"epoch": 2, "loss": 3.0, "seconds": 30.0}],
-        "by_record": by_record,
-    }
-
+from emr_ner_tf.experiments.tables import SeedGroup, group_runs
 
 RESULTS = [
     result("bert_bigru_crf", "base", 1, 8),
@@ -108,6 +58,16 @@ def test_means_over_the_seeds_of_this_setup(report):
     assert len(report["runs"]) == 5
 
 
+def test_the_papers_figure_is_that_of_the_same_encoder():
+    report = build_report(
+        RESULTS, ["VI", "VIII"], SETUP, DESCRIBED, own_epochs=10, lacks=lambda kind: None, command=""
+    )
+    # Table VIII has the adapted one's alone.
+    (line,) = [line for line in unique_lines(report["tables"]) if line["ours"] and "BERT" in line["system"]]
+    assert (line["system"], line["encoder"]) == ("BERT-BiGRU-Att-CRF", "base")
+    assert line["paper"]["f1"] == 85.57
+
+
 def _page(results, tables=("V",), **setup):
     """Returns the text of the page that these results make."""
     setup = SETUP | setup
@@ -132,45 +92,15 @@ def test_what_was_trained_on():
     assert "digest t1); validated on `dev.jsonl`, and the best epoch by validation F1 is scored." in beside
 
 
-def test_runs_of_any_precision():
-    plain, other = SETUP | {"overrides": {}}, SETUP | {"overrides": {"train.batch_size": 4}}
-    runs = [
-        result("bert_crf", "base", seed, 8, digest=digest, setup=setup)
-        | {"settings": {"train.precision": precision, "train.seed": seed}, "materials": {}}
-        for seed, digest, setup, precision in (
-            (1, "e1", SETUP, "mixed_bfloat16"),
-            (2, "e2", plain, "float32"),
-            (3, "e3", other, "float32"),
-        )
-    ]
-    # Another encoder is another line, whatever the precision.
-    runs.append(runs[1] | {"materials": {"encoder": {"name": "tiny", "digest": "e9"}}, "digest": "e9"})
-    for setup, seeds in (
-        (SETUP, [[1]]),
-        (plain, [[2], [2]]),
-        (of_any_precision(SETUP), [[1, 2], [2]]),
-        (of_any_precision(plain), [[1, 2], [2]]),
-        (of_any_precision(other), [[3]]),
-    ):
-        groups = group_runs(runs, setup)
-        assert [[run["seed"] for run in group.runs] for group in groups] == seeds, setup
-    setup = of_any_precision(SETUP)
-    report = build_report(
-        runs[:2], ["ours"], setup, DESCRIBED, own_epochs=10, lacks=lambda kind: None, command=""
-    )
-    text = page(report, unique_lines(report["tables"]), {}, "paper.json", None)
-    assert "a row's runs of all precisions are counted together" in text
-    assert "Changed for every row" not in text
-    assert "| 1 | 80.00 | mixed_bfloat16 | 1.0 |" in text
-    assert "| 2 | 80.00 | float32 | 1.0 |" in text
-
-
 def test_disturbed_times_are_marked_and_not_compared():
     gru, lstm = RESULTS[2], RESULTS[3]
     assert "| `bert_bigru_att_crf` / `bert_bilstm_att_crf` |" in _page([gru, lstm], ("VII",))
+    # Nor are times of two precisions.
+    other = lstm | {"settings": {"train.precision": "float32"}}
+    assert " / `bert_bilstm_att_crf` |" not in _page([gru, other], ("VII",))
     text = _page([gru, lstm | {"disturbed": True}], ("VII",))
     assert " / `bert_bilstm_att_crf` |" not in text
-    assert "and no measurement" in text
+    assert "so that its time is no measurement" in text
     assert "| 302 | 0.8 |" in text
     assert text.count("| 1.3 (disturbed) |") == 2
 

@@ -203,8 +203,6 @@ if __name__ == "__main__":
     assert len(os.listdir("/proc/self/task")) == 1, "a process with threads must not fork"
     gc.collect()
     gc.freeze()
-    # As in tests/conftest.py.
-    gc.set_threshold(50_000, 20, 20)
     command, *arguments = _next_command(socket.socket(fileno=int(sys.argv[1])))
     sys.argv = [command, *arguments]
     if command.endswith(".py"):

@@ -26,7 +26,7 @@ def maven(project: pathlib.Path, *arguments: str) -> str:
         done = subprocess.run(
             ["mvn", "-B", "-ntp", f"-DargLine={' '.join(_SHORT_RUN)}", *arguments],
             cwd=project,
-            env=os.environ | {"MAVEN_OPTS": " ".join(_SHORT_RUN)},
+            env=os.environ | {"MAVEN_OPTS": " ".join((os.environ.get("MAVEN_OPTS", ""), *_SHORT_RUN))},
             capture_output=True,
             text=True,
             check=False,

@@ -60,6 +60,7 @@ def test_a_run_leaves_what_it_says(config, make_encoder, texts, tmp_path):
         pretrain(config, str(tmp_path / "run"), str(tmp_path / "again"))
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_run_that_was_copied_in_part(config, make_encoder, tmp_path):
     config.encoder = str(make_encoder(heads=True))
     run, output = tmp_path / "run", str(tmp_path / "adapted")
@@ -87,6 +88,7 @@ def test_a_run_that_was_copied_in_part(config, make_encoder, tmp_path):
     assert pretrain(config, str(run), output)["after"] == metrics["after"]
 
 
+@pytest.mark.usefixtures("eager")
 def test_missing_heads_learn_with_the_encoder_frozen(config, make_encoder, tmp_path):
     folder = make_encoder(heads=False)
     config.encoder = str(folder)
@@ -106,6 +108,7 @@ def test_missing_heads_learn_with_the_encoder_frozen(config, make_encoder, tmp_p
         np.testing.assert_array_equal(after[name][: len(value)], value, err_msg=name)
 
 
+@pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize("kind", ["roformer", "electra", "albert"])
 def test_encoders_of_other_kinds_are_adapted(config, kind, make_encoder, tmp_path):
     # Their token embedding is narrower than what they give.
@@ -133,6 +136,7 @@ def test_encoders_of_other_kinds_are_adapted(config, kind, make_encoder, tmp_pat
     np.testing.assert_allclose(after(ids, mask).numpy()[mask], expected[mask], atol=1e-4)
 
 
+@pytest.mark.usefixtures("eager")
 def test_the_result_is_what_transformers_loads(config, make_encoder, tmp_path):
     folder = make_encoder(heads=True)
     config.encoder = str(folder)

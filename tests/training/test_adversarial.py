@@ -61,6 +61,7 @@ def test_gradients_at_the_moved_table_are_added():
     assert not sink.gradients[0].numpy()[[0, 2, 4]].any()
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_frozen_encoder_has_no_embeddings_to_move(two_records, tmp_path, monkeypatch):
     two_records.train.adversarial_norm = 1.0
     two_records.train.epochs = 1

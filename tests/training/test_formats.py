@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from emr_ner_tf.config import set_keys
 from emr_ner_tf.data.document import Document
@@ -66,14 +65,6 @@ def _records(config):
     """Returns the records that training reads from the files: texts and mentions, in order, and labels."""
     train, validation, labels = training_records(config.data, 1, None)
     return [[(document.text, document.entities) for document in some] for some in (train, validation)], labels
-
-
-@pytest.fixture
-def eager():
-    """The steps run eagerly, since tracing a graph for each run would take longer than three steps."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
 
 
 @pytest.mark.slow

@@ -27,6 +27,7 @@ def finished(two_records, tmp_path):
     return tmp_path / "model", train(two_records, str(tmp_path / "model"))
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_copy_in_part(two_records, finished, tmp_path):
     whole, metrics = finished
 
@@ -86,6 +87,7 @@ def test_a_copy_in_part(two_records, finished, tmp_path):
     assert not (folder / last / "ckpt-7.data-00000-of-00001").exists()
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_definition_in_part(finished):
     folder, _ = finished
     assert restore(folder)
@@ -122,6 +124,7 @@ def test_a_definition_in_part(finished):
         restore(folder)
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_full_disk(two_records, monkeypatch, tmp_path):
     two_records.train.epochs = 4
     # Every epoch is then the best, and no function that scores is traced.

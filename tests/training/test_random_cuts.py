@@ -234,14 +234,6 @@ def _state(model_dir):
     return {name: reader.get_tensor(name).tobytes() for name in names}, losses
 
 
-@pytest.fixture
-def eager():
-    """The steps run eagerly, since tracing a graph for each run would take longer than they do."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
-
-
 def test_a_run_that_is_killed(config, monkeypatch, tmp_path, eager):
     cut = []
     make = tagging_task.training_dataset

@@ -97,6 +97,7 @@ def test_a_damaged_answer_is_named(teacher, tmp_path):
         _examples(teacher, ["患者入院。"], tmp_path)
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_student(cli, bundles, corpus, smallest_flags, tmp_path):
     passages = tmp_path / "passages.csv"
     texts = [document.text for document in read_documents(corpus / "train.jsonl")]

@@ -72,6 +72,7 @@ def test_a_run_leaves_what_it_says(config, tmp_path):
         train(config, str(tmp_path))
 
 
+@pytest.mark.usefixtures("eager")
 def test_other_records_are_refused(config, corpus, tmp_path):
     records = (corpus / "test.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
     parts = {"train": records[:12], "validation": records[12:]}
@@ -161,6 +162,7 @@ with exclusive_lock(sys.argv[1], chief=True):
 """
 
 
+@pytest.mark.usefixtures("eager")
 def test_another_process_at_work_in_the_directory(config, tmp_path):
     config.train.epochs = 1
     model_dir = tmp_path / "model"
@@ -195,6 +197,7 @@ def test_keys_without_an_effect_are_named_before_any_work(config, caplog, tmp_pa
     assert "config.lexicon.file: not used" in caplog.text
 
 
+@pytest.mark.usefixtures("eager")
 def test_early_stopping_begins_with_a_score(two_records, tmp_path):
     # It finds nothing at first, and everything in the end.
     two_records.model.context = "bigru"
@@ -213,6 +216,7 @@ def test_early_stopping_begins_with_a_score(two_records, tmp_path):
     assert any(tagger.predict(["患者行胃癌根治术。", "予阿司匹林口服。"]))
 
 
+@pytest.mark.usefixtures("eager")
 def test_validation_without_a_mention_counts_as_none(two_records, caplog, tmp_path):
     write_documents(tmp_path / "none.jsonl", [Document("1", "患者入院。", ())])
     two_records.data.validation = str(tmp_path / "none.jsonl")
@@ -259,12 +263,14 @@ def test_mixed_precision_learns_and_restores_in_float32(config, tmp_path, precis
     assert len(tagger.predict(["患者因右肺上叶腺癌入院。", ""])) == 2
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_token_budget_instead_of_a_batch_size(config, tmp_path):
     config.train.token_budget = 256
     config.train.epochs = 1
     assert train(config, str(tmp_path))["epochs"] == 1
 
 
+@pytest.mark.usefixtures("eager")
 def test_labels_of_ones_own(config, corpus, tmp_path):
     config.data.labels = "infer"
     config.train.epochs = 1
