@@ -54,7 +54,7 @@ def undisturbed(tiny_flags, corpus, tmp_path_factory):
     """The model directory of a run that nobody disturbs, and the seconds that it took."""
     model_dir = tmp_path_factory.mktemp("undisturbed") / "model"
     # The process that forks takes seconds to start, which are no part of a run.
-    finish(start_command("train", "--help", stdout=subprocess.DEVNULL))
+    finish(start_command("train", "--help", stdout=subprocess.DEVNULL), None, None)
     started = time.monotonic()
     _run_to_end(_flags(tiny_flags, corpus, model_dir))
     return model_dir, time.monotonic() - started
