@@ -62,7 +62,7 @@ def reading_as_float32() -> contextlib.AbstractContextManager[None]:
 def choose_precision(precision: str, product_seconds: Callable[[tf.DType], float] | None = None) -> str:
     """Returns `precision`, or for "auto" the dtype in which this machine multiplies faster.
 
-    The instruction set of a processor does not decide it: of two processors with AVX512_BF16, one annotates 1.4 times
+    The instruction set of a processor does not decide it: of two processors with AVX512_BF16, one annotates 1.64 times
     as fast in bfloat16 and the other multiplies half as fast (docs/results.md).
 
     Args:
