@@ -1,4 +1,4 @@
-"""The lexicon, the words that the Lattice LSTM looks up: read from a file, or collected from text and mentions."""
+"""The lexicon, the words that the Lattice LSTM looks up: read from a file, or collected from text."""
 
 import collections
 import os
@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 from absl import logging
 
-from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.file_kinds import read_text_lines
 from emr_ner_tf.data.lines import read_lines
 from emr_ner_tf.data.record_error import RecordError
@@ -65,13 +64,15 @@ def read_lexicon(path: str | os.PathLike[str]) -> Lexicon:
     return Lexicon(tuple(words[row] for row in chosen), None if vectors is None else vectors[chosen])
 
 
-def build_lexicon(documents: Iterable[Document], passages: Iterable[str], *, min_count: int) -> Lexicon:
-    """Collects the words that a segmenter (jieba) finds often enough, and every mention.
+def build_lexicon(texts: Iterable[str], *, min_count: int) -> Lexicon:
+    """Collects the words that a segmenter (jieba) finds often enough.
+
+    Mentions of the training records are not added: most mentions would be words in training and not in other records,
+    so that a model would learn to rely on what is missing later (docs/decisions/0010-lattice-lstm.md).
 
     Args:
-        documents: training records only, because their mentions become words.
-        passages: unlabelled text.
-        min_count: minimum number of times that the segmenter must find a word in all texts; mentions have no minimum.
+        texts: texts of the training records, and unlabelled text.
+        min_count: minimum number of times that the segmenter must find a word in all texts.
 
     Returns:
         The words in the order of their code points, without vectors.
@@ -83,21 +84,16 @@ def build_lexicon(documents: Iterable[Document], passages: Iterable[str], *, min
     import rjieba
 
     counts: collections.Counter[str] = collections.Counter()
-    mentions: set[str] = set()
     characters = 0
-    for document in documents:
-        counts.update(_segmented(rjieba, document.text))
-        mentions.update(document.mention(entity) for entity in document.entities)
-        characters += len(document.text)
-    for passage in passages:
-        counts.update(_segmented(rjieba, passage))
-        characters += len(passage)
+    for text in texts:
+        counts.update(_segmented(rjieba, text))
+        characters += len(text)
     if not characters:
         raise UserError(
             "a lexicon needs text: the training records have none, and data.unlabelled names no file"
         )
-    found = {word for word, times in counts.items() if times >= min_count and _is_word(word)}
-    words = sorted(filter(_can_be_looked_up, found | mentions))
+    found = (word for word, times in counts.items() if times >= min_count and _is_word(word))
+    words = sorted(filter(_can_be_looked_up, found))
     if not words:
         raise UserError(
             f"no word of 2 to {LONGEST_WORD} characters occurs min_count={min_count} times "

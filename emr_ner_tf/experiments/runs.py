@@ -24,6 +24,8 @@ _ANY_ROW = "bert_crf"
 # Raised when the same settings train another model than before, by code or by a neutral value that changed: what was
 # trained earlier does not count as finished then.
 _TRAINING_VERSION = 2
+# The same for rows whose lexicon is built.
+_LEXICON_VERSION = 2
 PRECISION = "train.precision"
 _FLAG_OF_KIND = {BASE: "--encoder", ADAPTED: "--adapted_encoder", ELMO: "--elmo"}
 
@@ -158,6 +160,8 @@ def settings_digest(settings: Mapping[str, Any], files: Mapping[str, str], test:
         if value != neutral.get(key) and key not in (*RUNTIME_ONLY_KEYS, "train.seed", *left_out)
     }
     counted |= {"test": test, "training_version": _TRAINING_VERSION}
+    if settings.get("model.context") in LEXICON_CONTEXTS and not settings.get("lexicon.file"):
+        counted["lexicon_version"] = _LEXICON_VERSION
     text = json.dumps(counted, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:10]
 

@@ -1,5 +1,6 @@
 """The resources of a training run: the vocabulary and, for some models, a lexicon and vectors."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -127,7 +128,8 @@ def _lexicon(
     if settings.file:
         lexicon = read_lexicon(settings.file)
     else:
-        lexicon = build_lexicon(documents, unlabelled_passages(data), min_count=settings.min_count)
+        texts = itertools.chain((document.text for document in documents), unlabelled_passages(data))
+        lexicon = build_lexicon(texts, min_count=settings.min_count)
     if lexicon.vectors is not None and lexicon.vectors.shape[1] != settings.size:
         raise UserError(
             f"config.lexicon.size must be the width of the vectors in {settings.file}, "

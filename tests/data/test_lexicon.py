@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from absl import logging
 
-from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.data.lexicon import LONGEST_WORD, build_lexicon, read_lexicon
 from emr_ner_tf.errors import UserError
 
@@ -67,21 +66,21 @@ def test_a_file_that_is_not_utf_8_or_not_there(tmp_path):
         read_lexicon(tmp_path / "absent.txt")
 
 
-def test_words_are_segmented_counted_and_joined_by_mentions():
-    passages = ["患者出现腹痛，患者住院。", "患者出院，腹痛。"]
-    text = "患者 12.5ng 腹痛，行甲乙丙术。\ud800"
-    at = text.index("甲")
-    document = Document("a", text, (Entity(at, at + 4, "手术"), Entity(0, 1, "药物"), Entity(2, 4, "药物")))
-    lexicon = build_lexicon([document], passages, min_count=3)
-    # Twice in the passages and once in the record; the mention once; no number, no single character, no white space.
-    assert lexicon.words == ("患者", "甲乙丙术", "腹痛")
+def test_words_are_segmented_and_counted():
+    texts = [
+        "患者出现腹痛，患者住院。",
+        "患者出院，腹痛。",
+        "患者 12.5ng 12.5ng 12.5ng 腹痛，行行行术。\ud800",
+    ]
+    lexicon = build_lexicon(texts, min_count=3)
+    # Three times in all; no number, no single character, no white space.
+    assert lexicon.words == ("患者", "腹痛")
     assert lexicon.vectors is None
-    assert build_lexicon([document], [], min_count=9).words == ("甲乙丙术",)
-    assert {"住院", "出院"} <= set(build_lexicon([document], passages, min_count=1).words)
+    assert {"住院", "出院"} <= set(build_lexicon(texts, min_count=1).words)
 
 
 def test_a_corpus_without_text_or_words():
     with pytest.raises(UserError, match="a lexicon needs text"):
-        build_lexicon([Document("a", "")], [], min_count=1)
+        build_lexicon([""], min_count=1)
     with pytest.raises(UserError, match="min_count=2"):
-        build_lexicon([Document("a", "患者")], [], min_count=2)
+        build_lexicon(["患者"], min_count=2)
