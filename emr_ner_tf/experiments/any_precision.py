@@ -39,9 +39,9 @@ def one_for_each_seed(results: Iterable[Mapping[str, Any]], preferred: str) -> l
     """Returns one result for each seed of a row, encoder and digest without precision, the preferred one if any."""
     found: dict[tuple[Any, ...], Mapping[str, Any]] = {}
     for result in results:
-        key = _key(result["row"], result["encoder"]["kind"], digest_without_precision(result), result["seed"])
-        if key not in found or result["settings"].get(PRECISION) == preferred:
-            found[key] = result
+        which = _which(result)
+        if which not in found or result["settings"].get(PRECISION) == preferred:
+            found[which] = result
     return list(found.values())
 
 
@@ -52,14 +52,9 @@ def left_to_run(runs: Sequence[Run], finished: Mapping[str, Mapping[str, Any]]) 
         runs: result of `emr_ner_tf.experiments.runs.plan`.
         finished: results by name.
     """
-    known = {
-        _key(result["row"], result["encoder"]["kind"], digest_without_precision(result), result["seed"])
-        for result in finished.values()
-    }
-    return [
-        run for run in runs if _key(run.row, run.kind, run.digest_without_precision, run.seed) not in known
-    ]
+    known = {_which(result) for result in finished.values()}
+    return [run for run in runs if (run.row, run.kind, run.digest_without_precision, run.seed) not in known]
 
 
-def _key(row: str, kind: str, digest: str, seed: int) -> tuple[Any, ...]:
-    return row, kind, digest, seed
+def _which(result: Mapping[str, Any]) -> tuple[Any, ...]:
+    return result["row"], result["encoder"]["kind"], digest_without_precision(result), result["seed"]

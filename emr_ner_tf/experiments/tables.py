@@ -155,7 +155,8 @@ def training_times(groups: Sequence[SeedGroup]) -> list[dict[str, Any]]:
         if gru in paper_results.TRAINING_MINUTES:
             paper_ratio = paper_results.TRAINING_MINUTES[gru] / paper_results.TRAINING_MINUTES[lstm]
         for a, b in itertools.product(groups, groups):
-            if (a.row, b.row) == (gru, lstm) and _comparable_times(a) == _comparable_times(b) is not None:
+            alike = _comparable_times(a)
+            if (a.row, b.row) == (gru, lstm) and alike and alike == _comparable_times(b):
                 times = {"gru_minutes": a.seconds() / 60, "lstm_minutes": b.seconds() / 60}
                 ratio = a.seconds() / b.seconds() if b.seconds() else None
                 result.append(
