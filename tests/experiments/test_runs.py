@@ -210,6 +210,19 @@ def test_the_lattice_alone_reads_words_and_passages(experiment, tmp_path):
     assert _run(vectors, row="bert_crf").config.data.unlabelled == ""
 
 
+def test_another_way_to_build_a_lexicon_renames_the_rows_that_build_one(experiment, monkeypatch, tmp_path):
+    words = tmp_path / "words.txt"
+    words.write_text("右肺\n", encoding="utf-8")
+    runs = [
+        _run(experiment, "lattice_lstm"),
+        _run(dataclasses.replace(experiment, lexicon=str(words)), "lattice_lstm"),
+        _run(experiment),
+    ]
+    before = [run.name for run in runs]
+    monkeypatch.setattr("emr_ner_tf.experiments.runs._LEXICON_VERSION", 9)
+    assert [run.name == name for run, name in zip(runs, before, strict=True)] == [False, True, True]
+
+
 def test_the_plan(experiment):
     runs = plan(experiment, ["VII"], [], 2)
     assert [run.seed for run in runs] == [1] * (len(runs) // 2) + [2] * (len(runs) // 2)
