@@ -91,7 +91,7 @@ class Run:
 
 
 def compare_and_overfit(row: str) -> dict[str, Any]:
-    """Takes a step with each number of replicas, then trains the two on eight records.
+    """Takes a step with each number of replicas, then trains the single one on eight records.
 
     Returns:
         `replicas`; `before`, `one`, `two`: weights; `steps` taken, and `f1` after them.
@@ -108,22 +108,22 @@ def compare_and_overfit(row: str) -> dict[str, Any]:
     before = two.weights()
     for variable, value in zip(one.tagger.trainable_variables, before, strict=True):
         variable.assign(value)
-    # The one replica's step eagerly: the other's graph takes long enough to trace.
+    # The two replicas' step eagerly: each of them would be traced.
     tf.config.run_functions_eagerly(True)
     # Three records, so that shares differ in size.
-    one.train_step(one.batch(3))
-    tf.config.run_functions_eagerly(False)
     two.train_step(two.batch(3))
+    tf.config.run_functions_eagerly(False)
+    one.train_step(one.batch(3))
     answer = {"replicas": TWO.num_replicas_in_sync, "before": before}
     answer |= {"one": one.weights(), "two": two.weights()}
-    batch = two.batch(8)
+    batch = one.batch(8)
     loss, steps = np.inf, 0
     # The mean of eight: each record's own path has more than half of the probability long before.
     while loss > 0.04 and steps < _MAX_STEPS:
-        loss = float(two.train_step(batch)[0])
+        loss = float(one.train_step(batch)[0])
         steps += 1
     tf.config.run_functions_eagerly(True)
-    return answer | {"steps": steps, "f1": two.f1(config)}
+    return answer | {"steps": steps, "f1": one.f1(config)}
 
 
 if __name__ == "__main__":

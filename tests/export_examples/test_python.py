@@ -42,6 +42,17 @@ np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 # The model's own layers learn, the bundle does not; what is saved is the model's own and the bundle's name.
 assert len(model.trainable_weights) == 2 and len(model.weights) == 2
+
+
+@tf.function
+def reached(texts):
+    with tf.GradientTape() as tape:
+        total = tf.reduce_sum(features(texts))
+    assert tape.watched_variables()
+    return [one for one in tape.gradient(total, tape.watched_variables()) if one is not None]
+
+
+assert reached(texts) == []
 head = tf.keras.Model(text, risk)
 head.compile("adam", "binary_crossentropy")
 labels = (wanted[:, :1] > 0).astype("float32")

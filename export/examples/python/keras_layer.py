@@ -36,8 +36,10 @@ class EntityFeatures(tf.keras.layers.Layer):
         found = self._bundle[0].signatures["serving_default"](text=inputs)
         # [B, E, L]; in the padding the label is "" and the score is 0.
         is_label = tf.cast(found["label"][:, :, None] == tf.constant(self.labels), tf.float32)
+        # The bundle does not learn: without this, `fit` would compute the gradient of the whole bundle and discard it.
+        score = tf.stop_gradient(found["score"])
         # Without the padding, the maximum over no mentions would be -inf.
-        scores = tf.pad(found["score"][:, :, None] * is_label, [[0, 0], [0, 1], [0, 0]])
+        scores = tf.pad(score[:, :, None] * is_label, [[0, 0], [0, 1], [0, 0]])
         return tf.concat([tf.reduce_sum(is_label, 1), tf.reduce_max(scores, 1)], -1)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
