@@ -80,8 +80,8 @@ def base_config() -> ConfigDict:
 
     # The lexicon of `model.context` "lattice_lstm".
     config.lexicon = ConfigDict()
-    # Words, one per line, or word vectors; empty: built from `data.unlabelled`, and from the text and the mentions of
-    # the training records.
+    # Words, one per line, or word vectors; empty: built from the text of the training records and from
+    # `data.unlabelled`.
     config.lexicon.file = ""
     config.lexicon.min_count = 3  # minimum number of occurrences of a word in a lexicon that is built
     config.lexicon.size = 50  # width of the word embedding

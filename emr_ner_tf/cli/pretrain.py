@@ -4,10 +4,10 @@ r"""Adapts a pre-trained encoder to your domain: continues masked-language-model
     --config.data.unlabelled=records.txt,more.jsonl --config.data.records=train.jsonl \
     --config.data.exclude_shared_with=heldout.jsonl --model_dir=runs/adapt --output=runs/adapted
 
-Input files hold one passage per line, or JSON lines with originalText. Passages of `unlabelled` that share 30
-characters with a record of `exclude_shared_with` are left out; training records (`records`) are kept. Training can be
-stopped at any time: the same command resumes it. `emr-ner train --config.encoder=runs/adapted` uses the result, and
-transformers loads it, too.
+Input files hold one passage per line, or records in any format of docs/data.md except columns of tags. Passages of
+`unlabelled` that share 30 characters with a record of `exclude_shared_with` are left out; training records (`records`)
+are kept. Training can be stopped at any time: the same command resumes it. `emr-ner train
+--config.encoder=runs/adapted` uses the result, and transformers loads it, too.
 """
 
 from absl import flags

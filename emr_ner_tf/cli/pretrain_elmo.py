@@ -1,6 +1,7 @@
 r"""Trains ELMo's character language model on unlabelled text and resumes a run that was interrupted.
 
-Input files hold one passage per line, or JSON lines with `originalText`; separate several files by commas:
+Input files hold one passage per line, or records in any format of docs/data.md except columns of tags; separate several
+files by commas:
 
   emr-ner pretrain_elmo --config=pretrain_elmo \
     --config.data.unlabelled=records.txt,more.txt --model_dir=runs/pretrain_elmo --output=runs/elmo

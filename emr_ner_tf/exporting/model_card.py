@@ -69,12 +69,14 @@ def model_card(definition: ModelDefinition, metrics: str) -> str:
             else f"\n- no entity is left out: on {threshold['records']} records, no threshold on the probability "
             f"raises exact-match F1 above {threshold['f1_of_all']:.4f}"
         )
-    derived = (
-        f"The lexicon (`lexicon.txt`, {len(definition.words)} words) has words of the training and unlabelled text, "
-        "including mentions of training records, unless it was made from a file of word vectors. "
-        if definition.words
-        else ""
-    )
+    derived = ""
+    if definition.words:
+        origin = (
+            "was read from the file of `config.lexicon.file`"
+            if config.lexicon.file
+            else "has words that a segmenter found in the training and unlabelled text"
+        )
+        derived = f"The lexicon (`lexicon.txt`, {len(definition.words)} words) {origin}. "
     labels = "\n".join(f"- {label}" for label in definition.labels)
     card = f"""# Model card
 

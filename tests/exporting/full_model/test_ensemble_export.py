@@ -116,6 +116,24 @@ def test_the_card_has_every_digit_of_the_threshold(threshold, said):
     assert said in model_card(ModelDefinition(base_config(), vocabulary, ("甲",)), metrics)
 
 
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        ("", "has words that a segmenter found in the training and unlabelled text. "),
+        ("words.txt", "was read from the file of `config.lexicon.file`. "),
+    ],
+)
+def test_the_card_says_where_a_lexicon_comes_from(file, said):
+    config = base_config()
+    config.lexicon.file = file
+    exported = {"weights": "float32", "compute_dtype": "float32", "checkpoint": "best", "epoch": 1}
+    metrics = json.dumps({"parameters": 1, "epochs": 1, "exported": exported})
+    vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"))
+    card = model_card(ModelDefinition(config, vocabulary, ("甲",), words=("肾结石", "头孢")), metrics)
+    assert f"The lexicon (`lexicon.txt`, 2 words) {said}Except for" in card
+    assert "lexicon" not in model_card(ModelDefinition(config, vocabulary, ("甲",)), metrics)
+
+
 def test_the_card_names_a_path_that_is_not_utf8():
     config = base_config()
     config.data.train = os.fsdecode("病.jsonl".encode("gb18030"))
