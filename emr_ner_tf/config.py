@@ -56,7 +56,8 @@ def base_config() -> ConfigDict:
     # Directory or hub name in the Hugging Face layout. "random" builds a random encoder from `random_encoder`. A model
     # whose `model.encoder` is "char" needs no encoder.
     config.encoder = ""
-    config.encoder_backend = "keras_nlp"
+    config.encoder_backend = "keras_nlp"  # keras_nlp (BERT), or transformers (every model of `TFAutoModel`)
+    # The encoder that `config.encoder` "random" builds; the keys are those of Hugging Face's `config.json`.
     config.random_encoder = ConfigDict(
         {
             "hidden_size": 128,
@@ -80,23 +81,22 @@ def base_config() -> ConfigDict:
 
     # The lexicon of `model.context` "lattice_lstm".
     config.lexicon = ConfigDict()
-    # Words, one per line, or word vectors; empty: built from the text of the training records and from
-    # `data.unlabelled`.
+    # Words, one per line, or word vectors; empty: built from the training records' text and from `data.unlabelled`.
     config.lexicon.file = ""
     config.lexicon.min_count = 3  # minimum number of occurrences of a word in a lexicon that is built
     config.lexicon.size = 50  # width of the word embedding
 
     config.data = ConfigDict()
-    config.data.train = ""  # one file, or several separated by commas
-    config.data.validation = ""  # empty: `validation_fraction` of the training records
-    config.data.validation_fraction = 0.1
+    config.data.train = ""  # training records: one file, or several separated by commas
+    config.data.validation = ""  # validation records; empty: `validation_fraction` of the training records
+    config.data.validation_fraction = 0.1  # 0 without `validation`: the last epoch is the best
     # Files of passages, separated by commas, for a lexicon, character vectors and distillation.
     config.data.unlabelled = ""
-    config.data.unlabelled_format = "auto"  # of these files; auto finds it for each of them by looking
+    config.data.unlabelled_format = "auto"  # format of these files; auto finds that of each file by looking
     config.data.unlabelled_options = ""  # as `options`; empty: those of `options`
-    config.data.format = "auto"  # of the records in `train` and `validation`; auto finds it by looking
-    # What the files do not state themselves, as NAME=VALUE,... with fields of `data.formats.options.FormatOptions`,
-    # such as encoding=gb18030,text_column=病历.
+    config.data.format = "auto"  # format of `train` and `validation`; auto finds it by looking
+    # Settings that the files do not state, as NAME=VALUE,... with fields of `data.formats.options.FormatOptions`, such
+    # as encoding=gb18030,text_column=病历.
     config.data.options = ""
     config.data.labels = "ccks2019"  # ccks2019, infer (those of the records), or a file of one label per line
     config.data.overlaps = "error"  # error, or longest: keep the longest of overlapping mentions
@@ -112,16 +112,16 @@ def base_config() -> ConfigDict:
 
     config.model = ConfigDict()
     config.model.encoder = "bert"  # bert, char, elmo
-    config.model.scheme = "BIO"
+    config.model.scheme = "BIO"  # BIO, BIOES
     config.model.context = "bigru"  # none, bigru, bilstm, cnn, idcnn, lattice_lstm
     config.model.units = 256  # size of the context layer: units in each direction, or filters
     config.model.reset_after = True  # GRU as in cuDNN and PyTorch; False is eq. 3 of the paper
     config.model.attention = "multi_head"  # none, plain, multi_head
-    config.model.heads = 8  # of multi_head; the width of the context must be a multiple of it
+    config.model.heads = 8  # heads of multi_head; the width of the context must be a multiple of it
     config.model.attention_gate = False  # learn a factor on what multi_head adds, from 0
-    config.model.dropout = 0.25
-    config.model.constrain_decoding = True
-    config.model.constrain_loss = False
+    config.model.dropout = 0.25  # dropout rate after the encoder, the context and the attention
+    config.model.constrain_decoding = True  # exclude transitions that the scheme forbids from the results
+    config.model.constrain_loss = False  # exclude them from the loss, too
 
     config.distillation = ConfigDict()
     # Bundle whose marginals on `data.unlabelled` are learned beside the annotated records; empty: none.
@@ -130,24 +130,24 @@ def base_config() -> ConfigDict:
 
     config.optimizer = ConfigDict()
     config.optimizer.encoder_rate = 1e-4  # -1: chosen by the encoder's number of layers and width
-    config.optimizer.head_rate = 1e-4
-    config.optimizer.crf_rate = 0.0  # of the CRF's transitions; 0: head_rate
+    config.optimizer.head_rate = 1e-4  # learning rate of the layers after the encoder
+    config.optimizer.crf_rate = 0.0  # learning rate of the CRF's transitions; 0: `head_rate`
     config.optimizer.layer_decay = 1.0  # the rate of an encoder's layer, relative to the layer above it
-    config.optimizer.weight_decay = 0.0
-    config.optimizer.warmup_fraction = 0.0
-    config.optimizer.decay = "none"  # none, linear
-    config.optimizer.clip_norm = 0.0  # 0: no clipping
-    config.optimizer.beta_1 = 0.9
-    config.optimizer.beta_2 = 0.999
-    config.optimizer.epsilon = 1e-7
+    config.optimizer.weight_decay = 0.0  # of AdamW; 0 is Adam
+    config.optimizer.warmup_fraction = 0.0  # fraction of all updates in which the rates rise from 0
+    config.optimizer.decay = "none"  # none, or linear: the rates fall to 0 over all updates
+    config.optimizer.clip_norm = 0.0  # maximum joint L2 norm of the gradients; 0: no clipping
+    config.optimizer.beta_1 = 0.9  # of Adam
+    config.optimizer.beta_2 = 0.999  # of Adam
+    config.optimizer.epsilon = 1e-7  # of Adam
 
     config.train = ConfigDict()
-    config.train.seed = 1
-    config.train.epochs = 10
-    config.train.batch_size = 10  # windows of all replicas
-    config.train.token_budget = 0  # above 0: characters of a batch, padding included, in place of batch_size
+    config.train.seed = 1  # of weights, batches, dropout and the choice of validation records
+    config.train.epochs = 10  # passes over the training records
+    config.train.batch_size = 10  # windows of all replicas in an update
+    config.train.token_budget = 0  # above 0: characters of a batch with padding, in place of `batch_size`
     config.train.random_cuts = False  # cut long records at other places in each epoch, into as many windows
-    config.train.precision = "float32"
+    config.train.precision = "float32"  # float32, mixed_bfloat16, mixed_float16
     # Decay of the exponential moving average of the weights, which then is what is validated, kept as the best and
     # exported; 0: off.
     config.train.average_decay = 0.0
@@ -156,9 +156,9 @@ def base_config() -> ConfigDict:
     # Number of epochs without a better validation F1, counted from the first F1 above 0, after which training stops;
     # 0: never.
     config.train.patience = 0
-    config.train.checkpoint_seconds = 300.0
-    config.train.log_seconds = 10.0
-    config.train.deterministic = True
+    config.train.checkpoint_seconds = 300.0  # time between checkpoints within an epoch
+    config.train.log_seconds = 10.0  # time between lines of the log
+    config.train.deterministic = True  # use deterministic kernels, which some operations lack on GPUs
     config.lock()
     return config
 
