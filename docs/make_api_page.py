@@ -4,12 +4,17 @@ import inspect
 import re
 
 import emr_ner_tf
+from emr_ner_tf.client.options import ClientOptions, TlsFiles
+from emr_ner_tf.data.formats.options import FormatOptions
 
+# Classes of settings, which the functions take and the package does not offer by itself.
+_SETTINGS = (ClientOptions, TlsFiles, FormatOptions)
 _WIDTH = 100
 _SECTION = re.compile(r"^(Args|Returns|Raises|Yields|Attributes|Example|Source):$")
 _START = """# Python interface
 
 `import emr_ner_tf` provides these names. It takes milliseconds; TensorFlow is not imported until a model is loaded.
+The last three sections are classes of settings, which have modules of their own.
 This page is generated from the docstrings by `python docs/make_api_page.py > docs/api.md`. A test checks that it is
 up to date and runs every example.
 """
@@ -21,13 +26,20 @@ def main() -> None:
     for name in emr_ner_tf.__all__:
         if name != "__version__":
             print("\n".join(_entry(name, getattr(emr_ner_tf, name))))
+    for value in _SETTINGS:
+        print("\n".join(_head(value.__name__, value)))
+        print(f"Import it with `from {value.__module__} import {value.__name__}`.\n")
 
 
-def _entry(name, value):
+def _head(name, value):
     yield f"## {name}\n"
     kind = "class " if inspect.isclass(value) else ""
     yield f"```python\n{_signature(kind + name, value)}\n```\n"
     yield from _markdown(inspect.getdoc(value))
+
+
+def _entry(name, value):
+    yield from _head(name, value)
     if inspect.isclass(value):
         for method, function in inspect.getmembers(value, _is_documented):
             if not method.startswith("_") or method == "__call__":
