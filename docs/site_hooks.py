@@ -13,6 +13,7 @@ _PAGES = {
     "README.zh-CN.md": "zh/index.md",
     "docs/README.md": "contents.md",
     "CONTRIBUTING.md": "contributing.md",
+    "CONTRIBUTING.zh-CN.md": "zh/contributing.md",
     "CHANGELOG.md": "changelog.md",
     "export/examples/README.md": "loaders.md",
 }
@@ -36,8 +37,9 @@ def on_config(config):
             order += uris
         sections.append({title: pages})
     sections[0]["Start"].insert(1, "contents.md")
-    chinese = [f"zh/{uri}" for uri in order if (_ROOT / "docs/zh" / uri).exists()]
-    config.nav = [*sections, {"中文": ["zh/index.md", *chinese]}]
+    chinese = [f"zh/{uri}" for uri in order]
+    chinese = [uri for uri in chinese if uri in _SOURCES or (_ROOT / "docs" / uri).exists()]
+    config.nav = [*sections, {"中文": chinese}]
     return config
 
 

@@ -10,14 +10,16 @@ import pytest
 from markdown_it import MarkdownIt
 
 ROOT = pathlib.Path(__file__).parents[2]
-CHINESE = ["README.zh-CN.md", *(f"docs/zh/{page.name}" for page in sorted((ROOT / "docs/zh").glob("*.md")))]
+CHINESE = sorted(
+    str(page.relative_to(ROOT)) for page in [*ROOT.glob("*.zh-CN.md"), *(ROOT / "docs/zh").glob("*.md")]
+)
 ALL = sorted(str(page.relative_to(ROOT)) for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 _PARSER = MarkdownIt("commonmark").enable("table")
 
 
 def _english(page):
     """Returns the path of the English page that a Chinese page translates; of another page, the page itself."""
-    return "README.md" if page == "README.zh-CN.md" else page.replace("docs/zh/", "docs/")
+    return page.replace(".zh-CN.md", ".md").replace("docs/zh/", "docs/")
 
 
 def _tokens(page):
@@ -104,8 +106,8 @@ def test_links_of_the_two_languages_correspond(page):
         path for path, _ in theirs
     )
     for path, _ in ours:
-        twin = path.replace("docs/", "docs/zh/", 1)
-        assert path.startswith("docs/zh/") or twin not in CHINESE, f"{path} has a Chinese page"
+        twins = {path.replace("docs/", "docs/zh/", 1), path.replace(".md", ".zh-CN.md")}
+        assert path in CHINESE or not twins & set(CHINESE), f"{path} has a Chinese page"
 
 
 @pytest.mark.parametrize("page", CHINESE)
