@@ -37,7 +37,8 @@ RUNTIME_ONLY_KEYS = ("train.checkpoint_seconds", "train.log_seconds", "text.toke
 RENAMED_KEYS = {"data.held_fraction": "data.heldout_fraction"}
 
 # Seeds have 32 bits, as in NumPy; no machine has memory for a wider layer.
-_MAX_SEED, _MAX_SIZE, _MAX_WHOLE = 2**32 - 1, 2**16, 2**31 - 1
+_MAX_SIZE, _MAX_WHOLE = 2**16, 2**31 - 1
+_AT_MOST = {"train.seed": 2**32 - 1, "distillation.ratio": 1000}
 _SIZES = ("model", "random_encoder", "char", "lexicon")
 # Rules for what the configurations of all commands have.
 _CHOICES = {"train.precision": PRECISIONS, "optimizer.decay": ("none", "linear")}
@@ -46,7 +47,8 @@ _AT_LEAST = {
     "train.epochs": 1,
     "train.checkpoint_seconds": 0,
     "text.window": 8,
-} | dict.fromkeys(("optimizer.clip_norm", "optimizer.weight_decay", "optimizer.epsilon"), 0)
+    "optimizer.epsilon": 1e-30,  # Keras takes 0 for its own value, and with less, a gradient of 0 gives NaN
+} | dict.fromkeys(("optimizer.clip_norm", "optimizer.weight_decay"), 0)
 _FRACTIONS = ("optimizer.warmup_fraction", "optimizer.beta_1", "optimizer.beta_2")
 
 
@@ -180,12 +182,8 @@ def check_config(config: ConfigDict) -> None:
     sizes = (
         *("train.batch_size", "text.token_budget", "model.units", "model.heads"),
         *("char.size", "lexicon.size", "lexicon.min_count"),
-        *(
-            "random_encoder.hidden_size",
-            "random_encoder.intermediate_size",
-            "random_encoder.num_hidden_layers",
-        ),
-        *("random_encoder.num_attention_heads", "random_encoder.max_position_embeddings"),
+        *(f"random_encoder.{key}" for key in ("hidden_size", "intermediate_size", "num_hidden_layers")),
+        *(f"random_encoder.{key}" for key in ("num_attention_heads", "max_position_embeddings")),
     )
     at_least = dict.fromkeys(sizes, 1) | {
         "train.token_budget": 0,
@@ -207,16 +205,16 @@ def check_config(config: ConfigDict) -> None:
         *("random_encoder.hidden_dropout_prob", "random_encoder.attention_probs_dropout_prob"),
     )
     check_values(config, choices=choices, at_least=at_least, fractions=fractions)
-    rate, decay = config.optimizer.encoder_rate, config.optimizer.layer_decay
-    if rate < 0 and rate != RATE_BY_SIZE:
-        raise UserError(f"config.optimizer.encoder_rate must be at least 0, or {RATE_BY_SIZE:g}, got {rate}")
     if config.distillation.teacher and not config.data.unlabelled:
         raise UserError("config.data.unlabelled must name passages for config.distillation.teacher, got ''")
+    if config.distillation.teacher and not config.distillation.ratio:
+        raise UserError("config.distillation.ratio must be above 0 with config.distillation.teacher, got 0")
     if config.distillation.teacher and config.model.constrain_loss:
         raise UserError(
             "config.model.constrain_loss must be False with config.distillation.teacher, whose probabilities of a cut "
             "mention's tags have no legal path, got True"
         )
+    decay = config.optimizer.layer_decay
     if not 0 < decay <= 1:
         raise UserError(f"config.optimizer.layer_decay must be above 0 and at most 1, got {decay}")
     if config.char.vectors and config.char.word2vec:
@@ -300,8 +298,8 @@ def check_values(
     for key, value in flattened(config).items():
         if isinstance(value, float) and not math.isfinite(value):
             raise UserError(f"config.{key} must be a finite number, got {value}")
-        most = _MAX_SEED if key == "train.seed" else _MAX_SIZE if key.split(".")[0] in _SIZES else _MAX_WHOLE
-        if isinstance(value, int) and value > most:
+        most = _AT_MOST.get(key, _MAX_SIZE if key.split(".")[0] in _SIZES else _MAX_WHOLE)
+        if (isinstance(value, int) or key in _AT_MOST) and value > most:
             raise UserError(f"config.{key} must be at most {most}, got {value}")
     for key, allowed in (_CHOICES | dict(choices)).items():
         value = _get(config, key)
@@ -311,6 +309,8 @@ def check_values(
         value = _get(config, key)
         if not value >= least:
             raise UserError(f"config.{key} must be at least {least}, got {value}")
+        if least == RATE_BY_SIZE and RATE_BY_SIZE < value < 0:
+            raise UserError(f"config.{key} must be at least 0, or {RATE_BY_SIZE:g}, got {value}")
     for key in (*_FRACTIONS, *fractions):
         value = _get(config, key)
         if not 0 <= value < 1:

@@ -145,6 +145,8 @@ def test_differences_name_the_key():
         ("random_encoder.hidden_dropout_prob", 2.0, "below 1"),
         ("model.units", 99_999_999_999, "at most 65536"),
         ("train.batch_size", 10**12, "at most 2147483647"),
+        ("distillation.ratio", 1e308, "at most 1000"),
+        ("optimizer.epsilon", 0.0, "at least 1e-30"),
     ],
 )
 def test_numbers_that_cannot_be(key, value, says):

@@ -17,6 +17,7 @@ from emr_ner_tf.cli import train
 from emr_ner_tf.cli.path_flags import define_path
 from emr_ner_tf.cli.runner import run
 from emr_ner_tf.config import base_config, check_keys
+from emr_ner_tf.errors import UsageError
 
 flags.adopt_module_key_flags(train)
 _TEACHER = define_path(
@@ -32,8 +33,15 @@ def main() -> None:
     """Sets the teacher and the passages in the configuration, and trains."""
     config = flags.FLAGS.config
     check_keys(config, base_config())
-    config.distillation.teacher = _TEACHER.value
-    config.data.unlabelled = _UNLABELLED.value
+    for section, key, flag in (
+        (config.distillation, "teacher", _TEACHER),
+        (config.data, "unlabelled", _UNLABELLED),
+    ):
+        if section[key] not in ("", flag.value):
+            raise UsageError(
+                f"--{flag.name}: the configuration names another, {section[key]!r}; leave one of them out"
+            )
+        section[key] = flag.value
     train.main()
 
 

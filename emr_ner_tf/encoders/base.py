@@ -58,12 +58,14 @@ class Encoder(tf.keras.layers.Layer, abc.ABC):
         prefix: prefix of names in the Hugging Face layout if the model has a head, such as `bert`.
         token_table: name of the token embedding in `weight_mappings`.
         num_segments: number of segment ids; with 1, `call` accepts no segment ids.
+        num_layers: number of Transformer layers; 0 for an encoder that is no Transformer.
     """
 
     backend: str
     prefix: str
     token_table: str
     num_segments: int = 1
+    num_layers: int = 0
 
     def __init__(
         self, hf_config: Mapping[str, Any], *, vocabulary_size: int, hidden_size: int, max_positions: int

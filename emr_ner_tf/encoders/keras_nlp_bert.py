@@ -71,7 +71,7 @@ class KerasNlpBert(Encoder):
         )
         self.backbone = tf.keras.Model(whole.inputs, whole.output["sequence_output"], name="bert")
         self._activation = ACTIVATIONS[hf_config.get("hidden_act", "gelu")]
-        self._num_layers = hf_config["num_hidden_layers"]
+        self.num_layers = hf_config["num_hidden_layers"]
         self.num_segments = hf_config.get("type_vocab_size", 2)
         # `BertBackbone` has fixed values for these; the checkpoint's configuration replaces them.
         epsilon = hf_config.get("layer_norm_eps", 1e-12)
@@ -140,7 +140,7 @@ class KerasNlpBert(Encoder):
 
     def _transformer_layers(self) -> list[tf.keras.layers.Layer]:
         """Returns the layers, each a `keras_nlp.layers.TransformerEncoder`."""
-        names = (f"transformer_layer_{index}" for index in range(self._num_layers))
+        names = (f"transformer_layer_{index}" for index in range(self.num_layers))
         return [self._part(name) for name in names]
 
     def _feed_forward(

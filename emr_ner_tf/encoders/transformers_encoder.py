@@ -50,6 +50,8 @@ class TransformersEncoder(Encoder):
         self.model = model
         self.prefix = model.base_model_prefix
         self.num_segments = getattr(model.config, "type_vocab_size", 1)
+        # By the name that all configurations of transformers know, although DistilBERT's file says `n_layers`.
+        self.num_layers = model.config.num_hidden_layers
         # These are not trained: a pooler that the class requires, and RoFormer's table of sines.
         for layer in model.submodules:
             if layer.name in ("pooler", "embed_positions"):

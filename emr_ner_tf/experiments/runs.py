@@ -7,13 +7,22 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from emr_ner_tf.config import RUNTIME_ONLY_KEYS, ConfigDict, base_config, check_config, flattened, set_keys
+from emr_ner_tf.config import (
+    RATE_BY_SIZE,
+    RUNTIME_ONLY_KEYS,
+    ConfigDict,
+    base_config,
+    check_config,
+    flattened,
+    set_keys,
+)
 from emr_ner_tf.data.path_lists import split_paths
+from emr_ner_tf.encoders.rate_by_size import rate_by_size
 from emr_ner_tf.experiments.fingerprints import Fingerprint, fingerprint_encoder, fingerprint_files
 from emr_ner_tf.experiments.paper_results import ADAPTED, BASE, ELMO, NONE, rows_of
 from emr_ner_tf.experiments.recipes import PAPER, parse_overrides, row_config
 from emr_ner_tf.models.registry import LEXICON_CONTEXTS
-from emr_ner_tf.models.size_checks import check_sizes
+from emr_ner_tf.models.size_checks import bert_settings, check_sizes
 from emr_ner_tf.recipes import read_recipe
 
 # Settings that name files or folders of records, joined by commas, and files of words or vectors.
@@ -208,6 +217,8 @@ def _run(experiment: Experiment, setup: dict[str, Any], row: str, kind: str, see
     trains_vectors = config.char.word2vec and config.model.encoder != "bert"
     if trains_vectors or (looks_words_up and not config.lexicon.file):
         config.data.unlabelled = experiment.unlabelled
+    if config.optimizer.encoder_rate == RATE_BY_SIZE:
+        config.optimizer.encoder_rate = _rate_by_size(config)
     check_config(config)
     check_sizes(config)
     fingerprints = {
@@ -218,6 +229,15 @@ def _run(experiment: Experiment, setup: dict[str, Any], row: str, kind: str, see
     begun = flattened(read_recipe(PAPER, row))
     changes = {key: value for key, value in flattened(config).items() if value != begun[key]}
     return Run(row, kind, seed, config, changes, fingerprints, setup, experiment.test)
+
+
+def _rate_by_size(config: ConfigDict) -> float:
+    """Returns the rate as a number, which is part of a run's name; the training chooses it if a size is not stated."""
+    if config.model.encoder != "bert":
+        return rate_by_size(0, 0)
+    known = bert_settings(config)
+    layers, width = (known.get(key) for key in ("num_hidden_layers", "hidden_size"))
+    return rate_by_size(layers, width) if layers and width else RATE_BY_SIZE
 
 
 def _is_file(key: str, value: str) -> bool:

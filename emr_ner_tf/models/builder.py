@@ -21,10 +21,16 @@ def check_model(config: ConfigDict) -> None:
     """Finds errors of the configuration that `build_tagger` would raise, before hours of other work.
 
     Raises:
-        UserError: a name in `config.model` is unknown, or as `check_sizes`.
+        UserError: a name in `config.model` is unknown, `config.train.adversarial_norm` is set with token embeddings
+            that are not trained, or as `check_sizes`.
     """
     names = {"model.context": tuple(CONTEXTS), "model.attention": ATTENTIONS, "model.scheme": SCHEMES}
     check_values(config, choices=names, at_least={}, fractions=())
+    if config.train.adversarial_norm and config.model.encoder == "elmo" and not config.elmo.trainable:
+        raise UserError(
+            "config.train.adversarial_norm must be 0 with an encoder whose token embeddings are not trained "
+            f"(config.elmo.trainable=False), got {config.train.adversarial_norm:g}"
+        )
     check_sizes(config)
 
 

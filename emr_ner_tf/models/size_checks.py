@@ -1,5 +1,8 @@
 """Checks the sizes of a model from its configuration; this module does not import TensorFlow."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from emr_ner_tf.config import RANDOM_ENCODER, ConfigDict
 from emr_ner_tf.encoders.hub import read_config
 from emr_ner_tf.errors import UserError
@@ -15,17 +18,30 @@ def check_sizes(config: ConfigDict) -> None:
         UserError: one of them does not fit, or the encoder is missing.
     """
     settings = config.model
-    width = settings.units if settings.context in _ONE_DIRECTION else 2 * settings.units
-    if settings.attention == "multi_head" and settings.context != "none" and width % settings.heads:
+    known = bert_settings(config)
+    width, what = 2 * settings.units, f"config.model.context={settings.context}"
+    if settings.context in _ONE_DIRECTION:
+        width = settings.units
+    elif settings.context == "none":
+        width, what = known.get("hidden_size"), "the encoder"
+    if settings.attention == "multi_head" and isinstance(width, int) and width % settings.heads:
         raise UserError(
-            f"config.model.heads must divide the width of the output of config.model.context={settings.context}, "
-            f"{width} with config.model.units={settings.units}, got {settings.heads}"
+            f"config.model.heads must divide the width of the output of {what}, {width}, got {settings.heads}"
         )
-    if settings.encoder == "bert" and config.encoder:
-        known = config.random_encoder if config.encoder == RANDOM_ENCODER else read_config(config.encoder)
-        positions = known.get("max_position_embeddings")
-        if isinstance(positions, int):
-            check_window(config.text.window, positions)
+    positions = known.get("max_position_embeddings")
+    if isinstance(positions, int):
+        check_window(config.text.window, positions)
+
+
+def bert_settings(config: ConfigDict) -> Mapping[str, Any]:
+    """Returns the `config.json` of the encoder, or the random encoder's settings; empty if the model has another kind.
+
+    Raises:
+        UserError: the encoder is missing.
+    """
+    if config.model.encoder != "bert" or not config.encoder:
+        return {}
+    return config.random_encoder if config.encoder == RANDOM_ENCODER else read_config(config.encoder)
 
 
 def check_window(window: int, positions: int) -> None:

@@ -56,6 +56,15 @@ def _rules(config: ConfigDict) -> list[tuple[str, str]]:
         ("lexicon.min_count", not lexicon.file, "config.lexicon.file names a lexicon"),
         ("model.reset_after", model.context == "bigru", context),
         ("model.attention_gate", model.attention == "multi_head", attention),
+        ("model.heads", model.attention == "multi_head", attention),
+        ("text.extend_vocabulary", model.encoder != "char", encoder),
+        ("text.extend_vocabulary", config.encoder != RANDOM_ENCODER, f"config.encoder is {RANDOM_ENCODER!r}"),
+        ("optimizer.layer_decay", model.encoder != "char", encoder),
+        (
+            "optimizer.layer_decay",
+            model.encoder != "elmo" or config.elmo.trainable,
+            "config.elmo.trainable is False",
+        ),
         (
             "data.unlabelled",
             reads_passages,

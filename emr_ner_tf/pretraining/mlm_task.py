@@ -26,6 +26,7 @@ from emr_ner_tf.pretraining.task import BEFORE, PretrainingTask, check_output
 from emr_ner_tf.text.vocabulary import Vocabulary
 from emr_ner_tf.training.batching import plan_epoch
 from emr_ner_tf.training.input_pipeline import DistributedBatches
+from emr_ner_tf.training.learning_rates import encoder_rate
 from emr_ner_tf.training.optimization import Optimizer, build_optimizer
 from emr_ner_tf.training.run import run
 from emr_ner_tf.training.stateless_dropout import make_dropout_stateless
@@ -160,7 +161,7 @@ class _MlmTask(PretrainingTask):
                 build_optimizer(optimizing, [group], sum(map(len, plans)), settings.precision)
                 for group, plans in (
                     ((self._new_heads, optimizing.head_rate), heads),
-                    ((variables, optimizing.encoder_rate), wholes),
+                    ((variables, encoder_rate(self.model.encoder, optimizing.encoder_rate)), wholes),
                 )
             )
         self.optimizer = tf.train.Checkpoint(heads=of_heads, all=of_all)

@@ -1,6 +1,6 @@
 """The typed configuration of domain pre-training; `configs/pretrain.py` starts from it."""
 
-from emr_ner_tf.config import ConfigDict, base_config, check_keys, check_values
+from emr_ner_tf.config import RATE_BY_SIZE, ConfigDict, base_config, check_keys, check_values
 from emr_ner_tf.encoders.loading import BACKENDS
 from emr_ner_tf.pretraining.passage_selection import data_settings, passage_paths
 
@@ -25,7 +25,8 @@ def pretrain_config() -> ConfigDict:
     config.optimizer = ConfigDict(
         {key: value for key, value in base_config().optimizer.items() if key not in _RATES_OF_A_TAGGER}
     )
-    config.optimizer.encoder_rate = 2e-4  # peak learning rate of encoder and heads
+    # Peak learning rate of encoder and heads; -1: chosen by the encoder's number of layers and width.
+    config.optimizer.encoder_rate = RATE_BY_SIZE
     config.optimizer.head_rate = 1e-3  # learning rate of the heads while the encoder is frozen
     config.optimizer.weight_decay = 0.01
     config.optimizer.warmup_fraction = 0.05
@@ -60,7 +61,7 @@ def check_pretrain_config(config: ConfigDict) -> None:
         at_least={
             "train.head_steps": 0,
             "train.token_budget": 1,
-            "optimizer.encoder_rate": 0,
+            "optimizer.encoder_rate": RATE_BY_SIZE,
             "optimizer.head_rate": 0,
         },
         fractions=("data.heldout_fraction", "masking.rate"),

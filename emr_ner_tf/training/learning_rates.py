@@ -8,16 +8,15 @@ from absl import logging
 
 from emr_ner_tf.config import RATE_BY_SIZE, ConfigDict
 from emr_ner_tf.encoders.base import Encoder
+from emr_ner_tf.encoders.rate_by_size import rate_by_size
+from emr_ner_tf.errors import UserError
 from emr_ner_tf.models.tagger import Tagger
 
 # Variables, and the rate that they share.
 RateGroup = tuple[Sequence[tf.Variable], float]
 
-# 2e-4 for 4 layers of width 512, measured with this project's recipe (docs/results.md). For 12 layers of width 768 the
-# same product gives 4.4e-5, and for 24 layers of width 1024 1.7e-5, within the ranges of 2e-5 to 5e-5 and of 1e-5 to
-# 3e-5 that Devlin et al. (2019) and Liu et al. (2019) searched for these sizes.
-_RATE_TIMES_SIZE = 2e-4 * 4 * 512
-_LAYER = re.compile(r"(?:^|\.)layer\.(\d+)\.")
+# The names of layers in BERT, in ELMo and in GPT-2.
+_LAYER = re.compile(r"(?:^|\.)(?:layers?|h)\.(\d+)\.")
 
 
 def learning_rates(tagger: Tagger, settings: ConfigDict) -> list[RateGroup]:
@@ -30,6 +29,9 @@ def learning_rates(tagger: Tagger, settings: ConfigDict) -> list[RateGroup]:
     Returns:
         Groups that contain each trainable variable once: the layers of the encoder from the embeddings to the last, the
         head, and the transitions of the CRF.
+
+    Raises:
+        UserError: `layer_decay` is below 1 and the encoder has no layers of their own variables.
     """
     encoder, head = tagger.encoder_and_head_variables()
     rate = encoder_rate(tagger.encoder, settings.encoder_rate)
@@ -47,18 +49,13 @@ def encoder_rate(encoder: Encoder, rate: float) -> float:
     Args:
         encoder: the encoder.
         rate: `config.optimizer.encoder_rate`; `RATE_BY_SIZE` chooses it by the number of layers and the width.
-
-    Example:
-        For 12 layers of width 768, `RATE_BY_SIZE` gives 4.4e-5.
     """
     if rate != RATE_BY_SIZE:
         return rate
-    # The number of layers comes from the configuration, because in ALBERT all layers share one set of weights.
-    layers = max(1, encoder.hf_config.get("num_hidden_layers", 0))
-    rate = _RATE_TIMES_SIZE / (layers * encoder.hidden_size)
-    logging.info(
-        "config.optimizer.encoder_rate: %.2g for %d layers of width %d", rate, layers, encoder.hidden_size
-    )
+    layers, width = encoder.num_layers, encoder.hidden_size
+    rate = rate_by_size(layers, width)
+    if layers:
+        logging.info("config.optimizer.encoder_rate: %.2g for %d layers of width %d", rate, layers, width)
     return rate
 
 
@@ -69,6 +66,11 @@ def _encoder_groups(
         return [(variables, rate)]
     depth_of = {mapping.variable.ref(): _depth(mapping.name) for mapping in encoder.weight_mappings()}
     last = max(depth_of.values(), default=0)
+    if not last:
+        raise UserError(
+            "config.optimizer.layer_decay must be 1 with an encoder whose layers have no variables of their own, "
+            f"such as ALBERT, got {decay:g}"
+        )
     groups: dict[int, list[tf.Variable]] = {}
     for variable in variables:
         groups.setdefault(depth_of.get(variable.ref(), last), []).append(variable)

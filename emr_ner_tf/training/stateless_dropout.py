@@ -45,7 +45,7 @@ class StatelessDropout:
         position = tf.cast(self.step, tf.int64) + replica * (1 << 40)
         seed = tf.stack([tf.constant(self.seed, tf.int64), position])
         shape = tf.shape(inputs) if noise_shape is None else noise_shape
-        dropped = round(rate * _BITS_RANGE)
+        dropped = min(round(rate * _BITS_RANGE), _BITS_RANGE - 1)
         kept = _random_bits(shape, seed) >= tf.constant(dropped - _BITS_RANGE // 2, tf.int16)
         scale = tf.constant(_BITS_RANGE / (_BITS_RANGE - dropped), inputs.dtype)
         return inputs * (tf.cast(kept, inputs.dtype) * scale)

@@ -15,7 +15,6 @@ from emr_ner_tf.data.atomic_io import atomic_writer
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.rejects import Rejects
 from emr_ner_tf.data.tag_scheme import TagTable
-from emr_ner_tf.errors import UserError
 from emr_ner_tf.evaluation.html_report import Source, html_report
 from emr_ner_tf.evaluation.scoring import score
 from emr_ner_tf.log_interval import LogInterval
@@ -192,7 +191,7 @@ class TaggingTask(Task):
                 found = list(self._annotator.annotate(gold))
             exact = score(gold, found, self._data.labels).exact.micro
             scores = [exact.precision, exact.recall, exact.f1]
-        # The scores are rounded, so that decisions by them are the same on machines that round differently.
+        # The chief's scores, so that decisions by them are the same on machines that round differently.
         scores = broadcast_from_chief(self._strategy, scores)
         return dict(zip(("precision", "recall", "f1"), scores, strict=True))
 
@@ -256,15 +255,7 @@ class TaggingTask(Task):
         ]
 
     def _adversarial(self, norm: float) -> AdversarialEmbeddings | None:
-        if not norm:
-            return None
-        table = self.model.encoder.token_embedding()
-        if not any(variable is table for variable in self.model.trainable_variables):
-            raise UserError(
-                "config.train.adversarial_norm must be 0 with an encoder whose token embeddings are not trained "
-                f"(config.model.encoder, config.elmo.trainable), got {norm:g}"
-            )
-        return AdversarialEmbeddings(table, norm)
+        return AdversarialEmbeddings(self.model.encoder.token_embedding(), norm) if norm else None
 
     def _batches(self, epoch: int, batches: Sequence[np.ndarray]) -> DistributedBatches:
         examples = self._data.examples(epoch)

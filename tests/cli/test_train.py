@@ -83,6 +83,17 @@ def test_the_recipe_of_another_command(cli, command, recipe, flags):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("key", ["distillation.teacher", "data.unlabelled"])
+def test_distill_with_two_answers_to_one_question(cli, key):
+    flags = ("--teacher=x", "--unlabelled=x", "--model_dir=x", f"--config.{key}=other")
+    done = cli("distill", "--config=default", *flags)
+    assert done.returncode == 2, done.stderr
+    assert (
+        f"--{key.split('.')[1]}: the configuration names another, 'other'; leave one of them out"
+        in done.stderr
+    )
+
+
 def test_bad_records_and_missing_encoder(cli, tiny_flags, tmp_path):
     records = tmp_path / "bad.jsonl"
     good = {

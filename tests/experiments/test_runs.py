@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from emr_ner_tf.config import check_config
+from emr_ner_tf.config import RATE_BY_SIZE, check_config
 from emr_ner_tf.errors import UsageError, UserError
 from emr_ner_tf.experiments.data_summary import describe
 from emr_ner_tf.experiments.recipes import parse_overrides, row_config
@@ -42,7 +42,7 @@ def test_recipes():
     assert (paper.train.epochs, paper.optimizer.head_rate, paper.optimizer.decay) == (30, 1e-4, "none")
     default = row_config("bert_bilstm_att_crf", "default", 3)
     assert (default.train.epochs, default.optimizer.head_rate, default.optimizer.decay) == (3, 1e-3, "linear")
-    assert (default.optimizer.encoder_rate, default.optimizer.clip_norm) == (2e-4, 1.0)
+    assert (default.optimizer.encoder_rate, default.optimizer.clip_norm) == (RATE_BY_SIZE, 1.0)
     assert default.model == paper.model
     assert (default.model.context, default.model.units, default.train.batch_size) == ("bilstm", 512, 10)
     check_config(default)
@@ -236,13 +236,29 @@ def test_the_plan(experiment):
         plan(dataclasses.replace(experiment, overrides=("model.dropout=2",)), ["VII"], [], 1)
     # Errors that the model itself would raise, hours after the rows before it.
     for override, message in (
-        ("model.heads=5", "model.heads must divide .* 32 with"),
+        ("model.heads=5", "model.heads must divide .*model.context=bilstm, 32, got 5"),
         ("text.window=511", "text.window must be at most 510"),
     ):
         with pytest.raises(UserError, match=rf"config\.{message}"):
             plan(dataclasses.replace(experiment, overrides=("model.units=16", override)), ["VII"], [], 1)
     with pytest.raises(UserError, match="no_such"):
         plan(dataclasses.replace(experiment, train="no_such.jsonl"), ["VII"], [], 1)
+
+
+def test_a_rate_by_size_is_a_number_in_the_name(experiment, tmp_path):
+    (tmp_path / "config.json").write_text(
+        '{"model_type": "bert", "vocab_size": 9, "hidden_size": 512, "num_hidden_layers": 8}'
+    )
+    for name in ("vocab.txt", "model.safetensors"):
+        (tmp_path / name).write_text("x")
+    of_size = dataclasses.replace(experiment, encoders={"base": str(tmp_path)})
+    for row, rate in (("bert_crf", 1e-4), ("bigru_crf", 2e-4)):
+        run = _run(of_size, row)
+        assert run.config.optimizer.encoder_rate == rate
+        said = dataclasses.replace(of_size, overrides=(*of_size.overrides, f"optimizer.encoder_rate={rate}"))
+        assert _run(said, row).name == run.name
+    (tmp_path / "config.json").write_text('{"model_type": "distilbert", "vocab_size": 9, "n_layers": 3}')
+    assert _run(of_size, "bert_crf").config.optimizer.encoder_rate == RATE_BY_SIZE
 
 
 def test_outside_the_project(experiment, monkeypatch, tmp_path):

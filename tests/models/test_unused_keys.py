@@ -41,6 +41,16 @@ def _config(settings):
         ),
         ("model.reset_after", False, {"model.context": "bilstm"}, {"model.context": "bigru"}),
         ("model.attention_gate", True, {"model.attention": "plain"}, {"model.attention": "multi_head"}),
+        ("model.heads", 4, {"model.attention": "none"}, {"model.attention": "multi_head"}),
+        ("text.extend_vocabulary", False, {"encoder": RANDOM_ENCODER}, {"encoder": "DIR"}),
+        ("text.extend_vocabulary", False, {"model.encoder": "char"}, {"model.encoder": "elmo"}),
+        ("optimizer.layer_decay", 0.5, {"model.encoder": "char"}, {"model.encoder": "bert"}),
+        (
+            "optimizer.layer_decay",
+            0.5,
+            {"model.encoder": "elmo"},
+            {"model.encoder": "elmo", "elmo.trainable": True},
+        ),
         ("data.unlabelled", "u.txt", {}, {"distillation.teacher": "bundles"}),
         ("data.unlabelled", "u.txt", {}, {"model.encoder": "char", "char.word2vec": True}),
         (

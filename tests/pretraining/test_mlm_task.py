@@ -205,7 +205,7 @@ def test_what_it_refuses(config, make_encoder, tmp_path):
     assert "config.optimizer.beta_2 must be at least 0 and below 1, got 1.5" in refused(
         "out", masking__rate=0.15, optimizer__beta_2=1.5
     )
-    assert "config.optimizer.epsilon must be at least 0, got -1.0" in refused(
+    assert "config.optimizer.epsilon must be at least 1e-30, got -1.0" in refused(
         "out", optimizer__beta_2=0.999, optimizer__epsilon=-1.0
     )
     config.optimizer.epsilon = 1e-7

@@ -1,10 +1,9 @@
 """Which rate each variable of a tagger has."""
 
-from typing import ClassVar
-
 import pytest
 
 from emr_ner_tf.config import RANDOM_ENCODER, base_config, check_config
+from emr_ner_tf.encoders.loading import build_encoder
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.models.builder import build_tagger
 from emr_ner_tf.models.model_definition import ModelDefinition
@@ -60,11 +59,28 @@ def test_each_layer_below_learns_slower(tagger):
 @pytest.mark.parametrize(("layers", "width", "rate"), [(4, 512, 2e-4), (12, 768, 4.4e-5), (24, 1024, 1.7e-5)])
 def test_the_rate_by_size(layers, width, rate):
     class Sized:
-        hidden_size = width
-        hf_config: ClassVar = {"num_hidden_layers": layers}
+        hidden_size, num_layers = width, layers
 
     assert encoder_rate(Sized, -1.0) == pytest.approx(rate, rel=0.02)
     assert encoder_rate(Sized, 3e-5) == 3e-5
+
+
+def test_the_rate_by_size_of_other_architectures():
+    # Its configuration says `n_layers` and `dim`.
+    sizes = {"vocab_size": 9, "dim": 8, "n_layers": 3, "n_heads": 2, "hidden_dim": 8}
+    encoder = build_encoder({"model_type": "distilbert"} | sizes, backend="transformers")
+    assert encoder_rate(encoder, -1.0) == pytest.approx(2e-4 * 4 * 512 / (3 * 8))
+    sizes = {"vocab_size": 9, "hidden_size": 4, "intermediate_size": 4, "num_hidden_layers": 2}
+    assert encoder_rate(build_encoder({"model_type": "elmo"} | sizes), -1.0) == 2e-4
+
+
+def test_layers_without_variables_of_their_own(tagger, monkeypatch):
+    sizes = {"vocab_size": 9, "hidden_size": 8, "embedding_size": 8, "num_attention_heads": 2}
+    sizes |= {"intermediate_size": 8, "num_hidden_layers": 3}
+    albert = build_encoder({"model_type": "albert"} | sizes, backend="transformers")
+    monkeypatch.setattr(tagger, "encoder", albert)
+    with pytest.raises(UserError, match=r"config.optimizer.layer_decay must be 1 .* ALBERT, got 0.5"):
+        _rates(tagger, layer_decay=0.5)
 
 
 @pytest.mark.parametrize(

@@ -77,11 +77,22 @@ def test_rate_and_scale():
     np.testing.assert_array_equal(model(tf.ones([2, 9]), training=False)[0].numpy(), np.ones([2, 9]))
 
 
+def _stateless(layer, shape):
+    """Returns the layer after its generator was replaced, as the part of a model that it is."""
+    layer(tf.ones(shape))
+    model = tf.keras.Sequential([layer])
+    assert make_dropout_stateless(model, seed=1, step=tf.Variable(0, dtype=tf.int64)) == 1
+    return layer
+
+
+def test_almost_every_value_is_dropped():
+    layer = _stateless(tf.keras.layers.Dropout(0.999999), [1, 9])
+    assert set(np.unique(layer(tf.ones([999, 999]), training=True).numpy())) <= {0.0, 65536.0}
+
+
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 def test_a_rate_on_an_odd_number_of_values(dtype):
-    layer, step = tf.keras.layers.Dropout(0.1, dtype=dtype), tf.Variable(0, dtype=tf.int64)
-    layer(tf.ones([1, 9]))
-    make_dropout_stateless(layer, seed=1, step=step)
+    layer = _stateless(tf.keras.layers.Dropout(0.1, dtype=dtype), [1, 9])
     inputs = tf.ones([3, 333, 333], dtype)
     with tf.GradientTape() as tape:
         tape.watch(inputs)
@@ -96,9 +107,7 @@ def test_a_rate_on_an_odd_number_of_values(dtype):
 
 
 def test_a_noise_shape_drops_whole_features():
-    layer, step = tf.keras.layers.SpatialDropout1D(0.5), tf.Variable(0, dtype=tf.int64)
-    layer(tf.ones([1, 2, 9]))
-    make_dropout_stateless(layer, seed=1, step=step)
+    layer = _stateless(tf.keras.layers.SpatialDropout1D(0.5), [1, 2, 9])
     values = layer(tf.ones([4, 7, 9]), training=True).numpy()
     np.testing.assert_array_equal(values, np.broadcast_to(values[:, :1], values.shape))
     assert set(np.unique(values)) == {0.0, 2.0}
