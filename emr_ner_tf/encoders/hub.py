@@ -26,6 +26,15 @@ WEIGHTS = (
 _SECONDS = 5.0
 
 
+def check_named(encoder: str) -> None:
+    """Raises a UserError if `config.encoder` is empty."""
+    if not encoder:
+        raise UserError(
+            "config.encoder must name a directory or a hub name in the Hugging Face layout "
+            "(for example --config.encoder=hfl/chinese-roberta-wwm-ext), got ''"
+        )
+
+
 def find_file(name_or_dir: str, *names: str) -> pathlib.Path:
     """Finds the first of the named files that an encoder has.
 

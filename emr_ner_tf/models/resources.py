@@ -13,6 +13,7 @@ from emr_ner_tf.data.formats.flag_names import flags_named
 from emr_ner_tf.data.passages import read_passages
 from emr_ner_tf.data.path_lists import split_paths
 from emr_ner_tf.data.vectors import Vectors, read_vectors, train_word2vec
+from emr_ner_tf.encoders.hub import check_named
 from emr_ner_tf.encoders.loading import load_vocabulary
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.models.registry import LEXICON_CONTEXTS
@@ -81,11 +82,7 @@ def unlabelled_passages(data: ConfigDict) -> Iterator[str]:
 def _vocabulary(encoder: str, texts: list[str], *, extend: bool) -> Vocabulary:
     if encoder == RANDOM_ENCODER:
         return Vocabulary(_SPECIAL_TOKENS).extended(texts)
-    if not encoder:
-        raise UserError(
-            "config.encoder must name a directory or a hub name in the Hugging Face layout "
-            "(for example --config.encoder=hfl/chinese-roberta-wwm-ext), got ''"
-        )
+    check_named(encoder)
     vocabulary = load_vocabulary(encoder)
     return vocabulary.extended(texts) if extend else vocabulary
 

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from emr_ner_tf.pretraining.corpus import Text
-from emr_ner_tf.training.input_pipeline import prefetch, shard_batches
+from emr_ner_tf.training.input_pipeline import dense_shape, prefetch, shard_batches
 
 
 def window_bounds(text: Text) -> tuple[np.ndarray, np.ndarray]:
@@ -44,11 +44,8 @@ def language_model_dataset(
         rows = tf.concat(
             [one * vocabulary.cls_id, tf.gather(tokens, places), one * vocabulary.sep_id], axis=1
         )
-        height = tf.maximum(rows.nrows(), 1)
-        width = tf.maximum(rows.bounding_shape(axis=1, out_type=tf.int64), 2)
-        length = tf.pad(rows.row_lengths(), [[0, height - rows.nrows()]])
-        shape = tf.stack([height, width])
-        return rows.to_tensor(vocabulary.pad_id, shape=shape), tf.cast(length, tf.int32), predictions
+        shape, length = dense_shape(rows, least=2)
+        return rows.to_tensor(vocabulary.pad_id, shape=shape), length, predictions
 
     of_share = tf.data.Dataset.from_tensor_slices(np.repeat(predictions, count))
     dataset = shard_batches(batches, replicas=replicas, first=first, count=count)

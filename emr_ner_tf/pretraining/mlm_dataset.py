@@ -8,7 +8,7 @@ import tensorflow as tf
 from emr_ner_tf.models.tagger import SpecialTokens
 from emr_ner_tf.pretraining.masking import NO_LABEL, Masked
 from emr_ner_tf.pretraining.sentence_pairs import Pairs
-from emr_ner_tf.training.input_pipeline import prefetch, shard_batches
+from emr_ner_tf.training.input_pipeline import dense_shape, prefetch, shard_batches
 
 
 def pretraining_dataset(
@@ -75,19 +75,16 @@ def rows(dataset: tf.data.Dataset, masked: Masked, pairs: Pairs, special: Specia
             )
 
         token_rows = joined(tokens, special.cls, special.sep)
-        height = tf.maximum(token_rows.nrows(), 1)
-        width = tf.maximum(token_rows.bounding_shape(axis=1, out_type=tf.int64), 1)
-        shape = tf.stack([height, width])
-        missing = height - token_rows.nrows()
-        length = tf.pad(token_rows.row_lengths(), [[0, missing]])
-        begin_second = tf.pad(first.row_lengths() + 2, [[0, missing]])
-        place = tf.range(width)[tf.newaxis, :]
+        shape, length = dense_shape(token_rows)
+        missing = shape[0] - token_rows.nrows()
+        begin_second = tf.pad(tf.cast(first.row_lengths(), tf.int32) + 2, [[0, missing]])
+        place = tf.range(tf.cast(shape[1], tf.int32))[tf.newaxis, :]
         segment = (place >= begin_second[:, tf.newaxis]) & (place < length[:, tf.newaxis])
         return (
             token_rows.to_tensor(special.pad, shape=shape),
             tf.cast(segment, tf.int32),
             joined(labels, NO_LABEL, NO_LABEL).to_tensor(NO_LABEL, shape=shape),
-            tf.cast(length, tf.int32),
+            length,
             tf.pad(other, [[0, missing]], constant_values=-1),
             totals[0],
             totals[1],

@@ -9,7 +9,7 @@ import tensorflow as tf
 from absl import logging
 
 from emr_ner_tf.config import ConfigDict
-from emr_ner_tf.encoders.hub import local_folder
+from emr_ner_tf.encoders.hub import check_named, local_folder
 from emr_ner_tf.encoders.loading import load_encoder, load_vocabulary
 from emr_ner_tf.encoders.saving import save_encoder
 from emr_ner_tf.errors import UserError
@@ -55,11 +55,7 @@ def pretrain(
     """
     check_pretrain_config(config)
     check_output(output, model_dir)
-    if not config.encoder:
-        raise UserError(
-            "config.encoder must name a directory or a hub name in the Hugging Face layout "
-            "(for example --config.encoder=hfl/chinese-roberta-wwm-ext), got ''"
-        )
+    check_named(config.encoder)
     # `config.encoder` may be the prefix of a checkpoint in the directory.
     folder = local_folder(config.encoder)
     if folder is not None and os.path.realpath(output) == os.path.realpath(folder):

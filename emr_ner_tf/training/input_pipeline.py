@@ -107,11 +107,7 @@ def pad(dataset: tf.data.Dataset, pad_id: int) -> tf.data.Dataset:
 
     @tf.autograph.experimental.do_not_convert
     def to_dense(tokens: tf.RaggedTensor, tags: tf.RaggedTensor, size: tf.Tensor, *targets: tf.RaggedTensor):
-        rows = tf.maximum(tokens.nrows(), 1)
-        width = tf.maximum(tokens.bounding_shape(axis=1, out_type=tf.int64), 1)
-        length = tf.cast(tokens.row_lengths(), tf.int32)
-        length = tf.pad(length, [[0, tf.cast(rows, tf.int32) - tf.shape(length)[0]]])
-        shape = tf.stack([rows, width])
+        shape, length = dense_shape(tokens)
         return (
             tokens.to_tensor(pad_id, shape=shape),
             tags.to_tensor(0, shape=shape),
@@ -121,6 +117,22 @@ def pad(dataset: tf.data.Dataset, pad_id: int) -> tf.data.Dataset:
         )
 
     return dataset.map(to_dense, num_parallel_calls=1, deterministic=True)
+
+
+def dense_shape(rows: tf.RaggedTensor, *, least: int = 1) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the size of a replica's windows as a dense tensor; without a window, it has one row of length 0.
+
+    Args:
+        rows: [B, None].
+        least: minimum number of columns.
+
+    Returns:
+        Numbers of rows and columns, int64 [2], and the length of each row, int32.
+    """
+    height = tf.maximum(rows.nrows(), 1)
+    width = tf.maximum(rows.bounding_shape(axis=1, out_type=tf.int64), least)
+    length = tf.pad(rows.row_lengths(), [[0, height - rows.nrows()]])
+    return tf.stack([height, width]), tf.cast(length, tf.int32)
 
 
 def training_dataset(

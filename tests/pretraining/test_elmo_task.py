@@ -132,7 +132,7 @@ def test_learns_and_an_interrupted_run_ends_the_same(config, tmp_path, caplog):
         ("text", "min_count", 0, r"config\.text\.min_count must be at least 1, got 0"),
         ("model", "hidden_dropout_prob", 1.0, "must be at least 0 and below 1, got 1.0"),
         ("optimizer", "beta_1", 1.0, r"config\.optimizer\.beta_1 must be at least 0 and below 1, got 1.0"),
-        ("optimizer", "epsilon", -1.0, r"config\.optimizer\.epsilon must be at least 0, got -1.0"),
+        ("optimizer", "epsilon", -1.0, r"config\.optimizer\.epsilon must be at least 1e-30, got -1.0"),
         ("train", "precision", "float64", "must be one of float32, .*, got 'float64'"),
         ("data", "unlabelled", "", "must name a file of passages"),
     ],
