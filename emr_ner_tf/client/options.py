@@ -1,6 +1,7 @@
 """Settings of the clients, such as versions, timeouts, limits and TLS, and the errors that clients raise."""
 
 import dataclasses
+import os
 import pathlib
 import re
 import ssl
@@ -20,6 +21,15 @@ OTHER_ANSWER = (
 MAX_VERSION = (1 << 63) - 1
 MAX_MESSAGE_BYTES = (1 << 31) - 1
 MAX_SECONDS = 1_000_000
+NO_CONNECTION = (
+    "; is the server running, does it use TLS as this client does, and does it require a client certificate?"
+)
+# Reasons in OpenSSL's and gRPC's messages that a repeated TLS handshake would meet again. A connection that breaks,
+# as at a server's restart, has none of them.
+_HANDSHAKE_FAILURES = re.compile(
+    r"(?:\[SSL: |OPENSSL_internal:)(?:CERTIFICATE_VERIFY_FAILED|WRONG_VERSION_NUMBER|\w+_ALERT_\w+)"
+    "|Hostname Verification Check failed"
+)
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]]+):([0-9]{1,5})")
 _RESOLVERS = frozenset(("dns", "ipv4", "ipv6", "unix", "unix-abstract", "vsock", "xds"))
 
@@ -40,6 +50,18 @@ class ServingError(UserError):
 
 class TlsHandshakeError(ServingError):
     """The TLS handshake with the server failed; unlike other UNAVAILABLE errors, it is not retried."""
+
+
+def handshake_error(target: str, details: str) -> TlsHandshakeError | None:
+    """Returns the error of a TLS handshake that would fail again; None if `details` names no such reason."""
+    if not _HANDSHAKE_FAILURES.search(details):
+        return None
+    return TlsHandshakeError(
+        target,
+        "UNAVAILABLE",
+        "the TLS handshake failed: does the server use TLS on this port (TensorFlow Serving has no TLS for REST), does "
+        "each side trust the other's certificate, and is the server's for the host of this address?",
+    )
 
 
 def redacted_error(target: str, code: str, message: str) -> ServingError:
@@ -78,7 +100,8 @@ class TlsFiles:
     """PEM files for TLS.
 
     Attributes:
-        ca: certificate authority that signed the server's certificate; None uses the machine's authorities.
+        ca: certificate authority that signed the server's certificate; None uses those of the machine (see
+            `authorities`).
         cert: client certificate, if the server requires one (mTLS); requires `key`.
         key: private key of `cert`.
     """
@@ -94,6 +117,14 @@ class TlsFiles:
             if path is not None and not pathlib.Path(path).is_file():
                 raise UserError(f"{path}: no such file")
         self._check_content()
+
+    @property
+    def authorities(self) -> str | None:
+        """The file of the authorities to trust: `ca`, or OpenSSL's on this machine; None if that has no such file."""
+        machine = ssl.get_default_verify_paths()
+        # On Debian, OpenSSL names a folder only, which has this file for programs that need one.
+        debian = machine.capath and os.path.join(machine.capath, "ca-certificates.crt")
+        return next(filter(os.path.isfile, filter(None, (self.ca, machine.cafile, debian))), None)
 
     def _check_content(self) -> None:
         """Reads the files, because gRPC would only report that there is no connection."""

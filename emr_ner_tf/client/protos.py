@@ -13,7 +13,14 @@ from tensorflow_serving.apis import (
 )
 
 from emr_ner_tf.client.chunking import Piece, check_answer
-from emr_ner_tf.client.options import OTHER_ANSWER, ClientOptions, ServingError, redacted_error
+from emr_ner_tf.client.options import (
+    NO_CONNECTION,
+    OTHER_ANSWER,
+    ClientOptions,
+    ServingError,
+    handshake_error,
+    redacted_error,
+)
 from emr_ner_tf.data.document import Entity
 from emr_ner_tf.inference.annotator import decode_entities, encode_texts
 
@@ -191,16 +198,20 @@ def credentials(options: ClientOptions) -> grpc.ChannelCredentials | None:
         with open(path, "rb") as file:
             return file.read()
 
-    return grpc.ssl_channel_credentials(read(options.tls.ca), read(options.tls.key), read(options.tls.cert))
+    return grpc.ssl_channel_credentials(
+        read(options.tls.authorities), read(options.tls.key), read(options.tls.cert)
+    )
 
 
 def from_rpc_error(target: str, error: grpc.RpcError | grpc.aio.AioRpcError) -> ServingError:
     """Returns the error for a failed call."""
     code, details = error.code().name, error.details() or "no details"
     hints = {
-        "UNAVAILABLE": "; is the server running, and does it use TLS as this client does?",
+        "UNAVAILABLE": NO_CONNECTION,
         "DEADLINE_EXCEEDED": "; use a longer deadline_s or smaller requests (max_characters)",
     }
+    if code == "UNAVAILABLE" and (failure := handshake_error(target, details)) is not None:
+        return failure
     hint = hints.get(code, "")
     if code == "UNAVAILABLE" and any(word in details for word in _UNRESOLVED):
         hint = "; the host name cannot be resolved: is it correct?"

@@ -12,11 +12,12 @@ import tenacity
 
 from emr_ner_tf.client.chunking import Piece, check_answer
 from emr_ner_tf.client.options import (
+    NO_CONNECTION,
     OTHER_ANSWER,
     ClientOptions,
     ServingError,
-    TlsHandshakeError,
     check_target,
+    handshake_error,
     redacted_error,
 )
 from emr_ner_tf.client.pinned_client import PinnedClient
@@ -65,7 +66,7 @@ class RestClient(PinnedClient, Annotator):
         self._session.trust_env = False
         tls = self.options.tls
         if tls is not None:
-            self._session.verify = tls.ca or True
+            self._session.verify = tls.authorities or True
             self._session.cert = (tls.cert, tls.key) if tls.cert else None
         scheme = "http" if tls is None else "https"
         self._base = f"{scheme}://{target}/v1/models/{_quoted(self.options.model)}"
@@ -152,25 +153,19 @@ class RestClient(PinnedClient, Annotator):
                 allow_redirects=False,
             ) as response:
                 content = self._content(response, max_bytes)
-        except requests.exceptions.SSLError:
-            raise TlsHandshakeError(
-                self.target,
-                "UNAVAILABLE",
-                "the TLS handshake failed: does the server use TLS on this port (TensorFlow Serving has no TLS for "
-                "REST), and does each side trust the other's certificate?",
-            ) from None
         except requests.Timeout:
             raise self._deadline_exceeded() from None
         except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
+            failure = handshake_error(self.target, str(error))
             # A timeout in the middle of an answer raises one of these, too.
-            if time.monotonic() >= deadline:
+            if failure is None and time.monotonic() >= deadline:
                 raise self._deadline_exceeded() from None
             # The error of urllib3, an argument of that of requests, has the reason.
             reason = getattr(error.args[0] if error.args else None, "reason", None)
-            message = "no connection; is the server running?"
+            hint = NO_CONNECTION
             if type(reason).__name__ == "NameResolutionError":
-                message = "no connection; the host name cannot be resolved: is it correct?"
-            failure = ServingError(self.target, "UNAVAILABLE", message)
+                hint = "; the host name cannot be resolved: is it correct?"
+            failure = failure or ServingError(self.target, "UNAVAILABLE", f"no connection{hint}")
         except requests.RequestException as error:
             # The message may contain a header, such as an access token.
             raise ServingError(

@@ -3,13 +3,14 @@
 import concurrent.futures
 import os
 import threading
+import time
 
 import grpc
 import pytest
 from client_calls import SECRET, ask
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-from emr_ner_tf.client.options import ClientOptions, ServingError
+from emr_ner_tf.client.options import ClientOptions, ServingError, TlsFiles, TlsHandshakeError
 from emr_ner_tf.errors import UserError
 
 
@@ -67,6 +68,25 @@ def test_what_grpc_sends_and_says(service, kind, monkeypatch):
     with pytest.raises(ServingError, match=r"INVALID_ARGUMENT: .*not shown") as caught:
         ask(kind, target, options, [SECRET])
     assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["grpc", "aio"])
+def test_a_tls_handshake_that_fails_is_not_repeated(kind, certificates, monkeypatch):
+    key, certificate = ((certificates / f"server.{suffix}").read_bytes() for suffix in ("key", "pem"))
+    server = grpc.server(concurrent.futures.ThreadPoolExecutor(2))
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(_Service(), server)
+    port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([(key, certificate)]))
+    server.start()
+    try:
+        begun = time.monotonic()
+        for tls in (TlsFiles(), TlsFiles(str(certificates / "stranger.pem"))):
+            with pytest.raises(TlsHandshakeError, match="does each side trust the other's certificate"):
+                ask(kind, f"127.0.0.1:{port}", ClientOptions(retry_timeout_s=60, tls=tls), [""])
+        assert time.monotonic() - begun < 30
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificates / "ca.pem"))
+        assert ask(kind, f"127.0.0.1:{port}", ClientOptions(tls=TlsFiles()), [""]) == [()]
+    finally:
+        server.stop(None)
 
 
 @pytest.mark.parametrize("kind", ["grpc", "aio"])

@@ -4,12 +4,14 @@ import contextlib
 import http.server
 import json
 import socket
+import ssl
+import struct
 import threading
 
 import pytest
 from client_calls import SECRET
 
-from emr_ner_tf.client.options import ClientOptions, ServingError, TlsFiles
+from emr_ner_tf.client.options import ClientOptions, ServingError, TlsFiles, TlsHandshakeError
 from emr_ner_tf.client.rest_client import RestClient
 
 EMPTY = {"num_entities": [0], "start": [[]], "end": [[]], "label": [[]], "score": [[]]}
@@ -168,5 +170,54 @@ def test_rest_waits_no_longer_than_it_says(raw_server):
 
 def test_tls_to_a_plain_port_is_no_wrong_certificate(raw_server):
     target = raw_server(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-    with pytest.raises(ServingError, match="does the server use TLS on this port"):
+    with pytest.raises(TlsHandshakeError, match="does the server use TLS on this port"):
         RestClient(target, ClientOptions(tls=TlsFiles())).predict(["x"])
+
+
+@pytest.fixture
+def breaking_tls_server(certificates):
+    """The function that starts a TLS server which breaks its first connection, in the handshake or after a request."""
+    with contextlib.ExitStack() as stack:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificates / "server.pem", certificates / "server.key")
+
+        def start(place):
+            listening = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(GOOD[1])}\r\n\r\n".encode()
+
+            def serve():
+                with contextlib.suppress(OSError):
+                    for number in range(2):
+                        connection, _ = listening.accept()
+                        if number or place == "request":
+                            connection = context.wrap_socket(connection, server_side=True)
+                            connection.recv(1 << 16)
+                        if number:
+                            connection.sendall(head + GOOD[1])
+                        elif place == "request":
+                            # Without a wait for the other side, closing is a reset.
+                            connection.setsockopt(
+                                socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+                            )
+                        connection.close()
+
+            threading.Thread(target=serve, daemon=True).start()
+            return f"127.0.0.1:{listening.getsockname()[1]}"
+
+        yield start
+
+
+@pytest.mark.parametrize("place", ["handshake", "request"])
+def test_a_tls_connection_that_breaks_is_asked_for_again(breaking_tls_server, certificates, place):
+    target, tls = breaking_tls_server(place), TlsFiles(str(certificates / "ca.pem"))
+    assert RestClient(target, ClientOptions(version=1, tls=tls)).predict(["x"]) == [()]
+
+
+def test_without_an_authority_those_of_the_machine_are_trusted(
+    breaking_tls_server, certificates, monkeypatch
+):
+    options = ClientOptions(version=1, tls=TlsFiles())
+    with pytest.raises(TlsHandshakeError, match="does each side trust the other's certificate"):
+        RestClient(breaking_tls_server("handshake"), options).predict(["x"])
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificates / "ca.pem"))
+    assert RestClient(breaking_tls_server("handshake"), options).predict(["x"]) == [()]
