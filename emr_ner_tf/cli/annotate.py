@@ -216,9 +216,9 @@ def _to_file(documents: Iterator[Document], annotator: Annotator) -> None:
         partial = partial_path(_OUTPUT.value)
         if error.code == "NOT_FOUND" and annotator.version is not None and partial.exists():
             raise UserError(
-                f"{_SERVER.value}: version {annotator.version} of {_MODEL_NAME.value}, which annotated the records in "
-                f"{partial}, is no longer served; serve it again and continue with --resume, or remove {partial} to "
-                "start again with another version"
+                f"{_SERVER.value}: not every server has version {annotator.version} of {_MODEL_NAME.value} (any more, "
+                f"or yet), which annotated the records in {partial}; serve it again and continue with --resume, or "
+                f"remove {partial} to start again with another version"
             ) from error
         raise
     new = result.records - result.resumed

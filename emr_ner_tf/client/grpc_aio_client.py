@@ -11,7 +11,7 @@ from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_p
 
 from emr_ner_tf.client import protos as messages
 from emr_ner_tf.client.chunking import Piece, merge, plan_requests
-from emr_ner_tf.client.options import ClientOptions, ServingError, check_target
+from emr_ner_tf.client.options import ClientOptions, check_target
 from emr_ner_tf.client.retry import retry_policy
 from emr_ner_tf.client.version_pin import VersionPin
 from emr_ner_tf.data.document import Document, Entity
@@ -76,12 +76,13 @@ class AsyncGrpcClient:
     async def status(self) -> list[messages.VersionStatus]:
         """See `GrpcClient.status`."""
         request = messages.status_request(self.options)
-        return messages.statuses(await self._call(self._model.GetModelStatus, request))
+        return messages.statuses(await self._call(self._model.GetModelStatus, request, self.options))
 
     async def signatures(self) -> dict[str, messages.Signature]:
         """See `GrpcClient.signatures`."""
-        request = messages.metadata_request(self._pin.requested)
-        return messages.signatures(await self._call(self._prediction.GetModelMetadata, request))
+        requested = self._pin.requested
+        request = messages.metadata_request(requested)
+        return messages.signatures(await self._call(self._prediction.GetModelMetadata, request, requested))
 
     async def close(self) -> None:
         """Closes the connection."""
@@ -103,23 +104,20 @@ class AsyncGrpcClient:
             while True:
                 requested = self._pin.requested
                 message = messages.predict_request(texts, request, requested, self.target)
-                try:
-                    answer = await self._call(self._prediction.Predict, message)
-                except ServingError as failure:
-                    raise self._pin.explain(failure, requested) from None
+                answer = await self._call(self._prediction.Predict, message, requested)
                 if self._pin.take(messages.version_of(answer), requested):
                     return messages.predicted(answer, request, self.target)
 
-    async def _call(self, method: Callable[..., Any], request: Any) -> Any:
+    async def _call(self, method: Callable[..., Any], request: Any, requested: ClientOptions) -> Any:
         policy = retry_policy(self.options.retry_timeout_s)
-        return await tenacity.AsyncRetrying(**policy)(self._call_once, method, request)
+        return await tenacity.AsyncRetrying(**policy)(self._call_once, method, request, requested)
 
-    async def _call_once(self, method: Callable[..., Any], request: Any) -> Any:
+    async def _call_once(self, method: Callable[..., Any], request: Any, requested: ClientOptions) -> Any:
         try:
             return await method(
                 request, timeout=self.options.deadline_s, metadata=messages.metadata(self.options)
             )
         except grpc.RpcError as error:
-            failure = messages.from_rpc_error(self.target, error)
+            failure = self._pin.explain(messages.from_rpc_error(self.target, error), requested)
         # Raised outside the handler, as in `GrpcClient`.
         raise failure

@@ -10,9 +10,9 @@ from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_p
 
 from emr_ner_tf.client import protos as messages
 from emr_ner_tf.client.chunking import Piece
-from emr_ner_tf.client.options import ClientOptions, ServingError, TlsHandshakeError, check_target
+from emr_ner_tf.client.options import ClientOptions, check_target
 from emr_ner_tf.client.pinned_client import PinnedClient
-from emr_ner_tf.client.retry import retry_policy
+from emr_ner_tf.client.retry import is_temporary, retry_policy
 from emr_ner_tf.data.document import Entity
 from emr_ner_tf.inference.annotator import Annotator
 
@@ -44,12 +44,13 @@ class GrpcClient(PinnedClient, Annotator):
     def status(self) -> list[messages.VersionStatus]:
         """Returns the versions that the server knows; raises the errors of `predict`."""
         request = messages.status_request(self.options)
-        return messages.statuses(self._call(self._model.GetModelStatus, request))
+        return messages.statuses(self._call(self._model.GetModelStatus, request, self.options))
 
     def signatures(self) -> dict[str, messages.Signature]:
         """Returns the signatures of the version in use; raises the errors of `predict`."""
-        request = messages.metadata_request(self._pin.requested)
-        return messages.signatures(self._call(self._prediction.GetModelMetadata, request))
+        requested = self._pin.requested
+        request = messages.metadata_request(requested)
+        return messages.signatures(self._call(self._prediction.GetModelMetadata, request, requested))
 
     def close(self) -> None:
         """Closes the connection."""
@@ -80,38 +81,35 @@ class GrpcClient(PinnedClient, Annotator):
     def _finish(
         self, texts: Sequence[str], request: Sequence[Piece], requested: ClientOptions, call: Any
     ) -> list[tuple[Entity, ...]]:
-        """Waits for a request in flight; repeats it if the server is unavailable or the version is another one."""
+        """Waits for a request in flight; repeats it if that may help, or if the version is another one."""
         try:
             answer = call.result()
         except grpc.RpcError as error:
-            failure = messages.from_rpc_error(self.target, error)
+            failure = self._pin.explain(messages.from_rpc_error(self.target, error), requested)
         else:
             if self._pin.take(messages.version_of(answer), requested):
                 return messages.predicted(answer, request, self.target)
             return self._predict(texts, request)
-        if failure.code == "UNAVAILABLE" and not isinstance(failure, TlsHandshakeError):
+        if is_temporary(failure):
             return self._predict(texts, request)
-        raise self._pin.explain(failure, requested)
+        raise failure
 
     def _predict(self, texts: Sequence[str], request: Sequence[Piece]) -> list[tuple[Entity, ...]]:
         while True:
             requested = self._pin.requested
             message = messages.predict_request(texts, request, requested, self.target)
-            try:
-                answer = self._call(self._prediction.Predict, message)
-            except ServingError as failure:
-                raise self._pin.explain(failure, requested) from None
+            answer = self._call(self._prediction.Predict, message, requested)
             if self._pin.take(messages.version_of(answer), requested):
                 return messages.predicted(answer, request, self.target)
 
-    def _call(self, method: Callable[..., Any], request: Any) -> Any:
+    def _call(self, method: Callable[..., Any], request: Any, requested: ClientOptions) -> Any:
         policy = retry_policy(self.options.retry_timeout_s)
-        return tenacity.Retrying(**policy)(self._call_once, method, request)
+        return tenacity.Retrying(**policy)(self._call_once, method, request, requested)
 
-    def _call_once(self, method: Callable[..., Any], request: Any) -> Any:
+    def _call_once(self, method: Callable[..., Any], request: Any, requested: ClientOptions) -> Any:
         try:
             return method(request, timeout=self.options.deadline_s, metadata=messages.metadata(self.options))
         except grpc.RpcError as error:
-            failure = messages.from_rpc_error(self.target, error)
+            failure = self._pin.explain(messages.from_rpc_error(self.target, error), requested)
         # Raised outside the handler, so that gRPC's error, which may quote a text, is not its context.
         raise failure

@@ -144,12 +144,13 @@ class ClientOptions:
         version: version of the model; None lets the server choose, which is its newest version.
         label: label of a version, instead of its number.
         pin_version: whether, without `version`, the client asks for the version of its first answer from then on, so
-            that all answers come from one model. Once the server no longer has that version, requests fail with
-            NOT_FOUND. If False, each request gets the newest version, or the one that has the label at that moment.
+            that all answers come from one model. If the server does not have that version for `retry_timeout_s`,
+            requests fail with NOT_FOUND. If False, each request gets the newest version, or the one that has the label
+            at that moment.
         deadline_s: timeout of one attempt of a request, in seconds; over REST, timeout of each wait for the server.
         retry_timeout_s: seconds after the first failure during which a request is retried while the server is
-            UNAVAILABLE; 0 disables retries. No other code is retried, since it would occur again. Retries are safe,
-            because annotation does not change the server's state.
+            UNAVAILABLE, or does not have the pinned version; 0 disables retries. No other error is retried, since it
+            would occur again. Retries are safe, because annotation does not change the server's state.
         max_records: maximum number of texts in a request; must not exceed the server's `max_batch_size`.
         max_characters: maximum number of characters in a request, padding to its longest text included; a longer
             text is cut into overlapping pieces.

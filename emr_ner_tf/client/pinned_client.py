@@ -38,7 +38,7 @@ class PinnedClient(abc.ABC):
 
         Raises:
             ServingError: the server refuses a request, or is unavailable for longer than `options.retry_timeout_s`.
-                `VersionGoneError`: it no longer has the version of the earlier answers.
+                `VersionGoneError`: for as long, it does not have the version of the earlier answers.
             UserError: a text is not a string, or contains a lone surrogate.
         """
         texts = check_texts(texts)  # an invalid text is an error before anything is sent

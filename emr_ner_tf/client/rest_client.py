@@ -119,11 +119,7 @@ class RestClient(PinnedClient, Annotator):
                 spec = metadata.get("model_spec", {})
                 version = int(spec["version"]) if "version" in spec else None
             self._pin.take(version, self._pin.requested)
-        requested = self._pin.requested
-        try:
-            answer = self._call("POST", requested, ":predict", body)
-        except ServingError as failure:
-            raise self._pin.explain(failure, requested) from None
+        answer = self._call("POST", self._pin.requested, ":predict", body)
         with self._unexpected_answers():
             entities = _entities(answer["outputs"])
             check_answer(self.target, request, entities)
@@ -137,9 +133,11 @@ class RestClient(PinnedClient, Annotator):
         # Answers about the model (metadata, status) have their own limit, since they are small.
         max_bytes = max(self.options.max_message_bytes, 0 if body else _METADATA_BYTES)
         policy = retry_policy(self.options.retry_timeout_s)
-        return tenacity.Retrying(**policy)(self._call_once, verb, path, body, max_bytes)
+        return tenacity.Retrying(**policy)(self._call_once, verb, requested, path, body, max_bytes)
 
-    def _call_once(self, verb: str, path: str, body: bytes | None, max_bytes: int) -> Any:
+    def _call_once(
+        self, verb: str, requested: ClientOptions, path: str, body: bytes | None, max_bytes: int
+    ) -> Any:
         deadline = time.monotonic() + self.options.deadline_s
         try:
             with self._session.request(
@@ -174,7 +172,7 @@ class RestClient(PinnedClient, Annotator):
         else:
             if response.status_code < 300:
                 return self._parse_json(content)
-            failure = self._error_of(response.status_code, content)
+            failure = self._pin.explain(self._error_of(response.status_code, content), requested)
         # Raised outside the handlers, so that the library's error, which may quote a header, is not its context.
         raise failure
 

@@ -7,6 +7,7 @@ from typing import Any
 import tenacity
 
 from emr_ner_tf.client.options import ServingError, TlsHandshakeError
+from emr_ner_tf.client.version_pin import VersionGoneError
 
 _FIRST_PAUSE_S, _MAX_PAUSE_S = 0.1, 5.0
 
@@ -14,7 +15,7 @@ _FIRST_PAUSE_S, _MAX_PAUSE_S = 0.1, 5.0
 def retry_policy(retry_timeout_s: float) -> dict[str, Any]:
     """Returns the arguments of `tenacity.Retrying` or `tenacity.AsyncRetrying` for one request.
 
-    Only UNAVAILABLE is retried, with exponential back-off of at most 5 s and jitter.
+    Errors that `is_temporary` names are retried, with exponential back-off of at most 5 s and jitter.
 
     Args:
         retry_timeout_s: seconds after the first failure during which the request is retried; 0 disables retries.
@@ -24,18 +25,20 @@ def retry_policy(retry_timeout_s: float) -> dict[str, Any]:
     """
     window = _RetryWindow(retry_timeout_s)
     return {
-        "retry": tenacity.retry_if_exception(_is_temporary),
+        "retry": tenacity.retry_if_exception(is_temporary),
         "wait": window.pause,
         "stop": window.is_over,
         "reraise": True,
     }
 
 
-def _is_temporary(error: BaseException) -> bool:
-    return (
-        isinstance(error, ServingError)
-        and error.code == "UNAVAILABLE"
-        and not isinstance(error, TlsHandshakeError)
+def is_temporary(error: BaseException) -> bool:
+    """Returns whether a repeated request may succeed: the server was UNAVAILABLE, or had no pinned version."""
+    if isinstance(error, TlsHandshakeError):
+        return False
+    # While servers load a new version one after the other, another one may have the pinned version.
+    return isinstance(error, VersionGoneError) or (
+        isinstance(error, ServingError) and error.code == "UNAVAILABLE"
     )
 
 

@@ -7,7 +7,7 @@ from emr_ner_tf.client.options import ClientOptions, ServingError
 
 
 class VersionGoneError(ServingError):
-    """The server no longer has the version that gave the earlier answers.
+    """A server does not have the version that gave the earlier answers: no longer, or, in a rollout, not yet.
 
     Attributes:
         version: number of that version.
@@ -17,8 +17,8 @@ class VersionGoneError(ServingError):
         super().__init__(
             target,
             "NOT_FOUND",
-            f"{message}; version {version}, which gave the earlier answers, is no longer served: serve it again, or "
-            "start again with another version (pin_version=False accepts any version)",
+            f"{message}; not every server has version {version} (any more, or yet), which gave the earlier answers: "
+            "serve it again, or start again with another version (pin_version=False accepts any version)",
         )
         self.version = version
 
@@ -78,7 +78,7 @@ class VersionPin:
             return self.requested.version == version
 
     def explain(self, failure: ServingError, requested: ClientOptions) -> ServingError:
-        """Returns `failure`, or a `VersionGoneError` if the pinned version is no longer served."""
+        """Returns `failure`, or a `VersionGoneError` if a server does not have the pinned version."""
         pinned = requested.version is not None and self._options.version is None
         if failure.code != "NOT_FOUND" or not pinned:
             return failure

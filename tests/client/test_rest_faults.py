@@ -67,6 +67,15 @@ def test_an_answer_that_breaks_off_is_asked_for_again(http_server):
         RestClient(http_server(BROKEN), ClientOptions(retry_timeout_s=0)).predict(["x"])
 
 
+def test_a_pinned_version_that_one_of_the_servers_lacks_is_asked_for_again(http_server):
+    absent = (404, b'{"error": "Servable not found for request: Specific(ner, 1)"}', False)
+    assert RestClient(http_server(absent, GOOD)).predict(["x"]) == [()]
+    with pytest.raises(
+        ServingError, match=r"NOT_FOUND: .*not every server has version 1 \(any more, or yet\)"
+    ):
+        RestClient(http_server(absent), ClientOptions(retry_timeout_s=0)).predict(["x"])
+
+
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
@@ -78,7 +87,7 @@ def test_an_answer_that_breaks_off_is_asked_for_again(http_server):
 )
 def test_what_rest_says(http_server, answer, message):
     with pytest.raises(ServingError, match=message) as caught:
-        RestClient(http_server(answer)).predict([SECRET])
+        RestClient(http_server(answer), ClientOptions(retry_timeout_s=0)).predict([SECRET])
     assert SECRET not in str(caught.value)
 
 

@@ -79,7 +79,7 @@ def test_a_version_that_is_gone_is_an_error_that_says_how_to_go_on(local, toy_ve
     toy_versions(2)
     server.versions.refresh()
     with pytest.raises(
-        VersionGoneError, match=r"version 1, which gave the earlier answers, .* serve it again"
+        VersionGoneError, match=r"not every server has version 1 \(any more, or yet\), .* serve it again"
     ) as caught:
         client.predict(["x"])
     assert (caught.value.code, caught.value.version) == ("NOT_FOUND", 1)
@@ -139,8 +139,8 @@ def newest():
     """The function that starts such a server; it gives the servicer and the address."""
     servers = []
 
-    def start(**options):
-        servicer = _Newest(**options)
+    def start(kind=_Newest, **options):
+        servicer = kind(**options)
         servers.append(grpc.server(concurrent.futures.ThreadPoolExecutor(8)))
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(servicer, servers[-1])
         port = servers[-1].add_insecure_port("127.0.0.1:0")
@@ -198,6 +198,32 @@ class _Leaves(_Newest):
         return super().Predict(request, context)
 
 
+class _Rollout(_Newest):
+    """Servers behind one name, of which one has another version: each third request finds no version."""
+
+    def Predict(self, request, context):
+        if len(self.asked) % 3 == 2:
+            self.asked.append(0)
+            context.abort(grpc.StatusCode.NOT_FOUND, "Servable not found for request: Specific(ner, 1)")
+        return super().Predict(request, context)
+
+
+@pytest.mark.parametrize("kind", ["grpc", "aio"])
+def test_a_pinned_version_that_one_of_the_servers_lacks_is_asked_for_again(newest, kind):
+    servicer, target = newest(kind=_Rollout)
+    client = CLIENTS[kind](target, ClientOptions(max_records=1, concurrency=1))
+    found = client.predict(["x"] * 4)
+    client.close()
+    assert {entity.label for (entity,) in found} == {"1"}
+    assert len(servicer.asked) == 5
+    servicer.asked.clear()
+    # The caller's own version may be wrong.
+    client = CLIENTS[kind](target, ClientOptions(max_records=1, concurrency=1, version=1))
+    with pytest.raises(ServingError, match="NOT_FOUND"):
+        client.predict(["x"] * 4)
+    client.close()
+
+
 def test_a_job_whose_version_leaves_is_resumed_with_that_version_only(cli, tmp_path):
     servicer = _Leaves(300)
     server = grpc.server(concurrent.futures.ThreadPoolExecutor(2))
@@ -209,10 +235,11 @@ def test_a_job_whose_version_leaves_is_resumed_with_that_version_only(cli, tmp_p
     source.write_text("".join(f'{{"originalText": "x{i}"}}\n' for i in range(400)), encoding="utf-8")
     flags = ("annotate", f"--server={target}", f"--input={source}", f"--output={output}", "--max_records=1")
     try:
-        done = cli(*flags)
+        done = cli(*flags, "--retry_timeout_s=0")
         assert done.returncode == 1
         (message,) = [line for line in done.stderr.splitlines() if "version 1" in line]
-        assert f"version 1 of ner, which annotated the records in {partial}, is no longer served" in message
+        assert "not every server has version 1 of ner (any more, or yet)" in message
+        assert f"which annotated the records in {partial}; serve it again" in message
         assert "--resume" in message
         lines = partial.read_text(encoding="utf-8").splitlines()
         assert json.loads(lines[0]) == {"partial_output_of": f"{target} ner", "version": 1}

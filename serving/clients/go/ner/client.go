@@ -3,7 +3,6 @@ package ner
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync/atomic"
@@ -130,9 +129,9 @@ func (c *Client) request(ctx context.Context, all []string, places []int) ([][]E
 				"%d texts, text %d the longest: a request must have at most %d bytes (MaxMessageBytes), got %d; it was not sent",
 				len(places), places[len(places)-1], c.options.MaxMessageBytes, size)}
 		}
-		response, err := c.send(ctx, request)
+		response, err := c.send(ctx, request, asked)
 		if err != nil {
-			return nil, c.explained(err, asked)
+			return nil, err
 		}
 		isValid, err := c.take(response, asked)
 		if err != nil {
@@ -161,19 +160,9 @@ func (c *Client) take(response *apis.PredictResponse, asked *int64) (isValid boo
 	return c.version.CompareAndSwap(nil, &version) || *c.version.Load() == version, nil
 }
 
-// explained adds the cause to NotFound if the version of the earlier answers is no longer served.
-func (c *Client) explained(err error, asked *int64) error {
-	var failure *Error
-	if asked == nil || c.options.Version != 0 || !errors.As(err, &failure) || failure.Code != codes.NotFound {
-		return err
-	}
-	return &Error{failure.Target, failure.Code, fmt.Sprintf(
-		"%s; version %d gave the earlier answers and is no longer served: serve it again, or start again with a new client "+
-			"(PinVersion)", failure.Message, *asked)}
-}
-
-// send repeats a request while the server is unavailable.
-func (c *Client) send(ctx context.Context, request *apis.PredictRequest) (*apis.PredictResponse, error) {
+// send repeats a request while the server is unavailable or does not have the pinned version: while servers load a new
+// version one after the other, another one may have it.
+func (c *Client) send(ctx context.Context, request *apis.PredictRequest, asked *int64) (*apis.PredictResponse, error) {
 	pause := 100 * time.Millisecond
 	var end time.Time
 	for {
@@ -187,8 +176,14 @@ func (c *Client) send(ctx context.Context, request *apis.PredictRequest) (*apis.
 			end = time.Now().Add(c.options.RetryTimeout)
 		}
 		left := time.Until(end)
-		if failure.Code() != codes.Unavailable || left <= 0 {
-			return nil, &Error{c.target, failure.Code(), told(failure)}
+		isGone := failure.Code() == codes.NotFound && asked != nil && c.options.Version == 0
+		if isTemporary := isGone || failure.Code() == codes.Unavailable; !isTemporary || left <= 0 {
+			message := told(failure)
+			if isGone {
+				message += fmt.Sprintf("; not every server has version %d (any more, or yet), which gave the earlier answers: "+
+					"serve it again, or start again with a new client (PinVersion)", *asked)
+			}
+			return nil, &Error{c.target, failure.Code(), message}
 		}
 		// Jitter, so that clients that failed at the same time do not retry at the same time.
 		wait := min(time.Duration(float64(pause)*(0.5+rand.Float64()/2)), left)

@@ -19,7 +19,7 @@ type Options struct {
 	// Version is the version of the model; 0 is the server's newest.
 	Version int64
 	// PinVersion, if Version is 0, requests the version of the client's first answer from then on, so that all answers
-	// come from one model; once the server no longer has that version, Annotate fails with NotFound. Without it each
+	// come from one model; if a server lacks that version for RetryTimeout, Annotate fails with NotFound. Without it each
 	// request uses the newest version.
 	PinVersion bool
 	// Deadline is the time that one attempt of one request may take.

@@ -146,7 +146,10 @@ public final class Client implements AutoCloseable {
     return version.compareAndSet(null, named) || version.get() == named;
   }
 
-  /** Repeats a request while the server is unavailable. */
+  /**
+   * Repeats a request while the server is unavailable or does not have the pinned version: while servers load a new
+   * version one after the other, another one may have it.
+   */
   private PredictResponse send(PredictRequest request, Long asked) throws ServingException {
     long end = 0;
     long pause = FIRST_PAUSE.toNanos();
@@ -162,8 +165,9 @@ public final class Client implements AutoCloseable {
           end = System.nanoTime() + options.retryTimeout().toNanos();
         }
         long left = end - System.nanoTime();
-        if (status.getCode() != Status.Code.UNAVAILABLE || left <= 0) {
-          throw new ServingException(target, status.getCode(), details(status) + hint(status, asked));
+        boolean gone = status.getCode() == Status.Code.NOT_FOUND && asked != null && options.version() == 0;
+        if (!gone && status.getCode() != Status.Code.UNAVAILABLE || left <= 0) {
+          throw new ServingException(target, status.getCode(), details(status) + (gone ? hint(asked) : ""));
         }
         // Jitter, so that clients that failed at the same time do not retry at the same time.
         sleep(Math.min((long) (pause * ThreadLocalRandom.current().nextDouble(0.5, 1.0)), left));
@@ -174,14 +178,10 @@ public final class Client implements AutoCloseable {
     }
   }
 
-  /** Returns the cause of NOT_FOUND if the version of the earlier answers is no longer served. */
-  private String hint(Status status, Long asked) {
-    if (status.getCode() != Status.Code.NOT_FOUND || asked == null || options.version() != 0) {
-      return "";
-    }
-    return "; version "
+  private static String hint(long asked) {
+    return "; not every server has version "
         + asked
-        + " gave the earlier answers and is no longer served: serve it again, or start again with a new client"
+        + " (any more, or yet), which gave the earlier answers: serve it again, or start again with a new client"
         + " (pinVersion)";
   }
 

@@ -9,8 +9,8 @@ import java.time.Duration;
  * @param model name under which the bundle is served
  * @param version version of the model; 0 is the server's newest
  * @param pinVersion whether the client, if {@code version} is 0, requests the version of its first answer from then on,
- *     so that all answers come from one model; if the server no longer has that version, requests fail with NOT_FOUND.
- *     Without it each request uses the newest version.
+ *     so that all answers come from one model; if a server lacks that version for {@code retryTimeout}, requests fail
+ *     with NOT_FOUND. Without it each request uses the newest version.
  * @param deadline time that one attempt of one request may take
  * @param retryTimeout time, from the first failure, in which a request is repeated while the server is unavailable or
  *     overloaded (UNAVAILABLE); zero disables retries. Annotation changes nothing on a server, so a repeat is safe.
