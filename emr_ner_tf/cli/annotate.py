@@ -141,11 +141,11 @@ def main() -> None:
 
     from emr_ner_tf.api import load
     from emr_ner_tf.cli.colours import coloured
-    from emr_ner_tf.data.atomic_io import atomic_writer, check_not_an_input, is_stream
+    from emr_ner_tf.data.atomic_io import STANDARD, check_not_an_input, is_stream
     from emr_ner_tf.data.labels import CCKS2019_LABELS
     from emr_ner_tf.data.reading import read_documents
     from emr_ner_tf.data.rejects import RejectsWriter
-    from emr_ner_tf.data.writing import record_line
+    from emr_ner_tf.data.writing import write_documents
 
     # A folder is not a stream, and some formats are folders.
     to_stream = _OUTPUT.value is None or (is_stream(_OUTPUT.value) and not os.path.isdir(_OUTPUT.value))
@@ -169,16 +169,13 @@ def main() -> None:
     with contextlib.nullcontext() if rejects is None else rejects:
         if not to_stream:
             _to_file(documents, annotator)
-        elif _OUTPUT.value is not None:
-            with atomic_writer(_OUTPUT.value) as file:
-                file.writelines(f"{record_line(one)}\n" for one in annotator.annotate(documents))
-        else:
-            in_colour = _COLOUR.value == "always" or (_COLOUR.value == "auto" and sys.stdout.isatty())
+        elif _OUTPUT.value is None and (
+            _COLOUR.value == "always" or (_COLOUR.value == "auto" and sys.stdout.isatty())
+        ):
             for document in annotator.annotate(documents):
-                if in_colour:
-                    coloured(document, annotator.labels or tuple(CCKS2019_LABELS))
-                else:
-                    print(record_line(document))
+                coloured(document, annotator.labels or tuple(CCKS2019_LABELS))
+        else:
+            write_documents(_OUTPUT.value or STANDARD, annotator.annotate(documents))
     if rejects is not None and rejects.count:
         logging.warning("%d records rejected, see %s", rejects.count, rejects.path)
 

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from absl import logging
 
+from emr_ner_tf.data.atomic_io import STANDARD
 from emr_ner_tf.data.ccks2019 import record_line
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.formats.format import Format, Writer
 from emr_ner_tf.data.formats.losses import Losses, count_losses
 from emr_ner_tf.data.formats.options import DEFAULT_OPTIONS, FormatOptions
 from emr_ner_tf.data.formats.table import FORMATS, WRITE_FORMATS
-from emr_ner_tf.data.lines import source_name
 from emr_ner_tf.data.record_error import RecordError
 from emr_ner_tf.data.validation import check_overlaps, check_text
 from emr_ner_tf.errors import UserError
@@ -98,7 +98,7 @@ def document_writers(
     for path, lost in zip(paths, losses, strict=True):
         if lost:
             logging.warning(
-                "%s: not written, because %s cannot represent them: %s", source_name(path), format, lost
+                "%s: not written, because %s cannot represent them: %s", _output_name(path), format, lost
             )
 
 
@@ -116,13 +116,17 @@ def _write(
                 check_overlaps(document.entities, range(1, len(document.entities) + 1))
             writer.write(document)
         except RecordError as error:
-            error.path = error.path or f"{source_name(path)}: record {number}"
+            error.path = error.path or f"{_output_name(path)}: record {number}"
             if error.option == "overlaps":
                 error.remedy = _OVERLAPS_REMEDY
             raise
         count_losses(document, format.holds, losses)
 
     return write
+
+
+def _output_name(path: str | os.PathLike[str]) -> str:
+    return "<stdout>" if os.fspath(path) == STANDARD else os.fspath(path)
 
 
 def _check(document: Document) -> None:

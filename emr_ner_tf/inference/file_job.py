@@ -1,28 +1,29 @@
 """Annotates the records of a file into another file; memory does not grow, and a killed job can be resumed."""
 
 import contextlib
+import dataclasses
 import json
 import os
 import pathlib
-import shutil
 from collections.abc import Iterable, Iterator
 from typing import IO, NamedTuple
 
 from absl import logging
 
-from emr_ner_tf.data.atomic_io import atomic_writer, errors_named
-from emr_ner_tf.data.ccks2019 import parse_record
-from emr_ner_tf.data.document import Document
+from emr_ner_tf.data.atomic_io import errors_named
+from emr_ner_tf.data.ccks2019 import ENTITIES, TEXT, parse_record
+from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.data.file_locks import Lock, try_lock
+from emr_ner_tf.data.record_error import RecordError
 from emr_ner_tf.data.writing import document_writers, record_line, write_documents
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.inference.annotator import Annotator
 from emr_ner_tf.log_interval import LogInterval
 from emr_ner_tf.progress_bar import ProgressBar
 
-# The format of the partial file, and of the output by default.
-JSON_LINES = "ccks2019"
 _LOG_SECONDS = 10.0
+# In the partial file, the other keys of a record that has one with a name that the line itself uses.
+_KEYS = "other_keys"
 # Keys of the partial file's first line.
 _MODEL, _VERSION = "partial_output_of", "version"
 
@@ -50,12 +51,12 @@ def annotate_to_file(
     *,
     resume: bool = False,
     total: int | None = None,
-    format: str = JSON_LINES,
+    format: str = "ccks2019",
 ) -> JobResult:
     """Writes annotated records, in order.
 
     Finished records are written to `OUTPUT.partial` as JSON lines, whose first line names the model and its version. At
-    the end, the other lines become `output`, as a whole. A killed job leaves the partial file, and `resume` continues
+    the end, the records become `output`, as a whole. A killed job leaves the partial file, and `resume` continues
     after its last complete line. Only the user can read the partial file.
 
     Args:
@@ -68,7 +69,7 @@ def annotate_to_file(
         format: format of `output`, as in `emr_ner_tf.data.writing.write_documents`.
 
     Returns:
-        The counts and the duration.
+        The counts and the duration. The log counts what `format` cannot represent, by kind.
 
     Raises:
         UserError: a partial file exists and `resume` is False, it belongs to another model or to other records, or
@@ -94,7 +95,7 @@ def annotate_to_file(
             for document in annotator.annotate(documents, on_progress=bar.advance):
                 if not written:
                     _begin(file, partial, annotator.name, annotator.version, expected)
-                file.write(f"{record_line(document)}\n".encode())
+                file.write(f"{_line(document)}\n".encode())
                 written += 1
                 entities += len(document.entities)
                 if interval.due():
@@ -191,8 +192,8 @@ def _skip_finished(
         if number == 1:
             version = _version_of(line, partial, model)
         else:
-            document = next(documents, None)
-            if document is None or _text_of(line, partial, number) != document.text:
+            document, stored = next(documents, None), _stored(line, partial, number)
+            if document is None or _line(document, ()) != _line(stored, ()):
                 raise UserError(
                     f"{partial}:{number}: the record does not match this input; use the same --input, "
                     "or remove the file to start again"
@@ -214,26 +215,31 @@ def _version_of(line: bytes, partial: pathlib.Path, model: str) -> int | None:
     return head.get(_VERSION)
 
 
-def _text_of(line: bytes, partial: pathlib.Path, number: int) -> str:
+def _line(document: Document, entities: tuple[Entity, ...] | None = None) -> str:
+    """Returns a document as a line that `_stored` reads, with other entities if they are given."""
+    keys = document.extra
+    if any(key in keys for key in (TEXT, ENTITIES, _KEYS)):
+        keys = {_KEYS: dict(keys)}
+    entities = document.entities if entities is None else entities
+    return record_line(dataclasses.replace(document, entities=entities, extra=keys))
+
+
+def _stored(line: bytes, partial: pathlib.Path, number: int) -> Document:
     try:
-        return json.loads(line)["originalText"]
-    except (ValueError, KeyError, TypeError):
+        document, _ = parse_record(
+            line.decode("utf-8"), str(number - 1), overlaps="all", require_entities=False
+        )
+    except (ValueError, RecordError):
         raise UserError(
             f"{partial}:{number}: not a record that a job wrote; remove the file to start again"
         ) from None
+    return dataclasses.replace(document, extra=document.extra.get(_KEYS, document.extra))
 
 
 def _finish(partial: pathlib.Path, output: pathlib.Path, format: str) -> None:
-    """Writes all lines but the first to `output`, as a whole, and removes the partial file."""
+    """Writes all records to `output`, as a whole, and removes the partial file."""
     with open(partial, "rb") as source:
         source.readline()
-        if format == JSON_LINES:
-            with atomic_writer(output, "wb") as target:
-                shutil.copyfileobj(source, target)
-        else:
-            documents = (
-                parse_record(line.decode(), str(number), overlaps="all", require_entities=False)[0]
-                for number, line in enumerate(source, start=1)
-            )
-            write_documents(output, documents, format)
+        documents = (_stored(line, partial, number) for number, line in enumerate(source, start=2))
+        write_documents(output, documents, format)
     partial.unlink()

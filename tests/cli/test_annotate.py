@@ -52,6 +52,19 @@ def test_a_file_keeps_ids_and_other_keys_and_skips_bad_records(cli, bundles, tmp
     assert not (tmp_path / "out.jsonl.partial").exists()
 
 
+def test_keys_that_a_stream_cannot_hold_are_counted(cli, bundles, tmp_path):
+    source = tmp_path / "in.csv"
+    source.write_text("text,entities,ward\n无,秘密,7\n", encoding="utf-8")
+    for output in ((), ("--output=-",)):
+        done = cli("annotate", f"--bundle={bundles}", f"--input={source}", *output)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["ward"] == "7"
+        assert (
+            "<stdout>: not written, because ccks2019 cannot represent them: 1 keys of records" in done.stderr
+        )
+        assert "秘密" not in done.stdout + done.stderr
+
+
 def test_resume_continues_and_writes_all_records(cli, bundles, corpus, tmp_path):
     output = tmp_path / "out.jsonl"
     flags = (f"--bundle={bundles}", f"--input={corpus}/test.jsonl", f"--output={output}")

@@ -1,6 +1,8 @@
 """The annotator over a callable: order kept, calls within their budget, resumable jobs."""
 
+import dataclasses
 import json
+import math
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.data.formats.options import FormatOptions
 from emr_ner_tf.data.reading import read_documents
+from emr_ner_tf.data.writing import write_documents
 from emr_ner_tf.errors import UserError, describe_os_error
 from emr_ner_tf.inference.annotator import Annotator, decode_entities, encode_texts
 from emr_ner_tf.inference.file_job import annotate_to_file, partial_version
@@ -120,6 +123,49 @@ def test_a_job_that_dies_is_resumed(tmp_path):
     assert not partial.exists()
     records = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
     assert [record["originalText"] for record in records] == [document.text for document in documents]
+
+
+def _interrupted(documents, output):
+    """Leaves the partial file of a job that was killed after its first pool of records."""
+
+    def dies():
+        yield from documents[:300]
+        raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError):
+        annotate_to_file(dies(), _Of(_first_characters, "m"), output)
+
+
+def test_a_job_is_not_resumed_with_other_records_of_the_same_texts(tmp_path):
+    documents = [Document(f"f:{i}", "字", extra={"id": str(i), "n": math.nan}) for i in range(600)]
+    moved = [*documents[1:2], *documents[:1], *documents[2:]]
+    other_ward = [dataclasses.replace(one, extra={**one.extra, "ward": 7}) for one in documents]
+    output = tmp_path / "out.jsonl"
+    _interrupted(documents, output)
+    for others in (moved, other_ward):
+        with pytest.raises(UserError, match=r"partial:2: the record does not match this input"):
+            annotate_to_file(others, _Of(_first_characters, "m"), output, resume=True)
+    assert annotate_to_file(documents, _Of(_first_characters, "m"), output, resume=True).resumed == 256
+
+
+@pytest.mark.parametrize("format", ["label_studio", "ccks2019"])
+def test_keys_with_the_names_of_a_line_are_kept_where_the_format_can_hold_them(tmp_path, format, caplog):
+    keys = {"entities": 3, "ward": "7", "originalText": "raw", "other_keys": {"text": 1}}
+    documents = [Document(str(i), "字", extra=keys) for i in range(300)]
+    output, direct = tmp_path / "out", tmp_path / "direct"
+    _interrupted(documents, output)
+    annotate_to_file(documents, _Of(_first_characters, "m"), output, resume=True, format=format)
+    messages = [record.getMessage() for record in caplog.records if "not written" in record.getMessage()]
+    write_documents(direct, _Of(_first_characters, "m").annotate(documents), format)
+    assert output.read_bytes() == direct.read_bytes()
+    if format == "label_studio":
+        assert json.loads(output.read_bytes())[0]["data"] == {"text": "字", **keys}
+        assert not messages
+    else:
+        assert len(messages) == 1
+        assert messages[0].endswith(
+            "out: not written, because ccks2019 cannot represent them: 600 keys of records"
+        )
 
 
 @pytest.mark.parametrize("format", ["label_studio", "doccano", "brat", "csv", "xlsx", "conll"])
