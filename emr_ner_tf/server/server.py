@@ -169,7 +169,7 @@ class Server:
         return self._batcher.close(max(0.1, until - time.monotonic())) and all(in_time)
 
     def _routes(self, predictor: Predictor, options: ServerOptions) -> list[Route]:
-        texts = TextAnnotator(self.models, self._batcher, options.max_characters, options.rest_timeout_s)
+        texts = TextAnnotator(self.models, self._batcher, options.max_characters)
         routes: list[Route] = []
         if options.page:
             routes += page_routes(texts, self._endpoints)

@@ -1,8 +1,8 @@
 """Annotates texts of any length with a model of this server, for the page and for annotation tools."""
 
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import grpc
 import numpy as np
 from tensorflow_serving.apis import model_pb2
 
@@ -11,6 +11,7 @@ from emr_ner_tf.data.document import Entity
 from emr_ner_tf.data.texts import check_texts
 from emr_ner_tf.inference.annotator import decode_entities, encode_texts
 from emr_ner_tf.server.batcher import Batcher, PendingRequest
+from emr_ner_tf.server.errors import RequestError
 from emr_ner_tf.server.servable import DEFAULT_SIGNATURE
 from emr_ner_tf.server.served_models import ServedModels
 
@@ -26,32 +27,31 @@ class TextAnnotator:
         models: the models with their versions.
     """
 
-    def __init__(self, models: ServedModels, batcher: Batcher, max_characters: int, timeout_s: float) -> None:
+    def __init__(self, models: ServedModels, batcher: Batcher, max_characters: int) -> None:
         """Stores the arguments.
 
         Args:
             models: the models with their versions.
             batcher: runs the calls.
             max_characters: limit of a request to the server; a longer text is annotated in pieces.
-            timeout_s: deadline of a call with at most `max_characters` characters.
         """
         self.models = models
         self._batcher = batcher
         self._max_characters = max(1024, min(max_characters, _MAX_CHARACTERS))
-        self._timeout_s = timeout_s
 
     def annotate(
-        self, texts: Sequence[str], model: str = "", version: int | None = None
+        self, texts: Sequence[str], deadline: float, model: str = "", version: int | None = None
     ) -> tuple[int, list[tuple[Entity, ...]]]:
         """Returns the version that answered and the entities of each text.
 
         Args:
             texts: any number of texts of any length.
+            deadline: time on the clock of `time.monotonic`, for all texts together.
             model: name of the model; the main one if it is empty.
             version: None for the newest one.
 
         Raises:
-            RequestError: an unknown model or version, or a call failed.
+            RequestError: an unknown model or version, a call failed, or the deadline has passed.
             UserError: a text cannot be encoded as UTF-8.
         """
         spec = model_pb2.ModelSpec(name=model or self.models.names[0])
@@ -71,8 +71,17 @@ class TextAnnotator:
                     {"text": np.array(parts, object)},
                     len(parts),
                     longest,
-                    time.monotonic() + self._timeout_s,
+                    deadline,
                 )
-                entities += decode_entities(self._batcher.run(pending))
+                entities += decode_entities(self._run(pending))
             found = merge(len(texts), [piece for request in requests for piece in request], entities)
             return servable.version, found
+
+    def _run(self, pending: PendingRequest) -> Mapping[str, np.ndarray]:
+        try:
+            return self._batcher.run(pending)
+        except RequestError as error:
+            if error.code is not grpc.StatusCode.DEADLINE_EXCEEDED:
+                raise
+            remedy = "send fewer or shorter texts, or start the server with a longer --rest_timeout_s"
+            raise RequestError(error.code, f"{error}; {remedy}") from None

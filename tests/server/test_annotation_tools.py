@@ -113,6 +113,20 @@ def test_label_studio_predicts(tools):
     assert len(long["result"]) == 3000
 
 
+def test_the_deadline_is_that_of_all_texts_together(local):
+    # Two calls, of 32 texts and of 8, take half a second each.
+    server = local(rest_port=0, annotation_tools=True, page=True, rest_timeout_s=0.7)
+    texts = ["slow某某某身份证"] * 40
+    for path, document in (
+        ("label_studio/predict", asked(*texts)),
+        ("page/api/annotate", {"texts": texts}),
+    ):
+        answer = requests.post(f"http://127.0.0.1:{server.rest_port}/{path}", json=document, timeout=60)
+        assert answer.status_code == 504, answer.text
+        assert "or start the server with a longer --rest_timeout_s" in answer.json()["error"]
+        assert "某某某身份证" not in answer.text
+
+
 def test_label_studio_gets_a_new_version_without_a_restart(tools, toy_versions):
     config = CONFIG.replace("one, other", "two")
     assert tools("/label_studio/predict", asked("x", config=config)).json()["results"][0]["result"] == []

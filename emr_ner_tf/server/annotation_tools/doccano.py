@@ -20,7 +20,7 @@ def predict(texts: TextAnnotator, call: Call) -> Response:
     unit = call.query.get("offset_unit", "utf16")
     if unit not in OFFSET_UNITS:
         raise invalid_argument(f"offset_unit must be one of {', '.join(OFFSET_UNITS)}, got {unit[:20]!r}")
-    _, (entities,) = texts.annotate([text])
+    _, (entities,) = texts.annotate([text], call.deadline)
     place = from_code_points(text, Reading(unit, "exclusive", "two"))
     found = []
     for entity in entities:

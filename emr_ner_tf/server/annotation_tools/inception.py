@@ -33,7 +33,7 @@ def predict(texts: TextAnnotator, call: Call) -> Response:
     for old in cas.select(layer):
         if getattr(old, _IS_PREDICTION, False):
             cas.remove(old)
-    _, (entities,) = texts.annotate([cas.sofa_string or ""])
+    _, (entities,) = texts.annotate([cas.sofa_string or ""], call.deadline)
     for entity in entities:
         values: dict[str, Any] = {feature: entity.label, _IS_PREDICTION: True}
         if f"{feature}_score" in known:

@@ -95,7 +95,8 @@ def predict(texts: TextAnnotator, call: Call) -> Response:
     tasks = document.get("tasks")
     if not isinstance(tasks, list):
         raise invalid_argument("tasks must be a list")
-    version, found = texts.annotate([_text(task, config.key, i) for i, task in enumerate(tasks)])
+    given = [_text(task, config.key, i) for i, task in enumerate(tasks)]
+    version, found = texts.annotate(given, call.deadline)
     results = [
         _prediction(task["data"][config.key], entities, config, str(version))
         for task, entities in zip(tasks, found, strict=True)

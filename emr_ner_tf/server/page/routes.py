@@ -54,7 +54,7 @@ def page_routes(texts: TextAnnotator, endpoints: Endpoints) -> list[Route]:
             or not (version is None or (type(version) is int and 0 <= version <= LARGEST))
         ):
             raise invalid_argument("texts must be a list, model a string, version the number of a version")
-        answered, entities = texts.annotate(found, model, version)
+        answered, entities = texts.annotate(found, call.deadline, model, version)
         columns = [[[one.start, one.end, one.label, one.score] for one in each] for each in entities]
         return json_response({"version": answered, "entities": columns}, headers=_HEADERS)
 
