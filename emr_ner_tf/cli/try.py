@@ -59,6 +59,8 @@ def main() -> None:
             rest_port=_PORT.value,
             num_versions=_NUM_VERSIONS.value,
             page=True,
+            # One person of this machine waits for the answer, and a long text may take minutes.
+            rest_timeout_s=3600.0,
         )
         server = Server(options)
         # The versions are loaded, and their directories of links can go.

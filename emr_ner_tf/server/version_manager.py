@@ -57,7 +57,7 @@ class VersionManager:
         self._labels = dict(labels or {})
         self._load = load
         self._known: dict[int, _Version] = {}
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._closing = closing or threading.Event()
         self._watcher: threading.Thread | None = None
 
@@ -96,18 +96,21 @@ class VersionManager:
             timeout_s: maximum time to wait for it; loading a version cannot be aborted.
         """
         self._closing.set()
-        with self._changed:
-            self._changed.notify_all()
         if self._watcher is not None:
             self._watcher.join(timeout_s)
 
     def available(self) -> list[int]:
         """Returns the versions that serve, in order."""
-        with self._changed:
+        with self._lock:
             return sorted(version for version, known in self._known.items() if known.model is not None)
 
     def refresh(self) -> None:
-        """Loads the wanted versions that do not serve yet, then unloads the others."""
+        """Loads the wanted versions that do not serve yet, then unloads the others.
+
+        A version with running requests is unloaded by the first call after they have ended.
+        """
+        # Before another version is loaded, since this frees memory.
+        self._end_unused()
         found = find_versions(self._directory, _is_version)
         wanted = {*sorted(found)[-self._count :], *(set(self._labels.values()) & found.keys())}
         for version in sorted(wanted):
@@ -116,7 +119,8 @@ class VersionManager:
         # Old versions are served until their replacements are loaded.
         if wanted and wanted <= available:
             for version in sorted(available - wanted):
-                self._unload(version)
+                self._set(self._known[version], State.UNLOADING, model=None)
+            self._end_unused()
 
     @contextlib.contextmanager
     def use(self, spec: model_pb2.ModelSpec) -> Iterator[Servable]:
@@ -125,16 +129,15 @@ class VersionManager:
         Raises:
             RequestError: INVALID_ARGUMENT, no name or an unknown label; NOT_FOUND, unknown model or version.
         """
-        with self._changed:
+        with self._lock:
             known = self._known[self._resolve(spec)]
             model = known.model
             known.users += 1
         try:
             yield model
         finally:
-            with self._changed:
+            with self._lock:
                 known.users -= 1
-                self._changed.notify_all()
 
     def status(self, spec: model_pb2.ModelSpec) -> get_model_status_pb2.GetModelStatusResponse:
         """Returns the state of the named version, or of each version ever seen.
@@ -143,7 +146,7 @@ class VersionManager:
             RequestError: NOT_FOUND.
         """
         response = get_model_status_pb2.GetModelStatusResponse()
-        with self._changed:
+        with self._lock:
             known = self._known if spec.name == self.name else {}
             if spec.HasField("version"):
                 version = spec.version.value
@@ -184,7 +187,7 @@ class VersionManager:
         return version
 
     def _load_version(self, version: int, path: pathlib.Path) -> None:
-        with self._changed:
+        with self._lock:
             known = self._known.setdefault(version, _Version())
             if known.model is not None:
                 return
@@ -203,7 +206,7 @@ class VersionManager:
         logging.info("%s: version %d is served", self.name, version)
 
     def _reasons(self) -> str:
-        with self._changed:
+        with self._lock:
             failed = {version: known.error for version, known in self._known.items() if known.error}
         return "; ".join(f"version {version}: {failed[version]}" for version in sorted(failed))
 
@@ -223,18 +226,24 @@ class VersionManager:
                 f"{self._directory}: label {label!r}: {cause}; export that version first, or give the label to another"
             )
 
-    def _unload(self, version: int) -> None:
-        known = self._known[version]
-        self._set(known, State.UNLOADING, model=None)
-        with self._changed:
-            self._changed.wait_for(lambda: known.users == 0 or self._closing.is_set())
-        self._set(known, State.END)
-        # The objects of a SavedModel refer to each other in cycles.
-        gc.collect()
-        logging.info("%s: version %d is no longer served", self.name, version)
+    def _end_unused(self) -> None:
+        """Ends the versions that are being unloaded and have no more requests."""
+        with self._lock:
+            ended = [
+                version
+                for version, known in self._known.items()
+                if known.state == State.UNLOADING and not known.users
+            ]
+            for version in ended:
+                self._known[version].state = State.END
+        if ended:
+            # The objects of a SavedModel refer to each other in cycles.
+            gc.collect()
+        for version in ended:
+            logging.info("%s: version %d is no longer served", self.name, version)
 
     def _set(self, known: _Version, state: int, **values: object) -> None:
-        with self._changed:
+        with self._lock:
             known.state = state
             for name, value in values.items():
                 setattr(known, name, value)
