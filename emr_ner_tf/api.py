@@ -88,11 +88,7 @@ def connect(target: str, *, protocol: str = "grpc", **options: Any) -> Annotator
     if unknown:
         known = ", ".join(ClientOptions.__dataclass_fields__)
         raise UserError(f"connect: an option must be one of {known}, got {', '.join(unknown)}")
-    try:
-        settings = ClientOptions(**options)
-    except (AttributeError, TypeError) as error:
-        got = ", ".join(f"{name} of type {type(value).__name__}" for name, value in options.items())
-        raise UserError(f"connect: options must have the types of ClientOptions, got {got}") from error
+    settings = ClientOptions(**options)
     if protocol == "rest":
         from emr_ner_tf.client.rest_client import RestClient
 

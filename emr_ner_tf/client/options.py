@@ -85,9 +85,10 @@ def check_target(target: str, *, resolvers: bool) -> str:
     Raises:
         UserError: `target` is not such an address.
     """
-    match = _ADDRESS.fullmatch(target)
+    address = target if isinstance(target, str) else ""
+    match = _ADDRESS.fullmatch(address)
     if match is None or int(match[2]) > 65_535:
-        if resolvers and target.partition(":")[0] in _RESOLVERS:
+        if resolvers and address.partition(":")[0] in _RESOLVERS:
             return target
         raise UserError(
             f"{target!r}: a server's address must be HOST:PORT, such as localhost:8500, without http:// or a path"
@@ -177,6 +178,7 @@ class ClientOptions:
     channel_options: Mapping[str, str | int] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._check_types()
         if self.version is not None and self.label is not None:
             raise UserError("version and label cannot be given together")
         for name in ("model", "label"):
@@ -196,3 +198,16 @@ class ClientOptions:
                 at_most = "" if most is None else f" and at most {most}"
                 raise UserError(f"{name} must be at least {least}{at_most}, got {value}")
         check_headers(self.headers)
+
+    def _check_types(self) -> None:
+        for field in dataclasses.fields(self):
+            # A mapping without the types of its items, and whole numbers of seconds.
+            kind = float | int if field.type is float else getattr(field.type, "__origin__", field.type)
+            value = getattr(self, field.name)
+            if not isinstance(value, kind) or isinstance(value, bool) != (kind is bool):
+                expected = str(getattr(kind, "__name__", kind)).replace(" | ", " or ")
+                raise UserError(f"{field.name} must be {expected}, got {type(value).__name__}")
+        for name, value in self.channel_options.items():
+            if not isinstance(name, str) or not isinstance(value, str | int):
+                got = f"{type(name).__name__} and {type(value).__name__}"
+                raise UserError(f"channel_options must be strings or integers by name, got {got}")

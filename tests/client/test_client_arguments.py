@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from client_calls import ask
 
+from emr_ner_tf.api import connect
 from emr_ner_tf.client.grpc_aio_client import AsyncGrpcClient
 from emr_ner_tf.client.options import ClientOptions, ServingError
 from emr_ner_tf.data.document import Document
@@ -14,11 +15,34 @@ from emr_ner_tf.inference.annotator import POOL_CHARACTERS
 
 @pytest.mark.parametrize("kind", ["grpc", "aio", "rest"])
 @pytest.mark.parametrize(
-    "target", ["", "localhost", "localhost:port", "http://localhost:8501", "localhost:70000", "::1:8500"]
+    "target",
+    ["", "localhost", "localhost:port", "http://localhost:8501", "localhost:70000", "::1:8500", None],
 )
 def test_what_is_no_address(kind, target):
     with pytest.raises(UserError, match=f"^{target!r}: a server's address must be HOST:PORT, such as"):
         ask(kind, target, ClientOptions(), ["x"])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"model": 5}, "model must be str, got int"),
+        ({"label": 7}, "label must be str or None, got int"),
+        ({"version": "3"}, "version must be int or None, got str"),
+        ({"version": True}, "version must be int or None, got bool"),
+        ({"pin_version": 1}, "pin_version must be bool, got int"),
+        ({"deadline_s": None}, "deadline_s must be float or int, got NoneType"),
+        ({"max_characters": 2048.5}, "max_characters must be int, got float"),
+        ({"tls": "ca.pem"}, r"tls must be .*TlsFiles or None, got str"),
+        ({"headers": "a=b"}, "headers must be Mapping, got str"),
+        ({"channel_options": None}, "channel_options must be Mapping, got NoneType"),
+        ({"channel_options": {"a": None}}, "channel_options must be .* by name, got str and NoneType"),
+    ],
+)
+def test_options_of_another_type(options, message):
+    with pytest.raises(UserError, match=f"^{message}$"):
+        connect("localhost:1", **options)
+    assert ClientOptions(deadline_s=5, retry_timeout_s=0.5, version=0).version == 0
 
 
 @pytest.mark.parametrize("kind", ["grpc", "aio", "rest"])
