@@ -93,9 +93,8 @@ class Predictor:
         with self.versions.use(request.model_spec) as model:
             name = request.model_spec.signature_name or DEFAULT_SIGNATURE
             signature = model.signature(name)
-            inputs = self._inputs(signature, request.inputs)
+            inputs, rows, longest = self._inputs(signature, request.inputs)
             wanted = _outputs(signature, request.output_filter)
-            rows, longest = _size(inputs)
             pending = PendingRequest(model, name, inputs, rows, longest, deadline)
             outputs = self._batcher.run(pending, on_cancel)
         response = predict_pb2.PredictResponse()
@@ -133,7 +132,8 @@ class Predictor:
 
     def _inputs(
         self, signature: meta_graph_pb2.SignatureDef, sent: Mapping[str, tensor_pb2.TensorProto]
-    ) -> dict[str, np.ndarray]:
+    ) -> tuple[dict[str, np.ndarray], int, int]:
+        """Returns the checked inputs and their `_size`."""
         extra, missing = sorted(set(sent) - set(signature.inputs)), sorted(set(signature.inputs) - set(sent))
         if len(sent) != len(signature.inputs):
             raise invalid_argument(
@@ -155,7 +155,7 @@ class Predictor:
                 f"{rows} x {longest} characters exceed the limit of {self._max_characters} in a request; "
                 "send long texts one by one or in pieces"
             )
-        return inputs
+        return inputs, rows, longest
 
     def _input(self, name: str, proto: tensor_pb2.TensorProto, info: meta_graph_pb2.TensorInfo) -> np.ndarray:
         if proto.dtype != info.dtype:
@@ -174,6 +174,9 @@ class Predictor:
                 f"input {name} has shape {shape}: more than {self._max_characters} elements"
             )
         try:
+            if proto.dtype == types_pb2.DT_STRING and not proto.string_val and not proto.tensor_content:
+                # `make_ndarray` would repeat a `str`, and all other strings here are bytes.
+                return np.full(shape, b"", object)
             return tf.make_ndarray(proto)
         except (ValueError, TypeError, IndexError):
             raise invalid_argument(f"tensor parsing error: {name}") from None

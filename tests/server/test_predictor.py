@@ -197,6 +197,12 @@ def test_a_wrong_request(stub, request_of, case):
     assert message in error_of(stub.Predict, request, grpc.StatusCode[code])
 
 
+def test_texts_without_values_are_empty(stub, request_of):
+    request = request_of(["", ""])
+    request.inputs["text"].ClearField("string_val")
+    assert arrays(stub.Predict(request, timeout=60))["num_entities"].tolist() == [0, 0]
+
+
 def test_inputs_of_different_batches(stub):
     request = predict_pb2.PredictRequest()
     request.model_spec.name = "ner"
