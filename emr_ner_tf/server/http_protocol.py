@@ -30,6 +30,7 @@ class HttpProtocol(H11Protocol):
         self._timeout_s = timeout_s
         self._receiving: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
+        self._at_eof = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Refuses a connection over the limit; see the base class."""
@@ -56,17 +57,27 @@ class HttpProtocol(H11Protocol):
             self._watch()
 
     def eof_received(self) -> bool | None:
-        """Keeps a connection whose client has sent its request and closed its side: it still reads the answer."""
+        """Keeps a connection whose client has sent its requests and closed its side: it still reads the answers."""
         waiting = self.cycle is not None and not self.cycle.response_complete
         if not waiting or self.conn.their_state is not h11.DONE or self.scheme == "https":
             return None
-        self.cycle.keep_alive = False
+        self._at_eof = True
+        self._close_after_last()
         return True
 
     def on_response_complete(self) -> None:
         """See the base class."""
         super().on_response_complete()
+        if self._at_eof:
+            self._close_after_last()
         self._watch()
+
+    def _close_after_last(self) -> None:
+        """Closes a connection that nothing more comes from, after the answer to its last complete request."""
+        if self.cycle.response_complete or self.conn.their_state is not h11.DONE:
+            self.transport.close()
+        elif not self.conn.trailing_data[0]:
+            self.cycle.keep_alive = False
 
     def shutdown(self) -> None:
         """See the base class."""

@@ -288,6 +288,18 @@ def test_a_client_that_closes_its_side_reads_the_answer(connect, server):
     assert connection.is_closed()
 
 
+def test_all_requests_before_the_end_are_answered(connect, server):
+    slow = json.dumps({"instances": ["slow xx"]}).encode()
+    for incomplete in (b"", b"POST "):
+        connection = connect(server).post(slow).send("GET /v1/models/other HTTP/1.1").post(slow)
+        connection.socket.sendall(incomplete)
+        connection.socket.shutdown(socket.SHUT_WR)
+        assert is_prediction(connection.answer())
+        assert connection.refusal() == 404
+        assert is_prediction(connection.answer())
+        assert connection.is_closed()
+
+
 def test_http_1_0_and_a_client_that_waits_to_be_asked_for_the_body(connect, server):
     connection = connect(server)
     connection.send(f"POST {PATH} HTTP/1.1", f"Content-Length: {len(BODY)}", "Expect: 100-continue")
