@@ -188,6 +188,12 @@ def test_files_of_one_name_do_not_replace_each_other():
         read_files({"files": files})
 
 
+@pytest.mark.parametrize("name", ["", ".", "..", "a/.."])
+def test_a_name_that_is_none_is_replaced(name):
+    (document,) = read_files({"files": [_file(name, "患者入院。\n")], "format": "text"})["documents"]
+    assert document["id"] == "file:1"
+
+
 def test_a_name_that_is_longer_than_a_file_s_may_be():
     name = f"{'病' * 120}.txt"
     (document,) = read_files({"files": [_file(name, "患者入院。\n")]})["documents"]
@@ -237,6 +243,30 @@ def test_a_download_can_be_read(page, tmp_path, format):
     ]
     if format == "ccks2019":
         assert {one.extra["text"] for one in read_documents(path)} == {"a key of its own"}
-    broken = ({"id": "1"}, {"id": 1, "text": 2}, {"id": "1", "text": "", "extra": 5})
+    sound = {"id": "1", "text": "ab", "entities": []}
+    mention = {"start": 0, "end": 1, "label": "x"}
+    wrong_mentions = (
+        {"score": "1"},
+        {"score": [1]},
+        {"score": 2},
+        {"score": True},
+        {"label": "\ud800"},
+        {"label": 5},
+    )
+    broken = (
+        {"id": "1"},
+        *(
+            sound | change
+            for change in ({"id": 1}, {"id": "\ud800"}, {"text": 2}, {"text": "\ud800"}, {"extra": 5})
+        ),
+        sound | {"extra": {"id": "\ud800"}},
+        *(sound | {"entities": [mention | change]} for change in wrong_mentions),
+    )
+    assert (
+        page(
+            "/page/api/write", {"documents": [sound | {"entities": [mention]}], "format": format}
+        ).status_code
+        == 200
+    )
     for wrong in ({"format": "brat"}, *({"documents": [one]} for one in broken)):
         assert page("/page/api/write", {"documents": scored, "format": format} | wrong).status_code == 400

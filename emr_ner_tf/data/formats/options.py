@@ -14,6 +14,8 @@ OFFSET_CRLF = ("one", "two")
 SCHEMES = ("bio", "iob1", "io", "bioes", "bmes", "bilou")
 DISCONTINUOUS = ("error", "join")
 LABEL_STUDIO = ("annotations", "predictions")
+# Codecs of host names and of nothing, which fail in other ways than those of files.
+_NOT_OF_FILES = ("idna", "undefined")
 _CHOICES = {
     "offset_unit": OFFSET_UNITS,
     "offset_end": OFFSET_ENDS,
@@ -80,11 +82,11 @@ class FormatOptions:
     def _check_encoding(self) -> None:
         try:
             codec = codecs.lookup(self.encoding)
-        except LookupError:
+        except (LookupError, ValueError):
             raise UserError(
                 f"encoding must be a name such as utf-8, gb18030 or utf-16, got {self.encoding!r}"
             ) from None
-        if not codec._is_text_encoding:
+        if not codec._is_text_encoding or codec.name in _NOT_OF_FILES:
             raise UserError(f"encoding must be a character encoding, got {self.encoding!r}")
 
 

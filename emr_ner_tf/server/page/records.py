@@ -18,6 +18,7 @@ from emr_ner_tf.data.formats.options import FormatOptions
 from emr_ner_tf.data.formats.table import AUTO, FORMATS, WRITE_FORMATS
 from emr_ner_tf.data.reading import read_documents
 from emr_ner_tf.data.rejects import CountedRejects
+from emr_ner_tf.data.texts import check_text
 from emr_ner_tf.data.writing import write_documents
 from emr_ner_tf.errors import UserError, describe_os_error
 from emr_ner_tf.server.errors import RequestError, invalid_argument
@@ -92,7 +93,7 @@ def write_records(document: dict[str, Any]) -> bytes:
 
     Raises:
         RequestError: the request is malformed.
-        UserError: the format cannot hold a record.
+        UserError: the format cannot hold a record, or a string is not one that UTF-8 can encode.
     """
     format = document.get("format")
     allowed = [name for name in WRITE_FORMATS if not FORMATS[name].folder]
@@ -112,7 +113,8 @@ def _save(folder: pathlib.Path, file: Any) -> pathlib.Path:
         name, content = file["name"], base64.b64decode(file["content"], validate=True)
         name = os.path.basename(name.replace("\0", "").replace("\\", "/"))
         # Readers recognize some formats by the suffixes of file names.
-        name = name.encode("utf-8")[-_MAX_NAME_BYTES:].decode("utf-8", "ignore") or "file"
+        name = name.encode("utf-8")[-_MAX_NAME_BYTES:].decode("utf-8", "ignore")
+        name = "file" if name in ("", ".", "..") else name
     except (TypeError, KeyError, AttributeError, UnicodeError, binascii.Error, ValueError):
         raise invalid_argument("a file must have a name and its content in base64") from None
     try:
@@ -150,20 +152,31 @@ def _documents(document: dict[str, Any]) -> Iterator[Document]:
     for number, value in enumerate(values):
         try:
             found = Document.from_dict(value)
-            sound = isinstance(found.text, str) and all(
-                type(one.start) is int and type(one.end) is int and isinstance(one.label, str)
+            sound = all(
+                type(one.start) is int and type(one.end) is int and _is_score(one.score)
                 for one in found.entities
             )
         except (TypeError, KeyError, AttributeError):
             sound = False
         if not sound:
             raise invalid_argument(
-                f"document {number}: must have id, text and entities with start, end and label"
+                f"document {number}: must have id, text and entities with start, end and label, and with score a "
+                "number from 0 to 1 or null"
             )
+        check_text(found.id, f"document {number}: id")
+        check_text(found.text, f"document {number}: text")
+        for index, entity in enumerate(found.entities, start=1):
+            check_text(entity.label, f"document {number}: entity {index}: label")
         extra = value.get("extra", {})
         if not isinstance(extra, dict):
             raise invalid_argument(f"document {number}: extra must be an object")
+        if isinstance(extra.get("id"), str):
+            check_text(extra["id"], f"document {number}: extra: id")
         yield dataclasses.replace(found, extra={"id": found.id, **extra})
+
+
+def _is_score(value: Any) -> bool:
+    return value is None or (type(value) in (int, float) and 0 <= value <= 1)
 
 
 def _to_dict(document: Document, folder: str) -> dict[str, Any]:

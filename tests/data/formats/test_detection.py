@@ -284,6 +284,9 @@ def test_wrong_options():
         ({"offset_unit": "byte"}, "offset_unit must be one of"),
         ({"encoding": "klingon"}, "encoding must be a name such as"),
         ({"encoding": "base64"}, "encoding must be a character encoding"),
+        ({"encoding": "idna"}, "encoding must be a character encoding, got 'idna'"),
+        ({"encoding": "undefined"}, "encoding must be a character encoding, got 'undefined'"),
+        ({"encoding": "\ud800"}, r"encoding must be a name such as utf-8.*, got '\\ud800'"),
         ({"discontinuous": "split"}, "discontinuous must be one of"),
         ({"tag_column": -1}, "tag_column must be 0"),
     ):
