@@ -75,6 +75,11 @@ def plan_requests(texts: Sequence[str], *, max_records: int, max_characters: int
     ]
 
 
+def texts_of(texts: Sequence[str], request: Sequence[Piece]) -> list[str]:
+    """Returns the text of each piece of a request."""
+    return [texts[piece.text][piece.start : piece.end] for piece in request]
+
+
 def check_answer(target: str, request: Sequence[Piece], entities: Sequence[Sequence[Entity]]) -> None:
     """Checks that an answer has the entities of each piece of its request.
 

@@ -12,7 +12,7 @@ from tensorflow_serving.apis import (
     predict_pb2,
 )
 
-from emr_ner_tf.client.chunking import Piece, check_answer
+from emr_ner_tf.client.chunking import Piece, check_answer, texts_of
 from emr_ner_tf.client.options import (
     NO_CONNECTION,
     OTHER_ANSWER,
@@ -89,7 +89,7 @@ def predict_request(
     tensor = request.inputs["text"]
     tensor.dtype = tf.string.as_datatype_enum
     tensor.tensor_shape.dim.add(size=len(pieces))
-    tensor.string_val.extend(encode_texts([texts[piece.text][piece.start : piece.end] for piece in pieces]))
+    tensor.string_val.extend(encode_texts(texts_of(texts, pieces)))
     size = request.ByteSize()
     if size > options.max_message_bytes:
         raise ServingError(

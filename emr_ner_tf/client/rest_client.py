@@ -10,7 +10,7 @@ from typing import Any
 import requests
 import tenacity
 
-from emr_ner_tf.client.chunking import Piece, check_answer
+from emr_ner_tf.client.chunking import Piece, check_answer, texts_of
 from emr_ner_tf.client.options import (
     NO_CONNECTION,
     OTHER_ANSWER,
@@ -102,8 +102,7 @@ class RestClient(PinnedClient, Annotator):
         self._session.close()
 
     def _predict(self, texts: Sequence[str], request: Sequence[Piece]) -> list[tuple[Entity, ...]]:
-        parts = [texts[piece.text][piece.start : piece.end] for piece in request]
-        document = {"signature_name": SIGNATURE, "inputs": {"text": parts}}
+        document = {"signature_name": SIGNATURE, "inputs": {"text": texts_of(texts, request)}}
         body = json.dumps(document, ensure_ascii=False).encode("utf-8")
         if len(body) > self.options.max_message_bytes:
             raise ServingError(

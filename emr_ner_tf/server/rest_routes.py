@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from tensorflow_serving.apis import get_model_metadata_pb2, model_pb2
 
+from emr_ner_tf.exporting.versioning import version_number
 from emr_ner_tf.server.errors import RequestError, from_exception, invalid_argument
 from emr_ner_tf.server.http_endpoints import Call, Endpoints, json_response
 from emr_ner_tf.server.json_tensor import Infos, read_request, write_response
@@ -20,8 +21,6 @@ _MODEL = r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>[0-9]+)|/labels/(
 _POST = re.compile(rf"(?i){_MODEL}:(?P<method>classify|regress|predict)")
 _GET = re.compile(rf"(?i){_MODEL}(?P<metadata>/metadata)?")
 _METRICS = "/monitoring/prometheus/metrics"
-# Number of digits of the largest number of 63 bits.
-_DIGITS = 19
 
 
 def model_routes(predictor: Predictor, endpoints: Endpoints) -> list[Route]:
@@ -100,10 +99,10 @@ def _metadata(predictor: Predictor, spec: model_pb2.ModelSpec) -> dict[str, Any]
 def _spec(match: re.Match[str]) -> model_pb2.ModelSpec:
     spec = model_pb2.ModelSpec(name=urllib.parse.unquote(match["name"]))
     if match["version"] is not None:
-        version = match["version"]
-        if len(version) > _DIGITS or int(version) >= 1 << 63:
-            raise invalid_argument(f"Failed to convert version: {version[:_DIGITS]} to numeric.")
-        spec.version.value = int(version)
+        version = version_number(match["version"])
+        if version is None:
+            raise invalid_argument(f"Failed to convert version: {match['version'][:20]} to numeric.")
+        spec.version.value = version
     if match["label"] is not None:
         spec.version_label = urllib.parse.unquote(match["label"])
     return spec

@@ -6,7 +6,7 @@ import grpc
 import numpy as np
 from tensorflow_serving.apis import model_pb2
 
-from emr_ner_tf.client.chunking import merge, plan_requests
+from emr_ner_tf.client.chunking import merge, plan_requests, texts_of
 from emr_ner_tf.data.document import Entity
 from emr_ner_tf.data.texts import check_texts
 from emr_ner_tf.inference.annotator import decode_entities, encode_texts
@@ -63,7 +63,7 @@ class TextAnnotator:
         # One version answers for all texts, also while another one takes over.
         with self.models.use(spec) as servable:
             for request in requests:
-                parts = encode_texts([texts[piece.text][piece.start : piece.end] for piece in request])
+                parts = encode_texts(texts_of(texts, request))
                 longest = max(piece.end - piece.start for piece in request)
                 pending = PendingRequest(
                     servable,

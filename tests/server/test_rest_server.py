@@ -88,7 +88,7 @@ def test_status_and_metadata(server):
         "state": "AVAILABLE",
         "status": {"error_code": "OK", "error_message": ""},
     }
-    for part in ("", "/versions/1", "/labels/stable"):
+    for part in ("", "/versions/1", f"/versions/{1:020}", "/labels/stable"):
         document = requests.get(f"{server.url}/v1/models/ner{part}/metadata", timeout=60).json()
         assert document["model_spec"]["name"] == "ner"
         signatures = get_model_metadata_pb2.SignatureDefMap()
