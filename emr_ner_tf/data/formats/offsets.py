@@ -2,8 +2,8 @@
 
 The "reading" of a file is a unit (code points, UTF-16 code units, grapheme clusters), whether the end is exclusive or
 inclusive, and whether CR LF counts as one unit or two. A record for which several readings give different spans waits
-for a later record to decide; if none does, the reader asks for a flag. Mentions without a text do not decide the unit
-or CR LF: if a reading puts a mention past the text or inside a character, the mention may be wrong instead.
+for a later record to decide; if none does, the reader asks for a flag. Mentions without a text do not decide: if a
+reading puts a mention past the text or inside a character, the mention may be wrong instead.
 """
 
 import itertools
@@ -96,30 +96,30 @@ def resolve(
         RecordError: while iterating: nothing decides between several readings; the message names the flag.
     """
     elimination: Elimination[Reading, Record, _Spans] = Elimination(_asked(allowed, options))
-    before, has_text = len(elimination.remaining), False
-    convention = elimination.remaining[0]
+    before, convention = len(elimination.remaining), elimination.remaining[0]
     decided: list[Reading] = []
+
+    def released(waiting: int) -> Iterator[Record]:
+        nonlocal decided
+        yield from _released(elimination, allowed, options)
+        if elimination.waiting > waiting:
+            decided = elimination.remaining
+            _settle_or_ask(elimination, convention)
+            yield from _released(elimination, allowed, options)
+
     for record in records:
         if record.error is not None or not record.mentions:
             elimination.add_settled(record, ())
         else:
             values = _values(record, elimination.remaining)
             if any(None not in spans for spans in values.values()):
-                has_text = has_text or any(mention.text is not None for mention in record.mentions)
                 elimination.offer(record, values)
             else:
                 record.error = _misfit(record, elimination.remaining, allowed)
                 elimination.add_settled(record, ())
-        yield from _released(elimination, allowed, options)
-        if elimination.waiting > _MAX_WAITING:
-            decided = decided or elimination.remaining
-            _settle_or_ask(elimination, convention)
-            yield from _released(elimination, allowed, options)
-    while elimination.waiting:
-        decided = decided or elimination.remaining
-        _settle_or_ask(elimination, convention)
-        yield from _released(elimination, allowed, options)
-    if has_text and len(elimination.remaining) < before:
+        yield from released(_MAX_WAITING)
+    yield from released(0)
+    if len(elimination.remaining) < before:
         notes += _decided(decided or elimination.remaining, allowed, "by the mentions' own text")
         if decided:
             left = [reading for reading in allowed if reading in decided]
@@ -179,9 +179,7 @@ def _values(record: Record, remaining: Sequence[Reading]) -> dict[Reading, _Span
             spans = _spans(record, reading, to_code_points(record.text, reading))
         if spans is not None:
             found[reading] = spans
-    # If a mention extends past the text under every unit, this decides the ends.
-    ends = {reading.end for reading, spans in found.items() if None not in spans}
-    return {reading: spans for reading, spans in found.items() if reading.end in ends or not ends}
+    return found
 
 
 def is_simple(text: str) -> bool:

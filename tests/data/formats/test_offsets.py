@@ -179,6 +179,27 @@ def test_one_bad_record_without_own_texts_does_not_decide(tmp_path):
     assert "inside a character" in (tmp_path / "rejects.jsonl").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("empty.csv", "id,text,start,end,label\n1,予阿莫西林口服。,1,5,药物\n2,左肾结石。,2,2,病\n"),
+        ("past.csv", "id,text,start,end,label\n1,予阿莫西林口服。,1,4,药物\n2,左肾结石,0,4,病\n"),
+        (
+            "past.json",
+            '[{"text": "左肾结石", "entities": [{"start_idx": 0, "end_idx": 3, "type": "病"}, '
+            '{"start_idx": 2, "end_idx": 4, "type": "病"}]}]',
+        ),
+    ],
+)
+def test_one_bad_mention_without_its_text_does_not_decide_the_ends(tmp_path, name, content):
+    path = tmp_path / name
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(
+        RecordError, match=r"entity 1: nothing in the file tells.*--offset_end=exclusive\|inclusive$"
+    ):
+        list(read_documents(path))
+
+
 def test_a_record_without_own_texts_is_refused_where_a_later_one_decides_against_it(tmp_path):
     path = tmp_path / "in.jsonl"
     inside = {"text": "𠮷左肾", "entities": [{"start_idx": 1, "end_idx": 2, "type": "病"}]}
