@@ -158,8 +158,8 @@ def main() -> None:
             f"--to={_TO.value} requires --output to be a file; to write a stream in it, pipe the JSON lines into "
             f"emr-ner data convert --input=- --to={_TO.value}"
         )
-    if _OUTPUT.value is not None and _INPUT.value is not None and not to_stream:
-        check_not_an_input(_OUTPUT.value, [_INPUT.value])
+    if _OUTPUT.value is not None:
+        check_not_an_input(_OUTPUT.value, [_INPUT.value or "", format_options().tag_names])
     rejects = RejectsWriter.beside(_OUTPUT.value, [_INPUT.value or ""]) if _ON_ERROR.value == "skip" else None
     annotator = _from_server() if _SERVER.value is not None else load(_BUNDLE.value)
     if _TEXT.value is not None:

@@ -168,11 +168,14 @@ def main(subcommand: str) -> None:
             raise UsageError(f"--{flag} is not a flag of {subcommand}")
     if _OUTPUT.value is None and subcommand in _NEED_OUTPUT:
         raise UsageError(f"{subcommand} requires --output")
-    rejects = RejectsWriter.beside(_OUTPUT.value, _INPUT.value) if _ON_ERROR.value == "skip" else None
+    inputs = [*_INPUT.value, *(_AGAINST.value or ()), format_options().tag_names]
+    inputs += [_LABELS.value] if _LABELS.value not in ("ccks2019", "infer") else []
+    rejects = RejectsWriter.beside(_OUTPUT.value, inputs) if _ON_ERROR.value == "skip" else None
     if _OUTPUT.value == STANDARD and subcommand in _NO_STREAM:
         raise UsageError(_NO_STREAM[subcommand])
-    if subcommand in ("audit", "check", "stats") and _OUTPUT.value is not None:
-        check_not_an_input(_OUTPUT.value, [*_INPUT.value, *(_AGAINST.value or ())])
+    if _OUTPUT.value is not None:
+        for path in _sides()[1] if subcommand == "split" else [_OUTPUT.value]:
+            check_not_an_input(path, inputs)
     if subcommand == "audit":
         check_flags(_CONFIG.value is not None, bool(_MODEL_DIR.value), _WORK_DIR.value is not None)
     for path in _INPUT.value if subcommand in ("check", "split") else ():
@@ -296,12 +299,7 @@ def _split(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
     else:
         groups = list(range(sum(1 for _ in documents)))
     sides = assign_split(groups, (int(match[1]), int(match[2])), _SEED.value)
-    format = output_format(_TO.value, None, _format_found())
-    extension = FORMATS[format].extension
-    paths = [
-        pathlib.Path(_OUTPUT.value, f"{name}.{extension}" if extension else name)
-        for name in ("train", "heldout")
-    ]
+    format, paths = _sides()
     with document_writers(paths, format, options=_writing()) as (write_train, write_heldout):
         # The records are read a second time rather than kept in memory.
         for train, document in itertools.zip_longest(sides, _documents_again(labels)):
@@ -312,6 +310,13 @@ def _split(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
         print(f"{path}: {records} records")
     if _TOGETHER.value:
         print(f"{len(set(groups))} groups, none of them on both sides")
+
+
+def _sides() -> tuple[str, list[pathlib.Path]]:
+    """Returns the format of split's two outputs, and their paths."""
+    format = output_format(_TO.value, None, _format_found())
+    suffix = f".{FORMATS[format].extension}".rstrip(".")
+    return format, [pathlib.Path(_OUTPUT.value, f"{name}{suffix}") for name in ("train", "heldout")]
 
 
 def _convert(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:

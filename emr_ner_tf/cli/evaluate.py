@@ -190,16 +190,17 @@ def _check_flags() -> None:
     if _COMPARE.value is None and (_COMPARE_FORMAT.value != AUTO or _COMPARE_OPTIONS.value):
         raise UsageError("--compare_format and --compare_options require --compare")
     # A wrong value is reported before the records are annotated.
-    parse_options(_COMPARE_OPTIONS.value, "--compare_options")
+    compare_options = parse_options(_COMPARE_OPTIONS.value, "--compare_options")
     outputs = [path for path in (_OUTPUT.value, _REPORT.value) if path is not None]
     inputs = [_INPUT.value, *(split_paths(_TRAIN.value, "--train") if _TRAIN.value else ())]
+    inputs += [_COMPARE.value or "", format_options().tag_names, compare_options.tag_names]
     for path in outputs:
         # Later, the work of annotating would be lost.
         if os.path.isdir(path):
             raise UsageError(f"--output and --report must name files, and {path} is a directory")
         if path != STANDARD:
             check_output_folder(os.path.dirname(path) or os.curdir, "the folder of --output and --report")
-        check_not_an_input(path, [*inputs, *([_COMPARE.value] if _COMPARE.value else ())])
+        check_not_an_input(path, inputs)
     if len({os.path.realpath(path) for path in outputs}) < len(outputs):
         raise UsageError(f"--output and --report must be different files, got {_OUTPUT.value} for both")
 

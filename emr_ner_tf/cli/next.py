@@ -15,7 +15,7 @@ from absl import flags, logging
 from emr_ner_tf.cli.format_flags import define_format_flags, define_to, format_options, output_format
 from emr_ner_tf.cli.path_flags import define_path
 from emr_ner_tf.cli.runner import run
-from emr_ner_tf.data.atomic_io import STANDARD, check_not_an_input
+from emr_ner_tf.data.atomic_io import check_not_an_input
 from emr_ner_tf.data.formats.flag_names import flags_named
 from emr_ner_tf.data.formats.options import parse_options
 from emr_ner_tf.data.formats.table import AUTO, READ_FORMATS
@@ -63,8 +63,8 @@ def main() -> None:
     if not known and (_KNOWN_FORMAT.value != AUTO or _KNOWN_OPTIONS.value):
         raise UsageError("--known_format and --known_options require --known")
     known_options = parse_options(_KNOWN_OPTIONS.value, "--known_options")
-    if _OUTPUT.value != STANDARD:
-        check_not_an_input(_OUTPUT.value, [_INPUT.value, *known])
+    names = (format_options().tag_names, known_options.tag_names)
+    check_not_an_input(_OUTPUT.value, [_INPUT.value, *known, *names])
 
     from emr_ner_tf.evaluation.selection import select_records, shortage
     from emr_ner_tf.models.confidence import Confidence

@@ -38,12 +38,17 @@ def is_stream(path: str | os.PathLike[str]) -> bool:
 
 
 def check_not_an_input(output: str | os.PathLike[str], inputs: Iterable[str | os.PathLike[str]]) -> None:
-    """Refuses an output that would replace an input.
+    """Refuses an output that would replace an input; a stream replaces nothing.
+
+    Args:
+        output: the output.
+        inputs: the inputs; "" stands for one that is not given.
 
     Raises:
         UserError: `output` is one of the inputs.
     """
-    if os.path.realpath(output) in map(os.path.realpath, inputs):
+    is_file = os.path.isdir(output) or not is_stream(output)
+    if is_file and os.path.realpath(output) in map(os.path.realpath, filter(None, inputs)):
         raise UserError(
             f"{os.fspath(output)}: is an input, and the output would replace it; name another --output"
         )

@@ -322,12 +322,6 @@ def test_texts_that_nobody_has_annotated_are_no_finished_tasks(cli, tmp_path, fl
     assert [task.keys() for task in tasks] == [{"data", kind}] * 2
 
 
-def test_an_output_may_be_the_input(cli, records):
-    before = _read(records)
-    _good(cli("data", "validate", f"--input={records}", f"--output={records}"))
-    assert _read(records) == before
-
-
 @pytest.mark.parametrize(
     ("flags", "status", "message"),
     [

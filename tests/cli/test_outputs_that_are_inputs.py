@@ -23,10 +23,30 @@ RECORD = json.dumps({"originalText": "左肾结石。", "entities": []}, ensure_
                 "--on_error=skip",
             ),
         ),
+        ("data", ("convert", "--input=OUT/x.jsonl", "--output=OUT/x.jsonl", "--to=text")),
+        ("data", ("validate", "--input=OUT/x.jsonl", "--output=OUT/link")),
+        ("data", ("split", "--input=OUT/train.jsonl", "--output=OUT")),
+        ("data", ("split", "--input=OUT/heldout.jsonl", "--output=OUT")),
+        ("data", ("convert", "--input=OUT/x.jsonl", "--labels=OUT/labels.txt", "--output=OUT/labels.txt")),
+        ("data", ("stats", "--input=OUT/x.jsonl", "--tag_names=OUT/labels.txt", "--output=OUT/labels.txt")),
+        ("data", ("check", "--input=OUT/x.jsonl", "--against=OUT/train.jsonl", "--output=OUT/train.jsonl")),
+        (
+            "data",
+            ("validate", "--input=OUT/x.jsonl.rejects.jsonl", "--output=OUT/x.jsonl", "--on_error=skip"),
+        ),
+        ("next", ("--model_dir=OUT/b", "--input=OUT/x.jsonl", "--known=OUT/y", "--output=OUT/x.jsonl")),
     ],
 )
 def test_refused(cli, tmp_path, command, flags):
-    for name in ("x.jsonl", "rejects.jsonl"):
+    names = (
+        "x.jsonl",
+        "rejects.jsonl",
+        "train.jsonl",
+        "heldout.jsonl",
+        "labels.txt",
+        "x.jsonl.rejects.jsonl",
+    )
+    for name in names:
         (tmp_path / name).write_text(RECORD, encoding="utf-8")
     (tmp_path / "link").symlink_to(tmp_path / "x.jsonl")
     before = sorted(path.name for path in tmp_path.iterdir())
@@ -34,5 +54,5 @@ def test_refused(cli, tmp_path, command, flags):
     assert done.returncode in (1, 2)
     assert "is an input" in done.stderr or "is read" in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == before
-    for name in ("x.jsonl", "rejects.jsonl"):
+    for name in names:
         assert (tmp_path / name).read_text(encoding="utf-8") == RECORD
