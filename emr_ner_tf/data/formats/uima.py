@@ -55,6 +55,7 @@ def has_doctype(xml: bytes) -> bool:
 def _read(suffix: str, source: Source) -> Iterator[Record]:
     cassis = import_cassis()
     systems: dict[pathlib.Path, Any] = {}
+    layer = _Layer(source)
     for path in files_of(source, suffix)[0]:
         record = Record(1, b"", path=os.fspath(path), extra={"id": path.stem})
         try:
@@ -67,7 +68,7 @@ def _read(suffix: str, source: Source) -> Iterator[Record]:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 load = cassis.load_cas_from_xmi if suffix == ".xmi" else cassis.load_cas_from_json
-                _fill(record, load(io.BytesIO(record.raw), typesystem=systems[path.parent]), source)
+                _fill(record, load(io.BytesIO(record.raw), typesystem=systems[path.parent]), layer, source)
         except RecordError as error:
             record.error, record.line = error, 0
         except UserError:
@@ -79,6 +80,7 @@ def _read(suffix: str, source: Source) -> Iterator[Record]:
             record.error = RecordError("cannot be read as a CAS", value=type(error).__name__)
             record.line = 0
         yield record
+    layer.check_found()
 
 
 def _type_system(cassis: Any, folder: pathlib.Path) -> Any:
@@ -107,25 +109,24 @@ def _check_doctype(xml: bytes) -> None:
         )
 
 
-def _fill(record: Record, cas: Any, source: Source) -> None:
+def _fill(record: Record, cas: Any, layer: "_Layer", source: Source) -> None:
     record.text = cas.sofa_string or ""
     annotations = list(cas.select_all())
     for annotation in annotations:
         if annotation.type.name == METADATA and getattr(annotation, "documentId", None):
             record.extra["id"] = annotation.documentId
-    name, _, feature = source.options.layer.partition(":")
     types = {annotation.type.name for annotation in annotations if hasattr(annotation, "begin")}
     types -= {"uima.tcas.DocumentAnnotation", METADATA}
-    layer = _asked(cas.typesystem, types, name, feature, source) if name else _layer(types, source)
+    name = layer.of(cas.typesystem, types, record.path)
     for annotation in annotations:
-        if annotation.type.name != layer:
+        if annotation.type.name != name:
             source.losses.add("annotations of other layers", annotation.type.name in types)
             continue
         _check_span(annotation, len(record.text), len(record.mentions) + 1)
         if annotation.begin == annotation.end:
             source.losses.add("mentions without characters")
             continue
-        label = _label(annotation, feature)
+        label = _label(annotation, layer.feature)
         record.mentions.append(Mention(annotation.begin, annotation.end, label))
 
 
@@ -139,37 +140,83 @@ def _check_span(annotation: Any, size: int, number: int) -> None:
         least = value
 
 
-def _asked(system: Any, types: set[str], asked: str, feature: str, source: Source) -> str:
-    """Returns the layer that `--layer` names; the type system must have it, but the document need not."""
-    known = {each.name for each in system.get_types(built_in=True)}
-    found = _named(types, asked) or _named(known, asked)
-    if len(found) != 1:
-        there = ", ".join(sorted(found or types)) or "no annotations"
-        raise UserError(f"{source.name}: --layer must name one layer, and there are {there}; got {asked!r}")
-    (layer,) = found
-    features = [each.name for each in system.get_type(layer).all_features]
-    if feature and feature not in features:
-        names = ", ".join(sorted(features))
-        raise UserError(f"{source.name}: --layer: a feature must be one of {names}, got {feature!r}")
-    return layer
+class _Layer:
+    """The layer that is read: the same one in all documents of an input."""
 
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._asked, _, self.feature = source.options.layer.partition(":")
+        # The layer, and the first document that has it.
+        self._found: tuple[str, str] | None = None
+        self._types: set[str] | None = None
 
-def _named(types: set[str], asked: str) -> set[str]:
-    return {name for name in types if name == asked or name.endswith(f".{asked}")}
+    def of(self, system: Any, types: set[str], path: str) -> str | None:
+        """Returns the layer to read in a document; None if the document does not have it.
 
+        Args:
+            system: the type system of the document.
+            types: the types of its annotations.
+            path: the document.
 
-def _layer(types: set[str], source: Source) -> str | None:
-    if NAMED_ENTITY in types or not types:
-        return NAMED_ENTITY
-    custom = {name for name in types if not name.startswith(("de.tudarmstadt.ukp.", "uima.", "org.dkpro."))}
-    found = custom or types & {_ANNOTATION}
-    if len(found) > 1:
-        names = ", ".join(sorted(found))
+        Raises:
+            UserError: there are several layers to choose from, in the document or in the input.
+        """
+        self._types = types | (self._types or set())
+        name = self._named(system, types) if self._asked else self._only(types)
+        first, where = self._found or (name, path)
+        if name is None or first is None or name == first:
+            self._found = (first, where) if first else None
+            return first
+        if first == NAMED_ENTITY and not self._asked:
+            # The document has no named entities; annotations of its other layers are no mentions.
+            return first
         raise UserError(
-            f"{source.name}: one layer is read, and there are {names}; name it with --layer=NAME or "
-            "--layer=NAME:FEATURE"
+            f"{self._source.name}: one layer is read, and {where} has {first}, but {path} has {name}; name it with "
+            "--layer=NAME or --layer=NAME:FEATURE"
         )
-    return next(iter(found), NAMED_ENTITY)
+
+    def check_found(self) -> None:
+        """Raises an error if no document has the layer of `--layer`."""
+        if self._asked and self._types is not None and self._found is None:
+            raise self._none(self._types)
+
+    def _named(self, system: Any, types: set[str]) -> str | None:
+        """Returns the layer that `--layer` names; a document need not have it, and may have its own type system."""
+        known = {each.name for each in system.get_types(built_in=True)}
+        found = self._matching(types) or self._matching(known)
+        if len(found) > 1:
+            raise self._none(found)
+        for layer in found:
+            features = [each.name for each in system.get_type(layer).all_features]
+            if self.feature and self.feature not in features:
+                names = ", ".join(sorted(features))
+                raise UserError(
+                    f"{self._source.name}: --layer: a feature must be one of {names}, got {self.feature!r}"
+                )
+            return layer
+        return None
+
+    def _matching(self, types: set[str]) -> set[str]:
+        return {name for name in types if name == self._asked or name.endswith(f".{self._asked}")}
+
+    def _none(self, types: set[str]) -> UserError:
+        there = ", ".join(sorted(types)) or "no annotations"
+        return UserError(
+            f"{self._source.name}: --layer must name one layer, and there are {there}; got {self._asked!r}"
+        )
+
+    def _only(self, types: set[str]) -> str | None:
+        if NAMED_ENTITY in types:
+            return NAMED_ENTITY
+        built_in = ("de.tudarmstadt.ukp.", "uima.", "org.dkpro.")
+        found = {name for name in types if not name.startswith(built_in)} or types & {_ANNOTATION}
+        if len(found) > 1 and (self._found is None or self._found[0] != NAMED_ENTITY):
+            names = ", ".join(sorted(found))
+            raise UserError(
+                f"{self._source.name}: one layer is read, and there are {names}; name it with --layer=NAME or "
+                "--layer=NAME:FEATURE"
+            )
+        return min(found, default=None)
 
 
 def _label(annotation: Any, feature: str) -> str:

@@ -88,6 +88,47 @@ def test_a_bad_type_system_is_named(tmp_path, name, change, problem):
         list(read_documents(path, format=name))
 
 
+@pytest.mark.parametrize(
+    ("layers", "asked", "found"),
+    [
+        # The second document has no named entity, and its annotation of another layer is no mention.
+        ((("NamedEntity", "custom.Mood"), ("custom.Mood",)), "", [["NamedEntity"], []]),
+        ((("NamedEntity",), ("custom.Mood", "custom.Other")), "", [["NamedEntity"], []]),
+        ((("custom.Mood",), (), ("custom.Mood",)), "", [["Mood"], [], ["Mood"]]),
+        (
+            (("custom.Mood",), ("NamedEntity",)),
+            "",
+            r"a\.json has custom\.Mood, but .*b\.json has .*NamedEntity; name",
+        ),
+        (
+            (("custom.Mood",), ("custom.Other",)),
+            "",
+            r"a\.json has custom\.Mood, but .*b\.json has custom\.Other",
+        ),
+        # Each document has its own type system.
+        ((("custom.Mood",), ("NamedEntity",)), "NamedEntity", [[], ["NamedEntity"]]),
+        ((("x.Mood",), ("y.Mood",)), "Mood", r"a\.json has x\.Mood, but .*b\.json has y\.Mood"),
+        ((("custom.Mood",), ()), "Foo", "must name one layer, and there are custom.Mood; got 'Foo'"),
+        (((),), "Foo", "must name one layer, and there are no annotations; got 'Foo'"),
+    ],
+)
+def test_all_documents_have_one_layer(tmp_path, layers, asked, found):
+    cassis = pytest.importorskip("cassis")
+    for name, names in zip("abc", layers, strict=False):
+        types = cassis.TypeSystem()
+        cas = cassis.Cas(typesystem=types, sofa_string="左肾结石")
+        for layer in names:
+            full = layer if "." in layer else f"de.tudarmstadt.ukp.dkpro.core.api.ner.type.{layer}"
+            cas.add(types.create_type(full, supertypeName="uima.tcas.Annotation")(begin=0, end=1))
+        (tmp_path / f"{name}.json").write_text(cas.to_json(), encoding="utf-8")
+    documents = read_documents(tmp_path, format="uima_json", options=FormatOptions(layer=asked))
+    if isinstance(found, str):
+        with pytest.raises(UserError, match=found):
+            list(documents)
+    else:
+        assert [[entity.label for entity in document.entities] for document in documents] == found
+
+
 @pytest.mark.parametrize("name", ["uima_xmi", "uima_json"])
 def test_a_layer_or_feature_that_is_not_there_is_refused(tmp_path, name):
     path = tmp_path / "in"
