@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from emr_ner_tf.data.ccks2019 import ENTITIES, OVERLAP, SCORE, TEXT, document_id, parse_score
 from emr_ner_tf.data.document import Document, Entity
-from emr_ner_tf.data.lines import Line, decoded, decoded_columns, json_line, parsed_object
+from emr_ner_tf.data.lines import Line, decoded, decoded_columns, json_line, parsed_object, without_mark
 from emr_ner_tf.data.own_text import check_own_text, false_texts
 from emr_ner_tf.data.record_error import RecordError, describe_name, describe_tag, describe_value
 from emr_ner_tf.data.validation import check_known, check_label, check_overlaps, check_text, label_problem
@@ -19,12 +19,20 @@ from emr_ner_tf.data.validation import check_known, check_label, check_overlaps,
 _COMMENT = "# {"
 # The first character may be white space, so that files that do not write it as `<U+0020>` can be read, too.
 _ROW = re.compile(r"(?:<U\+([0-9A-F]{4,6})>|(.))[ \t]+(\S.*?)[ \t]*", re.DOTALL)
+# A tag of columns in any scheme.
+TAG = re.compile(r"O|[BIEMSLU]-\S.*", re.DOTALL)
 
 
 def blocks(lines: Iterable[Line]) -> Iterator[list[Line]]:
-    """Splits the lines of a file into records, at lines that are empty or contain only ASCII white space."""
+    """Splits the lines of a file into records, at lines that are empty or contain only ASCII white space.
+
+    A byte order mark before a row is removed: concatenated files have such marks inside.
+    """
     block: list[Line] = []
     for line in lines:
+        plain = without_mark(line)
+        # Before a separator, the mark is the character of the row.
+        line = line if plain.raw.startswith((b" ", b"\t")) else plain
         if line.raw.strip():
             block.append(line)
         elif block:
@@ -32,6 +40,19 @@ def blocks(lines: Iterable[Line]) -> Iterator[list[Line]]:
             block = []
     if block:
         yield block
+
+
+def row_tag(text: str) -> str | None:
+    """Returns the tag of a row with one character; None if the line is no such row."""
+    match = _ROW.fullmatch(text)
+    return match and match[3]
+
+
+def split_columns(text: str) -> list[str]:
+    """Splits a line at tabs, if it has any, since labels may contain blanks, or at blanks; the token may be a blank."""
+    separator = r"[ ]*\t[ ]*" if "\t" in text else r"[ ]+"
+    rest = re.split(separator, text[1:].rstrip(" \t"))
+    return [text[:1] + rest[0], *rest[1:]]
 
 
 def parse_block(block: Sequence[Line], default_id: str, *, labels: Collection[str] | None = None) -> Document:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from emr_ner_tf.data.bio_columns import TAG, row_tag, split_columns
 from emr_ner_tf.data.lines import Line, decoded, read_lines, source_name
 from emr_ner_tf.data.record_error import RecordError
 
@@ -42,8 +43,6 @@ _BIO = (
 )
 _TEXT = ("plain text", "bare texts without mentions are read with --format=text")
 _MARKUP = ("XML or HTML", "convert it to JSON lines")
-_TAGGED = re.compile(r"\S+([ \t]+\S+)*?[ \t]+(O|[BIESM]-\S.*)")
-_ROW = re.compile(r"(<U\+[0-9A-F]{4,6}>|.)[ \t]+(O|[BI]-\S.*)", re.DOTALL)
 _ARRAY_BEGINS = re.compile(rb"\[\s*($|[\[{\"\]0-9-]|true|false|null)")
 # The number of a reference, or a date, in front of text.
 _REFERENCE = re.compile(rb"\[\s*[0-9][0-9\s,.:/-]*\]\s*[^\s,\]]")
@@ -125,7 +124,7 @@ def spread_json(head: bytes) -> bool:
 
 
 def looks_like_columns(lines: Sequence[bytes]) -> bool:
-    """Returns whether lines are columns whose last one is a tag."""
+    """Returns whether most of the first lines are columns whose last one is a tag."""
     sample = _sample_of(lines)
     return bool(sample) and _are_tagged(sample)
 
@@ -151,7 +150,8 @@ def encoding_remedy(raw: bytes, *, is_first: bool) -> str | None:
 
 
 def _sample_of(lines: Iterable[bytes]) -> list[bytes]:
-    stripped = (line.strip(b" \t\r") for line in lines)
+    # The first character of a row of columns may be a blank.
+    stripped = (line.rstrip(b" \t\r") for line in lines)
     return list(itertools.islice(filter(None, stripped), _SAMPLE))
 
 
@@ -164,25 +164,25 @@ def _refuse_encoding(first: bytes, path: str, number: int) -> None:
 
 
 def _stripped(line: Line) -> bytes:
-    return line.raw.strip(b" \t\r")
+    return line.raw.rstrip(b" \t\r")
 
 
 def _as_expected(first: bytes, format: str) -> bool:
     if format == "ccks2019":
         return isinstance(_json(first), dict)
     if format == "bio":
-        return first.startswith(b"# {") or _ROW.fullmatch(_decoded(first)) is not None
+        return first.startswith(b"# {") or _is_row(first)
     return False
 
 
 def _not_json_lines(sample: Sequence[bytes]) -> tuple[str, str] | None:
     """Describes what the first lines look like, with the remedy; None if they may have the format, with faults."""
-    first = sample[0]
+    first = sample[0].lstrip()
     if first.startswith(b"{"):
         return _SPREAD if _is_spread(sample) else None
     if _begins_array(first):
         # Several arrays, one per line, are bad records of JSON lines.
-        alone = len(sample) == 1 or _json(first) is None or not sample[1].startswith(b"[")
+        alone = len(sample) == 1 or _json(first) is None or not sample[1].lstrip().startswith(b"[")
         return _ARRAY if alone else None
     if _are_tagged(sample):
         return _BIO
@@ -218,7 +218,7 @@ def _not_texts(sample: Sequence[bytes]) -> tuple[str, str] | None:
         return _SPREAD
     if _is_array_of_objects(sample):
         return _ARRAY
-    rows = [_ROW.fullmatch(_decoded(line)) is not None for line in sample if not line.startswith(b"# {")]
+    rows = [_is_row(line) for line in sample if not line.startswith(b"# {")]
     return _BIO if len(rows) > 1 and all(rows) else None
 
 
@@ -257,26 +257,39 @@ def _is_gb18030(raw: bytes) -> bool:
 
 def _are_tagged(sample: Sequence[bytes]) -> bool:
     rows = [line for line in sample if not line.startswith(b"# {")]
-    return bool(rows) and all(_TAGGED.fullmatch(_decoded(row)) for row in rows)
+    # The others may have a fault.
+    return 2 * sum(_is_row(row) or _is_tagged(row) for row in rows) > len(rows)
+
+
+def _is_tagged(raw: bytes) -> bool:
+    _, *others = split_columns(_decoded(raw))
+    return bool(others) and TAG.fullmatch(others[-1]) is not None
+
+
+def _is_row(raw: bytes) -> bool:
+    tag = row_tag(_decoded(raw))
+    return tag is not None and TAG.fullmatch(tag) is not None
 
 
 def _is_spread(sample: Sequence[bytes]) -> bool:
     return (
-        sample[0].startswith(b"{")
+        sample[0].lstrip().startswith(b"{")
         and _json(sample[0]) is None
         and len(sample) > 1
-        and sample[1].startswith(b'"')
+        and sample[1].lstrip().startswith(b'"')
     )
 
 
 def _is_array_of_objects(sample: Sequence[bytes]) -> bool:
-    if sample[0] == b"[":
-        return len(sample) > 1 and sample[1].startswith(b"{")
-    value = _json(sample[0]) if sample[0].startswith(b"[") else None
+    first = sample[0].lstrip()
+    if first == b"[":
+        return len(sample) > 1 and sample[1].lstrip().startswith(b"{")
+    value = _json(first) if first.startswith(b"[") else None
     return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
 
 
 def _may_be_json(raw: bytes) -> bool:
+    raw = raw.lstrip()
     return raw.startswith(b"{") or _begins_array(raw)
 
 

@@ -1,7 +1,6 @@
 """Reads unlabelled text: passages from files of text or of records."""
 
 import os
-import re
 from collections.abc import Iterator
 
 from emr_ner_tf.data.formats.detection import detect
@@ -11,9 +10,7 @@ from emr_ner_tf.data.formats.table import AUTO
 from emr_ner_tf.data.reading import read_documents
 from emr_ner_tf.data.record_error import RecordError
 
-_COLUMNS = re.compile(r"\S\s+(O|[BIESM]-\S+)")
-# Formats that are recognized by the first non-blank line.
-_OF_LINES = ("text", "bio", "conll")
+_COLUMNS = ("bio", "conll")
 
 
 def read_passages(
@@ -24,12 +21,12 @@ def read_passages(
     Args:
         path: a file, or a folder of files.
         format: a name in `emr_ner_tf.data.formats.table`; each record is a passage. "auto" finds the format by looking:
-            one passage per line, unless the file has records.
+            one passage per line, unless the file has records. Columns are refused.
         options: settings that the file does not state itself, such as its encoding.
 
     Raises:
-        RecordError: while iterating: the file cannot be read, has no passage, or a line has another format than the
-            first one; or the first line is a character and its tag.
+        RecordError: while iterating: the file cannot be read, has no passage, a line has another format than the
+            first one, or "auto" finds columns of tokens and tags.
     """
     path = os.fspath(path)
     if format == AUTO:
@@ -48,11 +45,12 @@ def read_passages(
 
 def _find_format(path: str, encoding: str) -> str:
     found = detect(path, encoding)
-    if found is not None and found.format not in _OF_LINES:
+    if found is not None and found.format in _COLUMNS:
+        message = "must hold passages, and holds columns of tokens and tags"
+        remedy = "convert it: emr-ner data convert; or name its format: --format=NAME"
+        raise RecordError(message, path=path, line=1, remedy=remedy)
+    if found is not None and found.format != "text":
         # The reader finds the format again and logs it.
         return AUTO
     first = next((line.raw.strip() for line in encoded_lines(path, encoding) if line.raw.strip()), b"")
-    if _COLUMNS.fullmatch(first.decode("utf-8", errors="replace")):
-        message = "must hold passages, and its first line is a character and its tag"
-        raise RecordError(message, path=path, line=1, remedy="convert it: emr-ner data convert")
     return "ccks2019" if first.startswith(b"{") else "text"

@@ -39,6 +39,7 @@ def _read(tmp_path, content, format, rejects=None):
         ("ccks2019", COLUMNS, "BIO columns", "--format=bio"),
         ("ccks2019", f'# {{"id": 1}}\n{COLUMNS}', "BIO columns", "--format=bio"),
         ("ccks2019", "左 NN B-病\n肾 NN I-病\n", "BIO columns", "--format=bio"),
+        ("ccks2019", " \tO\n左\tU-病\n", "BIO columns", "--format=bio"),
         ("ccks2019", TEXT, "plain text", "--format=text"),
         ("ccks2019", "[患者]腹痛。\n" + TEXT, "plain text", "--format=text"),
         ("ccks2019", "[1]腹痛。\n[2] 发热。\n", "plain text", "--format=text"),

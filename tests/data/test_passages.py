@@ -28,11 +28,18 @@ def test_errors_name_the_line(tmp_path):
         list(read_passages(tmp_path / "absent.txt"))
 
 
-@pytest.mark.parametrize("content", ["患\tO\n者\tO\n", "\ufeff患 B-手术\n"])
-def test_tags_in_columns_are_no_passages(tmp_path, content):
-    path = tmp_path / "tags.bio"
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("患\tO\n者\tO\n", "\ufeff患 B-手术\n", "患者\tO\n头孢\tU-药\n", "CT NN B-查\n", " \tO\n左\tB-病\n"),
+        *("左|O 肾|B-病\n", "-DOCSTART- O\n\n左 O\n"),
+    ],
+)
+@pytest.mark.parametrize("name", ["tags.bio", "tags.txt", "tags"])
+def test_tags_in_columns_are_no_passages(tmp_path, content, name):
+    path = tmp_path / name
     path.write_text(content, encoding="utf-8")
-    with pytest.raises(RecordError, match=r"tags\.bio:1: must hold passages, .* convert it"):
+    with pytest.raises(RecordError, match=rf"{name}:1: must hold passages, .* convert it"):
         list(read_passages(path))
 
 

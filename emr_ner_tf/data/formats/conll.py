@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from emr_ner_tf.data.atomic_io import atomic_writer
-from emr_ner_tf.data.bio_columns import blocks, written_character
+from emr_ner_tf.data.bio_columns import TAG, blocks, split_columns, written_character
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.formats.format import Format, TextWriter
 from emr_ner_tf.data.formats.losses import Losses
@@ -25,9 +25,6 @@ _PHRASES = frozenset(
     ("ADJP", "ADVP", "CONJP", "INTJ", "LST", "NC", "NP", "PC", "PP", "PRT", "SBAR", "UCP", "VC", "VP")
 )
 _CODE = re.compile(r"<U\+([0-9A-F]{4,6})>")
-_TAG = re.compile(r"O|[BIEMSLU]-\S.*")
-# spaCy's format with one sentence per line: word|tag or word|part of speech|tag, separated by blanks.
-_SENTENCE = re.compile(r"(?:\S+\|(?:O|[BIEMSLU]-\S+)(?:\s+|$))+")
 
 
 def _read(source: Source) -> Iterator[Record]:
@@ -38,7 +35,7 @@ def _tagged(source: Source) -> Iterator[TaggedRecord]:
     phrases: set[int] = set()
     for block in blocks(source.lines()):
         raw = b"\n".join(line.raw for line in block)
-        if _is_sentence(block[0]):
+        if is_sentence(block[0].raw):
             for line in block:
                 yield _guarded(Record(line.number, line.raw), [line], source, phrases, one_line=True)
         elif not block[0].raw.lstrip().startswith(DOCUMENT_START.encode()):
@@ -47,8 +44,10 @@ def _tagged(source: Source) -> Iterator[TaggedRecord]:
             yield _guarded(Record(block[1].number, raw), block[1:], source, phrases)
 
 
-def _is_sentence(line: Line) -> bool:
-    return _SENTENCE.fullmatch(line.raw.decode("utf-8", "replace").strip()) is not None
+def is_sentence(raw: bytes) -> bool:
+    """Returns whether a line is a sentence of spaCy: word|tag or word|part of speech|tag, separated by blanks."""
+    fields = (field.rpartition("|") for field in raw.decode("utf-8", "replace").split())
+    return bool(raw.strip()) and all(word and TAG.fullmatch(tag) for word, _, tag in fields)
 
 
 def _guarded(
@@ -70,7 +69,7 @@ def _sentence_rows(line: Line) -> list[list[str]]:
 def _rows(block: Sequence[Line]) -> list[list[str]]:
     rows: list[list[str]] = []
     for line in block:
-        columns = _columns(decoded_columns(line))
+        columns = split_columns(decoded_columns(line))
         first = len(rows[0]) if rows else len(columns)
         if not 2 <= len(columns) <= _MAX_COLUMNS:
             problem = f"a line must have 2 to {_MAX_COLUMNS} columns, token first and tag last, got"
@@ -80,13 +79,6 @@ def _rows(block: Sequence[Line]) -> list[list[str]]:
             raise RecordError(problem, value=str(len(columns)), line=line.number)
         rows.append(columns)
     return rows
-
-
-def _columns(text: str) -> list[str]:
-    """Splits a line at tabs, if it has any, since labels may contain blanks, or at blanks; the token may be a blank."""
-    separator = r"[ ]*\t[ ]*" if "\t" in text else r"[ ]+"
-    rest = re.split(separator, text[1:].rstrip(" \t"))
-    return [text[:1] + rest[0], *rest[1:]]
 
 
 def _of_rows(
@@ -126,7 +118,7 @@ def _other_tags(rows: Sequence[Sequence[str]], phrases: set[int]) -> int:
         if labels and labels <= _PHRASES:
             phrases.add(number)
         both = {*column, *last}
-        are_tags = number not in phrases and column != last and all(map(_TAG.fullmatch, both))
+        are_tags = number not in phrases and column != last and all(map(TAG.fullmatch, both))
         if are_tags or set(column) & set(last) - {"O"}:
             return number
     return 0

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from emr_ner_tf.data.atomic_io import STANDARD, is_stream
-from emr_ner_tf.data.bio_columns import blocks
+from emr_ner_tf.data.bio_columns import blocks, row_tag
 from emr_ner_tf.data.file_kinds import looks_like_columns, looks_like_text
 from emr_ner_tf.data.formats.ccks_pairs import TEXT_SUFFIX
-from emr_ner_tf.data.formats.conll import DOCUMENT_START
+from emr_ner_tf.data.formats.conll import DOCUMENT_START, is_sentence
 from emr_ner_tf.data.formats.csv_table import SEPARATOR
 from emr_ner_tf.data.formats.huggingface import TAGS, TOKENS
 from emr_ner_tf.data.formats.json_values import json_values
@@ -27,8 +27,8 @@ from emr_ner_tf.data.record_error import RecordError
 _HEAD_BYTES = 1 << 16
 _MAX_FILES = 10_000
 _MAX_RECORDS = 1_000
+_COLUMNS = (".bio", ".conll", ".iob", ".bmes", ".bioes", ".bilou")
 _MARKUP = (b"<?xml", b"<!doctype", b"<html")
-_SENTENCE = re.compile(r"(?:\S+\|\S+\s+)*\S+\|(?:O|[BI]-\S+)")
 
 
 class Detected(NamedTuple):
@@ -227,16 +227,14 @@ def _of_lines(path: str, head: bytes, *, is_conll: bool) -> Detected | None:
         lines.pop()
     suffix = pathlib.Path(path).suffix.lower()
     first = next(line.raw.decode("utf-8", "replace").strip() for line in lines if line.raw.strip())
-    if first.startswith(DOCUMENT_START) or _SENTENCE.fullmatch(first):
+    if first.startswith(DOCUMENT_START) or is_sentence(first.encode()):
         return Detected("conll", "columns with a tag")
-    if suffix in (".conll", ".iob", ".bmes", ".bioes") and not looks_like_columns(
-        [line.raw for line in lines]
-    ):
-        return Detected("conll", "its name")
     if looks_like_columns([line.raw for line in lines]):
         found = list(blocks(lines))
         whole = found[:-1] if is_cut and len(found) > 1 else found
         return Detected("bio" if not is_conll and _is_bio(whole) else "conll", "columns with a tag last")
+    if suffix in _COLUMNS:
+        return Detected("bio" if suffix == ".bio" and not is_conll else "conll", "its name")
     if suffix in (".csv", ".tsv"):
         return Detected("csv", "its name")
     header = first.partition("\r")[0]
@@ -256,13 +254,8 @@ def _of_lines(path: str, head: bytes, *, is_conll: bool) -> Detected | None:
 def _is_bio(records: Sequence[Sequence[Any]]) -> bool:
     """Returns whether rows are single characters with tags that follow BIO's rules."""
     for block in records:
-        rows = [
-            re.fullmatch(
-                r"(?:<U\+[0-9A-F]{4,6}>|.)[ \t]+(\S.*?)", line.raw.decode("utf-8", "replace").rstrip()
-            )
-            for line in block
-            if not line.raw.startswith(b"# {")
-        ]
-        if not all(rows) or isinstance(decode([row[1] for row in rows if row], "bio"), int):
+        rows = (line.raw.decode("utf-8", "replace") for line in block if not line.raw.startswith(b"# {"))
+        tags = [row_tag(row.removesuffix("\r")) for row in rows]
+        if None in tags or isinstance(decode([tag for tag in tags if tag], "bio"), int):
             return False
     return True
