@@ -15,6 +15,7 @@ from emr_ner_tf.data.file_kinds import looks_like_columns, looks_like_text
 from emr_ner_tf.data.formats.ccks_pairs import TEXT_SUFFIX
 from emr_ner_tf.data.formats.conll import DOCUMENT_START, is_sentence
 from emr_ner_tf.data.formats.csv_table import SEPARATOR
+from emr_ner_tf.data.formats.folders import walk
 from emr_ner_tf.data.formats.huggingface import TAGS, TOKENS
 from emr_ner_tf.data.formats.json_values import json_values
 from emr_ner_tf.data.formats.sources import encoded_chunks, is_utf8, split_lines
@@ -55,6 +56,9 @@ def detect(
 
     Returns:
         The format; None if it is uncertain: the file is missing, empty, a pipe, or has none of the formats.
+
+    Raises:
+        RecordError: the input is a folder, and a folder in it cannot be read.
     """
     path = os.fspath(path)
     if path != STANDARD and os.path.isdir(path):
@@ -97,14 +101,14 @@ def head_of(path: str, encoding: str = "utf-8") -> bytes:
 
 
 def _of_folder(path: str) -> Detected | None:
-    names = list(itertools.islice((name for _, _, names in os.walk(path) for name in names), _MAX_FILES))
+    names = list(itertools.islice((name for _, _, names in walk(path) for name in names), _MAX_FILES))
     if any(name.endswith(TEXT_SUFFIX) for name in names):
         # Both are read in the same way, because the mentions' own text decides about the ends.
         return Detected("ccks2018", f"files named *{TEXT_SUFFIX}")
     for suffix, format in ((".ann", "brat"), (".xmi", "uima_xmi")):
         if any(name.endswith(suffix) for name in names):
             return Detected(format, f"files named *{suffix}")
-    for folder, _, files in os.walk(path):
+    for folder, _, files in walk(path):
         for name in sorted(files):
             if name.endswith(".json"):
                 found = detect(os.path.join(folder, name))

@@ -44,7 +44,7 @@ def files_of(source: Source, *suffixes: str) -> list[list[pathlib.Path]]:
             raise read_error(path, error) from None
         found[0].append(path)
         return found
-    for folder, folders, names in os.walk(path):
+    for folder, folders, names in walk(path):
         links = sum(os.path.islink(os.path.join(folder, name)) for name in folders)
         source.losses.add("links to folders", links)
         for suffix, files in zip(suffixes, found, strict=True):
@@ -54,6 +54,19 @@ def files_of(source: Source, *suffixes: str) -> list[list[pathlib.Path]]:
                 if name.endswith(suffix) and not name.startswith(".")
             )
     return [sorted(files) for files in found]
+
+
+def walk(path: str | os.PathLike[str]) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Yields each folder under `path`, itself included, with its folders and the names of its files.
+
+    Raises:
+        RecordError: while iterating: a folder cannot be read.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise read_error(error.filename, error) from None
+
+    return os.walk(os.fspath(path), onerror=refuse)
 
 
 def read_text_file(path: pathlib.Path, encoding: str) -> str:

@@ -1,5 +1,8 @@
 """Formats of two files a record, brat and the pairs of CCKS2017 and CCKS2018: their names, types and offsets."""
 
+import errno
+import os
+
 import pytest
 
 from emr_ner_tf.data.document import Document, Entity
@@ -94,6 +97,22 @@ def test_mentions_without_their_text_are_counted(tmp_path, caplog, name, files, 
         documents = list(read_documents(path, format=name))
     assert [document.id for document in documents] == ["x"] * ("x.txt" in files)
     assert f"not read: {lost}" in caplog.text
+
+
+@pytest.mark.parametrize("format", ["auto", "brat", "ccks2018", "uima_json"])
+def test_a_folder_that_cannot_be_read_is_an_error(tmp_path, monkeypatch, format):
+    _folder(tmp_path / "in", {"a.txt": "左", "a.ann": ""})
+    _folder(tmp_path / "in" / "b", {"b.txt": "右", "b.ann": ""})
+    scandir = os.scandir
+
+    def refuse(path):
+        if os.fspath(path).endswith("b"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(RecordError, match=r"in/b: cannot be read: Permission denied"):
+        list(read_documents(tmp_path / "in", format=format))
 
 
 def test_links_to_folders_are_counted(tmp_path, caplog):
