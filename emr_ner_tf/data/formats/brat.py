@@ -54,7 +54,7 @@ def _read(source: Source) -> Iterator[Record]:
 
 
 def _labels(path: pathlib.Path) -> dict[str, str]:
-    """Returns the labels by type, from the section `[labels]`."""
+    """Returns the displayed names by type, from the section `[labels]`."""
     if not path.exists():
         return {}
     found, section = {}, ""
@@ -94,10 +94,13 @@ def _mentions(path: pathlib.Path, labels: Mapping[str, str], source: Source) -> 
 
 
 def _label(name: str, labels: Mapping[str, str]) -> str:
+    # Names that other programs display for their types are no labels, and several types may share one.
+    if not _CODED.fullmatch(name):
+        return name
     if name in labels:
         return labels[name]
     # Only labels that `visual.conf` cannot represent are decoded; a type U2019 of another program is a name.
-    if _CODED.fullmatch(name) and _SEPARATOR in name[1:].split("_"):
+    if _SEPARATOR in name[1:].split("_"):
         return "".join(chr(min(int(code, 16), 0x10FFFF)) for code in name[1:].split("_"))
     return name
 

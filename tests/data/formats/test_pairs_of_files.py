@@ -133,6 +133,14 @@ def test_a_type_of_others_that_looks_like_a_code_point_is_its_own_label(tmp_path
     assert document.entities[0].label == "U2019"
 
 
+def test_types_with_names_for_display_keep_their_types(tmp_path):
+    shown = "[labels]\nDrug | 药物 | 药\nTherapy | 药物\nU75C5_7406 | 病理\n"
+    rows = "T1\tDrug 0 1\t左\nT2\tTherapy 1 2\t肾\nT3\tU75C5_7406 2 3\t痛\n"
+    path = _folder(tmp_path / "in", {"1.txt": "左肾痛", "1.ann": rows, "visual.conf": shown})
+    (document,) = read_documents(path)
+    assert [entity.label for entity in document.entities] == ["Drug", "Therapy", "病理"]
+
+
 @pytest.mark.parametrize("label", ["U2019", "’", "a|b", "病|U75C5", "U75C5_7406"])
 def test_labels_that_are_no_types_come_back(tmp_path, label):
     write_documents(tmp_path / "out", [Document("1", "左肾", (Entity(0, 1, label),))], "brat")
