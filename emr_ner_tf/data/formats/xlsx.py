@@ -36,15 +36,18 @@ def _read(source: Source) -> Iterator[Record]:
 
 def _rows(source: Source) -> Iterator[Row]:
     with _errors(source), contextlib.ExitStack() as stack:
-        for number, cells, problem in _cells(_reader(source, stack), source.name):
+        reader = _reader(source, stack)
+        first, *others = _sheets(reader, source.name)
+        for number, cells, problem in _cells(reader, first):
             values = [""] * max((cell["column"] for cell in cells), default=0)
             for cell in cells:
                 values[cell["column"] - 1] = _string(cell["value"])
             yield Row(number, raw_of(values), values, problem)
+        source.losses.add("sheets after the first", sum(_has_values(reader, each) for each in others))
 
 
-def _cells(reader: Any, name: str) -> Iterator[tuple[int, list[dict[str, Any]], RecordError | None]]:
-    """Yields the number of each row of the first sheet, its cells, and the reason if the row cannot be read.
+def _cells(reader: Any, sheet: str) -> Iterator[tuple[int, list[dict[str, Any]], RecordError | None]]:
+    """Yields the number of each row of a sheet, its cells, and the reason if the row cannot be read.
 
     It replaces `parse` of openpyxl's parser, which keeps an element and the height of every row in memory.
     """
@@ -53,7 +56,7 @@ def _cells(reader: Any, name: str) -> Iterator[tuple[int, list[dict[str, Any]], 
 
     book = reader.wb
     formats = {"date_formats": book._date_formats, "timedelta_formats": book._timedelta_formats}
-    with reader.archive.open(_first_sheet(reader, name)) as part:
+    with reader.archive.open(sheet) as part:
         parser = WorkSheetParser(part, reader.shared_strings, data_only=True, epoch=book.epoch, **formats)
         parents: list[Any] = []
         for event, node in iterparse(part, events=("start", "end")):
@@ -147,12 +150,25 @@ def _damaged(source: Source, error: Exception) -> RecordError:
     return RecordError("cannot be read as an XLSX workbook", value=value, path=source.name)
 
 
-def _first_sheet(reader: Any, name: str) -> str:
-    """Returns the name of the first sheet with cells within the archive."""
-    for _, part in reader.parser.find_sheets():
-        if part.target in reader.valid_files and "chartsheet" not in part.Type:
-            return part.target
-    raise UserError(f"{name}: the workbook has no sheet with cells")
+def _sheets(reader: Any, name: str) -> list[str]:
+    """Returns the names of the sheets with cells within the archive."""
+    parts = [part for _, part in reader.parser.find_sheets() if part.target in reader.valid_files]
+    sheets = [part.target for part in parts if "chartsheet" not in part.Type]
+    if not sheets:
+        raise UserError(f"{name}: the workbook has no sheet with cells")
+    return sheets
+
+
+def _has_values(reader: Any, sheet: str) -> bool:
+    from openpyxl.worksheet._reader import INLINE_STRING, VALUE_TAG
+    from openpyxl.xml.functions import iterparse
+
+    with reader.archive.open(sheet) as part:
+        for _, node in iterparse(part):
+            if node.tag in (VALUE_TAG, INLINE_STRING):
+                return True
+            node.clear()
+    return False
 
 
 def _reader(source: Source, stack: contextlib.ExitStack) -> Any:

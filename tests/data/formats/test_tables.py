@@ -198,6 +198,21 @@ def test_numbers_that_are_none_are_refused_one_by_one(tmp_path, cells, problem):
     assert (entity.start, entity.end, entity.label, entity.score) == (0, 1, "病", 0.5)
 
 
+def test_sheets_that_are_not_read_are_counted(tmp_path, caplog):
+    book = openpyxl.Workbook()
+    assert book.active is not None
+    for sheet in (book.active, book.create_sheet("二"), book.create_sheet("空"), book.create_sheet("四")):
+        if sheet.title != "空":
+            sheet.append(["id", "text"])
+            sheet.append(["1", "左肾"])
+    book["空"]["B2"].font = openpyxl.styles.Font(bold=True)
+    book.save(tmp_path / "in.xlsx")
+    with caplog.at_level("WARNING", logger="absl"):
+        (document,) = read_documents(tmp_path / "in.xlsx", require_entities=False)
+    assert document.text == "左肾"
+    assert "in.xlsx: not read: 2 sheets after the first" in caplog.text
+
+
 def test_formulas_without_a_value_are_refused(tmp_path):
     path = _table(tmp_path / "in.xlsx", [["id", "text"], ["1", "左肾"], ["2", "=A1&B1"], ["3", "右肾"]])
     problem = rf"{path}:3: the row has formulas without a computed value: 1; open the workbook in a spreadsheet program"
