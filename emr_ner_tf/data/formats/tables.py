@@ -1,7 +1,8 @@
 """Records in the rows of a table (CSV, XLSX): one text per row, or one mention per row.
 
 A table that has the columns `start`, `end` and `label` has mentions: consecutive rows with the same `record` (or,
-without that column, the same id) are one record. Columns are found by their names in the first row.
+without that column, the same id; without either, the same text) are one record. Columns are found by their names in
+the first row.
 
 A spreadsheet program interprets a cell of a CSV that begins with `=`, `+`, `-` or `@` as a formula. Such a cell is
 written with an apostrophe before it, and so is one that begins with apostrophes and then one of these; the apostrophe
@@ -85,6 +86,9 @@ class _Table:
         self._own = {
             name: self._only(lower, name, header) for name in _OWN if self._has_mentions and name in lower
         }
+        self._key = self._own.get("record", self._id)
+        # Hashes of the key and the text of each record with mentions.
+        self._seen: set[int] = set()
         self._is_guarded = "record" in self._own
         if source.require_entities and not self._has_mentions:
             # Texts that are not annotated are not records without mentions.
@@ -127,12 +131,15 @@ class _Table:
         if not self._has_mentions or row.problem is not None or group[-1].problem is not None:
             return False
         before = group[0]
-        column = self._own.get("record", self._id)
-        same = column is not None and _cell(row, column) == _cell(before, column) != ""
-        text = _cell(row, self._text)
-        return (same and text in ("", _cell(before, self._text))) or (
-            column is not None and text == "" and _cell(row, column) == ""
-        )
+        key, text = _cell(row, self._key), _cell(row, self._text)
+        if self._key is not None and key == text == "":
+            return True
+        same = key == _cell(before, self._key) and text in ("", _cell(before, self._text))
+        # Without an id, only mentions tell that rows with the same text are one record.
+        return same and (key != "" or (self._has_mention(row) and self._has_mention(before)))
+
+    def _has_mention(self, row: Row) -> bool:
+        return any(_cell(row, self._own[name]) for name in _MENTION_COLUMNS)
 
     def record(self, rows: Sequence[Row]) -> Record:
         """Creates a record from the rows of one text."""
@@ -145,10 +152,26 @@ class _Table:
                 if len(row.cells) > len(self._names) and any(row.cells[len(self._names) :]):
                     problem = f"must have at most {len(self._names)} columns, as the first row, got"
                     raise RecordError(problem, value=str(len(row.cells)), line=row.line)
+            self._check_new(rows)
             self._fill(record, rows)
         except RecordError as error:
             record.error = error
         return record
+
+    def _check_new(self, rows: Sequence[Row]) -> None:
+        """Raises an error for the second part of a record, as in a table that is sorted by label."""
+        key = _cell(rows[0], self._key)
+        if self._key is None or not key or not self._has_mentions or not any(map(self._has_mention, rows)):
+            return
+        place = hash((key, _cell(rows[0], self._text)))
+        if place in self._seen:
+            raise RecordError(
+                "an earlier record has this value and the same text, and a record must be in successive rows",
+                key=self._names[self._key],
+                value=describe_value(key),
+                remedy="sort the rows by this column, or give each record its own value",
+            )
+        self._seen.add(place)
 
     def _fill(self, record: Record, rows: Sequence[Row]) -> None:
         losses = self._source.losses

@@ -158,6 +158,40 @@ def test_lost_cells_are_counted_by_kind(tmp_path, caplog, name, rows, kept, lost
     )
 
 
+@pytest.mark.parametrize("name", ["csv", "xlsx"])
+@pytest.mark.parametrize("header", [[], ["id"]])
+def test_rows_without_an_id_are_one_record_by_their_text(tmp_path, name, header):
+    rows = [
+        ["左肾结石", 0, 2, "部", "左肾"],
+        ["左肾结石", 2, 4, "病", "结石"],
+        ["", 0, 4, "病", "左肾结石"],
+        ["左肾结石", "", "", "", ""],
+        ["左肾结石", "", "", "", ""],
+        ["右肾", 0, 2, "部", "右肾"],
+    ]
+    table = [
+        [*header, "text", "start", "end", "label", "mention"],
+        *([*[""] * len(header), *row] for row in rows),
+    ]
+    documents = read_documents(_table(tmp_path / f"in.{name}", table), overlaps="keep")
+    found = [(document.text, len(document.entities)) for document in documents]
+    assert found == [("左肾结石", 3), ("左肾结石", 0), ("左肾结石", 0), ("右肾", 1)]
+
+
+@pytest.mark.parametrize("column", ["id", "record", "编号"])
+def test_a_record_in_two_places_is_refused(tmp_path, column):
+    rows = [["1", "左肾结石", 0, 2, "部"], ["2", "右肾", 0, 2, "部"], ["1", "左肾结石", 2, 4, "病"]]
+    rows += [["1", "另一段", 0, 2, "病"], ["2", "右肾", "", "", ""]]
+    path = _table(tmp_path / "in.csv", [[column, "text", "start", "end", "label"], *rows])
+    options = FormatOptions(offset_end="exclusive")
+    with RejectsWriter(tmp_path / "rejects.jsonl") as rejects:
+        assert len(list(read_documents(path, rejects=rejects, options=options))) == 4
+    with pytest.raises(
+        RecordError, match=rf"in\.csv:4: `{column}`=<string of 1 characters> an earlier record.*sort the"
+    ):
+        list(read_documents(path, options=options))
+
+
 @pytest.mark.parametrize(
     ("header", "options", "named"),
     [
