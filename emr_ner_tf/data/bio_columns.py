@@ -21,6 +21,8 @@ _COMMENT = "# {"
 _ROW = re.compile(r"(?:<U\+([0-9A-F]{4,6})>|(.))[ \t]+(\S.*?)[ \t]*", re.DOTALL)
 # A tag of columns in any scheme.
 TAG = re.compile(r"O|[BIEMSLU]-\S.*", re.DOTALL)
+# A tag without a label, or with another sign before it than a dash. It is a label only if the scheme is given as IO.
+UNREADABLE_TAG = re.compile(r"[BIEMSLU](?:_.*)?", re.DOTALL)
 
 
 def blocks(lines: Iterable[Line]) -> Iterator[list[Line]]:

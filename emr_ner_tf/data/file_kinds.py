@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from emr_ner_tf.data.bio_columns import TAG, row_tag, split_columns
+from emr_ner_tf.data.bio_columns import TAG, UNREADABLE_TAG, row_tag, split_columns
 from emr_ner_tf.data.lines import Line, decoded, read_lines, source_name
 from emr_ner_tf.data.record_error import RecordError
 
@@ -263,7 +263,7 @@ def _are_tagged(sample: Sequence[bytes]) -> bool:
 
 def _is_tagged(raw: bytes) -> bool:
     _, *others = split_columns(_decoded(raw))
-    return bool(others) and TAG.fullmatch(others[-1]) is not None
+    return bool(others) and (TAG.fullmatch(others[-1]) or UNREADABLE_TAG.fullmatch(others[-1])) is not None
 
 
 def _is_row(raw: bytes) -> bool:

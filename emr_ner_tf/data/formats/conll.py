@@ -33,15 +33,25 @@ def _read(source: Source) -> Iterator[Record]:
 
 def _tagged(source: Source) -> Iterator[TaggedRecord]:
     phrases: set[int] = set()
-    for block in blocks(source.lines()):
+    for block in _blocks(source.lines()):
         raw = b"\n".join(line.raw for line in block)
         if is_sentence(block[0].raw):
             for line in block:
                 yield _guarded(Record(line.number, line.raw), [line], source, phrases, one_line=True)
-        elif not block[0].raw.lstrip().startswith(DOCUMENT_START.encode()):
+        else:
             yield _guarded(Record(block[0].number, raw), block, source, phrases)
-        elif len(block) > 1:
-            yield _guarded(Record(block[1].number, raw), block[1:], source, phrases)
+
+
+def _blocks(lines: Iterator[Line]) -> Iterator[list[Line]]:
+    """Splits the lines of a file into records, at blank lines and at lines of a document's start."""
+    for block in blocks(lines):
+        for is_start, rows in itertools.groupby(block, _starts_document):
+            if not is_start:
+                yield list(rows)
+
+
+def _starts_document(line: Line) -> bool:
+    return line.raw.lstrip().startswith(DOCUMENT_START.encode())
 
 
 def is_sentence(raw: bytes) -> bool:
@@ -96,6 +106,16 @@ def _of_rows(
         raise RecordError(
             "two columns hold tags, as for a comparison of a model with its gold annotation",
             remedy=f"name the column to read: --tag_column={other} or --tag_column={columns}",
+        )
+    if (
+        columns > 2
+        and len(rows) > 1
+        and [row[0] for row in rows] == [str(i) for i in range(1, len(rows) + 1)]
+    ):
+        raise RecordError(
+            "the first column numbers the rows, and the first column must have the tokens",
+            value=f"1 to {len(rows)}",
+            remedy="remove it: sed -E 's/^[0-9]+[ \\t]+//' FILE > COPY",
         )
     lines = lines if len(lines) == len(rows) else ()
     tokens = [_token(row[0], lines[i] if lines else None) for i, row in enumerate(rows)]

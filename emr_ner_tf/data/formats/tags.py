@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 
+from emr_ner_tf.data.bio_columns import UNREADABLE_TAG
 from emr_ner_tf.data.formats.elimination import Elimination
 from emr_ner_tf.data.formats.options import SCHEMES
 from emr_ner_tf.data.formats.records import Mention, Record
@@ -52,11 +53,8 @@ def resolve_tags(tagged: Iterable[TaggedRecord], scheme: str, notes: list[str]) 
     elimination: Elimination[str, TaggedRecord, list[Span]] = Elimination([scheme] if scheme else SCHEMES)
     has_tags = False
     for each in tagged:
-        if each.record.error is None and _repeats_tokens(each):
-            each.record.error = RecordError(
-                "the column of tags holds the tokens again",
-                remedy="name the column of tags (in conll: --tag_column=N)",
-            )
+        if each.record.error is None:
+            each.record.error = _problem(each, scheme)
         if each.record.error is not None:
             elimination.add_settled(each, [])
         else:
@@ -80,6 +78,25 @@ def resolve_tags(tagged: Iterable[TaggedRecord], scheme: str, notes: list[str]) 
         raise RecordError(problem, line=one.record.line, remedy=f"name it: --scheme={names}")
     if has_tags and not scheme and elimination.remaining[0] != "bio":
         notes.append(f"tags read as {' or '.join(_NAMES[each] for each in elimination.remaining)}")
+
+
+def _problem(tagged: TaggedRecord, scheme: str) -> RecordError | None:
+    """Returns the error for tags that IO would read as labels although they are none."""
+    if _repeats_tokens(tagged):
+        return RecordError(
+            "the column of tags holds the tokens again",
+            remedy="name the column of tags (in conll: --tag_column=N)",
+        )
+    for i, tag in enumerate(() if scheme else tagged.tags):
+        if UNREADABLE_TAG.fullmatch(tag):
+            return RecordError(
+                "has no dash and label after its prefix",
+                key="tag",
+                value=describe_tag(tag),
+                line=tagged.lines[i] if tagged.lines else None,
+                remedy="write it as B-LABEL; --scheme=io reads each tag as a label",
+            )
+    return None
 
 
 def _repeats_tokens(tagged: TaggedRecord) -> bool:

@@ -85,6 +85,42 @@ def test_tags_that_do_not_fit_name_the_schemes_that_they_fit(tmp_path, rows, sch
 
 
 @pytest.mark.parametrize(
+    ("rows", "problem", "labels"),
+    [
+        (["左 O", "肾 B", "结 I"], "2: `tag`=<string of 1 characters> has no dash and label", ["B", "I"]),
+        (
+            ["左 O", "肾 B_病", "结 I_病"],
+            "2: `tag`=<string of 3 characters> has no dash and label",
+            ["B_病", "I_病"],
+        ),
+        (["1 左 B-病", "2 肾 I-病"], "1: the first column numbers the rows.*: 1 to 2; remove it: sed", None),
+    ],
+)
+@pytest.mark.parametrize("format", ["auto", "conll"])
+def test_variants_that_would_be_misread_are_refused(tmp_path, rows, problem, labels, format):
+    path = _file(tmp_path, rows)
+    with pytest.raises(RecordError, match=rf"in\.conll:{problem}"):
+        list(read_documents(path, format=format))
+    if labels:
+        (document,) = read_documents(path, format="conll", options=FormatOptions(scheme="io"))
+        assert [entity.label for entity in document.entities] == labels
+
+
+@pytest.mark.parametrize("rows", [["1 m O", "例 q O"], ["1 O", "2 O"], ["左 B B-病", "肾 E I-病"]])
+def test_numbers_and_tags_of_words_are_read(tmp_path, rows):
+    (document,) = read_documents(_file(tmp_path, rows), format="conll")
+    assert document.text == "".join(row[0] for row in rows)
+
+
+def test_a_document_starts_without_a_blank_line(tmp_path):
+    path = _file(
+        tmp_path, ["-DOCSTART- O", "左 B-病", "-DOCSTART- O", "-DOCSTART- O", "\ufeff右 B-病"], ["\ufeff肾 O"]
+    )
+    documents = list(read_documents(path))
+    assert [document.text for document in documents] == ["左", "右", "肾"]
+
+
+@pytest.mark.parametrize(
     ("code", "problem"),
     [
         ("<U+110000>", "`token`=<U+110000> is no code point"),
