@@ -228,7 +228,7 @@ def _validate(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
             pass
     else:
         format = output_format(_TO.value, _OUTPUT.value, _format_found())
-        write_documents(_OUTPUT.value, checked(), format, options=_writing())
+        write_documents(_OUTPUT.value, checked(), format, options=_writing(format))
     if repeated:
         logging.warning("%d records have the id of an earlier record", repeated)
     _say(f"{records} good records with {mentions} mentions")
@@ -300,7 +300,7 @@ def _split(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
         groups = list(range(sum(1 for _ in documents)))
     sides = assign_split(groups, (int(match[1]), int(match[2])), _SEED.value)
     format, paths = _sides()
-    with document_writers(paths, format, options=_writing()) as (write_train, write_heldout):
+    with document_writers(paths, format, options=_writing(format)) as (write_train, write_heldout):
         # The records are read a second time rather than kept in memory.
         for train, document in itertools.zip_longest(sides, _documents_again(labels)):
             if train is None or document is None:
@@ -323,7 +323,7 @@ def _convert(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
     format = output_format(_TO.value, _OUTPUT.value, "bio" if _format_found() == "ccks2019" else "ccks2019")
     documents = _some(_documents(labels, rejects), rejects, or_empty=True)
     with ProgressBar("converting", count_for_bar(_INPUT.value, labels=labels, **_reading())) as bar:
-        records = write_documents(_OUTPUT.value, bar.track(documents), format, options=_writing())
+        records = write_documents(_OUTPUT.value, bar.track(documents), format, options=_writing(format))
     name = "<stdout>" if _OUTPUT.value == STANDARD else _OUTPUT.value
     _say(f"{name}: {records} records as {format}")
 
@@ -380,7 +380,9 @@ def _reading() -> dict[str, Any]:
     }
 
 
-def _writing() -> FormatOptions:
+def _writing(format: str) -> FormatOptions:
+    if _TO_SCHEME.present and "scheme" not in FORMATS[format].options:
+        raise UsageError(f"--to_scheme is a flag of conll and huggingface, and the output is {format}")
     return FormatOptions(scheme=_TO_SCHEME.value, label_studio=format_options().label_studio)
 
 

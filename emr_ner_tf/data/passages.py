@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from emr_ner_tf.data.formats.detection import detect
 from emr_ner_tf.data.formats.options import DEFAULT_OPTIONS, FormatOptions
 from emr_ner_tf.data.formats.sources import encoded_lines
-from emr_ner_tf.data.formats.table import AUTO
+from emr_ner_tf.data.formats.table import AUTO, FORMATS
 from emr_ner_tf.data.reading import read_documents
 from emr_ner_tf.data.record_error import RecordError
 
@@ -31,6 +31,7 @@ def read_passages(
     path = os.fspath(path)
     if format == AUTO:
         format = _find_format(path, options.encoding)
+        options = FORMATS[format].own_options(options) if format == "text" else options
     documents = read_documents(
         path, format=format, overlaps="longest", require_entities=False, options=options
     )
@@ -53,4 +54,4 @@ def _find_format(path: str, encoding: str) -> str:
         # The reader finds the format again and logs it.
         return AUTO
     first = next((line.raw.strip() for line in encoded_lines(path, encoding) if line.raw.strip()), b"")
-    return "ccks2019" if first.startswith(b"{") else "text"
+    return AUTO if first.startswith(b"{") else "text"

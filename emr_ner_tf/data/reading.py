@@ -15,7 +15,7 @@ from emr_ner_tf.data.file_kinds import check_kind, encoding_remedy, looks_like, 
 from emr_ner_tf.data.formats.detection import detect, head_of
 from emr_ner_tf.data.formats.losses import Losses
 from emr_ner_tf.data.formats.offsets import resolve
-from emr_ner_tf.data.formats.options import DEFAULT_OPTIONS, FormatOptions
+from emr_ner_tf.data.formats.options import DEFAULT_OPTIONS, OFFSETS, FormatOptions
 from emr_ner_tf.data.formats.records import Source, document_of
 from emr_ner_tf.data.formats.sources import encoded_lines, is_utf8
 from emr_ner_tf.data.formats.table import AUTO, FORMATS, LINE_FORMATS, READ_FORMATS
@@ -195,11 +195,24 @@ def _read(
     if format not in (AUTO, *READ_FORMATS):
         names = ", ".join((AUTO, *READ_FORMATS))
         raise UserError(f"format of records must be one of {names}, got {format!r}")
-    if format == "bio" and rules.options.is_of_conll:
-        raise UserError("bio has no settings `scheme` and `tag_column`; read the columns as conll")
+    if format != AUTO and (names := FORMATS[format].foreign_options(rules.options)):
+        raise UserError(_foreign(format, names))
     if rules.overlaps not in (*OVERLAPS, *_KEEP_ALL):
         raise UserError(f"overlaps must be one of {', '.join(OVERLAPS)}, got {rules.overlaps!r}")
     return _located(os.fspath(path), format, rules, rejects)
+
+
+def _foreign(format: str, names: Sequence[str]) -> str:
+    having = {
+        name: [
+            other
+            for other, each in FORMATS.items()
+            if name in each.options or (name in OFFSETS and each.readings)
+        ]
+        for name in names
+    }
+    which = "; ".join(f"--{name} is one of {', '.join(formats)}" for name, formats in having.items())
+    return f"{format} has no such setting: {which}; leave it out, or name another format"
 
 
 def _located(path: str, format: str, rules: _Rules, rejects: Rejects | None) -> Iterator[Located]:
@@ -210,6 +223,10 @@ def _located(path: str, format: str, rules: _Rules, rejects: Rejects | None) -> 
         rules = rules._replace(is_found=found is not None)
         if found and format != "ccks2019" and not rules.is_quiet:
             logging.info("%s: read as %s, found by %s", source_name(path), format, found.why)
+        # Several files, such as those of training and held-out records, may have different formats.
+        if not rules.is_quiet and (names := FORMATS[format].foreign_options(rules.options)):
+            message = "%s: read as %s, which has no setting %s"
+            logging.warning(message, source_name(path), format, ", ".join(names))
     if not rules.is_quiet and not is_utf8(encoding) and looks_like(head_of(path)) == "UTF-8 text":
         # UTF-8 can often be decoded as GB18030, to other characters.
         message = "%s: read as %s, as `encoding` says, and it looks like UTF-8 text"

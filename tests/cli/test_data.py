@@ -335,6 +335,12 @@ def test_texts_that_nobody_has_annotated_are_no_finished_tasks(cli, tmp_path, fl
         (("validate", "--input=IN", "--ratio=1:1"), 2, "--ratio is not a flag of validate"),
         (("split", "--input=IN", "--output=OUT", "--json"), 2, "--json is not a flag of split"),
         (("split", "--input=IN"), 2, "split requires --output"),
+        (
+            ("convert", "--input=IN", "--output=OUT", "--to_scheme=bioes"),
+            2,
+            "--to_scheme is a flag of conll and",
+        ),
+        (("stats", "--input=IN", "--format=ccks2019", "--layer=x"), 1, "--layer is one of webanno, uima_xmi"),
         (("convert", "--input=IN"), 2, "convert requires --output"),
         (("stats", "--input=IN", "--on_error=skip"), 2, "--on_error=skip needs --output"),
         (("split", "--input=IN", "--output=OUT", "--ratio=0.7"), 2, "such as 7:3, got '0.7'"),

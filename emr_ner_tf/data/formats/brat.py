@@ -186,6 +186,7 @@ FORMAT = Format(
         )
     ),
     read=_read,
+    options=("discontinuous",),
     readings=readings(crlf="one"),
     open=_open,
     folder=True,

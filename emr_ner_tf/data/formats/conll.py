@@ -186,5 +186,6 @@ FORMAT = Format(
     unit="none",
     holds=frozenset(("mentions",)),
     read=_read,
+    options=("scheme", "tag_column"),
     open=_open,
 )

@@ -10,7 +10,7 @@ from emr_ner_tf.data.atomic_io import atomic_writer, errors_named
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.formats.losses import Losses
 from emr_ner_tf.data.formats.offsets import Reading
-from emr_ner_tf.data.formats.options import FormatOptions
+from emr_ner_tf.data.formats.options import OFFSETS, FormatOptions
 from emr_ner_tf.data.formats.records import Record, Source
 
 
@@ -47,6 +47,8 @@ class Format:
         open: opens an output as a context manager, which creates the output after the block has succeeded; None if the
             format can only be read.
         folder: whether the format is a folder of files.
+        options: names of the options that its reader has; each also has `encoding`, and with `readings` those of
+            offsets.
     """
 
     name: str
@@ -58,6 +60,19 @@ class Format:
     readings: tuple[Reading, ...] = ()
     open: WriterFactory | None = None
     folder: bool = False
+    options: tuple[str, ...] = ()
+
+    def own_options(self, options: FormatOptions) -> FormatOptions:
+        """Returns the options of the format; all others have their defaults."""
+        # Only the scheme of BIO columns is certain.
+        scheme = ("scheme",) if options.scheme == self.name else ()
+        names = {"encoding", *(OFFSETS if self.readings else ()), *self.options, *scheme}
+        return FormatOptions(**{name: getattr(options, name) for name in names})
+
+    def foreign_options(self, options: FormatOptions) -> list[str]:
+        """Returns the names of the options that are given and that the format does not have."""
+        own, names = self.own_options(options), (field.name for field in dataclasses.fields(options))
+        return [name for name in names if getattr(options, name) != getattr(own, name)]
 
 
 class TextWriter:

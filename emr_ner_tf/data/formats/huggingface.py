@@ -138,5 +138,6 @@ FORMAT = Format(
     unit="none",
     holds=frozenset(("ids", "keys of records", "mentions", "records without text")),
     read=_read,
+    options=("scheme", "tag_names"),
     open=_open,
 )

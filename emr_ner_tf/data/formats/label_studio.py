@@ -220,6 +220,7 @@ FORMAT = Format(
         ("ids", "keys of records", "scores", "overlapping mentions", "mentions", "records without text")
     ),
     read=_read,
+    options=("text_column", "label_studio"),
     readings=readings(fixed=("end", "crlf")),
     open=_open,
 )

@@ -11,6 +11,7 @@ from emr_ner_tf.errors import UserError
 OFFSET_UNITS = ("codepoint", "utf16", "grapheme")
 OFFSET_ENDS = ("exclusive", "inclusive")
 OFFSET_CRLF = ("one", "two")
+OFFSETS = ("offset_unit", "offset_end", "offset_crlf")
 SCHEMES = ("bio", "iob1", "io", "bioes", "bmes", "bilou")
 DISCONTINUOUS = ("error", "join")
 LABEL_STUDIO = ("annotations", "predictions")

@@ -302,6 +302,7 @@ def _format(name: str, suffix: str, summary: str) -> Format:
         unit="UTF-16 units, exclusive ends",
         holds=frozenset(("ids", "overlapping mentions", "mentions", "records without text")),
         read=read,
+        options=("layer",),
         open=functools.partial(_open, suffix),
         folder=True,
     )

@@ -164,4 +164,5 @@ FORMAT = Format(
     unit="UTF-16 units, exclusive ends",
     holds=frozenset(("overlapping mentions", "mentions")),
     read=_read,
+    options=("layer",),
 )

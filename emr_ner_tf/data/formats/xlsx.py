@@ -326,6 +326,7 @@ FORMAT = Format(
     unit="code points, exclusive ends",
     holds=HELD,
     read=_read,
+    options=("text_column", "id_column"),
     readings=READINGS,
     open=_open,
 )

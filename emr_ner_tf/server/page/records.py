@@ -61,6 +61,8 @@ def read_files(document: dict[str, Any]) -> dict[str, Any]:
         paths = [_save(pathlib.Path(folder), each) for each in files]
         try:
             inputs, format = _inputs(pathlib.Path(folder), paths, format, options.encoding)
+            # The form of the page has one setting for the files of all formats.
+            options = FORMATS[format].own_options(options) if format in FORMATS else options
             documents = itertools.chain.from_iterable(
                 read_documents(
                     path,

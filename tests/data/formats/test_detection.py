@@ -158,8 +158,36 @@ def test_a_setting_of_conll_is_not_ignored_for_columns_that_look_like_bio(tmp_pa
     ):
         with pytest.raises(RecordError, match=message):
             list(read_documents(path, options=options))
-        with pytest.raises(UserError, match="bio has no settings `scheme` and `tag_column`"):
+        with pytest.raises(
+            UserError, match=r"bio has no such setting: --(scheme|tag_column) is one of conll"
+        ):
             read_documents(path, format="bio", options=options)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "problem"),
+    [
+        ("doccano", {"text_column": "病历"}, "--text_column is one of label_studio, csv, xlsx"),
+        ("conll", {"offset_end": "inclusive"}, "--offset_end is one of ccks2019, ccks2017, .*csv, xlsx"),
+        (
+            "text",
+            {"layer": "x", "tag_names": "y"},
+            "--tag_names is one of huggingface; --layer is one of webanno",
+        ),
+        ("huggingface", {"tag_column": 2}, "--tag_column is one of conll"),
+        ("cmeee", {"discontinuous": "join"}, "--discontinuous is one of brat"),
+        ("uima_xmi", {"label_studio": "annotations"}, "--label_studio is one of label_studio"),
+    ],
+)
+def test_settings_that_a_format_does_not_have(tmp_path, caplog, name, given, problem):
+    path = tmp_path / ("in.txt" if name == "text" else "in")
+    write_documents(path, DOCUMENTS[:2], name, options=FormatOptions(scheme="bioes"))
+    options = FormatOptions(**given)
+    with pytest.raises(UserError, match=f"{name} has no such setting: {problem}.*; leave it out"):
+        read_documents(path, format=name, options=options)
+    # Of several files whose formats are found, others may have it.
+    assert len(list(read_documents(path, options=options))) == 2
+    assert f"read as {name}, which has no setting {', '.join(sorted(given, reverse=True))}" in caplog.text
 
 
 def test_records_of_one_format_are_found_whichever_is_first(tmp_path):
