@@ -13,8 +13,8 @@ from emr_ner_tf.data.ccks2019 import ENTITIES, OVERLAP, SCORE, TEXT, document_id
 from emr_ner_tf.data.document import Document, Entity
 from emr_ner_tf.data.lines import Line, decoded, decoded_columns, json_line, parsed_object, without_mark
 from emr_ner_tf.data.own_text import check_own_text, false_texts
-from emr_ner_tf.data.record_error import RecordError, describe_name, describe_tag, describe_value
-from emr_ner_tf.data.validation import check_known, check_label, check_overlaps, check_text, label_problem
+from emr_ner_tf.data.record_error import RecordError, describe_tag, describe_value
+from emr_ner_tf.data.validation import check_known, check_label, check_text
 
 _COMMENT = "# {"
 # The first character may be white space, so that files that do not write it as `<U+0020>` can be read, too.
@@ -98,20 +98,9 @@ def parse_block(block: Sequence[Line], default_id: str, *, labels: Collection[st
 
 
 def bio_block(document: Document) -> str:
-    """Writes a document as columns, with the blank line that ends it.
-
-    Raises:
-        RecordError: mentions overlap, extend past the text, or have a label that cannot be part of a tag.
-    """
+    """Returns a document, whose mentions must not overlap, as columns with the blank line that ends it."""
     tags = ["O"] * len(document.text)
-    check_overlaps(document.entities, range(1, len(document.entities) + 1))
-    for number, entity in enumerate(document.entities, start=1):
-        if not 0 <= entity.start < entity.end <= len(tags):
-            problem = f"must be a part of the text ({len(tags)} characters), got"
-            raise RecordError(problem, value=f"{entity.start} to {entity.end}", entity=number)
-        problem = label_problem(entity.label)
-        if problem is not None:
-            raise RecordError(problem, key="label", value=describe_name(entity.label), entity=number)
+    for entity in document.entities:
         tags[entity.start : entity.end] = [f"I-{entity.label}"] * (entity.end - entity.start)
         tags[entity.start] = f"B-{entity.label}"
     rows = [

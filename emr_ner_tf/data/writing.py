@@ -14,7 +14,7 @@ from emr_ner_tf.data.formats.losses import Losses, count_losses
 from emr_ner_tf.data.formats.options import DEFAULT_OPTIONS, FormatOptions
 from emr_ner_tf.data.formats.table import FORMATS, WRITE_FORMATS
 from emr_ner_tf.data.record_error import RecordError
-from emr_ner_tf.data.validation import check_overlaps, check_text
+from emr_ner_tf.data.validation import check_label, check_overlaps, check_text
 from emr_ner_tf.errors import UserError
 
 __all__ = ["WRITE_FORMATS", "document_writers", "record_line", "write_documents"]
@@ -41,8 +41,8 @@ def write_documents(
         The number of documents written. The log counts what the format cannot represent, by kind.
 
     Raises:
-        UserError: the format is unknown, an item is not a `Document`, offsets are outside of the text, or the format
-            cannot represent a document.
+        UserError: the format is unknown, an item is not a `Document`, offsets are outside of the text, a label is no
+            name, or the format cannot represent a document.
 
     Example:
         >>> import emr_ner_tf
@@ -145,3 +145,4 @@ def _check(document: Document) -> None:
                 value=f"{entity.start}, {entity.end}",
                 entity=number,
             )
+        check_label(entity.label, key="label", entity=number)

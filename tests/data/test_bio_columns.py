@@ -120,15 +120,6 @@ def test_the_remedy_of_another_text_is_about_tags(tmp_path, own):
     )
 
 
-def test_documents_that_columns_cannot_hold():
-    with pytest.raises(RecordError, match="overlaps entity 1"):
-        bio_block(Document("x", "肝癌", (Entity(0, 2, "a"), Entity(1, 2, "a"))))
-    with pytest.raises(RecordError, match="part of the text"):
-        bio_block(Document("x", "肝癌", (Entity(0, 3, "a"),)))
-    with pytest.raises(RecordError, match="cannot be printed"):
-        bio_block(Document("x", "肝癌", (Entity(0, 1, "a\tb"),)))
-
-
 _TEXT = st.text(
     st.characters(exclude_categories=["Cs"])
     | st.sampled_from(" \t\n\r\x0b\x85\u2028\u3000\ufeff\ue000#<>U+0020{}"),

@@ -80,11 +80,14 @@ def test_the_name_of_a_record_without_an_id_is_not_written(tmp_path):
         ),
         (Document("1", "肝癌", [Entity(-1, 1, "病")]), "entity 1: `start, end`=-1, 1 is not"),
         (Document("1", "肝癌", [Entity(1, 1, "病")]), "entity 1: `start, end`=1, 1 is not"),
+        (Document("1", "肝癌", [Entity(0, 1, "")]), "entity 1: `label`='' is empty"),
+        (Document("1", "肝癌", [Entity(0, 1, "病 ")]), "entity 1: `label`='病 ' has white space at an edge"),
+        (Document("1", "肝癌", [Entity(0, 1, "a\tb")]), "entity 1: `label`=.* cannot be printed"),
         (Document("1", "肝\ud800"), "`text`=<U\\+D800 at character 1> holds a lone surrogate"),
         ("肝癌", r"out: record 2: must be a Document, got str; use Document\(id, text, entities\)"),
     ],
 )
-@pytest.mark.parametrize("format", ["ccks2019", "bio", "csv"])
+@pytest.mark.parametrize("format", ["ccks2019", "bio", "csv", "brat", "conll"])
 def test_a_document_that_no_reader_accepts(tmp_path, format, document, message):
     with pytest.raises(UserError, match=message) as caught:
         write_documents(tmp_path / "out", [GOOD, document], format)

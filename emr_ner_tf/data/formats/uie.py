@@ -3,7 +3,7 @@
 import collections
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from emr_ner_tf.data.atomic_io import atomic_writer
@@ -17,6 +17,7 @@ from emr_ner_tf.data.formats.records import Mention, Record, Source, mention_of
 from emr_ner_tf.data.formats.written import offsets_of
 from emr_ner_tf.data.json_fields import list_of, object_of, string_of
 from emr_ner_tf.data.lines import json_line
+from emr_ner_tf.data.record_error import RecordError, describe_name
 
 _OF = "的"
 _JOINED = "records apart from another one with the same text and id"
@@ -67,8 +68,7 @@ def _joined(records: list[Record], source: Source) -> Record:
     for record in records:
         for mention in record.mentions:
             place = (mention.start, mention.end, mention.label)
-            subject = mention.label.rpartition(_OF)[0]
-            if subject and subject in owns:
+            if _is_relation(mention.label, owns):
                 source.losses.add("relations")
             elif place in kept:
                 source.losses.add("repeated mentions")
@@ -84,6 +84,12 @@ def _joined(records: list[Record], source: Source) -> Record:
         )
         extra |= record.extra
     return Record(first.line, raw, first.text, list(kept.values()), extra, number=first.number)
+
+
+def _is_relation(label: str, owns: Collection[str | None]) -> bool:
+    """Returns whether a prompt is `MENTION的LABEL` with the text of one of the record's mentions."""
+    subject = label.rpartition(_OF)[0]
+    return bool(subject) and subject in owns
 
 
 @contextlib.contextmanager
@@ -102,6 +108,16 @@ def _open(path: str | os.PathLike[str], options: FormatOptions, losses: Losses) 
 
 def _render(document: Document) -> str:
     offsets = offsets_of(document, CODE_POINTS)
+    owns = {entity.text for entity in document.entities}
+    for number, entity in enumerate(document.entities, start=1):
+        if _is_relation(entity.label, owns):
+            raise RecordError(
+                "is a relation in UIE, since it begins with the text of a mention",
+                key="label",
+                value=describe_name(entity.label),
+                entity=number,
+                remedy="rename the label, or write another format",
+            )
     by_label: dict[str, list[dict[str, Any]]] = {}
     for entity in document.entities:
         start, end = offsets(entity)

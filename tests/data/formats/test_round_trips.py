@@ -213,6 +213,20 @@ def _logged():
         logging.getLogger("absl").removeHandler(handler)
 
 
+def test_a_label_that_uie_reads_as_a_relation_is_refused(tmp_path):
+    labelled = [Entity(0, 2, "手术"), Entity(2, 4, "手术的时间")]
+    document = Document("1", "手术昨日行", tuple(labelled))
+    with pytest.raises(
+        RecordError, match=r"record 1: entity 2: `label`='手术的时间' is a relation in UIE.*; rename"
+    ):
+        write_documents(tmp_path / "out", [document], "uie")
+    assert not (tmp_path / "out").exists()
+    # Without a mention of that text it is none.
+    write_documents(tmp_path / "out", [Document("1", "手术昨日行", (labelled[1],))], "uie")
+    (found,) = read_documents(tmp_path / "out")
+    assert [entity.label for entity in found.entities] == ["手术的时间"]
+
+
 def test_records_of_one_text_that_uie_joins_are_counted(tmp_path, caplog):
     records = [Document("-", "左肾", (Entity(0, 1, label),)) for label in ("病", "药", "病")]
     path = tmp_path / "out.jsonl"
