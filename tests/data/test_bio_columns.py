@@ -39,6 +39,15 @@ def test_other_keys_are_in_a_line_before_the_record():
     assert rest == "肝\tB-病\n\n"
 
 
+@pytest.mark.parametrize("format", ["auto", "bio", "conll"])
+def test_byte_order_marks_of_concatenated_files_are_no_text(tmp_path, format):
+    path = tmp_path / "records.bio"
+    path.write_text("\ufeff肝\tB-病\n\n\ufeff癌\tB-病\n\ufeff痛\tO\n\ufeff\n\ufeff\tO\n", encoding="utf-8")
+    documents = list(read_documents(path, format=format))
+    # Before a tab, it is the character of the row.
+    assert [document.text for document in documents] == ["肝", "癌痛", "\ufeff"]
+
+
 def test_files_of_others_are_read(tmp_path):
     content = "\ufeff肝 B-病\r\n癌 I-病\r\n  O\r\n# O\r\n\r\n\r\n \t\r\n予\tO\n药\t\tB-药"
     documents = _read(tmp_path, content)

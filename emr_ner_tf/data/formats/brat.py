@@ -4,13 +4,14 @@ Any other label is written as its code points (`U75C5_7406`), and `visual.conf` 
 """
 
 import contextlib
+import functools
 import os
 import pathlib
 import re
 from collections.abc import Iterator, Mapping
 
 from emr_ner_tf.data.document import Document, Entity
-from emr_ner_tf.data.formats.folders import FolderWriter, files_of, new_folder, read_text_file
+from emr_ner_tf.data.formats.folders import FolderWriter, files_of, new_folder, read_pairs, read_text_file
 from emr_ner_tf.data.formats.format import Format
 from emr_ner_tf.data.formats.losses import FRAGMENTS, MENTION_KEYS, Losses
 from emr_ner_tf.data.formats.offsets import Reading, readings
@@ -32,25 +33,12 @@ _OTHERS |= {"#": "notes", "*": "equivalences"}
 
 
 def _read(source: Source) -> Iterator[Record]:
-    labels: dict[pathlib.Path, Mapping[str, str]] = {}
     texts, annotations = files_of(source, TEXT, ANNOTATIONS)
     orphans = sum(not path.with_suffix(TEXT).exists() for path in annotations)
     source.losses.add("files of annotations without their text", orphans)
-    for path in texts:
-        pair = path.with_suffix(TEXT), path.with_suffix(ANNOTATIONS)
-        record = Record(1, b"", path=os.fspath(pair[0]), extra={"id": path.stem})
-        try:
-            if path.parent not in labels:
-                labels[path.parent] = _labels(path.parent / VISUAL)
-            record.text = read_text_file(pair[0], source.options.encoding)
-            record.raw = record.text.encode("utf-8", "surrogatepass")
-            record.path = os.fspath(pair[1])
-            # Unlike the method of a path, this function raises no error for a name that is too long.
-            if os.path.exists(pair[1]) or source.require_entities:
-                record.mentions = list(_mentions(pair[1], labels[path.parent], source))
-        except RecordError as error:
-            record.error, record.line = error, error.line or 0
-        yield record
+    pairs = ((path.stem, path.with_suffix(TEXT), path.with_suffix(ANNOTATIONS)) for path in texts)
+    labels = functools.cache(_labels)
+    yield from read_pairs(source, pairs, lambda path: _mentions(path, labels(path.with_name(VISUAL)), source))
 
 
 def _labels(path: pathlib.Path) -> dict[str, str]:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 
 from emr_ner_tf.data.document import Document
-from emr_ner_tf.data.formats.folders import FolderWriter, files_of, new_folder, read_text_file
+from emr_ner_tf.data.formats.folders import FolderWriter, files_of, new_folder, read_pairs, read_text_file
 from emr_ner_tf.data.formats.format import Format
 from emr_ner_tf.data.formats.losses import Losses
 from emr_ner_tf.data.formats.offsets import Reading, readings
@@ -31,19 +31,12 @@ def _read(source: Source) -> Iterator[Record]:
     texts, mentions = files_of(source, TEXT_SUFFIX, SUFFIX)
     orphans = sum(not os.path.exists(_text_of(path)) for path in mentions)
     source.losses.add("files of mentions without their text", orphans)
-    for path in texts:
-        name = _text_of(path).name.removesuffix(TEXT_SUFFIX)
-        pair = [path.with_name(f"{name}{suffix}") for suffix in (TEXT_SUFFIX, SUFFIX)]
-        record = Record(1, b"", path=os.fspath(pair[0]), extra={"id": name})
-        try:
-            record.text = read_text_file(pair[0], source.options.encoding)
-            record.raw = record.text.encode("utf-8", "surrogatepass")
-            record.path = os.fspath(pair[1])
-            if os.path.exists(pair[1]) or source.require_entities:
-                record.mentions = list(_mentions(pair[1], source.options.encoding))
-        except RecordError as error:
-            record.error, record.line = error, error.line or 0
-        yield record
+    names = ((path, _text_of(path).name.removesuffix(TEXT_SUFFIX)) for path in texts)
+    pairs = (
+        (name, path.with_name(f"{name}{TEXT_SUFFIX}"), path.with_name(f"{name}{SUFFIX}"))
+        for path, name in names
+    )
+    yield from read_pairs(source, pairs, lambda path: _mentions(path, source.options.encoding))
 
 
 def _text_of(path: pathlib.Path) -> pathlib.Path:

@@ -97,7 +97,11 @@ def head_of(path: str, encoding: str = "utf-8") -> bytes:
         return b""
     if is_utf8(encoding):
         return head.removeprefix(BOM)
-    return head.decode(encoding, "ignore").removeprefix("\ufeff").encode("utf-8", "ignore")
+    try:
+        text = head.decode(encoding, "ignore")
+    except UnicodeError:  # of a codec that ignores nothing, such as punycode; the reader reports it
+        return b""
+    return text.removeprefix("\ufeff").encode("utf-8", "ignore")
 
 
 def _of_folder(path: str) -> Detected | None:

@@ -5,14 +5,15 @@ import os
 import pathlib
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from emr_ner_tf.data.atomic_io import errors_named, temporary_path
 from emr_ner_tf.data.document import Document
-from emr_ner_tf.data.file_kinds import looks_like
-from emr_ner_tf.data.formats.records import Source
+from emr_ner_tf.data.formats.records import Mention, Record, Source
+from emr_ner_tf.data.formats.sources import invalid_encoding
 from emr_ner_tf.data.lines import STANDARD, read_error
 from emr_ner_tf.data.record_error import RecordError
+from emr_ner_tf.data.validation import lone_surrogate
 from emr_ner_tf.errors import UserError
 
 # At most 79 characters of three bytes: a file name has 255 bytes, and the longest suffix has 16.
@@ -69,6 +70,42 @@ def walk(path: str | os.PathLike[str]) -> Iterator[tuple[str, list[str], list[st
     return os.walk(os.fspath(path), onerror=refuse)
 
 
+def read_pairs(
+    source: Source,
+    pairs: Iterable[tuple[str, pathlib.Path, pathlib.Path]],
+    mentions: Callable[[pathlib.Path], Iterator[Mention]],
+) -> Iterator[Record]:
+    """Yields records that have two files each.
+
+    Args:
+        source: the input.
+        pairs: for each record, its id, the file of its text and that of its mentions.
+        mentions: reads a file of mentions.
+    """
+    for name, text, annotations in pairs:
+        record = Record(1, b"", path=os.fspath(text), extra={"id": name})
+        try:
+            check_file_name(name)
+            record.text = read_text_file(text, source.options.encoding)
+            record.raw = record.text.encode("utf-8", "surrogatepass")
+            record.path = os.fspath(annotations)
+            # Unlike the method of a path, this function raises no error for a name that is too long.
+            if os.path.exists(annotations) or source.require_entities:
+                record.mentions = list(mentions(annotations))
+        except RecordError as error:
+            record.error, record.line = error, error.line or 0
+        yield record
+
+
+def check_file_name(name: str) -> None:
+    """Raises an error for the name of a file that is the id of a record and is not UTF-8."""
+    if lone_surrogate(name) is not None:
+        raise RecordError(
+            "the name of the file is the id of the record, and is not valid UTF-8",
+            remedy="rename the file; convmv -f GB18030 -t UTF-8 converts the names of a folder",
+        )
+
+
 def read_text_file(path: pathlib.Path, encoding: str) -> str:
     """Reads a text file without changing line ends; a byte order mark is removed.
 
@@ -81,16 +118,11 @@ def read_text_file(path: pathlib.Path, encoding: str) -> str:
         raise read_error(path, error) from None
     try:
         return raw.decode(encoding).removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        seen = looks_like(raw)
-        raise RecordError(
-            f"the file is not valid {encoding}" + (f", and looks like {seen}" if seen else ""),
-            value=f"0x{error.object[error.start]:02x} at byte {error.start}, from 0",
-            path=os.fspath(path),
-            line=line,
-            remedy="name its encoding: --encoding=utf-8, gb18030, utf-16, ...",
-        ) from None
+    except UnicodeError as error:
+        start = error.start if isinstance(error, UnicodeDecodeError) else 0
+        value = f"0x{raw[start : start + 1].hex()} at byte {start}, from 0"
+        line = raw[:start].count(b"\n") + 1
+        raise invalid_encoding(encoding, raw, value=value, path=os.fspath(path), line=line) from None
 
 
 class Names:

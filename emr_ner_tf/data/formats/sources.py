@@ -60,6 +60,26 @@ def split_lines(chunks: Iterator[bytes]) -> Iterator[Line]:
         yield Line(number + 1, offset, rest)
 
 
+def invalid_encoding(encoding: str, head: bytes, *, value: str, path: str, line: int) -> RecordError:
+    """Returns the error for bytes that are invalid in an encoding.
+
+    Args:
+        encoding: the encoding.
+        head: beginning of the file, which may show its encoding.
+        value: the invalid byte and its place.
+        path: name of the file.
+        line: line of the byte.
+    """
+    seen = looks_like(head)
+    return RecordError(
+        f"the file is not valid {encoding}" + (f", and looks like {seen}" if seen else ""),
+        value=value,
+        path=path,
+        line=line,
+        remedy="name its encoding: --encoding=utf-8, gb18030, utf-16, ...",
+    )
+
+
 def is_utf8(encoding: str) -> bool:
     """Returns whether an encoding is UTF-8, with or without a byte order mark."""
     return codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
@@ -97,14 +117,7 @@ def _transcoded(chunks: Iterator[bytes], encoding: str, name: str) -> Iterator[b
                 start = error.start
                 row += error.object[:start].decode(encoding, "ignore").count("\n")
             at = f"byte {before + start} of the file, from 0"
-            seen = looks_like(head[:4096])
-            raise RecordError(
-                f"the file is not valid {encoding}" + (f", and looks like {seen}" if seen else ""),
-                value=at,
-                path=name,
-                line=row,
-                remedy="name its encoding: --encoding=utf-8, gb18030, utf-16, ...",
-            ) from None
+            raise invalid_encoding(encoding, head[:4096], value=at, path=name, line=row) from None
         offset += len(chunk)
         row += text.count("\n")
         yield text.encode("utf-8", "surrogatepass")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from emr_ner_tf.data.document import Document
-from emr_ner_tf.data.formats.folders import FolderWriter, files_of, new_folder
+from emr_ner_tf.data.formats.folders import FolderWriter, check_file_name, files_of, new_folder
 from emr_ner_tf.data.formats.format import Format
 from emr_ner_tf.data.formats.losses import Losses
 from emr_ner_tf.data.formats.offsets import CODE_POINTS
@@ -69,6 +69,8 @@ def _read(suffix: str, source: Source) -> Iterator[Record]:
                 warnings.simplefilter("ignore")
                 load = cassis.load_cas_from_xmi if suffix == ".xmi" else cassis.load_cas_from_json
                 _fill(record, load(io.BytesIO(record.raw), typesystem=systems[path.parent]), layer, source)
+            if record.extra["id"] == path.stem:
+                check_file_name(path.stem)
         except RecordError as error:
             record.error, record.line = error, 0
         except UserError:
@@ -255,8 +257,6 @@ class _CasWriter(FolderWriter):
         if self._suffix == ".xmi":
             _check_xml(document.text, "text")
             _check_xml(str(identifier or ""), "id")
-            for number, entity in enumerate(document.entities, start=1):
-                _check_xml(entity.label, "label", entity=number)
         offsets = offsets_of(document, CODE_POINTS)
         cas = self._cassis.Cas(typesystem=self._types)
         cas.sofa_string = document.text
@@ -277,12 +277,12 @@ class _CasWriter(FolderWriter):
         self.save(TYPE_SYSTEM, self._types.to_xml())
 
 
-def _check_xml(value: str, key: str, *, entity: int | None = None) -> None:
+def _check_xml(value: str, key: str) -> None:
     illegal = _ILLEGAL.search(value)
     if illegal is not None:
         found = f"<U+{ord(illegal[0]):04X} at character {illegal.start()}>"
         problem = "holds a character that XML cannot hold; write uima_json instead"
-        raise RecordError(problem, key=key, value=found, entity=entity)
+        raise RecordError(problem, key=key, value=found)
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ import os
 import pytest
 
 from emr_ner_tf.data.document import Document, Entity
+from emr_ner_tf.data.formats.options import FormatOptions
 from emr_ner_tf.data.reading import RecordError, RejectsWriter, read_documents
 from emr_ner_tf.data.writing import write_documents
 
@@ -113,6 +114,25 @@ def test_a_folder_that_cannot_be_read_is_an_error(tmp_path, monkeypatch, format)
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(RecordError, match=r"in/b: cannot be read: Permission denied"):
         list(read_documents(tmp_path / "in", format=format))
+
+
+@pytest.mark.parametrize("format", ["auto", "brat", "ccks2018", "uima_json"])
+def test_a_name_that_is_not_utf_8_is_named(tmp_path, format):
+    write_documents(tmp_path / "in", [Document("1", "左", (), {})], "brat" if format == "auto" else format)
+    for path in list((tmp_path / "in").iterdir()):
+        os.rename(path, os.path.join(os.fsencode(path.parent), b"\xd7\xf3" + os.fsencode(path.name)))
+    with pytest.raises(RecordError, match=r"the name of the file is the id .* not valid UTF-8; rename"):
+        list(read_documents(tmp_path / "in", format=format))
+
+
+@pytest.mark.parametrize("encoding", ["punycode", "undefined", "idna", "ascii"])
+@pytest.mark.parametrize("name", ["in", "in.txt"])
+def test_a_codec_that_cannot_decode_a_file_is_named(tmp_path, encoding, name):
+    _folder(tmp_path / "in", {"1.txt": "左肾", "1.ann": ""})
+    (tmp_path / "in.txt").write_text("左肾", encoding="utf-8")
+    with pytest.raises(RecordError, match=f"the file is not valid {encoding}") as caught:
+        list(read_documents(tmp_path / name, options=FormatOptions(encoding=encoding)))
+    assert "左" not in str(caught.value)
 
 
 def test_links_to_folders_are_counted(tmp_path, caplog):
