@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from emr_ner_tf.data.formats.format import Format
 from emr_ner_tf.data.formats.offsets import Reading, to_code_points
@@ -45,21 +45,15 @@ def _fill(record: Record, lines: Sequence[Line], source: Source) -> None:
     if not texts or not texts[0].startswith(HEADER):
         raise RecordError(f"the file does not begin with {HEADER}", line=1)
     layer = _layer(texts, source)
-    text = _text(texts, source)
+    tokens = _tokens(texts)
+    text = _text(texts, tokens, source)
     place = to_code_points(text, _READING)
     spans: dict[str, tuple[int, int, str, int]] = {}
-    for number, row in enumerate(texts, start=1):
-        if not row or row.startswith("#"):
-            continue
-        columns = row.split("\t")
-        match = _BOUNDS.fullmatch(columns[1]) if len(columns) > 2 else None
-        if match is None:
-            raise RecordError("the line is not a number, a start and an end, and a token", line=number)
-        start, end = place(int(match[1])), place(int(match[2]))
-        token = _unescaped(columns[2])
-        if start is None or end is None or text[start:end] != token:
+    for number, (columns, *bounds) in tokens.items():
+        start, end = map(place, bounds)
+        if start is None or end is None or text[start:end] != _unescaped(columns[2]):
             problem = "the token is not where its offsets are in the sentence"
-            raise RecordError(problem, value=match[0], line=number)
+            raise RecordError(problem, value=columns[1], line=number)
         for key, label in _labels(columns, layer, number):
             first = spans.get(key, (start, end, label, number))
             spans[key] = (min(first[0], start), max(first[1], end), *first[2:])
@@ -106,7 +100,21 @@ def _layer(texts: Sequence[str], source: Source) -> _Layer:
     return layer
 
 
-def _text(texts: Sequence[str], source: Source) -> str:
+def _tokens(texts: Sequence[str]) -> dict[int, tuple[list[str], int, int]]:
+    """Returns the columns, the start and the end of each token, by line."""
+    tokens = {}
+    for number, row in enumerate(texts, start=1):
+        if not row or row.startswith("#"):
+            continue
+        columns = row.split("\t")
+        match = _BOUNDS.fullmatch(columns[1]) if len(columns) > 2 else None
+        if match is None:
+            raise RecordError("the line is not a number, a start and an end, and a token", line=number)
+        tokens[number] = columns, int(match[1]), int(match[2])
+    return tokens
+
+
+def _text(texts: Sequence[str], tokens: Mapping[int, tuple[list[str], int, int]], source: Source) -> str:
     """Puts the sentences at the offsets of their tokens; the file does not have the text between them."""
     parts: list[str] = []
     at = 0  # in UTF-16 units
@@ -116,14 +124,11 @@ def _text(texts: Sequence[str], source: Source) -> str:
             # A sentence over several lines has several of these lines.
             sentence = _unescaped(row[6:]) if sentence is None else f"{sentence}\n{_unescaped(row[6:])}"
             continue
-        if not row or row.startswith("#") or sentence is None:
+        if number not in tokens or sentence is None:
             continue
-        columns = row.split("\t")
-        match = _BOUNDS.fullmatch(columns[1]) if len(columns) > 2 else None
-        if match is None:
-            raise RecordError("the line is not a number, a start and an end, and a token", line=number)
+        columns, start, _ = tokens[number]
         inside = max(sentence.find(_unescaped(columns[2])), 0)
-        gap = int(match[1]) - _size(sentence[:inside]) - at
+        gap = start - _size(sentence[:inside]) - at
         if gap < 0:
             raise RecordError("the sentence starts before the end of the one before it", line=number)
         if gap:
