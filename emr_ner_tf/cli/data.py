@@ -27,7 +27,8 @@ stats      Counts records, mentions and distinct surface forms by label, and sho
   emr-ner data stats --input=part1.txt --input=part2.txt
   emr-ner data stats --input=records.jsonl --labels=infer --json
 
-split      Splits records at random into OUTPUT/train.jsonl and OUTPUT/heldout.jsonl, 7:3 by default.
+split      Splits records at random into OUTPUT/train.jsonl and OUTPUT/heldout.jsonl, 7:3 by default; the files of
+           other formats have their extensions.
 
   emr-ner data split --input=records.jsonl --output=split --seed=1
   emr-ner data split --input=records.jsonl --output=split --keep_near_duplicates_together
