@@ -7,7 +7,7 @@ from emr_ner_tf.data.formats.detection import detect
 from emr_ner_tf.data.formats.options import DEFAULT_OPTIONS, FormatOptions
 from emr_ner_tf.data.formats.sources import encoded_lines
 from emr_ner_tf.data.formats.table import AUTO, FORMATS
-from emr_ner_tf.data.reading import read_documents
+from emr_ner_tf.data.reading import read_documents, warn_of_foreign_options
 from emr_ner_tf.data.record_error import RecordError
 
 _COLUMNS = ("bio", "conll")
@@ -31,7 +31,10 @@ def read_passages(
     path = os.fspath(path)
     if format == AUTO:
         format = _find_format(path, options.encoding)
-        options = FORMATS[format].own_options(options) if format == "text" else options
+    if format in FORMATS:
+        # The options may be those of annotated records, which have another format.
+        warn_of_foreign_options(path, format, options)
+        options = FORMATS[format].own_options(options)
     documents = read_documents(
         path, format=format, overlaps="longest", require_entities=False, options=options
     )

@@ -202,6 +202,14 @@ def _read(
     return _located(os.fspath(path), format, rules, rejects)
 
 
+def warn_of_foreign_options(path: str | os.PathLike[str], format: str, options: FormatOptions) -> None:
+    """Logs the options that are given and that the format of a file does not have."""
+    names = FORMATS[format].foreign_options(options)
+    if names:
+        message = "%s: read as %s, which has no setting %s"
+        logging.warning(message, source_name(path), format, ", ".join(names))
+
+
 def _foreign(format: str, names: Sequence[str]) -> str:
     having = {
         name: [
@@ -224,9 +232,8 @@ def _located(path: str, format: str, rules: _Rules, rejects: Rejects | None) -> 
         if found and format != "ccks2019" and not rules.is_quiet:
             logging.info("%s: read as %s, found by %s", source_name(path), format, found.why)
         # Several files, such as those of training and held-out records, may have different formats.
-        if not rules.is_quiet and (names := FORMATS[format].foreign_options(rules.options)):
-            message = "%s: read as %s, which has no setting %s"
-            logging.warning(message, source_name(path), format, ", ".join(names))
+        if not rules.is_quiet:
+            warn_of_foreign_options(path, format, rules.options)
     if not rules.is_quiet and not is_utf8(encoding) and looks_like(head_of(path)) == "UTF-8 text":
         # UTF-8 can often be decoded as GB18030, to other characters.
         message = "%s: read as %s, as `encoding` says, and it looks like UTF-8 text"

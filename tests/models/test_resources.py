@@ -120,7 +120,7 @@ def test_unlabelled_text_of_any_format(tmp_path):
     assert "囊肿" in "".join(build_resources(config, _DOCUMENTS[:1]).words)
 
 
-def test_format_and_options_of_unlabelled_text(tmp_path):
+def test_format_and_options_of_unlabelled_text(tmp_path, caplog):
     path = tmp_path / "notes.csv"
     path.write_bytes("编号,住院经过\n1,肝囊肿。\n2,脾大。\n".encode("gb18030"))
     config = _config()
@@ -130,6 +130,16 @@ def test_format_and_options_of_unlabelled_text(tmp_path):
     assert list(unlabelled_passages(data)) == ["肝囊肿。", "脾大。"]
     data.unlabelled_options, data.options = data.options, ""
     assert list(unlabelled_passages(data)) == ["肝囊肿。", "脾大。"]
+    # The options of the records are those of another format.
+    path.with_suffix(".txt").write_text("肝囊肿。\n", encoding="utf-8")
+    for format in ("auto", "text"):
+        data.unlabelled, data.unlabelled_format = str(path.with_suffix(".txt")), format
+        data.unlabelled_options, data.options = "", "text_column=住院经过"
+        assert list(unlabelled_passages(data)) == ["肝囊肿。"]
+        assert "notes.txt: read as text, which has no setting text_column" in caplog.text
+        caplog.clear()
+    data.unlabelled, data.unlabelled_format = str(path), "csv"
+    data.unlabelled_options, data.options = "encoding=gb18030,text_column=住院经过", ""
     config.char.word2vec = True
     assert {"肾", "肝", "脾"} <= set(build_resources(config, _DOCUMENTS).char_vectors.tokens)
     data.unlabelled_options = "encoding=utf-8"
