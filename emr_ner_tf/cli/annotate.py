@@ -66,7 +66,9 @@ _VERSION_LABEL = flags.DEFINE_string(
 )
 _DEADLINE_S = define_seconds("deadline_s", 60.0, "Timeout of one request to --server, in seconds.", 0.001)
 _RETRY_TIMEOUT_S = define_seconds(
-    "retry_timeout_s", 30.0, "Seconds to keep retrying while --server is unavailable or overloaded."
+    "retry_timeout_s",
+    30.0,
+    "Seconds to keep retrying while --server is unavailable or overloaded, or lacks the version of the job.",
 )
 define_deprecated_alias("patience_s", "retry_timeout_s")
 _MAX_RECORDS = flags.DEFINE_integer(
@@ -243,13 +245,10 @@ def _from_server() -> Annotator:
     from emr_ner_tf.inference.file_job import partial_version
 
     secured = _TLS.value or _TLS_CA.value or _TLS_CERT.value or _TLS_KEY.value
-    version, label = _VERSION.value, _VERSION_LABEL.value
-    if version is None and _RESUME.value:
-        version = partial_version(_OUTPUT.value)
     options = ClientOptions(
         model=_MODEL_NAME.value,
-        version=version,
-        label=label if version is None else None,
+        version=_VERSION.value,
+        label=_VERSION_LABEL.value,
         deadline_s=_DEADLINE_S.value,
         retry_timeout_s=_RETRY_TIMEOUT_S.value,
         max_records=_MAX_RECORDS.value,
@@ -263,7 +262,12 @@ def _from_server() -> Annotator:
         from emr_ner_tf.client.rest_client import RestClient as Client
     else:
         from emr_ner_tf.client.grpc_client import GrpcClient as Client
-    return Client(_SERVER.value, options)
+    client = Client(_SERVER.value, options)
+    if _RESUME.value and _VERSION.value is None:
+        version = partial_version(_OUTPUT.value)
+        if version is not None:
+            client.pin(version)
+    return client
 
 
 def _headers() -> dict[str, str]:

@@ -40,9 +40,8 @@ convert    Converts records from any format to any other, and says what the othe
   emr-ner data convert --input=notes.csv --encoding=gb18030 --noannotated --output=notes.jsonl
 """
 
-import itertools
+import dataclasses
 import pathlib
-import re
 import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -52,6 +51,7 @@ from ml_collections import config_flags
 
 from emr_ner_tf.cli.data_audit import audit, check_flags
 from emr_ner_tf.cli.data_check import check, print_findings, raise_errors
+from emr_ner_tf.cli.data_split import split
 from emr_ner_tf.cli.data_tables import Listing, print_stats, write_figures
 from emr_ner_tf.cli.format_flags import (
     define_format_flags,
@@ -67,17 +67,16 @@ from emr_ner_tf.config import base_config
 from emr_ner_tf.data.atomic_io import STANDARD, check_not_an_input
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.data.formats.detection import detect
-from emr_ner_tf.data.formats.options import SCHEMES, FormatOptions
+from emr_ner_tf.data.formats.options import DEFAULT_OPTIONS, SCHEMES, FormatOptions
 from emr_ner_tf.data.formats.table import AUTO, FORMATS
 from emr_ner_tf.data.labels import resolve_labels
 from emr_ner_tf.data.lines import check_rereadable
-from emr_ner_tf.data.near_duplicates import NEAR, near_duplicate_groups
+from emr_ner_tf.data.near_duplicates import NEAR
 from emr_ner_tf.data.reading import Located, read_again, read_documents, read_located
 from emr_ner_tf.data.rejects import NullRejects, Rejects, RejectsWriter
-from emr_ner_tf.data.splitting import assign_split
 from emr_ner_tf.data.stats import corpus_stats
 from emr_ner_tf.data.validation import OVERLAPS
-from emr_ner_tf.data.writing import document_writers, write_documents
+from emr_ner_tf.data.writing import write_documents
 from emr_ner_tf.errors import UsageError, UserError
 from emr_ner_tf.progress_bar import ProgressBar
 
@@ -175,8 +174,10 @@ def main(subcommand: str) -> None:
     if _OUTPUT.value == STANDARD and subcommand in _NO_STREAM:
         raise UsageError(_NO_STREAM[subcommand])
     if _OUTPUT.value is not None:
-        for path in _sides()[1] if subcommand == "split" else [_OUTPUT.value]:
+        for path in _sides(_written("split")[0]) if subcommand == "split" else [_OUTPUT.value]:
             check_not_an_input(path, inputs)
+        if "to_scheme" in _FLAGS[subcommand]:
+            _written(subcommand)  # a wrong flag is reported before the records are read
     if subcommand == "audit":
         check_flags(_CONFIG.value is not None, bool(_MODEL_DIR.value), _WORK_DIR.value is not None)
     for path in _INPUT.value if subcommand in ("check", "split") else ():
@@ -228,8 +229,8 @@ def _validate(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
         for _ in checked():
             pass
     else:
-        format = output_format(_TO.value, _OUTPUT.value, _format_found())
-        write_documents(_OUTPUT.value, checked(), format, options=_writing(format))
+        format, options = _written("validate")
+        write_documents(_OUTPUT.value, checked(), format, options=options)
     if repeated:
         logging.warning("%d records have the id of an earlier record", repeated)
     _say(f"{records} good records with {mentions} mentions")
@@ -259,6 +260,7 @@ def _check() -> None:
 
 
 def _audit(labels: tuple[str, ...]) -> None:
+    format, options = _written("audit")
     records = list(_located(_INPUT.value, None, labels=labels))
     _check_some(len(records), None)
     audit(
@@ -270,7 +272,8 @@ def _audit(labels: tuple[str, ...]) -> None:
         folds=_FOLDS.value,
         seed=_SEED.value,
         output=_OUTPUT.value,
-        format=output_format(_TO.value, _OUTPUT.value, "ccks2019"),
+        format=format,
+        options=options,
         examples=_EXAMPLES.value,
     )
 
@@ -290,41 +293,30 @@ def _stats(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
 
 
 def _split(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
-    match = re.fullmatch(r"([1-9][0-9]*):([1-9][0-9]*)", _RATIO.value)
-    if match is None:
-        raise UsageError(f"--ratio must be two whole numbers above 0, such as 7:3, got {_RATIO.value!r}")
-    documents = _some(_documents(labels, rejects), rejects)
-    if _TOGETHER.value:
-        texts = ((document.text for document in each) for each in (documents, _documents_again(labels)))
-        groups = near_duplicate_groups(*texts)
-    else:
-        groups = list(range(sum(1 for _ in documents)))
-    sides = assign_split(groups, (int(match[1]), int(match[2])), _SEED.value)
-    format, paths = _sides()
-    with document_writers(paths, format, options=_writing(format)) as (write_train, write_heldout):
-        # The records are read a second time rather than kept in memory.
-        for train, document in itertools.zip_longest(sides, _documents_again(labels)):
-            if train is None or document is None:
-                raise UserError("--input changed between two readings; split reads its files twice")
-            (write_train if train else write_heldout)(document)
-    for path, records in zip(paths, (sum(sides), len(sides) - sum(sides)), strict=True):
-        print(f"{path}: {records} records")
-    if _TOGETHER.value:
-        print(f"{len(set(groups))} groups, none of them on both sides")
+    format, options = _written("split")
+    split(
+        _some(_documents(labels, rejects), rejects),
+        lambda: _documents_again(labels),
+        _sides(format),
+        ratio=_RATIO.value,
+        seed=_SEED.value,
+        together=_TOGETHER.value,
+        format=format,
+        options=options,
+    )
 
 
-def _sides() -> tuple[str, list[pathlib.Path]]:
-    """Returns the format of split's two outputs, and their paths."""
-    format = output_format(_TO.value, None, _format_found())
+def _sides(format: str) -> list[pathlib.Path]:
+    """Returns the paths of split's two outputs."""
     suffix = f".{FORMATS[format].extension}".rstrip(".")
-    return format, [pathlib.Path(_OUTPUT.value, f"{name}{suffix}") for name in ("train", "heldout")]
+    return [pathlib.Path(_OUTPUT.value, f"{name}{suffix}") for name in ("train", "heldout")]
 
 
 def _convert(labels: tuple[str, ...], rejects: RejectsWriter | None) -> None:
-    format = output_format(_TO.value, _OUTPUT.value, "bio" if _format_found() == "ccks2019" else "ccks2019")
+    format, options = _written("convert")
     documents = _some(_documents(labels, rejects), rejects, or_empty=True)
     with ProgressBar("converting", count_for_bar(_INPUT.value, labels=labels, **_reading())) as bar:
-        records = write_documents(_OUTPUT.value, bar.track(documents), format, options=_writing(format))
+        records = write_documents(_OUTPUT.value, bar.track(documents), format, options=options)
     name = "<stdout>" if _OUTPUT.value == STANDARD else _OUTPUT.value
     _say(f"{name}: {records} records as {format}")
 
@@ -373,18 +365,26 @@ def _documents_again(labels: tuple[str, ...]) -> Iterator[Document]:
 
 
 def _reading() -> dict[str, Any]:
+    options = format_options()
+    if _TO.value == "label_studio" and _format_found() != "label_studio":
+        options = dataclasses.replace(options, label_studio=DEFAULT_OPTIONS.label_studio)  # it is --output's
     return {
         "format": _FORMAT.value,
         "overlaps": _OVERLAPS.value,
         "require_entities": _ANNOTATED.value,
-        "options": format_options(),
+        "options": options,
     }
 
 
-def _writing(format: str) -> FormatOptions:
-    if _TO_SCHEME.present and "scheme" not in FORMATS[format].options:
+def _written(subcommand: str) -> tuple[str, FormatOptions]:
+    """Returns the format of a subcommand's output, and its settings."""
+    default = "ccks2019" if subcommand == "audit" else _format_found()
+    if subcommand == "convert":
+        default = "bio" if default == "ccks2019" else "ccks2019"
+    format = output_format(_TO.value, None if subcommand == "split" else _OUTPUT.value, default)
+    if _TO_SCHEME.present and "scheme" not in FORMATS[format].options and _TO_SCHEME.value != format:
         raise UsageError(f"--to_scheme is a flag of conll and huggingface, and the output is {format}")
-    return FormatOptions(scheme=_TO_SCHEME.value, label_studio=format_options().label_studio)
+    return format, FormatOptions(scheme=_TO_SCHEME.value, label_studio=format_options().label_studio)
 
 
 def _format_found() -> str:

@@ -7,6 +7,7 @@ from rich.table import Table
 
 from emr_ner_tf.cli.console import print_table, results
 from emr_ner_tf.config import ConfigDict
+from emr_ner_tf.data.formats.options import FormatOptions
 from emr_ner_tf.data.reading import Located
 from emr_ner_tf.data.writing import write_documents
 from emr_ner_tf.errors import UsageError
@@ -36,6 +37,7 @@ def audit(
     seed: int,
     output: str | None,
     format: str,
+    options: FormatOptions,
     examples: int,
 ) -> None:
     """Finds the likely annotation errors of records, writes them, and prints their number and the first places.
@@ -50,6 +52,7 @@ def audit(
         seed: seed of the folds.
         output: file for the records with likely errors, the most suspicious record first; None writes none.
         format: format of `output`.
+        options: its settings.
         examples: maximum number of places to print.
 
     Raises:
@@ -62,7 +65,7 @@ def audit(
     else:
         suspects = audit_by_folds(records, labels, config, work_dir, folds=folds, seed=seed)
     if output is not None:
-        write_documents(output, suspect_documents(suspects), format)
+        write_documents(output, suspect_documents(suspects), format, options=options)
     _print_table(suspects, len(records))
     for suspect in suspects[:examples]:
         results().print(_line(suspect), soft_wrap=True)

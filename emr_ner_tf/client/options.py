@@ -1,6 +1,7 @@
 """Settings of the clients, such as versions, timeouts, limits and TLS, and the errors that clients raise."""
 
 import dataclasses
+import numbers
 import os
 import pathlib
 import re
@@ -27,8 +28,9 @@ NO_CONNECTION = (
 # Reasons in OpenSSL's and gRPC's messages that a repeated TLS handshake would meet again. A connection that breaks,
 # as at a server's restart, has none of them.
 _HANDSHAKE_FAILURES = re.compile(
-    r"(?:\[SSL: |OPENSSL_internal:)(?:CERTIFICATE_VERIFY_FAILED|WRONG_VERSION_NUMBER|\w+_ALERT_\w+)"
-    "|Hostname Verification Check failed"
+    r"\[SSL(?:\]|: (?!UNEXPECTED_EOF))"
+    r"|OPENSSL_internal:(?:CERTIFICATE_VERIFY_FAILED|WRONG_VERSION_NUMBER|UNSUPPORTED_PROTOCOL|\w+_ALERT_\w+)"
+    "|Hostname Verification Check failed|is not in peer certificate"
 )
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]]+):([0-9]{1,5})")
 _RESOLVERS = frozenset(("dns", "ipv4", "ipv6", "unix", "unix-abstract", "vsock", "xds"))
@@ -121,11 +123,16 @@ class TlsFiles:
 
     @property
     def authorities(self) -> str | None:
-        """The file of the authorities to trust: `ca`, or OpenSSL's on this machine; None if that has no such file."""
-        machine = ssl.get_default_verify_paths()
+        """The file of the authorities to trust; None if there is no such file.
+
+        It is `ca`, or that of gRPC's variable GRPC_DEFAULT_SSL_ROOTS_FILE_PATH, or OpenSSL's on this machine.
+        """
+        if self.ca is not None:
+            return self.ca
+        machine, named = ssl.get_default_verify_paths(), os.environ.get("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH")
         # On Debian, OpenSSL names a folder only, which has this file for programs that need one.
         debian = machine.capath and os.path.join(machine.capath, "ca-certificates.crt")
-        return next(filter(os.path.isfile, filter(None, (self.ca, machine.cafile, debian))), None)
+        return next(filter(os.path.isfile, filter(None, (named, machine.cafile, debian))), None)
 
     def _check_content(self) -> None:
         """Reads the files, because gRPC would only report that there is no connection."""
@@ -204,6 +211,10 @@ class ClientOptions:
             # A mapping without the types of its items, and whole numbers of seconds.
             kind = float | int if field.type is float else getattr(field.type, "__origin__", field.type)
             value = getattr(self, field.name)
+            if isinstance(value, numbers.Real) and not isinstance(value, int | float):
+                # Such as NumPy's.
+                value = int(value) if isinstance(value, numbers.Integral) else float(value)
+                object.__setattr__(self, field.name, value)
             if not isinstance(value, kind) or isinstance(value, bool) != (kind is bool):
                 expected = str(getattr(kind, "__name__", kind)).replace(" | ", " or ")
                 raise UserError(f"{field.name} must be {expected}, got {type(value).__name__}")

@@ -28,6 +28,10 @@ class PinnedClient(abc.ABC):
         """The requested version: `options.version` or, if pinned, that of the first answer; None if not yet known."""
         return self._pin.requested.version
 
+    def pin(self, version: int) -> None:
+        """Asks for a version from now on, as if it had given the first answer."""
+        self._pin.pin(version)
+
     @property
     def name(self) -> str:
         """The server and the model."""

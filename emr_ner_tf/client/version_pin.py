@@ -41,6 +41,10 @@ class VersionPin:
         """Whether the version is not known yet and will be that of the first answer."""
         return self.requested.pin_version and self.requested.version is None
 
+    def pin(self, version: int) -> None:
+        """Asks for a version that has already given answers, as to the earlier part of a job."""
+        self.requested = dataclasses.replace(self._options, version=version, label=None)
+
     def take(self, version: int | None, requested: ClientOptions) -> bool:
         """Records the version that gave an answer.
 
@@ -74,7 +78,7 @@ class VersionPin:
             )
         with self._lock:
             if self.requested.version is None:
-                self.requested = dataclasses.replace(self._options, version=version, label=None)
+                self.pin(version)
             return self.requested.version == version
 
     def explain(self, failure: ServingError, requested: ClientOptions) -> ServingError:

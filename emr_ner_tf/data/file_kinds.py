@@ -123,10 +123,10 @@ def spread_json(head: bytes) -> bool:
     return bool(sample) and _not_json_lines(sample) in (_ARRAY, _SPREAD)
 
 
-def looks_like_columns(lines: Sequence[bytes]) -> bool:
-    """Returns whether most of the first lines are columns whose last one is a tag."""
+def looks_like_columns(lines: Sequence[bytes], *, all_of_them: bool = False) -> bool:
+    """Returns whether most of the first lines, or all of them, are columns whose last one is a tag."""
     sample = _sample_of(lines)
-    return bool(sample) and _are_tagged(sample)
+    return bool(sample) and _are_tagged(sample, all_of_them=all_of_them)
 
 
 def looks_like_text(lines: Sequence[bytes], *, named_so: bool) -> bool:
@@ -255,15 +255,20 @@ def _is_gb18030(raw: bytes) -> bool:
     return len(common) >= 0.8 * len(wide)
 
 
-def _are_tagged(sample: Sequence[bytes]) -> bool:
-    rows = [line for line in sample if not line.startswith(b"# {")]
-    # The others may have a fault.
-    return 2 * sum(_is_row(row) or _is_tagged(row) for row in rows) > len(rows)
-
-
-def _is_tagged(raw: bytes) -> bool:
-    _, *others = split_columns(_decoded(raw))
-    return bool(others) and (TAG.fullmatch(others[-1]) or UNREADABLE_TAG.fullmatch(others[-1])) is not None
+def _are_tagged(sample: Sequence[bytes], *, all_of_them: bool = False) -> bool:
+    lasts = [
+        row_tag(_decoded(line)) if _is_row(line) else "".join(split_columns(_decoded(line))[1:][-1:])
+        for line in sample
+        if not line.startswith(b"# {")
+    ]
+    tags = [last for last in lasts if last and TAG.fullmatch(last)]
+    if len(lasts) == 1 and tags and tags[0].startswith(("L-", "U-")):
+        # A single line of text may end in the name of a drug, such as L-carnitine.
+        return False
+    # A letter without a label is a tag with a fault only beside tags.
+    faulty = [last for last in lasts if last and UNREADABLE_TAG.fullmatch(last)] if tags else []
+    found = len(tags) + len(faulty)
+    return found == len(lasts) > 0 if all_of_them else 2 * found > len(lasts)
 
 
 def _is_row(raw: bytes) -> bool:

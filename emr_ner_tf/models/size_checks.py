@@ -19,14 +19,14 @@ def check_sizes(config: ConfigDict) -> None:
     """
     settings = config.model
     known = bert_settings(config)
-    width, what = 2 * settings.units, f"config.model.context={settings.context}"
-    if settings.context in _ONE_DIRECTION:
-        width = settings.units
-    elif settings.context == "none":
-        width, what = known.get("hidden_size"), "the encoder"
+    width = settings.units if settings.context in _ONE_DIRECTION else 2 * settings.units
+    what = f"config.model.context={settings.context}, {width} with config.model.units={settings.units}"
+    if settings.context == "none":
+        width = known.get("hidden_size")
+        what = f"the encoder, {width}"
     if settings.attention == "multi_head" and isinstance(width, int) and width % settings.heads:
         raise UserError(
-            f"config.model.heads must divide the width of the output of {what}, {width}, got {settings.heads}"
+            f"config.model.heads must divide the width of the output of {what}, got {settings.heads}"
         )
     positions = known.get("max_position_embeddings")
     if isinstance(positions, int):

@@ -14,6 +14,8 @@ _MAX_HEAD_BYTES = 1 << 16
 _LENGTH = b"content-length"
 _ONCE = (_LENGTH, b"transfer-encoding", b"content-encoding", b"content-type", b"host")
 _STALLED_S = 60.0
+# States of a client whose request is complete, without and with `Connection: close`.
+_ALL_RECEIVED = (h11.DONE, h11.MUST_CLOSE)
 
 
 class HttpProtocol(H11Protocol):
@@ -59,7 +61,7 @@ class HttpProtocol(H11Protocol):
     def eof_received(self) -> bool | None:
         """Keeps a connection whose client has sent its requests and closed its side: it still reads the answers."""
         waiting = self.cycle is not None and not self.cycle.response_complete
-        if not waiting or self.conn.their_state is not h11.DONE or self.scheme == "https":
+        if not waiting or self.conn.their_state not in _ALL_RECEIVED or self.scheme == "https":
             return None
         self._at_eof = True
         self._close_after_last()
@@ -74,7 +76,7 @@ class HttpProtocol(H11Protocol):
 
     def _close_after_last(self) -> None:
         """Closes a connection that nothing more comes from, after the answer to its last complete request."""
-        if self.cycle.response_complete or self.conn.their_state is not h11.DONE:
+        if self.cycle.response_complete or self.conn.their_state not in _ALL_RECEIVED:
             self.transport.close()
         elif not self.conn.trailing_data[0]:
             self.cycle.keep_alive = False

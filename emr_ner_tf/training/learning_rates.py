@@ -62,7 +62,7 @@ def encoder_rate(encoder: Encoder, rate: float) -> float:
 def _encoder_groups(
     encoder: Encoder, variables: Sequence[tf.Variable], rate: float, decay: float
 ) -> list[RateGroup]:
-    if decay == 1:
+    if decay == 1 or not variables:
         return [(variables, rate)]
     depth_of = {mapping.variable.ref(): _depth(mapping.name) for mapping in encoder.weight_mappings()}
     last = max(depth_of.values(), default=0)

@@ -312,12 +312,19 @@ def test_convert_plain_text(cli, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("flags", "kind"), [([], "predictions"), (["--label_studio=annotations"], "annotations")]
+    ("flags", "kind"),
+    [
+        ([], "predictions"),
+        (["--label_studio=annotations"], "annotations"),
+        (["--label_studio=annotations", "--format=text"], "annotations"),
+    ],
 )
 def test_texts_that_nobody_has_annotated_are_no_finished_tasks(cli, tmp_path, flags, kind):
     source, output = tmp_path / "notes.txt", tmp_path / "tasks.json"
     source.write_text("肝癌。\n痛。\n", encoding="utf-8")
-    _good(cli("data", "convert", f"--input={source}", f"--output={output}", "--to=label_studio", *flags))
+    done = cli("data", "convert", f"--input={source}", f"--output={output}", "--to=label_studio", *flags)
+    _good(done)
+    assert "has no setting" not in done.stderr
     tasks = json.loads(output.read_text(encoding="utf-8"))
     assert [task.keys() for task in tasks] == [{"data", kind}] * 2
 
@@ -337,6 +344,11 @@ def test_texts_that_nobody_has_annotated_are_no_finished_tasks(cli, tmp_path, fl
         (("split", "--input=IN"), 2, "split requires --output"),
         (
             ("convert", "--input=IN", "--output=OUT", "--to_scheme=bioes"),
+            2,
+            "--to_scheme is a flag of conll and",
+        ),
+        (
+            ("audit", "--input=IN", "--model_dir=x", "--output=OUT", "--to=csv", "--to_scheme=bioes"),
             2,
             "--to_scheme is a flag of conll and",
         ),

@@ -2,12 +2,13 @@
 
 import asyncio
 
+import numpy as np
 import pytest
 from client_calls import ask
 
 from emr_ner_tf.api import connect
 from emr_ner_tf.client.grpc_aio_client import AsyncGrpcClient
-from emr_ner_tf.client.options import ClientOptions, ServingError
+from emr_ner_tf.client.options import ClientOptions, ServingError, TlsFiles, handshake_error
 from emr_ner_tf.data.document import Document
 from emr_ner_tf.errors import UserError
 from emr_ner_tf.inference.annotator import POOL_CHARACTERS
@@ -43,6 +44,35 @@ def test_options_of_another_type(options, message):
     with pytest.raises(UserError, match=f"^{message}$"):
         connect("localhost:1", **options)
     assert ClientOptions(deadline_s=5, retry_timeout_s=0.5, version=0).version == 0
+    numbers = ClientOptions(deadline_s=np.float32(5), version=np.int64(3))
+    assert (type(numbers.deadline_s), type(numbers.version)) == (float, int)
+
+
+@pytest.mark.parametrize(
+    ("details", "is_final"),
+    [
+        ("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed (_ssl.c:1006)", True),
+        ("[SSL: UNSUPPORTED_PROTOCOL] unsupported protocol", True),
+        ("[SSL] record layer failure", True),
+        ("SSL_ERROR_SSL: error:1000007d:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED", True),
+        ("Peer name localhost is not in peer certificate", True),
+        ("[SSL: UNEXPECTED_EOF_WHILE_READING] EOF occurred in violation of protocol", False),
+        ("TLS/SSL connection has been closed (EOF)", False),
+        ("Connection reset by peer", False),
+    ],
+)
+def test_which_handshakes_would_fail_again(details, is_final):
+    assert (handshake_error("ner:8500", details) is not None) == is_final
+
+
+def test_the_authorities_to_trust(tmp_path, monkeypatch):
+    named = tmp_path / "roots.pem"
+    named.touch()
+    monkeypatch.setenv("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", str(named))
+    assert TlsFiles().authorities == str(named)
+    monkeypatch.delenv("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH")
+    monkeypatch.setenv("SSL_CERT_FILE", str(named))
+    assert TlsFiles().authorities == str(named)
 
 
 @pytest.mark.parametrize("kind", ["grpc", "aio", "rest"])

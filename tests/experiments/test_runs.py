@@ -236,7 +236,7 @@ def test_the_plan(experiment):
         plan(dataclasses.replace(experiment, overrides=("model.dropout=2",)), ["VII"], [], 1)
     # Errors that the model itself would raise, hours after the rows before it.
     for override, message in (
-        ("model.heads=5", "model.heads must divide .*model.context=bilstm, 32, got 5"),
+        ("model.heads=5", "model.heads must divide .*model.context=bilstm, 32 with .*, got 5"),
         ("text.window=511", "text.window must be at most 510"),
     ):
         with pytest.raises(UserError, match=rf"config\.{message}"):

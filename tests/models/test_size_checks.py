@@ -10,10 +10,10 @@ from emr_ner_tf.models.builder import check_model
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"model.heads": 3}, "model.heads must divide .*model.context=bigru, 512, got 3"),
+        ({"model.heads": 3}, "model.heads must divide .*model.context=bigru, 512 with .* got 3"),
         (
             {"model.heads": 3, "model.context": "cnn"},
-            "model.heads must divide .*model.context=cnn, 256, got 3",
+            "model.heads must divide .*model.context=cnn, 256 with .* got 3",
         ),
         ({"model.heads": 3, "model.context": "none"}, "model.heads must divide .* the encoder, 128, got 3"),
         ({"text.window": 600}, "text.window must be at most 510"),

@@ -300,6 +300,20 @@ def test_all_requests_before_the_end_are_answered(connect, server):
         assert connection.is_closed()
 
 
+def test_a_last_request_that_closes_is_answered(connect, server):
+    slow = json.dumps({"instances": ["slow xx"]}).encode()
+    head = (f"POST {PATH} HTTP/1.1", f"Content-Length: {len(slow)}", "Connection: close")
+    for before in (0, 1):
+        connection = connect(server)
+        for _ in range(before):
+            connection.post(slow)
+        connection.send(*head, body=slow)
+        connection.socket.shutdown(socket.SHUT_WR)
+        for _ in range(before + 1):
+            assert is_prediction(connection.answer())
+        assert connection.is_closed()
+
+
 def test_http_1_0_and_a_client_that_waits_to_be_asked_for_the_body(connect, server):
     connection = connect(server)
     connection.send(f"POST {PATH} HTTP/1.1", f"Content-Length: {len(BODY)}", "Expect: 100-continue")

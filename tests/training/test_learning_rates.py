@@ -83,6 +83,14 @@ def test_layers_without_variables_of_their_own(tagger, monkeypatch):
         _rates(tagger, layer_decay=0.5)
 
 
+def test_a_row_without_a_pre_trained_encoder_ignores_layers(monkeypatch):
+    config = base_config()
+    config.model.encoder = "char"
+    config.model.units = config.model.heads = 2
+    characters = build_tagger(ModelDefinition(config, _VOCABULARY, ("甲",)))[0]
+    assert _rates(characters, layer_decay=0.5) == _rates(characters)
+
+
 @pytest.mark.parametrize(
     ("key", "value", "rule"),
     [

@@ -111,11 +111,13 @@ def _of_rows(
         columns > 2
         and len(rows) > 1
         and [row[0] for row in rows] == [str(i) for i in range(1, len(rows) + 1)]
+        # Tokens, and not the same part of speech of some numbers.
+        and len({row[1] for row in rows}) > 1
     ):
         raise RecordError(
             "the first column numbers the rows, and the first column must have the tokens",
             value=f"1 to {len(rows)}",
-            remedy="remove it: sed -E 's/^[0-9]+[ \\t]+//' FILE > COPY",
+            remedy="remove that column",
         )
     lines = lines if len(lines) == len(rows) else ()
     tokens = [_token(row[0], lines[i] if lines else None) for i, row in enumerate(rows)]

@@ -237,7 +237,13 @@ def _of_lines(path: str, head: bytes, *, is_conll: bool) -> Detected | None:
     first = next(line.raw.decode("utf-8", "replace").strip() for line in lines if line.raw.strip())
     if first.startswith(DOCUMENT_START) or is_sentence(first.encode()):
         return Detected("conll", "columns with a tag")
-    if looks_like_columns([line.raw for line in lines]):
+    header = first.partition("\r")[0]
+    names = {name.strip().lower().strip('"') for name in re.split(r"[,;\t]", header)}
+    # A table may have a last column of letters, too, but not in its first row.
+    is_named = len(names) > 1 and bool(names & set(TEXT_NAMES)) and not looks_like_columns([header.encode()])
+    if not is_named and looks_like_columns(
+        [line.raw for line in lines], all_of_them=suffix in (".csv", ".tsv")
+    ):
         found = list(blocks(lines))
         whole = found[:-1] if is_cut and len(found) > 1 else found
         return Detected("bio" if not is_conll and _is_bio(whole) else "conll", "columns with a tag last")
@@ -245,11 +251,9 @@ def _of_lines(path: str, head: bytes, *, is_conll: bool) -> Detected | None:
         return Detected("bio" if suffix == ".bio" and not is_conll else "conll", "its name")
     if suffix in (".csv", ".tsv"):
         return Detected("csv", "its name")
-    header = first.partition("\r")[0]
     if SEPARATOR.fullmatch(header):
         return Detected("csv", "its first line")
-    names = {name.strip().lower().strip('"') for name in re.split(r"[,;\t]", header)}
-    if len(names) > 1 and names & set(TEXT_NAMES):
+    if is_named:
         # A plain text may begin with one such word and a comma.
         known = names & {*TEXT_NAMES, *ID_NAMES, *COLUMNS}
         if suffix != ".txt" or len(known) > 1 or "\t" in header:

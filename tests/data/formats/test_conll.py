@@ -93,7 +93,11 @@ def test_tags_that_do_not_fit_name_the_schemes_that_they_fit(tmp_path, rows, sch
             "2: `tag`=<string of 3 characters> has no dash and label",
             ["B_病", "I_病"],
         ),
-        (["1 左 B-病", "2 肾 I-病"], "1: the first column numbers the rows.*: 1 to 2; remove it: sed", None),
+        (
+            ["1 左 B-病", "2 肾 I-病"],
+            "1: the first column numbers the rows.*: 1 to 2; remove that column",
+            None,
+        ),
     ],
 )
 @pytest.mark.parametrize("format", ["auto", "conll"])

@@ -125,7 +125,7 @@ def test_a_name_that_is_not_utf_8_is_named(tmp_path, format):
         list(read_documents(tmp_path / "in", format=format))
 
 
-@pytest.mark.parametrize("encoding", ["punycode", "undefined", "idna", "ascii"])
+@pytest.mark.parametrize("encoding", ["punycode", "ascii"])
 @pytest.mark.parametrize("name", ["in", "in.txt"])
 def test_a_codec_that_cannot_decode_a_file_is_named(tmp_path, encoding, name):
     _folder(tmp_path / "in", {"1.txt": "左肾", "1.ann": ""})
