@@ -72,6 +72,7 @@ def test_what_grpc_sends_and_says(service, kind, monkeypatch):
 
 @pytest.mark.parametrize("kind", ["grpc", "aio"])
 def test_a_tls_handshake_that_fails_is_not_repeated(kind, certificates, monkeypatch):
+    monkeypatch.delenv("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", raising=False)
     key, certificate = ((certificates / f"server.{suffix}").read_bytes() for suffix in ("key", "pem"))
     server = grpc.server(concurrent.futures.ThreadPoolExecutor(2))
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(_Service(), server)

@@ -225,6 +225,7 @@ def test_a_tls_connection_that_breaks_is_asked_for_again(breaking_tls_server, ce
 def test_without_an_authority_those_of_the_machine_are_trusted(
     breaking_tls_server, certificates, monkeypatch
 ):
+    monkeypatch.delenv("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", raising=False)
     options = ClientOptions(version=1, tls=TlsFiles())
     with pytest.raises(TlsHandshakeError, match="does each side trust the other's certificate"):
         RestClient(breaking_tls_server("handshake"), options).predict(["x"])
