@@ -13,7 +13,8 @@ import java.time.Duration;
  *     with NOT_FOUND. Without it each request uses the newest version.
  * @param deadline time that one attempt of one request may take
  * @param retryTimeout time, from the first failure, in which a request is repeated while the server is unavailable or
- *     overloaded (UNAVAILABLE), or lacks the pinned version; zero disables retries. Annotation changes nothing on a server, so a repeat is safe.
+ *     overloaded (UNAVAILABLE), or lacks the pinned version; zero disables retries. Annotation changes nothing on a
+ *     server, so a repeat is safe.
  * @param keepAlive time without data, with a request in flight, after which the server is pinged. A gRPC server with
  *     default settings closes a connection that is pinged more often than every five minutes.
  * @param maxRecords maximum number of texts in a request; at most the server's max_batch_size
