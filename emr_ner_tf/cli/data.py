@@ -174,10 +174,10 @@ def main(subcommand: str) -> None:
     if _OUTPUT.value == STANDARD and subcommand in _NO_STREAM:
         raise UsageError(_NO_STREAM[subcommand])
     if _OUTPUT.value is not None:
-        for path in _sides(_written("split")[0]) if subcommand == "split" else [_OUTPUT.value]:
+        # Here, a wrong --to_scheme is reported before the records are read.
+        format = _written(subcommand)[0] if "to_scheme" in _FLAGS[subcommand] else ""
+        for path in _sides(format) if subcommand == "split" else [_OUTPUT.value]:
             check_not_an_input(path, inputs)
-        if "to_scheme" in _FLAGS[subcommand]:
-            _written(subcommand)  # a wrong flag is reported before the records are read
     if subcommand == "audit":
         check_flags(_CONFIG.value is not None, bool(_MODEL_DIR.value), _WORK_DIR.value is not None)
     for path in _INPUT.value if subcommand in ("check", "split") else ():

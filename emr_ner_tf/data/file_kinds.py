@@ -256,19 +256,23 @@ def _is_gb18030(raw: bytes) -> bool:
 
 
 def _are_tagged(sample: Sequence[bytes], *, all_of_them: bool = False) -> bool:
-    lasts = [
-        row_tag(_decoded(line)) if _is_row(line) else "".join(split_columns(_decoded(line))[1:][-1:])
-        for line in sample
-        if not line.startswith(b"# {")
-    ]
-    tags = [last for last in lasts if last and TAG.fullmatch(last)]
+    lasts = [_last_column(_decoded(line)) for line in sample if not line.startswith(b"# {")]
+    tags = [last for last in lasts if TAG.fullmatch(last)]
     if len(lasts) == 1 and tags and tags[0].startswith(("L-", "U-")):
         # A single line of text may end in the name of a drug, such as L-carnitine.
         return False
     # A letter without a label is a tag with a fault only beside tags.
-    faulty = [last for last in lasts if last and UNREADABLE_TAG.fullmatch(last)] if tags else []
+    faulty = [last for last in lasts if UNREADABLE_TAG.fullmatch(last)] if tags else []
     found = len(tags) + len(faulty)
     return found == len(lasts) > 0 if all_of_them else 2 * found > len(lasts)
+
+
+def _last_column(text: str) -> str:
+    """Returns the last column of a line; empty if there is only one."""
+    tag = row_tag(text)
+    if tag is not None and TAG.fullmatch(tag):
+        return tag
+    return "".join(split_columns(text)[1:][-1:])
 
 
 def _is_row(raw: bytes) -> bool:

@@ -15,7 +15,7 @@ from emr_ner_tf.data.file_kinds import check_kind, encoding_remedy, looks_like, 
 from emr_ner_tf.data.formats.detection import detect, head_of
 from emr_ner_tf.data.formats.losses import Losses
 from emr_ner_tf.data.formats.offsets import resolve
-from emr_ner_tf.data.formats.options import DEFAULT_OPTIONS, OFFSETS, FormatOptions
+from emr_ner_tf.data.formats.options import DEFAULT_OPTIONS, FormatOptions
 from emr_ner_tf.data.formats.records import Source, document_of
 from emr_ner_tf.data.formats.sources import encoded_lines, is_utf8
 from emr_ner_tf.data.formats.table import AUTO, FORMATS, LINE_FORMATS, READ_FORMATS
@@ -211,14 +211,7 @@ def warn_of_foreign_options(path: str | os.PathLike[str], format: str, options: 
 
 
 def _foreign(format: str, names: Sequence[str]) -> str:
-    having = {
-        name: [
-            other
-            for other, each in FORMATS.items()
-            if name in each.options or (name in OFFSETS and each.readings)
-        ]
-        for name in names
-    }
+    having = {name: [other for other, each in FORMATS.items() if name in each.option_names] for name in names}
     which = "; ".join(f"--{name} is one of {', '.join(formats)}" for name, formats in having.items())
     return f"{format} has no such setting: {which}; leave it out, or name another format"
 

@@ -347,11 +347,6 @@ def test_texts_that_nobody_has_annotated_are_no_finished_tasks(cli, tmp_path, fl
             2,
             "--to_scheme is a flag of conll and",
         ),
-        (
-            ("audit", "--input=IN", "--model_dir=x", "--output=OUT", "--to=csv", "--to_scheme=bioes"),
-            2,
-            "--to_scheme is a flag of conll and",
-        ),
         (("stats", "--input=IN", "--format=ccks2019", "--layer=x"), 1, "--layer is one of webanno, uima_xmi"),
         (("convert", "--input=IN"), 2, "convert requires --output"),
         (("stats", "--input=IN", "--on_error=skip"), 2, "--on_error=skip needs --output"),

@@ -124,6 +124,10 @@ def test_probabilities_are_those_of_the_model(restored, corpus):
         (("--model_dir=x", "--work_dir=y"), "--work_dir is required with --config"),
         (("--config=quickstart",), "--work_dir is required with --config"),
         (("--model_dir=x", "--ratio=1:1"), "--ratio is not a flag of audit"),
+        (
+            ("--model_dir=x", "--output=OUT", "--to=csv", "--to_scheme=bioes"),
+            "--to_scheme is a flag of conll and",
+        ),
     ],
 )
 def test_wrong_calls(cli, corpus, flags, message):

@@ -62,11 +62,15 @@ class Format:
     folder: bool = False
     options: tuple[str, ...] = ()
 
+    @property
+    def option_names(self) -> set[str]:
+        """Names of all options that its reader has."""
+        return {"encoding", *(OFFSETS if self.readings else ()), *self.options}
+
     def own_options(self, options: FormatOptions) -> FormatOptions:
         """Returns the options of the format; all others have their defaults."""
         # Only the scheme of BIO columns is certain.
-        scheme = ("scheme",) if options.scheme == self.name else ()
-        names = {"encoding", *(OFFSETS if self.readings else ()), *self.options, *scheme}
+        names = self.option_names | ({"scheme"} if options.scheme == self.name else set())
         return FormatOptions(**{name: getattr(options, name) for name in names})
 
     def foreign_options(self, options: FormatOptions) -> list[str]:
